@@ -14,10 +14,6 @@ pub struct Span {
 impl Span {
     /// Returns the smallest span that covers `self` and `other`, which are of the same source.
     pub fn to(self, other: Span) -> Span {
-        Span {
-            source: self.source,
-            start: self.start.min(other.start),
-            end: self.end.max(other.end),
-        }
+        Span { source: self.source, start: self.start.min(other.start), end: self.end.max(other.end) }
     }
 }

@@ -32,22 +32,13 @@ pub enum Type {
 
 impl Type {
     /// `u64`, the type of plain integer literals.
-    pub const U64: Type = Type::Int {
-        bits: 64,
-        signed: false,
-    };
+    pub const U64: Type = Type::Int { bits: 64, signed: false };
     /// `i64`, the type of negated literals.
-    pub const I64: Type = Type::Int {
-        bits: 64,
-        signed: true,
-    };
+    pub const I64: Type = Type::Int { bits: 64, signed: true };
 
     /// True for everything that computes as a 64-bit integer: `Bool`, `Int`, `Word`, `CodeAddr`.
     pub fn is_integer(self) -> bool {
-        matches!(
-            self,
-            Type::Bool | Type::Int { .. } | Type::Word | Type::CodeAddr
-        )
+        matches!(self, Type::Bool | Type::Int { .. } | Type::Word | Type::CodeAddr)
     }
 
     /// True for `F32` and `F64`.

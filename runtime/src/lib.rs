@@ -1,1 +1,7 @@
-//! x
+//! The Spile engine: guest architectures, micro-ops, two execution tiers, probes and Linux user mode.
+
+pub mod block;
+pub mod cpu;
+pub mod isa;
+pub mod uop;
+pub mod vector;

@@ -1,0 +1,62 @@
+//! The state of one guest CPU, shared between the interpreter and generated code.
+
+use crate::uop::{FlagKind, slot};
+
+/// The guest-visible registers and what the engine keeps per guest thread. Generated code uses the offsets.
+#[derive(Clone, Debug)]
+#[repr(C, align(64))]
+pub struct CpuState {
+    /// Integer slots; see [`slot`].
+    pub x: [u64; slot::COUNT],
+    /// Vector slots.
+    pub v: [u128; slot::VCOUNT],
+    /// Address of the next instruction. Exact whenever control is outside a block.
+    pub pc: u64,
+    /// Instructions completed by this thread.
+    pub icount: u64,
+    /// Instructions until the engine must look (`every`, `--max-insns`); counts down in generated code.
+    pub budget: i64,
+    /// Not zero if the thread should leave generated code soon: signals, probe changes, stop.
+    pub poll: u32,
+    /// Set when a block was left behind an instruction's before-probes and that instruction is still to be executed.
+    pub resume_body: bool,
+    /// The exclusive monitor: address, or `u64::MAX` if clear.
+    pub monitor_addr: u64,
+    /// Size in bytes that the monitor covers.
+    pub monitor_size: u64,
+    /// What memory held when the monitor was set.
+    pub monitor_value: [u64; 2],
+}
+
+impl Default for CpuState {
+    fn default() -> Self {
+        CpuState {
+            x: [0; slot::COUNT],
+            v: [0; slot::VCOUNT],
+            pc: 0,
+            icount: 0,
+            budget: i64::MAX,
+            poll: 0,
+            resume_body: false,
+            monitor_addr: u64::MAX,
+            monitor_size: 0,
+            monitor_value: [0; 2],
+        }
+    }
+}
+
+impl CpuState {
+    /// Returns the flags packed as N<<3 | Z<<2 | C<<1 | V.
+    pub fn nzcv(&self) -> u64 {
+        let kind = self.x[slot::FLAG_KIND as usize];
+        let (a, b) = (self.x[slot::FLAG_A as usize], self.x[slot::FLAG_B as usize]);
+        FlagKind::ALL[kind as usize].nzcv(a, b)
+    }
+
+    /// Sets the flags from their packed form.
+    pub fn set_nzcv(&mut self, nzcv: u64) {
+        self.x[slot::FLAG_KIND as usize] = FlagKind::Nzcv as u64;
+        self.x[slot::FLAG_A as usize] = nzcv & 15;
+        self.x[slot::FLAG_B as usize] = 0;
+    }
+}

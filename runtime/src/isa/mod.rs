@@ -1,0 +1,78 @@
+//! Guest architectures: the one trait that the engine knows of them, and their registry.
+//!
+//! Nothing outside this directory names an architecture, and nothing in it knows how micro-ops are executed.
+
+pub mod aarch64;
+
+use crate::block::Lift;
+use crate::cpu::CpuState;
+use spile_lang::target::Target;
+
+/// A guest architecture.
+pub trait Isa: Target + Send + Sync {
+    /// Returns the size in bytes of the instruction that starts with `first`, its first two bytes: 2 or 4.
+    fn insn_len(&self, first: u16) -> u8;
+
+    /// Returns the alignment in bytes that an instruction's address must have.
+    fn insn_align(&self) -> u64;
+
+    /// Appends the micro-ops of the instruction `bits` to `lift`.
+    ///
+    /// An encoding that is not allocated or not implemented becomes [`crate::uop::Trap::Illegal`].
+    fn lift(&self, bits: u32, lift: &mut Lift<'_>);
+
+    /// Returns the disassembly of `bits` at `pc`, as objdump writes it, with one blank between mnemonic and operands.
+    fn disassemble(&self, bits: u32, pc: u64) -> String;
+
+    /// Returns what is known of the instruction `bits` at `pc` without executing it.
+    fn facts(&self, bits: u32, pc: u64) -> InsnFacts;
+
+    /// Reads system register `reg`, the number in [`crate::uop::Uop::ReadSys`], where it is not a plain slot.
+    /// `ticks` is the virtual counter in nanoseconds. `None` means the guest may not read it.
+    fn read_system(&self, cpu: &CpuState, reg: u32, ticks: u64) -> Option<u64>;
+
+    /// Writes system register `reg`. False means the guest may not write it.
+    fn write_system(&self, cpu: &mut CpuState, reg: u32, value: u64) -> bool;
+
+    /// The registers that a dump or a trace shows, by name, in the manual's order.
+    fn shown_registers(&self) -> &'static [&'static str];
+
+    /// `e_machine` of its ELF files.
+    fn elf_machine(&self) -> u16;
+}
+
+/// What is known of an instruction without executing it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct InsnFacts {
+    /// The mnemonic, with its suffix: `b.eq`, `add`.
+    pub mnemonic: String,
+    /// The whole disassembly.
+    pub text: String,
+    /// Target of a direct branch or call.
+    pub target: Option<u64>,
+    /// Calls: `bl`, `blr`.
+    pub is_call: bool,
+    /// Returns: `ret`.
+    pub is_return: bool,
+    /// All transfers of control, calls and returns included.
+    pub is_branch: bool,
+    /// Reads memory.
+    pub is_load: bool,
+    /// Writes memory.
+    pub is_store: bool,
+}
+
+/// All guest architectures.
+pub fn all() -> [&'static dyn Isa; 1] {
+    [&aarch64::AARCH64]
+}
+
+/// Finds an architecture by the name that `--arch` takes.
+pub fn by_name(name: &str) -> Option<&'static dyn Isa> {
+    all().into_iter().find(|isa| isa.arch() == name)
+}
+
+/// Finds an architecture by the `e_machine` of an ELF file.
+pub fn by_machine(machine: u16) -> Option<&'static dyn Isa> {
+    all().into_iter().find(|isa| isa.elf_machine() == machine)
+}
