@@ -2,6 +2,8 @@
 
 pub mod block;
 pub mod cpu;
+pub mod env;
 pub mod isa;
+pub mod mem;
 pub mod uop;
 pub mod vector;
