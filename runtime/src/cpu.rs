@@ -2,6 +2,16 @@
 
 use crate::uop::{FlagKind, slot};
 
+/// Bits of [`CpuState::poll`]: what a thread has been asked to look at.
+pub mod poll {
+    /// Translated code has been written, or probes have changed.
+    pub const CODE: u32 = 1;
+    /// The environment has something to deliver.
+    pub const SIGNAL: u32 = 2;
+    /// The run is to end.
+    pub const STOP: u32 = 4;
+}
+
 /// The guest-visible registers and what the engine keeps per guest thread. Generated code uses the offsets.
 #[derive(Clone, Debug)]
 #[repr(C, align(64))]

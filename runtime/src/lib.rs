@@ -3,6 +3,7 @@
 pub mod block;
 pub mod cpu;
 pub mod env;
+pub mod interp;
 pub mod isa;
 pub mod mem;
 pub mod uop;
