@@ -4,7 +4,7 @@
 //! happens then: that is [`crate::vm`].
 
 use crate::block::Block;
-use crate::cpu::{CpuState, poll};
+use crate::cpu::{CpuState, poll, resume};
 use crate::env::TrapEvent;
 use crate::isa::Isa;
 use crate::mem::{Access, Fault, GuestMemory};
@@ -51,7 +51,7 @@ pub struct ActionCall {
 /// Why a block was left. [`CpuState::pc`] and [`CpuState::icount`] are exact.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Leave {
-    /// Execution goes on at `cpu.pc`; if [`CpuState::resume_body`] is set, behind its before-probes.
+    /// Execution goes on at `cpu.pc`; as [`CpuState::resume`] says.
     Next,
     /// A system call; `cpu.pc` is behind the instruction, which counts as executed. The block goes on at this
     /// micro-op if the environment does not redirect.
@@ -175,7 +175,13 @@ impl Machine<'_, '_> {
     fn leave_at_boundary(&mut self, index: usize) -> Leave {
         let index = index.min(self.block.insns.len());
         self.cpu.icount += index as u64;
-        self.cpu.pc = self.block.insns.get(index).map_or(self.block.end, |insn| insn.pc);
+        match self.block.insns.get(index) {
+            Some(insn) => {
+                self.cpu.pc = insn.pc;
+                self.cpu.resume = resume::MIDDLE;
+            }
+            None => self.cpu.pc = self.block.end,
+        }
         Leave::Next
     }
 
@@ -545,6 +551,9 @@ impl Machine<'_, '_> {
             }
             Uop::CellGet { d, cell } => self.set(d, self.ctx.cells[cell as usize].load(Ordering::Relaxed)),
             Uop::CellSet { a, cell } => self.ctx.cells[cell as usize].store(self.x(a), Ordering::Relaxed),
+            Uop::CellInc { cell, n } => {
+                self.ctx.cells[cell as usize].fetch_add(n, Ordering::Relaxed);
+            }
             Uop::CellAdd { d, a, cell } => {
                 let add = self.x(a);
                 let old = self.ctx.cells[cell as usize].fetch_add(add, Ordering::Relaxed);
@@ -612,7 +621,7 @@ impl Machine<'_, '_> {
         if body {
             self.cpu.icount += index as u64;
             self.cpu.pc = self.block.insns[index].pc;
-            self.cpu.resume_body = true;
+            self.cpu.resume = resume::BODY;
             Step::Leave(Leave::Next)
         } else {
             Step::Leave(self.leave_at_boundary(index + 1))

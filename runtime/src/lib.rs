@@ -6,5 +6,6 @@ pub mod env;
 pub mod interp;
 pub mod isa;
 pub mod mem;
+pub mod probe;
 pub mod uop;
 pub mod vector;
