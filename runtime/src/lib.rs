@@ -7,5 +7,6 @@ pub mod interp;
 pub mod isa;
 pub mod mem;
 pub mod probe;
+pub mod translate;
 pub mod uop;
 pub mod vector;
