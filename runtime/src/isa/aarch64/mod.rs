@@ -1,12 +1,15 @@
 //! AArch64 (A64 instruction set, EL0), after the Arm Architecture Reference Manual (DDI 0487).
 
 mod lift;
+mod system;
 mod table;
 
 use super::{InsnFacts, Isa};
 use crate::block::Lift;
 use crate::cpu::CpuState;
 use spile_lang::target::{Register, Target};
+
+pub use system::{HWCAP, HWCAP2};
 
 /// The architecture.
 pub struct AArch64;
@@ -51,11 +54,11 @@ impl Isa for AArch64 {
     fn facts(&self, _bits: u32, _pc: u64) -> InsnFacts {
         InsnFacts::default()
     }
-    fn read_system(&self, _cpu: &CpuState, _reg: u32, _ticks: u64) -> Option<u64> {
-        None
+    fn read_system(&self, cpu: &CpuState, reg: u32, ticks: u64) -> Option<u64> {
+        system::read(cpu, reg, ticks)
     }
-    fn write_system(&self, _cpu: &mut CpuState, _reg: u32, _value: u64) -> bool {
-        false
+    fn write_system(&self, cpu: &mut CpuState, reg: u32, value: u64) -> bool {
+        system::write(cpu, reg, value)
     }
     fn shown_registers(&self) -> &'static [&'static str] {
         &[]
