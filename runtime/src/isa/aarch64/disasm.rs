@@ -6,31 +6,112 @@
 use super::{InsnFacts, table};
 use crate::block::Lift;
 use crate::uop::{JumpHint, Uop};
-use exarmo_aarch64::decode_word;
+use exarmo_aarch64::{TokenKind, TokenSink, decode_word};
+use std::fmt::{self, Write};
 
 /// Returns the disassembly of `bits` at `pc`, with one blank behind the mnemonic.
 pub(super) fn disassemble(bits: u32, pc: u64) -> String {
-    match decode_word(bits) {
-        Ok(insn) => decimal_offsets(&insn.at(pc).to_string().replace('\t', " ")),
+    let Ok(insn) = decode_word(bits) else { return format!(".inst {bits:#010x}") };
+    let mut text = Text::default();
+    match insn.at(pc).write_tokens(&mut text) {
+        Ok(()) => text.out,
         Err(_) => format!(".inst {bits:#010x}"),
     }
 }
 
-/// Writes the hexadecimal immediates from the first bracket on, which are address offsets, in decimal.
-fn decimal_offsets(text: &str) -> String {
-    let Some(bracket) = text.find('[') else { return text.to_string() };
-    let (mut result, mut rest) = (text[..bracket].to_string(), &text[bracket..]);
-    while let Some(at) = rest.find("0x") {
-        let digits = &rest[at + 2..];
-        let len = digits.find(|c: char| !c.is_ascii_hexdigit()).unwrap_or(digits.len());
-        result.push_str(&rest[..at]);
-        match u64::from_str_radix(&digits[..len], 16) {
-            Ok(value) => result.push_str(&value.to_string()),
-            Err(_) => result.push_str(&rest[at..at + 2 + len]),
+/// Collects the text of an instruction, in objdump's manner where `exarmo` has another: address offsets and shift
+/// amounts in decimal, `x29` and `x30`.
+#[derive(Default)]
+struct Text {
+    out: String,
+    /// Immediates are decimal: from the start, or since an address or a shift has begun.
+    decimal: bool,
+    /// Immediates are hexadecimal where they are not decimal.
+    hex: bool,
+}
+
+/// Mnemonics whose immediates are shift amounts, bit numbers and widths, which objdump writes in decimal.
+const DECIMAL: &[&str] = &[
+    "asr",
+    "bfc",
+    "bfi",
+    "bfxil",
+    "extr",
+    "fcvtzs",
+    "fcvtzu",
+    "lsl",
+    "lsr",
+    "ror",
+    "sbfiz",
+    "sbfx",
+    "scvtf",
+    "tbnz",
+    "tbz",
+    "ubfiz",
+    "ubfx",
+    "ucvtf",
+    "shl",
+    "sli",
+    "sri",
+    "sshr",
+    "ushr",
+    "ssra",
+    "usra",
+    "srshr",
+    "urshr",
+    "srsra",
+    "ursra",
+    "sshll",
+    "sshll2",
+    "ushll",
+    "ushll2",
+    "shll",
+    "shll2",
+    "shrn",
+    "shrn2",
+    "rshrn",
+    "rshrn2",
+    "sqshrn",
+    "sqshrn2",
+    "uqshrn",
+    "uqshrn2",
+    "sqrshrn",
+    "sqrshrn2",
+    "uqrshrn",
+    "uqrshrn2",
+    "sqshrun",
+    "sqshrun2",
+    "sqrshrun",
+    "sqrshrun2",
+    "sqshl",
+    "uqshl",
+    "sqshlu",
+    "ext",
+];
+
+/// Mnemonics with vector immediates, which objdump writes in hexadecimal.
+const HEX: &[&str] = &["movi", "mvni", "bic", "orr"];
+
+impl TokenSink for Text {
+    fn text(&mut self, kind: TokenKind, _operand: Option<u8>, text: &str) -> fmt::Result {
+        self.decimal |= matches!(kind, TokenKind::Symbol) || text == "[";
+        if kind == TokenKind::Mnemonic {
+            self.decimal |= DECIMAL.contains(&text);
+            self.hex |= HEX.contains(&text);
         }
-        rest = &digits[len..];
+        match (kind, text) {
+            (TokenKind::Immediate(value), _) if self.decimal => write!(self.out, "{value}"),
+            (TokenKind::Immediate(value), _) if self.hex => write!(self.out, "{value:#x}"),
+            (TokenKind::Register, "fp") => self.out.write_str("x29"),
+            (TokenKind::Register, "lr") => self.out.write_str("x30"),
+            (_, "\t") => self.out.write_str(" "),
+            _ => self.out.write_str(text),
+        }
     }
-    result + rest
+
+    fn value(&mut self, kind: TokenKind, operand: Option<u8>, value: &dyn fmt::Display) -> fmt::Result {
+        self.text(kind, operand, &value.to_string())
+    }
 }
 
 /// Returns what is known of `bits` at `pc`.

@@ -49,8 +49,6 @@ fn b_cond(insn: u32, lift: &mut Lift<'_>) -> Lifted {
 
 fn svc(insn: u32, lift: &mut Lift<'_>) -> Lifted {
     lift.push(Uop::Syscall { imm: field(insn, 5, 16) });
-    // The call may have changed the code behind it.
-    lift.push(Uop::Next);
     Ok(())
 }
 
