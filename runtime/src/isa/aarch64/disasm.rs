@@ -101,7 +101,7 @@ impl TokenSink for Text {
         }
         match (kind, text) {
             (TokenKind::Immediate(value), _) if self.decimal => write!(self.out, "{value}"),
-            (TokenKind::Immediate(value), _) if self.hex => write!(self.out, "{value:#x}"),
+            (TokenKind::Integer(value), _) if self.hex && !self.decimal => write!(self.out, "{value:#x}"),
             (TokenKind::Register, "fp") => self.out.write_str("x29"),
             (TokenKind::Register, "lr") => self.out.write_str("x30"),
             (_, "\t") => self.out.write_str(" "),

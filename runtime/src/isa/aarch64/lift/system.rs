@@ -15,7 +15,7 @@ pub(super) const ROWS: &[Row] = &[
     row("dsb", "1101010100 0 00 011 0011 cccc 100 11111", barrier),
     row("dmb", "1101010100 0 00 011 0011 cccc 101 11111", barrier),
     row("isb", "1101010100 0 00 011 0011 cccc 110 11111", isb),
-    row("sb", "1101010100 0 00 011 0011 0000 111 11111", nop),
+    row("sb", "1101010100 0 00 011 0011 cccc 111 11111", nop),
     // System instructions; cleaning the data cache has no effect that a program could see
     row("dc_zva", "1101010100 0 01 011 0111 0100 001 ttttt", dc_zva),
     row("ic_ivau", "1101010100 0 01 011 0111 0101 001 ttttt", ic_ivau),
