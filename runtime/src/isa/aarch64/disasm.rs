@@ -87,6 +87,7 @@ const DECIMAL: &[&str] = &[
     "uqshl",
     "sqshlu",
     "ext",
+    "udf",
 ];
 
 /// Mnemonics with vector immediates, which objdump writes in hexadecimal.

@@ -14,14 +14,20 @@ pub(super) const ROWS: &[Row] = &[
     // Compare and swap pair
     row("casp", "0z 001000 0 A 1 sssss R 11111 nnnnn ttttt", casp),
     // Load/store exclusive pair
-    row("stxp", "1z 001000 0 0 1 sssss R ttttt nnnnn ttttt", stxp),
-    row("ldxp", "1z 001000 0 1 1 sssss A ttttt nnnnn ttttt", ldxp),
+    row("stxp", "1z 001000 0 0 1 sssss 0 ttttt nnnnn ttttt", stxp),
+    row("stlxp", "1z 001000 0 0 1 sssss 1 ttttt nnnnn ttttt", stxp),
+    row("ldxp", "1z 001000 0 1 1 sssss 0 ttttt nnnnn ttttt", ldxp),
+    row("ldaxp", "1z 001000 0 1 1 sssss 1 ttttt nnnnn ttttt", ldxp),
     // Load/store exclusive register
-    row("stxr", "ss 001000 0 0 0 sssss R ttttt nnnnn ttttt", stxr),
-    row("ldxr", "ss 001000 0 1 0 sssss A ttttt nnnnn ttttt", ldxr),
+    row("stxr", "ss 001000 0 0 0 sssss 0 ttttt nnnnn ttttt", stxr),
+    row("stlxr", "ss 001000 0 0 0 sssss 1 ttttt nnnnn ttttt", stxr),
+    row("ldxr", "ss 001000 0 1 0 sssss 0 ttttt nnnnn ttttt", ldxr),
+    row("ldaxr", "ss 001000 0 1 0 sssss 1 ttttt nnnnn ttttt", ldxr),
     // Load/store ordered
-    row("stlr", "ss 001000 1 0 0 sssss o ttttt nnnnn ttttt", stlr),
-    row("ldar", "ss 001000 1 1 0 sssss o ttttt nnnnn ttttt", ldar),
+    row("stllr", "ss 001000 1 0 0 sssss 0 ttttt nnnnn ttttt", stlr),
+    row("stlr", "ss 001000 1 0 0 sssss 1 ttttt nnnnn ttttt", stlr),
+    row("ldlar", "ss 001000 1 1 0 sssss 0 ttttt nnnnn ttttt", ldar),
+    row("ldar", "ss 001000 1 1 0 sssss 1 ttttt nnnnn ttttt", ldar),
     // Compare and swap
     row("cas", "ss 001000 1 A 1 sssss R 11111 nnnnn ttttt", cas),
     // Atomic memory operations
@@ -74,14 +80,12 @@ fn ldxp(insn: u32, lift: &mut Lift<'_>) -> Lifted {
     Ok(())
 }
 
-/// Also the limited-ordering form.
 fn stlr(insn: u32, lift: &mut Lift<'_>) -> Lifted {
     lift.push(Uop::Store { ty: access_type(insn), s: reg_or_zero(rd(insn)), a: reg_or_sp(rn(insn)), imm: 0 });
     lift.push(Uop::Fence { order: Fence::Full });
     Ok(())
 }
 
-/// Also the limited-ordering and the processor-consistent form.
 fn ldar(insn: u32, lift: &mut Lift<'_>) -> Lifted {
     let d = dest_or_drop(lift, rd(insn));
     lift.push(Uop::Load { ty: access_type(insn), d, a: reg_or_sp(rn(insn)), imm: 0 });
