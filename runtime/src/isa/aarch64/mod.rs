@@ -1,9 +1,11 @@
 //! AArch64 (A64 instruction set, EL0), after the Arm Architecture Reference Manual (DDI 0487).
 
+mod lift;
+mod table;
+
 use super::{InsnFacts, Isa};
 use crate::block::Lift;
 use crate::cpu::CpuState;
-use crate::uop::{Trap, Uop};
 use spile_lang::target::{Register, Target};
 
 /// The architecture.
@@ -41,7 +43,7 @@ impl Isa for AArch64 {
         4
     }
     fn lift(&self, bits: u32, lift: &mut Lift<'_>) {
-        lift.push(Uop::Trap { kind: Trap::Illegal, imm: u64::from(bits) });
+        table::lift(bits, lift);
     }
     fn disassemble(&self, bits: u32, _pc: u64) -> String {
         format!(".inst {bits:#010x}")

@@ -1,0 +1,6 @@
+//! Atomic instructions.
+
+use crate::isa::aarch64::table::Row;
+
+/// The rows of this group.
+pub(super) const ROWS: &[Row] = &[];

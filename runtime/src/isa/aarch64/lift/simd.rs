@@ -1,0 +1,6 @@
+//! Advanced SIMD, including the structure loads and stores.
+
+use crate::isa::aarch64::table::Row;
+
+/// The rows of this group.
+pub(super) const ROWS: &[Row] = &[];
