@@ -2,6 +2,26 @@
 
 use crate::uop::{FlagKind, slot};
 
+/// Bits of [`CpuState::poll`]: what a thread has been asked to look at.
+pub mod poll {
+    /// Translated code has been written, or probes have changed.
+    pub const CODE: u32 = 1;
+    /// The environment has something to deliver.
+    pub const SIGNAL: u32 = 2;
+    /// The run is to end.
+    pub const STOP: u32 = 4;
+}
+
+/// Values of [`CpuState::resume`].
+pub mod resume {
+    /// `pc` was reached by control flow: a block begins there.
+    pub const ENTRY: u32 = 0;
+    /// A block was left at the boundary before this instruction; it goes on.
+    pub const MIDDLE: u32 = 1;
+    /// A block was left behind the before-probes of this instruction, which is still to be executed.
+    pub const BODY: u32 = 2;
+}
+
 /// The guest-visible registers and what the engine keeps per guest thread. Generated code uses the offsets.
 #[derive(Clone, Debug)]
 #[repr(C, align(64))]
@@ -18,8 +38,8 @@ pub struct CpuState {
     pub budget: i64,
     /// Not zero if the thread should leave generated code soon: signals, probe changes, stop.
     pub poll: u32,
-    /// Set when a block was left behind an instruction's before-probes and that instruction is still to be executed.
-    pub resume_body: bool,
+    /// How execution goes on at `pc`: one of the constants of [`resume`].
+    pub resume: u32,
     /// The exclusive monitor: address, or `u64::MAX` if clear.
     pub monitor_addr: u64,
     /// Size in bytes that the monitor covers.
@@ -37,7 +57,7 @@ impl Default for CpuState {
             icount: 0,
             budget: i64::MAX,
             poll: 0,
-            resume_body: false,
+            resume: resume::ENTRY,
             monitor_addr: u64::MAX,
             monitor_size: 0,
             monitor_value: [0; 2],

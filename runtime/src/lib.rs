@@ -2,6 +2,11 @@
 
 pub mod block;
 pub mod cpu;
+pub mod env;
+pub mod interp;
 pub mod isa;
+pub mod mem;
+pub mod probe;
+pub mod translate;
 pub mod uop;
 pub mod vector;

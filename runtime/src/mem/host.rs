@@ -1,0 +1,294 @@
+//! The host side of guest memory: the reserved window and its permission table. Unsafe code lives here.
+//!
+//! Rules that every function keeps:
+//! - No Rust reference ever points into guest memory; it is accessed through raw pointers, since the guest, other
+//!   guest threads and the host kernel change it at any time.
+//! - An access happens only after the permission bytes of all its pages allowed it, which implies that the window
+//!   maps them. The callers in `mem` check; the functions that take an address say so under "Requires".
+#![allow(unsafe_code, reason = "guest memory is raw host memory by nature")]
+
+use super::{ADDRESS_BITS, PAGE, perm};
+use rustix::mm::{Advice, MapFlags, MprotectFlags, ProtFlags};
+use std::os::fd::BorrowedFd;
+use std::ptr;
+use std::sync::atomic::{AtomicU8, AtomicU16, AtomicU32, AtomicU64, Ordering};
+
+/// A reserved range of host address space that holds a guest's memory, plus a byte of permissions for each page.
+#[derive(Debug)]
+pub struct Window {
+    base: *mut u8,
+    perms: *mut u8,
+    size: u64,
+}
+
+// SAFETY: the pointers are to mappings that live as long as the window, and all accesses through them are either
+// atomic or to guest memory, for which races are the guest's own.
+unsafe impl Send for Window {}
+// SAFETY: as above.
+unsafe impl Sync for Window {}
+
+impl Window {
+    /// Reserves a window of `size` bytes (a power of two) with nothing mapped in it.
+    ///
+    /// # Errors
+    /// The host's error.
+    pub fn reserve(size: u64) -> std::io::Result<Self> {
+        // The page behind the window stays unmapped, so that an access of a few bytes at its end cannot leave it.
+        let reserve = |len: u64, prot| {
+            // SAFETY: a new private mapping at an address of the kernel's choice disturbs nothing.
+            unsafe {
+                rustix::mm::mmap_anonymous(ptr::null_mut(), len as usize, prot, MapFlags::PRIVATE | MapFlags::NORESERVE)
+            }
+        };
+        let base = reserve(size + PAGE, ProtFlags::empty())?;
+        match reserve(size / PAGE + PAGE, ProtFlags::READ | ProtFlags::WRITE) {
+            Ok(perms) => Ok(Window { base: base.cast(), perms: perms.cast(), size }),
+            Err(error) => {
+                // SAFETY: the mapping was made above and nobody has seen it.
+                let _ = unsafe { rustix::mm::munmap(base, (size + PAGE) as usize) };
+                Err(error.into())
+            }
+        }
+    }
+
+    /// Host addresses of the window and of the permission table.
+    pub fn bases(&self) -> (usize, usize) {
+        (self.base as usize, self.perms as usize)
+    }
+
+    fn perm_cell(&self, page: u64) -> &AtomicU8 {
+        debug_assert!(page <= self.size / PAGE);
+        // SAFETY: the table has `size / PAGE` bytes and a page more; callers give page numbers inside the window.
+        unsafe { AtomicU8::from_ptr(self.perms.add(page as usize)) }
+    }
+
+    /// The permission byte of the page of `addr`; 0 outside the window.
+    #[inline]
+    pub fn perms(&self, addr: u64) -> u8 {
+        if addr >> ADDRESS_BITS != 0 { 0 } else { self.perm_cell(addr / PAGE).load(Ordering::Relaxed) }
+    }
+
+    /// True if `addr..addr+len` (`len` 1 to [`PAGE`]) lies on pages that all have one of the bits `need`.
+    #[inline]
+    pub fn allows(&self, addr: u64, len: u64, need: u8) -> bool {
+        let last = addr.wrapping_add(len - 1);
+        (addr | last) >> ADDRESS_BITS == 0
+            && self.perm_cell(addr / PAGE).load(Ordering::Relaxed)
+                & self.perm_cell(last / PAGE).load(Ordering::Relaxed)
+                & need
+                != 0
+    }
+
+    /// Rewrites the permission bytes of the pages of `addr..addr+len`.
+    ///
+    /// # Panics
+    /// If the range is not inside the window.
+    pub fn fill_perms(&self, addr: u64, len: u64, change: impl Fn(u8) -> u8) {
+        self.assert_inside(addr, len);
+        for page in addr / PAGE..(addr + len).div_ceil(PAGE) {
+            let cell = self.perm_cell(page);
+            let old = cell.load(Ordering::Relaxed);
+            let new = change(old);
+            if new != old {
+                cell.store(new, Ordering::Release);
+            }
+        }
+    }
+
+    fn assert_inside(&self, addr: u64, len: u64) {
+        assert!(addr.checked_add(len).is_some_and(|end| end <= self.size), "guest range {addr:#x}+{len:#x} is outside");
+    }
+
+    /// The host pointer of `addr`. Requires: `addr` is inside the window.
+    fn at(&self, addr: u64) -> *mut u8 {
+        debug_assert!(addr < self.size);
+        // SAFETY: the window is one mapping of `size` bytes.
+        unsafe { self.base.add(addr as usize) }
+    }
+
+    /// Guest permissions as the host kernel shall see them. Guest code is never executed by the host.
+    fn host_prot(prot: u8) -> ProtFlags {
+        let mut flags = ProtFlags::empty();
+        if prot & (perm::READ | perm::EXEC | perm::WRITE) != 0 {
+            flags |= ProtFlags::READ;
+        }
+        if prot & perm::WRITE != 0 {
+            flags |= ProtFlags::WRITE;
+        }
+        flags
+    }
+
+    /// See [`super::GuestMemory::map_anonymous`].
+    pub(super) fn map_anonymous(&self, addr: u64, len: u64, prot: u8, shared: bool) -> std::io::Result<()> {
+        self.assert_inside(addr, len);
+        let flags = MapFlags::FIXED | MapFlags::NORESERVE | if shared { MapFlags::SHARED } else { MapFlags::PRIVATE };
+        // SAFETY: the range is inside the window, which only guest memory uses.
+        unsafe { rustix::mm::mmap_anonymous(self.at(addr).cast(), len as usize, Self::host_prot(prot), flags) }?;
+        Ok(())
+    }
+
+    /// See [`super::GuestMemory::map_file`].
+    pub(super) fn map_file(
+        &self,
+        addr: u64,
+        len: u64,
+        prot: u8,
+        file: BorrowedFd<'_>,
+        offset: u64,
+        shared: bool,
+    ) -> std::io::Result<()> {
+        self.assert_inside(addr, len);
+        let flags = MapFlags::FIXED | MapFlags::NORESERVE | if shared { MapFlags::SHARED } else { MapFlags::PRIVATE };
+        // SAFETY: the range is inside the window, which only guest memory uses.
+        unsafe { rustix::mm::mmap(self.at(addr).cast(), len as usize, Self::host_prot(prot), flags, file, offset) }?;
+        Ok(())
+    }
+
+    /// See [`super::GuestMemory::unmap`].
+    pub(super) fn unmap(&self, addr: u64, len: u64) -> std::io::Result<()> {
+        self.assert_inside(addr, len);
+        let flags = MapFlags::FIXED | MapFlags::NORESERVE | MapFlags::PRIVATE;
+        // SAFETY: as in `map_anonymous`; mapping nothing accessible keeps the reservation.
+        unsafe { rustix::mm::mmap_anonymous(self.at(addr).cast(), len as usize, ProtFlags::empty(), flags) }?;
+        Ok(())
+    }
+
+    /// See [`super::GuestMemory::protect`].
+    pub(super) fn protect(&self, addr: u64, len: u64, prot: u8) -> std::io::Result<()> {
+        self.assert_inside(addr, len);
+        let flags = MprotectFlags::from_bits_retain(Self::host_prot(prot).bits());
+        // SAFETY: the range is inside the window, which only guest memory uses.
+        unsafe { rustix::mm::mprotect(self.at(addr).cast(), len as usize, flags) }?;
+        Ok(())
+    }
+
+    /// See [`super::GuestMemory::discard`].
+    pub(super) fn discard(&self, addr: u64, len: u64) -> std::io::Result<()> {
+        self.assert_inside(addr, len);
+        // SAFETY: the range is inside the window, which only guest memory uses.
+        unsafe { rustix::mm::madvise(self.at(addr).cast(), len as usize, Advice::LinuxDontNeed) }?;
+        Ok(())
+    }
+
+    /// Loads `N` bytes. Requires: checked as readable.
+    #[inline]
+    pub(super) fn load<const N: usize>(&self, addr: u64) -> [u8; N] {
+        let host = self.at(addr);
+        // SAFETY: the caller has checked all pages; alignment for the atomic cases is tested here. Guest memory may
+        // change under us, so aligned power-of-two sizes are one relaxed atomic load and others are volatile bytes.
+        unsafe {
+            let mut out = [0; N];
+            match N {
+                2 if addr % 2 == 0 => {
+                    out.copy_from_slice(&AtomicU16::from_ptr(host.cast()).load(Ordering::Relaxed).to_ne_bytes())
+                }
+                4 if addr % 4 == 0 => {
+                    out.copy_from_slice(&AtomicU32::from_ptr(host.cast()).load(Ordering::Relaxed).to_ne_bytes())
+                }
+                8 if addr % 8 == 0 => {
+                    out.copy_from_slice(&AtomicU64::from_ptr(host.cast()).load(Ordering::Relaxed).to_ne_bytes())
+                }
+                _ => out = ptr::read_volatile(host.cast::<[u8; N]>()),
+            }
+            out
+        }
+    }
+
+    /// Stores `N` bytes. Requires: checked as writable.
+    #[inline]
+    pub(super) fn store<const N: usize>(&self, addr: u64, bytes: [u8; N]) {
+        let host = self.at(addr);
+        // SAFETY: as in `load`.
+        unsafe {
+            match N {
+                2 if addr % 2 == 0 => {
+                    AtomicU16::from_ptr(host.cast()).store(u16::from_ne_bytes([bytes[0], bytes[1]]), Ordering::Relaxed)
+                }
+                4 if addr % 4 == 0 => {
+                    AtomicU32::from_ptr(host.cast())
+                        .store(u32::from_ne_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]), Ordering::Relaxed);
+                }
+                8 if addr % 8 == 0 => {
+                    let mut eight = [0; 8];
+                    eight.copy_from_slice(&bytes);
+                    AtomicU64::from_ptr(host.cast()).store(u64::from_ne_bytes(eight), Ordering::Relaxed);
+                }
+                _ => ptr::write_volatile(host.cast::<[u8; N]>(), bytes),
+            }
+        }
+    }
+
+    /// Copies out. Requires: checked as readable.
+    pub(super) fn read(&self, addr: u64, out: &mut [u8]) {
+        if !out.is_empty() {
+            // SAFETY: the caller has checked all pages; `out` is host memory outside the window.
+            unsafe { ptr::copy_nonoverlapping(self.at(addr), out.as_mut_ptr(), out.len()) }
+        }
+    }
+
+    /// Copies in. Requires: checked as writable.
+    pub(super) fn write(&self, addr: u64, bytes: &[u8]) {
+        if !bytes.is_empty() {
+            // SAFETY: the caller has checked all pages; `bytes` is host memory outside the window.
+            unsafe { ptr::copy_nonoverlapping(bytes.as_ptr(), self.at(addr), bytes.len()) }
+        }
+    }
+
+    /// Copies in, whatever the permissions. Requires: all pages are mapped.
+    pub(super) fn write_forced(&self, addr: u64, bytes: &[u8]) {
+        let mut done = 0;
+        while done < bytes.len() {
+            let at = addr + done as u64;
+            let chunk = ((PAGE - at % PAGE) as usize).min(bytes.len() - done);
+            let page = at & !(PAGE - 1);
+            let prot = self.perms(page);
+            let forced = self.protect(page, PAGE, prot | perm::READ | perm::WRITE).is_ok();
+            if forced {
+                self.write(at, &bytes[done..done + chunk]);
+                // Taking write permission away again cannot fail for a page that has just been given it.
+                let _ = self.protect(page, PAGE, prot);
+            }
+            done += chunk;
+        }
+    }
+
+    /// See [`super::GuestMemory::compare_exchange`]. Requires: checked as writable, aligned to `size`.
+    pub(super) fn compare_exchange(&self, addr: u64, size: u64, expected: u128, new: u128) -> u128 {
+        assert!(addr.is_multiple_of(size), "misaligned atomic access to {addr:#x}");
+        let host = self.at(addr);
+        macro_rules! exchange {
+            ($atomic:ty, $int:ty) => {{
+                // SAFETY: the caller has checked the page; the address is aligned, asserted above.
+                let cell = unsafe { <$atomic>::from_ptr(host.cast()) };
+                match cell.compare_exchange(expected as $int, new as $int, Ordering::SeqCst, Ordering::SeqCst) {
+                    Ok(old) | Err(old) => u128::from(old),
+                }
+            }};
+        }
+        match size {
+            1 => exchange!(AtomicU8, u8),
+            2 => exchange!(AtomicU16, u16),
+            4 => exchange!(AtomicU32, u32),
+            8 => exchange!(AtomicU64, u64),
+            // SAFETY: the page is checked, the address 16-byte aligned; `cmpxchg16b` is required at start-up.
+            16 => unsafe { compare_exchange_16(host.cast(), expected, new) },
+            _ => unreachable!("atomic access of {size} bytes"),
+        }
+    }
+}
+
+#[target_feature(enable = "cmpxchg16b")]
+fn compare_exchange_16(host: *mut u128, expected: u128, new: u128) -> u128 {
+    // SAFETY: the only caller passes a checked, aligned pointer to mapped guest memory.
+    unsafe { core::arch::x86_64::cmpxchg16b(host, expected, new, Ordering::SeqCst, Ordering::SeqCst) }
+}
+
+impl Drop for Window {
+    fn drop(&mut self) {
+        // SAFETY: both mappings were made by `reserve` and nothing refers to them any more.
+        unsafe {
+            let _ = rustix::mm::munmap(self.base.cast(), (self.size + PAGE) as usize);
+            let _ = rustix::mm::munmap(self.perms.cast(), (self.size / PAGE + PAGE) as usize);
+        }
+    }
+}

@@ -1,0 +1,442 @@
+//! Guest memory: one reserved window of host address space, with a permission byte for every guest page.
+//!
+//! Every access is checked against the permission bytes before it happens, by the interpreter and by generated code
+//! alike, so a guest cannot reach host memory. Which regions a guest process has mapped and why is the business of
+//! the environment ([`crate::linux`]), not of this module. Host pointers stay in [`host`].
+
+pub mod host;
+
+use host::Window;
+use std::fmt;
+use std::os::fd::BorrowedFd;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// log2 of the size of the guest address space.
+pub const ADDRESS_BITS: u32 = 39;
+/// Size of the guest address space in bytes; legal guest addresses are below it.
+pub const ADDRESS_SPACE: u64 = 1 << ADDRESS_BITS;
+/// Size of a guest page in bytes.
+pub const PAGE: u64 = 4096;
+
+/// Permission bits of a guest page. Generated code tests [`READ`](perm::READ) and [`FAST_WRITE`](perm::FAST_WRITE).
+pub mod perm {
+    /// Loads are allowed.
+    pub const READ: u8 = 1;
+    /// Stores are allowed.
+    pub const WRITE: u8 = 2;
+    /// Instruction fetches are allowed.
+    pub const EXEC: u8 = 4;
+    /// The page has been translated: stores must invalidate.
+    pub const CODE: u8 = 8;
+    /// `WRITE` without `CODE`: stores need no further look.
+    pub const FAST_WRITE: u8 = 16;
+    /// The page is mapped, whatever its permissions.
+    pub const MAPPED: u8 = 32;
+}
+
+/// What an access wanted to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// A load.
+    Read,
+    /// A store.
+    Write,
+    /// An instruction fetch.
+    Fetch,
+}
+
+/// An access that the guest may not make.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fault {
+    /// The first byte that cannot be accessed.
+    pub addr: u64,
+    /// The kind of access.
+    pub access: Access,
+    /// True if something is mapped there but forbids the access (`SEGV_ACCERR`), false if nothing is (`SEGV_MAPERR`).
+    pub mapped: bool,
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let verb = match self.access {
+            Access::Read => "load from",
+            Access::Write => "store to",
+            Access::Fetch => "fetch from",
+        };
+        write!(f, "{verb} {:#x}: {}", self.addr, if self.mapped { "not permitted" } else { "not mapped" })
+    }
+}
+
+/// The memory of one guest address space. All methods take `&self`: guest threads share it.
+#[derive(Debug)]
+pub struct GuestMemory {
+    window: Window,
+    /// Address bits that count; others are ignored when an access misses (top-byte-ignore).
+    address_mask: u64,
+    /// Pages with translations that have been written since the engine last asked.
+    written_code: Mutex<Vec<u64>>,
+    has_written_code: AtomicBool,
+}
+
+impl GuestMemory {
+    /// Reserves an empty address space. `address_mask` has the address bits that the architecture does not ignore.
+    ///
+    /// # Errors
+    /// The host's error if address space is short (`ulimit -v`).
+    pub fn new(address_mask: u64) -> std::io::Result<Self> {
+        Ok(GuestMemory {
+            window: Window::reserve(ADDRESS_SPACE)?,
+            address_mask,
+            written_code: Mutex::new(Vec::new()),
+            has_written_code: AtomicBool::new(false),
+        })
+    }
+
+    /// Returns the permission byte of the page of `addr`; see [`perm`]. 0 outside the address space.
+    pub fn perms(&self, addr: u64) -> u8 {
+        self.window.perms(addr)
+    }
+
+    /// Maps zeroed private memory over `addr..addr+len`, which are multiples of [`PAGE`] inside the address space.
+    /// `prot` has the bits `READ`, `WRITE` and `EXEC`.
+    ///
+    /// # Errors
+    /// The host's error.
+    pub fn map_anonymous(&self, addr: u64, len: u64, prot: u8, shared: bool) -> std::io::Result<()> {
+        self.note_remapping(addr, len);
+        self.window.map_anonymous(addr, len, prot, shared)?;
+        self.set_perms(addr, len, prot);
+        Ok(())
+    }
+
+    /// Maps a file over `addr..addr+len`.
+    ///
+    /// # Errors
+    /// The host's error.
+    pub fn map_file(
+        &self,
+        addr: u64,
+        len: u64,
+        prot: u8,
+        file: BorrowedFd<'_>,
+        offset: u64,
+        shared: bool,
+    ) -> std::io::Result<()> {
+        self.note_remapping(addr, len);
+        self.window.map_file(addr, len, prot, file, offset, shared)?;
+        self.set_perms(addr, len, prot);
+        Ok(())
+    }
+
+    /// Removes whatever is mapped in `addr..addr+len`.
+    ///
+    /// # Errors
+    /// The host's error.
+    pub fn unmap(&self, addr: u64, len: u64) -> std::io::Result<()> {
+        self.note_remapping(addr, len);
+        self.window.unmap(addr, len)?;
+        self.window.fill_perms(addr, len, |_| 0);
+        Ok(())
+    }
+
+    /// Changes the permissions of `addr..addr+len`, all of which is mapped.
+    ///
+    /// # Errors
+    /// The host's error.
+    pub fn protect(&self, addr: u64, len: u64, prot: u8) -> std::io::Result<()> {
+        self.note_remapping(addr, len);
+        self.window.protect(addr, len, prot)?;
+        self.set_perms(addr, len, prot);
+        Ok(())
+    }
+
+    /// True if every page of `addr..addr+len` is unmapped and inside the address space.
+    pub fn is_free(&self, addr: u64, len: u64) -> bool {
+        addr.checked_add(len).is_some_and(|end| end <= ADDRESS_SPACE)
+            && (addr / PAGE..(addr + len).div_ceil(PAGE)).all(|page| self.window.perms(page * PAGE) == 0)
+    }
+
+    /// Gives the pages of `addr..addr+len` back to the host; private anonymous memory then reads as zero.
+    ///
+    /// # Errors
+    /// The host's error.
+    pub fn discard(&self, addr: u64, len: u64) -> std::io::Result<()> {
+        self.note_remapping(addr, len);
+        self.window.discard(addr, len)
+    }
+
+    fn set_perms(&self, addr: u64, len: u64, prot: u8) {
+        let bits = prot & (perm::READ | perm::WRITE | perm::EXEC) | perm::MAPPED;
+        let bits = if bits & perm::WRITE != 0 { bits | perm::FAST_WRITE } else { bits };
+        self.window.fill_perms(addr, len, |_| bits);
+    }
+
+    /// Checks that all of `addr..addr+len` allows `access`. Ignored address bits are removed: the result is the
+    /// address to use.
+    ///
+    /// # Errors
+    /// The fault that the guest sees.
+    pub fn check(&self, addr: u64, len: u64, access: Access) -> Result<u64, Fault> {
+        let need = match access {
+            Access::Read => perm::READ,
+            Access::Write => perm::WRITE,
+            Access::Fetch => perm::EXEC,
+        };
+        let masked = if access == Access::Fetch { addr } else { addr & self.address_mask };
+        if len == 0 {
+            return Ok(masked);
+        }
+        let fault = |at: u64| Fault { addr: at, access, mapped: self.window.perms(at) & perm::MAPPED != 0 };
+        let last = masked.checked_add(len - 1).ok_or_else(|| fault(addr))?;
+        let mut page = masked & !(PAGE - 1);
+        loop {
+            if self.window.perms(page) & need == 0 {
+                let at = page.max(masked);
+                return Err(Fault { addr: at | (addr & !self.address_mask), ..fault(at) });
+            }
+            if last - page < PAGE {
+                return Ok(masked);
+            }
+            page += PAGE;
+        }
+    }
+
+    /// True if `addr..addr+len` (`len` 1 to [`PAGE`]) is readable without further ado.
+    #[inline]
+    pub fn fast_read(&self, addr: u64, len: u64) -> bool {
+        self.window.allows(addr, len, perm::READ)
+    }
+
+    /// True if `addr..addr+len` (`len` 1 to [`PAGE`]) is writable and holds no translated code.
+    #[inline]
+    pub fn fast_write(&self, addr: u64, len: u64) -> bool {
+        self.window.allows(addr, len, perm::FAST_WRITE)
+    }
+
+    /// Loads `N` bytes, as one access if `N` is 1, 2, 4 or 8 and `addr` is aligned.
+    ///
+    /// # Errors
+    /// The fault that the guest sees.
+    #[inline]
+    pub fn load<const N: usize>(&self, addr: u64) -> Result<[u8; N], Fault> {
+        let addr = if self.fast_read(addr, N as u64) { addr } else { self.check(addr, N as u64, Access::Read)? };
+        Ok(self.window.load(addr))
+    }
+
+    /// Stores `N` bytes, as one access if `N` is 1, 2, 4 or 8 and `addr` is aligned.
+    ///
+    /// # Errors
+    /// The fault that the guest sees; nothing is stored then.
+    #[inline]
+    pub fn store<const N: usize>(&self, addr: u64, bytes: [u8; N]) -> Result<(), Fault> {
+        let addr = if self.fast_write(addr, N as u64) {
+            addr
+        } else {
+            let addr = self.check(addr, N as u64, Access::Write)?;
+            self.note_write(addr, N as u64);
+            addr
+        };
+        self.window.store(addr, bytes);
+        Ok(())
+    }
+
+    /// Copies guest memory out.
+    ///
+    /// # Errors
+    /// The fault at the first byte that cannot be read; `out` is then unspecified.
+    pub fn read(&self, addr: u64, out: &mut [u8]) -> Result<(), Fault> {
+        let addr = self.check(addr, out.len() as u64, Access::Read)?;
+        self.window.read(addr, out);
+        Ok(())
+    }
+
+    /// Copies guest memory out into a new vector. The range is checked before memory is allocated.
+    ///
+    /// # Errors
+    /// As [`GuestMemory::read`].
+    pub fn read_vec(&self, addr: u64, len: u64) -> Result<Vec<u8>, Fault> {
+        let addr = self.check(addr, len, Access::Read)?;
+        let mut out = vec![0; len as usize];
+        self.window.read(addr, &mut out);
+        Ok(out)
+    }
+
+    /// Reads bytes up to a NUL, which is not part of the result, or up to `max` bytes. The flag says whether a NUL
+    /// was found.
+    ///
+    /// # Errors
+    /// The fault at the first byte that cannot be read.
+    pub fn read_c_string(&self, addr: u64, max: usize) -> Result<(Vec<u8>, bool), Fault> {
+        let mut text = Vec::new();
+        let mut at = addr;
+        while text.len() < max {
+            let chunk = ((PAGE - at % PAGE) as usize).min(max - text.len());
+            let bytes = self.read_vec(at, chunk as u64)?;
+            if let Some(nul) = bytes.iter().position(|&b| b == 0) {
+                text.extend_from_slice(&bytes[..nul]);
+                return Ok((text, true));
+            }
+            text.extend_from_slice(&bytes);
+            at = at.wrapping_add(chunk as u64);
+        }
+        Ok((text, false))
+    }
+
+    /// Copies into guest memory that the guest may write.
+    ///
+    /// # Errors
+    /// The fault at the first byte that cannot be written; nothing is written then.
+    pub fn write(&self, addr: u64, bytes: &[u8]) -> Result<(), Fault> {
+        let addr = self.check(addr, bytes.len() as u64, Access::Write)?;
+        self.note_write(addr, bytes.len() as u64);
+        self.window.write(addr, bytes);
+        Ok(())
+    }
+
+    /// Copies into guest memory whatever its permissions: for loaders, and for patches that a user asked for.
+    ///
+    /// # Errors
+    /// The fault at the first byte that is not mapped; nothing is written then.
+    pub fn write_forced(&self, addr: u64, bytes: &[u8]) -> Result<(), Fault> {
+        let addr = addr & self.address_mask;
+        let pages = addr / PAGE..addr.saturating_add(bytes.len() as u64).div_ceil(PAGE);
+        if let Some(page) = pages.clone().find(|page| self.window.perms(page * PAGE) & perm::MAPPED == 0) {
+            return Err(Fault { addr: addr.max(page * PAGE), access: Access::Write, mapped: false });
+        }
+        self.note_write(addr, bytes.len() as u64);
+        self.window.write_forced(addr, bytes);
+        Ok(())
+    }
+
+    /// Reads an instruction's bytes.
+    ///
+    /// # Errors
+    /// The fault that the guest sees.
+    pub fn fetch<const N: usize>(&self, addr: u64) -> Result<[u8; N], Fault> {
+        self.check(addr, N as u64, Access::Fetch)?;
+        Ok(self.window.load(addr))
+    }
+
+    /// Compares `size` bytes (1, 2, 4, 8 or 16, aligned) at `addr` with `expected` and, if equal, replaces them by
+    /// `new`, in one atomic step. Returns what memory held.
+    ///
+    /// # Errors
+    /// The fault that the guest sees.
+    pub fn compare_exchange(&self, addr: u64, size: u64, expected: u128, new: u128) -> Result<u128, Fault> {
+        let addr = self.check(addr, size, Access::Write)?;
+        self.note_write(addr, size);
+        Ok(self.window.compare_exchange(addr, size, expected, new))
+    }
+
+    /// Marks the page of `addr` as translated, so that stores to it are noticed.
+    pub fn mark_code(&self, addr: u64) {
+        self.window.fill_perms(addr & !(PAGE - 1), PAGE, |bits| (bits | perm::CODE) & !perm::FAST_WRITE);
+    }
+
+    /// Undoes [`GuestMemory::mark_code`].
+    pub fn unmark_code(&self, addr: u64) {
+        self.window.fill_perms(addr & !(PAGE - 1), PAGE, |bits| {
+            let bits = bits & !perm::CODE;
+            if bits & perm::WRITE != 0 { bits | perm::FAST_WRITE } else { bits }
+        });
+    }
+
+    /// True if translated code has been written or remapped since [`GuestMemory::take_written_code`].
+    #[inline]
+    pub fn has_written_code(&self) -> bool {
+        self.has_written_code.load(Ordering::Acquire)
+    }
+
+    /// Returns the addresses of the translated pages that have been written or remapped, and forgets them.
+    pub fn take_written_code(&self) -> Vec<u64> {
+        let mut written = self.written_code.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        self.has_written_code.store(false, Ordering::Release);
+        std::mem::take(&mut written)
+    }
+
+    /// Remembers which translated pages `addr..addr+len` touches.
+    pub fn note_write(&self, addr: u64, len: u64) {
+        for page in addr / PAGE..addr.saturating_add(len).div_ceil(PAGE) {
+            if self.window.perms(page * PAGE) & perm::CODE != 0 {
+                let mut written = self.written_code.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+                if !written.contains(&(page * PAGE)) {
+                    written.push(page * PAGE);
+                }
+                self.has_written_code.store(true, Ordering::Release);
+            }
+        }
+    }
+
+    fn note_remapping(&self, addr: u64, len: u64) {
+        self.note_write(addr, len);
+    }
+
+    /// The window's host address and the permission table's, for generated code only.
+    pub fn host_bases(&self) -> (usize, usize) {
+        self.window.bases()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn memory() -> GuestMemory {
+        let memory = GuestMemory::new(u64::MAX >> 8).unwrap();
+        memory.map_anonymous(0x1000, 0x2000, perm::READ | perm::WRITE, false).unwrap();
+        memory
+    }
+
+    #[test]
+    fn stored_bytes_are_loaded() {
+        let memory = memory();
+        memory.store(0x1ffc, 0x1122_3344_5566_7788u64.to_le_bytes()).unwrap();
+        assert_eq!(u64::from_le_bytes(memory.load(0x1ffc).unwrap()), 0x1122_3344_5566_7788);
+    }
+
+    #[test]
+    fn an_access_across_the_end_faults_at_the_first_bad_byte_and_stores_nothing() {
+        let memory = memory();
+        let fault = memory.store(0x2ffc, [1u8; 8]).unwrap_err();
+        assert_eq!(fault, Fault { addr: 0x3000, access: Access::Write, mapped: false });
+        assert_eq!(memory.load::<4>(0x2ffc).unwrap(), [0; 4]);
+    }
+
+    #[test]
+    fn the_last_bytes_of_the_address_space_and_beyond_fault() {
+        let memory = memory();
+        for addr in [ADDRESS_SPACE - 4, ADDRESS_SPACE, u64::MAX - 3, u64::MAX, 1 << 55] {
+            assert!(memory.load::<8>(addr).is_err(), "{addr:#x}");
+            assert!(memory.read_vec(addr, u64::MAX).is_err(), "{addr:#x}");
+        }
+    }
+
+    #[test]
+    fn the_ignored_top_byte_is_ignored() {
+        let memory = memory();
+        memory.store(0xab00_0000_0000_1000, [7u8]).unwrap();
+        assert_eq!(memory.load::<1>(0x1000).unwrap(), [7]);
+    }
+
+    #[test]
+    fn stores_to_translated_pages_are_noticed() {
+        let memory = memory();
+        memory.mark_code(0x1004);
+        assert!(!memory.fast_write(0x1000, 8));
+        memory.store(0x1100, [1u8]).unwrap();
+        assert!(memory.has_written_code());
+        assert_eq!(memory.take_written_code(), [0x1000]);
+        memory.unmark_code(0x1000);
+        assert!(memory.fast_write(0x1000, 8));
+    }
+
+    #[test]
+    fn read_only_pages_refuse_stores_but_not_forced_ones() {
+        let memory = memory();
+        memory.protect(0x1000, 0x1000, perm::READ).unwrap();
+        assert!(memory.store(0x1000, [1u8]).unwrap_err().mapped);
+        memory.write_forced(0x1000, &[9]).unwrap();
+        assert_eq!(memory.load::<1>(0x1000).unwrap(), [9]);
+    }
+}
