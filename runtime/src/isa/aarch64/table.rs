@@ -104,3 +104,134 @@ pub(super) fn lift(bits: u32, lift: &mut Lift<'_>) {
         lift.push(Uop::Trap { kind: Trap::Illegal, imm: u64::from(bits) });
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use exarmo_aarch64::decode_word;
+    use std::collections::BTreeMap;
+
+    /// xorshift64*: the tests need variety, not quality.
+    struct Random(u64);
+
+    impl Random {
+        fn next(&mut self) -> u32 {
+            self.0 ^= self.0 >> 12;
+            self.0 ^= self.0 << 25;
+            self.0 ^= self.0 >> 27;
+            (self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 32) as u32
+        }
+    }
+
+    fn is_lifted(bits: u32) -> bool {
+        let mut uops = Vec::new();
+        lift(bits, &mut Lift::new(&mut uops, 0x1000, 4));
+        !matches!(uops[..], [Uop::Trap { kind: Trap::Illegal, .. }])
+    }
+
+    /// Mnemonics of Armv8.0 without floating point, and of the extensions that are implemented.
+    fn is_base(mnemonic: &str) -> bool {
+        const BASE: &str = " adc adcs add adds adr adrp and ands asr b bfc bfi bfxil bic bics bl blr br brk cbnz cbz \
+            ccmn ccmp cinc cinv clrex cls clz cmn cmp cneg crc32b crc32h crc32w crc32x crc32cb crc32ch crc32cw \
+            crc32cx csel cset csetm csinc csinv csneg dmb dsb eon eor extr hint hlt isb ldar ldarb ldarh ldaxp ldaxr \
+            ldaxrb ldaxrh ldlar ldlarb ldlarh ldnp ldp ldpsw ldr ldrb ldrh ldrsb ldrsh ldrsw ldtr ldtrb ldtrh ldtrsb \
+            ldtrsh ldtrsw ldur ldurb ldurh ldursb ldursh ldursw ldxp ldxr ldxrb ldxrh lsl lsr madd mneg mov movk movn \
+            movz msub mul mvn neg negs ngc ngcs nop orn orr prfm prfum rbit ret rev rev16 rev32 ror sb sbc sbcs sbfiz \
+            sbfx sdiv sev sevl smaddl smnegl smsubl smulh smull stllr stllrb stllrh stlr stlrb stlrh stlxp stlxr \
+            stlxrb stlxrh stnp stp str strb strh sttr sttrb sttrh stur sturb sturh stxp stxr stxrb stxrh sub subs svc \
+            sxtb sxth sxtw tbnz tbz tst ubfiz ubfx udiv umaddl umnegl umsubl umulh umull uxtb uxth wfe wfi yield \
+            ldapr ldaprb ldaprh ldapur ldapurb ldapurh ldapursb ldapursh ldapursw stlur stlurb stlurh ";
+        let operations = ["add", "clr", "eor", "set", "smax", "smin", "umax", "umin"];
+        let is_ordered = |rest: &str, orders: &[&str]| orders.contains(&rest.strip_suffix(['b', 'h']).unwrap_or(rest));
+        let orders = ["", "a", "al", "l"];
+        BASE.contains(&format!(" {mnemonic} "))
+            || mnemonic.starts_with("b.")
+            || mnemonic.strip_prefix("casp").is_some_and(|rest| orders.contains(&rest))
+            || ["cas", "swp"]
+                .iter()
+                .any(|name| mnemonic.strip_prefix(name).is_some_and(|rest| is_ordered(rest, &orders)))
+            || operations.iter().any(|name| {
+                let rest = |prefix: &str| mnemonic.strip_prefix(prefix)?.strip_prefix(name);
+                rest("ld").is_some_and(|rest| is_ordered(rest, &orders))
+                    || rest("st").is_some_and(|rest| is_ordered(rest, &["", "l"]))
+            })
+    }
+
+    #[test]
+    fn rows_do_not_overlap() {
+        let rows: Vec<_> = rows().collect();
+        for (index, a) in rows.iter().enumerate() {
+            for b in &rows[index + 1..] {
+                let (mask, differ) = (a.mask & b.mask, a.value ^ b.value);
+                assert_ne!(differ & mask, 0, "`{}` and `{}` overlap", a.name, b.name);
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_lifted_is_allocated() {
+        let mut random = Random(1);
+        for row in rows() {
+            for _ in 0..1000 {
+                let bits = row.value | random.next() & !row.mask;
+                if is_lifted(bits) {
+                    assert!(is_allocated(bits), "{} lifts {bits:#010x}, which is not allocated", row.name);
+                }
+            }
+        }
+    }
+
+    /// Hints that have no meaning yet do nothing, so they are as good as allocated.
+    fn is_allocated(bits: u32) -> bool {
+        !matches!(decode_word(bits), Err(error) if error != exarmo_aarch64::DecodeError::ReservedHint)
+    }
+
+    #[test]
+    fn rows_of_the_base_instruction_set_are_named_after_it() {
+        let mut random = Random(2);
+        for row in lift::GROUPS[..5].iter().copied().flatten() {
+            let prefix = row.name.split('_').next().unwrap_or_default();
+            let mut count = 0;
+            for _ in 0..1000 {
+                let bits = row.value | random.next() & !row.mask;
+                let Ok(insn) = decode_word(bits) else { continue };
+                // Holds the names of alias and instruction and the encoding class.
+                let name = insn.encoding().name().to_lowercase();
+                if is_lifted(bits) {
+                    assert!(name.contains(prefix), "{}: {bits:#010x} is {name}", row.name);
+                    count += 1;
+                }
+            }
+            // Of the registers that `msr` names, four in 65536 can be written.
+            assert!(count != 0 || row.name == "msr", "`{}` never lifts", row.name);
+        }
+    }
+
+    #[test]
+    fn the_base_instruction_set_is_complete() {
+        let mut random = Random(3);
+        let mut missing: BTreeMap<String, u32> = BTreeMap::new();
+        for round in 0..2_000_000u32 {
+            let mut bits = random.next();
+            match round % 4 {
+                // Few words are system instructions, or have the ones that many encodings fix.
+                0 => bits = 0xd500_0000 | bits & 0x3f_ffff,
+                1 => bits |= 0x001f_7c00,
+                _ => {}
+            }
+            // The group bits of integer data processing, branches, system, loads and stores.
+            if !matches!(bits >> 25 & 15, 4..=6 | 8..=14) || is_lifted(bits) {
+                continue;
+            }
+            let Ok(insn) = decode_word(bits) else { continue };
+            let text = insn.at(0).to_string();
+            let name = insn.encoding().name();
+            // Of LRCPC3, and `dsb` with XS.
+            let is_later = ["LdapstlWriteback", "LdapstlSimd", "BonBarriers"].iter().any(|class| name.ends_with(class));
+            if is_base(text.split('\t').next().unwrap_or_default()) && !is_later {
+                missing.insert(name.to_string(), bits);
+            }
+        }
+        assert!(missing.is_empty(), "{missing:#x?}");
+    }
+}
