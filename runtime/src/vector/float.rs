@@ -1,6 +1,6 @@
 //! Floating-point elements: which function of [`softfloat`] each operation applies to each element.
 
-use super::lanes::{bits, build, get, get_of, get_s, halved, map2_u, map_u, ones, pair_u, truth, upper_if_full};
+use super::lanes::{bits, build, get, get_of, get_s, halved, map_u, map2_u, ones, pair_u, truth, upper_if_full};
 use super::softfloat::{self, Format, Rounding};
 use super::{FpEnv, V1Op, V2Op, V3Op, rounding};
 use crate::uop::Lanes;

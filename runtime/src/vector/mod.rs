@@ -635,21 +635,21 @@ pub fn v2(op: V2Op, t: Lanes, a: u128, b: u128, imm: u32, env: &mut FpEnv) -> u1
         V2Op::QAddU => map2_u(t, a, b, |x, y| saturate_u(t, i128::from(x) + i128::from(y), env)),
         V2Op::QSubS => map2_s(t, a, b, |x, y| saturate_s(t, i128::from(x) - i128::from(y), env) as i64),
         V2Op::QSubU => map2_u(t, a, b, |x, y| saturate_u(t, i128::from(x) - i128::from(y), env)),
-        V2Op::QAddSU => {
-            build(t, |i| saturate_s(t, i128::from(get_s(t, a, i)) + i128::from(get(t, b, i)), env))
-        }
-        V2Op::QAddUS => {
-            build(t, |i| saturate_u(t, i128::from(get(t, a, i)) + i128::from(get_s(t, b, i)), env))
-        }
+        V2Op::QAddSU => build(t, |i| saturate_s(t, i128::from(get_s(t, a, i)) + i128::from(get(t, b, i)), env)),
+        V2Op::QAddUS => build(t, |i| saturate_u(t, i128::from(get(t, a, i)) + i128::from(get_s(t, b, i)), env)),
         V2Op::QDMulHi => map2_s(t, a, b, |x, y| saturate_s(t, mul_high(t, x, y, 0), env) as i64),
         V2Op::QRDMulHi => map2_s(t, a, b, |x, y| saturate_s(t, mul_high(t, x, y, 1 << (bits(t) - 1)), env) as i64),
         V2Op::ShlVS => map2_s(t, a, b, |x, y| shift_by(x, y, false) as i64),
         V2Op::ShlVU => map2_u(t, a, b, |x, y| shift_by_u(x, y, false)),
         V2Op::RShlVS => map2_s(t, a, b, |x, y| shift_by(x, y, true) as i64),
         V2Op::RShlVU => map2_u(t, a, b, |x, y| shift_by_u(x, y, true)),
-        V2Op::QShlVS => map2_s(t, a, b, |x, y| saturate_s(t, shift_wide(t, i128::from(x), y as u64, false), env) as i64),
+        V2Op::QShlVS => {
+            map2_s(t, a, b, |x, y| saturate_s(t, shift_wide(t, i128::from(x), y as u64, false), env) as i64)
+        }
         V2Op::QShlVU => map2_u(t, a, b, |x, y| saturate_u(t, shift_wide(t, i128::from(x), y, false), env)),
-        V2Op::QRShlVS => map2_s(t, a, b, |x, y| saturate_s(t, shift_wide(t, i128::from(x), y as u64, true), env) as i64),
+        V2Op::QRShlVS => {
+            map2_s(t, a, b, |x, y| saturate_s(t, shift_wide(t, i128::from(x), y as u64, true), env) as i64)
+        }
         V2Op::QRShlVU => map2_u(t, a, b, |x, y| saturate_u(t, shift_wide(t, i128::from(x), y, true), env)),
         V2Op::Sli => map2_u(t, a, b, |x, y| (y << imm) | (x & ((1 << imm) - 1))),
         V2Op::Sri => map2_u(t, a, b, |x, y| {
