@@ -6,6 +6,7 @@ mod float;
 mod integer;
 mod memory;
 mod simd;
+mod structure;
 mod system;
 
 use super::table::Row;
@@ -14,7 +15,7 @@ use crate::uop::{UnOp, Uop, X, slot};
 
 /// The rows of all groups.
 pub(super) const GROUPS: &[&[Row]] =
-    &[integer::ROWS, branch::ROWS, system::ROWS, memory::ROWS, atomic::ROWS, float::ROWS, simd::ROWS];
+    &[integer::ROWS, branch::ROWS, system::ROWS, memory::ROWS, atomic::ROWS, float::ROWS, simd::ROWS, structure::ROWS];
 
 /// Bits `lsb..lsb + len` of an encoding.
 pub(super) const fn field(insn: u32, lsb: u32, len: u32) -> u32 {
