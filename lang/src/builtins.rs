@@ -50,36 +50,12 @@ pub struct Function {
 const CODE: &[&str] = &["insn", "block", "every"];
 const ENDS: &[&str] = &["end", "exit"];
 
-const fn dynamic(
-    name: &'static str,
-    value: Builtin,
-    ty: Type,
-    doc: &'static str,
-    example: &'static str,
-) -> Variable {
-    Variable {
-        name,
-        value: Some(value),
-        ty,
-        is_static: false,
-        events: &[],
-        doc,
-        example,
-        supported: true,
-    }
+const fn dynamic(name: &'static str, value: Builtin, ty: Type, doc: &'static str, example: &'static str) -> Variable {
+    Variable { name, value: Some(value), ty, is_static: false, events: &[], doc, example, supported: true }
 }
 
-const fn fixed(
-    name: &'static str,
-    value: Builtin,
-    ty: Type,
-    doc: &'static str,
-    example: &'static str,
-) -> Variable {
-    Variable {
-        is_static: true,
-        ..dynamic(name, value, ty, doc, example)
-    }
+const fn fixed(name: &'static str, value: Builtin, ty: Type, doc: &'static str, example: &'static str) -> Variable {
+    Variable { is_static: true, ..dynamic(name, value, ty, doc, example) }
 }
 
 const fn only(events: &'static [&'static str], variable: Variable) -> Variable {
@@ -87,34 +63,28 @@ const fn only(events: &'static [&'static str], variable: Variable) -> Variable {
 }
 
 const fn alias(name: &'static str, doc: &'static str, example: &'static str) -> Variable {
-    Variable {
-        value: None,
-        ..dynamic(name, Builtin::Pc, Type::Word, doc, example)
-    }
+    Variable { value: None, ..dynamic(name, Builtin::Pc, Type::Word, doc, example) }
 }
 
-const fn later(
-    name: &'static str,
-    events: &'static [&'static str],
-    doc: &'static str,
-) -> Variable {
-    Variable {
-        value: None,
-        events,
-        supported: false,
-        ..dynamic(name, Builtin::Pc, Type::Word, doc, "")
-    }
+const fn later(name: &'static str, events: &'static [&'static str], doc: &'static str) -> Variable {
+    Variable { value: None, events, supported: false, ..dynamic(name, Builtin::Pc, Type::Word, doc, "") }
 }
 
-const U32: Type = Type::Int {
-    bits: 32,
-    signed: false,
-};
+const U32: Type = Type::Int { bits: 32, signed: false };
 
 /// All builtin variables.
 pub const VARIABLES: &[Variable] = &[
     fixed("pc", Builtin::Pc, Type::CodeAddr, "address of this instruction", "on block count by pc"),
-    only(&["insn"], dynamic("next", Builtin::Next, Type::CodeAddr, "where execution goes on; `after insn` only", "after insn \"b*\" count by next")),
+    only(
+        &["insn"],
+        dynamic(
+            "next",
+            Builtin::Next,
+            Type::CodeAddr,
+            "where execution goes on; `after insn` only",
+            "after insn \"b*\" count by next",
+        ),
+    ),
     alias("sp", "stack pointer", "on insn at main print sp"),
     alias("lr", "return address register", "on insn at main print lr"),
     alias("ra", "return address register", "on insn at main print ra"),
@@ -126,32 +96,158 @@ pub const VARIABLES: &[Variable] = &[
     alias("arg5", "sixth integer argument", "on insn at mmap print arg5"),
     alias("arg6", "seventh integer argument", "on insn at syscall print arg6"),
     alias("arg7", "eighth integer argument", "on insn at syscall print arg7"),
-    fixed("func", Builtin::Func, Type::Str, "name of the function that contains pc, or the empty string", "on block count by func"),
+    fixed(
+        "func",
+        Builtin::Func,
+        Type::Str,
+        "name of the function that contains pc, or the empty string",
+        "on block count by func",
+    ),
     fixed("module", Builtin::Module, Type::Str, "file name of the module that contains pc", "on block count by module"),
     fixed("section", Builtin::Section, Type::Str, "name of the section that contains pc", "on block count by section"),
     dynamic("icount", Builtin::Icount, Type::U64, "instructions that this thread has executed", "on end print icount"),
-    dynamic("hits", Builtin::Hits, Type::U64, "how often this probe has fired, this time included", "on insn at main print hits"),
+    dynamic(
+        "hits",
+        Builtin::Hits,
+        Type::U64,
+        "how often this probe has fired, this time included",
+        "on insn at main print hits",
+    ),
     dynamic("probe", Builtin::ProbeName, Type::Str, "name of this probe", "on insn at main print probe"),
     dynamic("tid", Builtin::Tid, Type::U64, "guest thread", "on block count by tid"),
     dynamic("pid", Builtin::Pid, Type::U64, "guest process", "on begin print pid"),
     dynamic("now", Builtin::Now, Type::U64, "nanoseconds since the run began", "on end print \"{now:ms}\""),
     only(ENDS, dynamic("status", Builtin::Status, Type::I64, "exit status", "on end print status")),
-    only(CODE, fixed("insn", Builtin::InsnText, Type::Str, "the instruction, disassembled", "on insn at main print insn")),
-    only(CODE, fixed("insn.text", Builtin::InsnText, Type::Str, "the instruction, disassembled", "on insn when insn.text =~ \"*sp*\" trace")),
-    only(CODE, fixed("insn.mnemonic", Builtin::InsnMnemonic, Type::Str, "its mnemonic", "on insn count by insn.mnemonic")),
-    only(CODE, fixed("insn.size", Builtin::InsnSize, Type::U64, "its size in bytes", "on insn when insn.size == 2 count")),
-    only(CODE, fixed("insn.addr", Builtin::InsnAddr, Type::CodeAddr, "its address, the same as pc", "on insn at main print insn.addr")),
-    only(CODE, fixed("insn.bits", Builtin::InsnBits, U32, "its encoding as fetched", "on insn at main print \"{insn.bits:#010x}\"")),
-    only(CODE, fixed("insn.target", Builtin::InsnTarget, Type::CodeAddr, "target of a direct branch, else 0", "on insn \"bl\" count by insn.target")),
-    only(CODE, fixed("insn.is_call", Builtin::InsnIsCall, Type::Bool, "true for calls", "on insn when insn.is_call count by func")),
-    only(CODE, fixed("insn.is_return", Builtin::InsnIsReturn, Type::Bool, "true for returns", "on insn when insn.is_return count by func")),
-    only(CODE, fixed("insn.is_branch", Builtin::InsnIsBranch, Type::Bool, "true for branches of all kinds", "on insn when insn.is_branch count by func")),
-    only(CODE, fixed("insn.is_load", Builtin::InsnIsLoad, Type::Bool, "true if it reads memory", "on insn when insn.is_load count by func")),
-    only(CODE, fixed("insn.is_store", Builtin::InsnIsStore, Type::Bool, "true if it writes memory", "on insn when insn.is_store count by func")),
-    only(&["insn"], dynamic("insn.dst", Builtin::InsnDst, Type::Word, "value of its first destination register", "after insn \"ldr\" print insn.dst")),
-    only(&["block"], fixed("block.addr", Builtin::BlockAddr, Type::CodeAddr, "the block's address", "on block count by block.addr")),
-    only(&["block"], fixed("block.size", Builtin::BlockSize, Type::U64, "its size in bytes", "on block sum block.size")),
-    only(&["block"], fixed("block.len", Builtin::BlockLen, Type::U64, "its number of instructions", "on block sum block.len by func")),
+    only(
+        CODE,
+        fixed("insn", Builtin::InsnText, Type::Str, "the instruction, disassembled", "on insn at main print insn"),
+    ),
+    only(
+        CODE,
+        fixed(
+            "insn.text",
+            Builtin::InsnText,
+            Type::Str,
+            "the instruction, disassembled",
+            "on insn when insn.text =~ \"*sp*\" trace",
+        ),
+    ),
+    only(
+        CODE,
+        fixed("insn.mnemonic", Builtin::InsnMnemonic, Type::Str, "its mnemonic", "on insn count by insn.mnemonic"),
+    ),
+    only(
+        CODE,
+        fixed("insn.size", Builtin::InsnSize, Type::U64, "its size in bytes", "on insn when insn.size == 2 count"),
+    ),
+    only(
+        CODE,
+        fixed(
+            "insn.addr",
+            Builtin::InsnAddr,
+            Type::CodeAddr,
+            "its address, the same as pc",
+            "on insn at main print insn.addr",
+        ),
+    ),
+    only(
+        CODE,
+        fixed(
+            "insn.bits",
+            Builtin::InsnBits,
+            U32,
+            "its encoding as fetched",
+            "on insn at main print \"{insn.bits:#010x}\"",
+        ),
+    ),
+    only(
+        CODE,
+        fixed(
+            "insn.target",
+            Builtin::InsnTarget,
+            Type::CodeAddr,
+            "target of a direct branch, else 0",
+            "on insn \"bl\" count by insn.target",
+        ),
+    ),
+    only(
+        CODE,
+        fixed(
+            "insn.is_call",
+            Builtin::InsnIsCall,
+            Type::Bool,
+            "true for calls",
+            "on insn when insn.is_call count by func",
+        ),
+    ),
+    only(
+        CODE,
+        fixed(
+            "insn.is_return",
+            Builtin::InsnIsReturn,
+            Type::Bool,
+            "true for returns",
+            "on insn when insn.is_return count by func",
+        ),
+    ),
+    only(
+        CODE,
+        fixed(
+            "insn.is_branch",
+            Builtin::InsnIsBranch,
+            Type::Bool,
+            "true for branches of all kinds",
+            "on insn when insn.is_branch count by func",
+        ),
+    ),
+    only(
+        CODE,
+        fixed(
+            "insn.is_load",
+            Builtin::InsnIsLoad,
+            Type::Bool,
+            "true if it reads memory",
+            "on insn when insn.is_load count by func",
+        ),
+    ),
+    only(
+        CODE,
+        fixed(
+            "insn.is_store",
+            Builtin::InsnIsStore,
+            Type::Bool,
+            "true if it writes memory",
+            "on insn when insn.is_store count by func",
+        ),
+    ),
+    only(
+        &["insn"],
+        dynamic(
+            "insn.dst",
+            Builtin::InsnDst,
+            Type::Word,
+            "value of its first destination register",
+            "after insn \"ldr\" print insn.dst",
+        ),
+    ),
+    only(
+        &["block"],
+        fixed("block.addr", Builtin::BlockAddr, Type::CodeAddr, "the block's address", "on block count by block.addr"),
+    ),
+    only(
+        &["block"],
+        fixed("block.size", Builtin::BlockSize, Type::U64, "its size in bytes", "on block sum block.size"),
+    ),
+    only(
+        &["block"],
+        fixed(
+            "block.len",
+            Builtin::BlockLen,
+            Type::U64,
+            "its number of instructions",
+            "on block sum block.len by func",
+        ),
+    ),
     later("insn.src", CODE, "value of the first source register"),
     later("insn.reads", CODE, "registers that it reads"),
     later("insn.writes", CODE, "registers that it writes"),
@@ -197,28 +293,23 @@ const fn function_row(
     doc: &'static str,
     example: &'static str,
 ) -> Function {
-    Function {
-        name,
-        params,
-        least: counts.0,
-        most: counts.1,
-        result,
-        doc,
-        example,
-        supported: true,
-    }
+    Function { name, params, least: counts.0, most: counts.1, result, doc, example, supported: true }
 }
 
 const fn later_function(name: &'static str, params: &'static str, doc: &'static str) -> Function {
-    Function {
-        supported: false,
-        ..function_row(name, params, (0, 9), "str", doc, "")
-    }
+    Function { supported: false, ..function_row(name, params, (0, 9), "str", doc, "") }
 }
 
 /// All builtin functions.
 pub const FUNCTIONS: &[Function] = &[
-    function_row("str", "p [, max]", (1, 2), "str", "the NUL-terminated guest string at p, at most max bytes (default 1024)", "str(x0)"),
+    function_row(
+        "str",
+        "p [, max]",
+        (1, 2),
+        "str",
+        "the NUL-terminated guest string at p, at most max bytes (default 1024)",
+        "str(x0)",
+    ),
     function_row("bytes", "p, n", (2, 2), "bytes", "n bytes of guest memory at p", "bytes(sp, 16)"),
     function_row("hex", "x", (1, 1), "str", "x in hexadecimal", "hex(x0)"),
     function_row("sym", "addr", (1, 1), "str", "the symbol at or before an address, with the offset", "sym(lr)"),
@@ -236,7 +327,14 @@ pub const FUNCTIONS: &[Function] = &[
     function_row("has", "@m, k", (1, 9), "bool", "true if the map has the key", "has(@seen, x0)"),
     function_row("errno", "n", (1, 1), "str", "name of an error number, of either sign", "errno(x0)"),
     function_row("syscall_name", "n", (1, 1), "str", "name of a system call", "syscall_name(x8)"),
-    function_row("rand", "n", (1, 1), "u64", "a number from 0 to n - 1, the same in every run with the same seed", "rand(64)"),
+    function_row(
+        "rand",
+        "n",
+        (1, 1),
+        "u64",
+        "a number from 0 to n - 1, the same in every run with the same seed",
+        "rand(64)",
+    ),
     function_row("param", "\"name\"", (1, 1), "as the parameter", "value of a parameter", "param(\"nth\")"),
     later_function("stack", "n", "call stack of at most n entries"),
     later_function("line", "addr", "source line of an address"),

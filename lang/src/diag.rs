@@ -69,14 +69,7 @@ impl Diagnostic {
     }
 
     fn new(severity: Severity, code: &'static str, title: String) -> Diagnostic {
-        Diagnostic {
-            severity,
-            code,
-            title,
-            labels: Vec::new(),
-            help: Vec::new(),
-            fix: None,
-        }
+        Diagnostic { severity, code, title, labels: Vec::new(), help: Vec::new(), fix: None }
     }
 
     /// Marks the smallest piece that is wrong.
@@ -90,11 +83,7 @@ impl Diagnostic {
     }
 
     fn label(mut self, span: Span, text: String, primary: bool) -> Diagnostic {
-        self.labels.push(Label {
-            span,
-            text,
-            primary,
-        });
+        self.labels.push(Label { span, text, primary });
         self
     }
 
@@ -112,10 +101,7 @@ impl Diagnostic {
 
     /// Sets the repair.
     pub fn fix(mut self, span: Span, text: impl Into<String>) -> Diagnostic {
-        self.fix = Some(Fix {
-            span,
-            text: text.into(),
-        });
+        self.fix = Some(Fix { span, text: text.into() });
         self
     }
 

@@ -15,10 +15,8 @@ use crate::suggest::nearest;
 use crate::verbs;
 
 /// Words that begin a clause.
-pub(crate) const CLAUSES: [&str; 13] = [
-    "at", "in", "except", "from", "during", "when", "hit", "once", "since", "until", "limit",
-    "disabled", "optional",
-];
+pub(crate) const CLAUSES: [&str; 13] =
+    ["at", "in", "except", "from", "during", "when", "hit", "once", "since", "until", "limit", "disabled", "optional"];
 
 /// Words of other languages and what is written here instead.
 const FOREIGN_VERBS: &[(&str, &str)] = &[
@@ -46,8 +44,7 @@ const FOREIGN_VERBS: &[(&str, &str)] = &[
     ("ret", "to leave this probe body: `next`; to make the guest function return: `return 0`"),
 ];
 
-const PRINT_HELP: &str =
-    "write `print \"value {x0:#x}\"`: values go inside the string, `{expr:format}`";
+const PRINT_HELP: &str = "write `print \"value {x0:#x}\"`: values go inside the string, `{expr:format}`";
 
 /// What is missing after a word or sign, with an example.
 const MISSING: &[(&str, &str, &str)] = &[
@@ -120,11 +117,7 @@ const MISSING: &[(&str, &str, &str)] = &[
 // ---------- findings that need no failed parse ----------
 
 fn span(source: u32, start: usize, end: usize) -> Span {
-    Span {
-        source,
-        start: start as u32,
-        end: end as u32,
-    }
+    Span { source, start: start as u32, end: end as u32 }
 }
 
 pub(crate) fn too_large(source: u32, text: &str) -> Diagnostic {
@@ -177,13 +170,11 @@ pub(crate) fn close_strings(text: &str, unclosed: &[(usize, usize)]) -> String {
 }
 
 pub(crate) fn unreadable(source: u32, chunk: &Chunk) -> Diagnostic {
-    Diagnostic::error("E0115", "this cannot be read either")
-        .primary(span(source, chunk.start, chunk.start + 1), "here")
+    Diagnostic::error("E0115", "this cannot be read either").primary(span(source, chunk.start, chunk.start + 1), "here")
 }
 
 pub(crate) fn number_too_large(span: Span, what: &str, bits: u32) -> Diagnostic {
-    Diagnostic::error("E0109", format!("{what} has at most {bits} bits"))
-        .primary(span, "too large")
+    Diagnostic::error("E0109", format!("{what} has at most {bits} bits")).primary(span, "too large")
 }
 
 // ---------- error productions ----------
@@ -208,8 +199,7 @@ pub(crate) fn unknown_event(word: &Text) -> Diagnostic {
     match found {
         Some(name) => {
             let example = probes::find(&name).map_or("", |event| event.example);
-            out.help(format!("did you mean `{name}`?  {example}"))
-                .fix(word.span, name)
+            out.help(format!("did you mean `{name}`?  {example}")).fix(word.span, name)
         }
         None => {
             let supported = probes::TABLE.iter().filter(|event| event.supported);
@@ -239,30 +229,20 @@ pub(crate) fn double_equals(at: Span, whole: Span, text: &str) -> Diagnostic {
 }
 
 pub(crate) fn bare_return(word: Span) -> Diagnostic {
-    Diagnostic::error(
-        "E0104",
-        "`return` makes the guest function return, so it needs a value",
-    )
-    .primary(word, "returns what?")
-    .help("to leave this probe body: `next`")
-    .help("to make the guest function return 0: `return 0`")
-    .help("to make a void function return: `return void`")
-    .fix(word, "next")
+    Diagnostic::error("E0104", "`return` makes the guest function return, so it needs a value")
+        .primary(word, "returns what?")
+        .help("to leave this probe body: `next`")
+        .help("to make the guest function return 0: `return 0`")
+        .help("to make a void function return: `return void`")
+        .fix(word, "next")
 }
 
 pub(crate) fn two_statements(before: Span, next: Span, text: &str) -> Diagnostic {
     let first = text.get(before.start as usize..before.end as usize);
     let second = text.get(next.start as usize..next.end as usize);
     let word_end = second.unwrap_or("").find(' ').unwrap_or(1) as u32;
-    let word = Span {
-        end: next.start + word_end.max(1),
-        ..next
-    };
-    let gap = Span {
-        start: before.end,
-        end: before.end,
-        ..before
-    };
+    let word = Span { end: next.start + word_end.max(1), ..next };
+    let gap = Span { start: before.end, end: before.end, ..before };
     Diagnostic::error("E0106", "two statements on one line need a `;` between them")
         .primary(word, "a second statement begins here")
         .help(format!("{}; {}", shortened(first), shortened(second)))
@@ -292,13 +272,7 @@ pub(crate) fn one_address(span: Span) -> Diagnostic {
 }
 
 /// Explains a statement that begins with an unknown word.
-pub(crate) fn unknown_verb(
-    word: &Text,
-    rest: &str,
-    whole: Span,
-    text: &str,
-    is_body: bool,
-) -> Diagnostic {
+pub(crate) fn unknown_verb(word: &Text, rest: &str, whole: Span, text: &str, is_body: bool) -> Diagnostic {
     let before = text.get(..word.span.start as usize).unwrap_or("");
     let line_before = before.rsplit('\n').next().unwrap_or("").trim_end();
     let follows_statement = !is_body && !line_before.is_empty() && !line_before.ends_with(['{', ';', '}']);
@@ -364,9 +338,7 @@ fn not_a_verb(word: &Text, rest: &str) -> Diagnostic {
     }
     if let Some(name) = nearest(&word.text, verbs::TABLE.iter().map(|verb| verb.name)) {
         let form = verbs::find(&name).map_or("", |verb| verb.form);
-        return out
-            .help(format!("did you mean `{name}`?  {form}"))
-            .fix(word.span, name);
+        return out.help(format!("did you mean `{name}`?  {form}")).fix(word.span, name);
     }
     if crate::builtins::function(&word.text).is_some() {
         let call = format!("{}{}", word.text, rest);
@@ -377,18 +349,12 @@ fn not_a_verb(word: &Text, rest: &str) -> Diagnostic {
 }
 
 fn last_value(at: Span, before: &str) -> Option<Span> {
-    let start = before
-        .rfind(|c: char| c.is_whitespace() || c == ',')
-        .map_or(0, |i| i + 1);
+    let start = before.rfind(|c: char| c.is_whitespace() || c == ',').map_or(0, |i| i + 1);
     let spaces = at.start as usize;
     let length = before.len() - start;
     let end = spaces.checked_sub(1)?;
     let start = end.checked_sub(length)?;
-    (length > 0).then_some(Span {
-        start: start as u32,
-        end: end as u32,
-        ..at
-    })
+    (length > 0).then_some(Span { start: start as u32, end: end as u32, ..at })
 }
 
 fn missing_operator(second: Span, first: Option<Span>) -> Diagnostic {
@@ -398,8 +364,7 @@ fn missing_operator(second: Span, first: Option<Span>) -> Diagnostic {
         Some(first) => out.secondary(first, "the first value"),
         None => out,
     };
-    out.help("to print both: `print x0, x1`")
-        .help("to compute with both: `print x0 + x1`")
+    out.help("to print both: `print x0, x1`").help("to compute with both: `print x0 + x1`")
 }
 
 fn first_word(text: &str) -> &str {
@@ -428,22 +393,11 @@ pub(crate) struct Failure<'a> {
 }
 
 impl<'a> Failure<'a> {
-    pub(crate) fn new(
-        source: u32,
-        text: &'a str,
-        tokens: &[Token],
-        at: usize,
-        cuts: &[Range<usize>],
-    ) -> Failure<'a> {
+    pub(crate) fn new(source: u32, text: &'a str, tokens: &[Token], at: usize, cuts: &[Range<usize>]) -> Failure<'a> {
         let kept = |token: &&Token| !cuts.iter().any(|cut| cut.contains(&token.start));
         let tokens: Vec<Token> = tokens.iter().filter(kept).copied().collect();
         let at = tokens.partition_point(|token| token.end <= at);
-        Failure {
-            source,
-            text,
-            tokens,
-            at,
-        }
+        Failure { source, text, tokens, at }
     }
 
     pub(crate) fn explain(&self) -> Explained {
@@ -462,11 +416,7 @@ impl<'a> Failure<'a> {
             .or_else(|| self.missing())
             .or_else(|| self.incomplete())
             .unwrap_or_else(|| self.unexpected());
-        Explained {
-            diagnostic,
-            cut: self.cut(),
-            follow_up,
-        }
+        Explained { diagnostic, cut: self.cut(), follow_up }
     }
 
     fn span(&self, token: Token) -> Span {
@@ -474,9 +424,7 @@ impl<'a> Failure<'a> {
     }
 
     fn word(&self, index: usize) -> &'a str {
-        self.tokens
-            .get(index)
-            .map_or("", |token| &self.text[token.start..token.end])
+        self.tokens.get(index).map_or("", |token| &self.text[token.start..token.end])
     }
 
     fn token(&self) -> Option<Token> {
@@ -506,13 +454,13 @@ impl<'a> Failure<'a> {
             return false;
         }
         let called = self.word(i + 1) == "(" && matches!(word, "min" | "max");
-        let reserved = !matches!(
-            word,
-            "count" | "sum" | "avg" | "min" | "max" | "last" | "stats" | "hist"
-        );
+        let reserved = !matches!(word, "count" | "sum" | "avg" | "min" | "max" | "last" | "stats" | "hist");
         (is_verb && !called && (separated || reserved))
-            || (separated && i > 0 && (self.tokens[i].kind == TokenKind::Word || word == "@")
-                && !CLAUSES.contains(&word) && !MOMENTS.contains(&word))
+            || (separated
+                && i > 0
+                && (self.tokens[i].kind == TokenKind::Word || word == "@")
+                && !CLAUSES.contains(&word)
+                && !MOMENTS.contains(&word))
     }
 
     /// From the beginning of the statement to its end, strings and brackets respected.
@@ -551,16 +499,13 @@ impl<'a> Failure<'a> {
         let title = "a probe starts with `on`, `before` or `after`";
         let out = Diagnostic::error("E0100", title);
         if let Some(help) = bpftrace(line) {
-            return Some(
-                out.primary(whole, "this looks like a bpftrace probe")
-                    .help(help),
-            );
+            return Some(out.primary(whole, "this looks like a bpftrace probe").help(help));
         }
         if verbs::find(word).is_some() {
-            return Some(out.primary(self.span(first), "a statement outside any probe").help(format!(
-                "say when it happens: `on insn at main {}`",
-                shortened(Some(line))
-            )));
+            return Some(
+                out.primary(self.span(first), "a statement outside any probe")
+                    .help(format!("say when it happens: `on insn at main {}`", shortened(Some(line)))),
+            );
         }
         let out = out.primary(self.span(first), "not the beginning of a probe");
         if probes::find(word).is_some() {
@@ -568,9 +513,7 @@ impl<'a> Failure<'a> {
         }
         let near = nearest(word, ITEM_WORDS.into_iter().chain(["let"]));
         Some(match near {
-            Some(name) => out
-                .help(format!("did you mean `{name}`?"))
-                .fix(self.span(first), name),
+            Some(name) => out.help(format!("did you mean `{name}`?")).fix(self.span(first), name),
             None => out.help("on insn at 0x800 write x0 = 5"),
         })
     }
@@ -587,9 +530,7 @@ impl<'a> Failure<'a> {
         if token.kind != TokenKind::Strange {
             return None;
         }
-        let out = |title: &str, label: &str| {
-            Diagnostic::error("E0111", title).primary(self.span(token), label)
-        };
+        let out = |title: &str, label: &str| Diagnostic::error("E0111", title).primary(self.span(token), label);
         Some(match word {
             "'" => out("strings are written in double quotes", "a single quote")
                 .help("print \"text {x0:#x}\"")
@@ -656,18 +597,14 @@ impl<'a> Failure<'a> {
                 habit(&format!("there is no operator `{word}`"), "an operator of C")
                     .help(format!("{} {sign}= 1", if before.is_empty() { next } else { before }))
             }
-            "?" => habit("there is no `? :`", "an operator of C")
-                .help("if x0 == 0 { 1 } else { 2 }"),
+            "?" => habit("there is no `? :`", "an operator of C").help("if x0 == 0 { 1 } else { 2 }"),
             "::" => habit("names with `::` stand in quotes", "part of a C++ name")
                 .help("on call \"std::vector<int>::push_back(int const&)\""),
             ":=" => habit("`:=` is written `=`", "use `=`").fix(at, "="),
             "/" if next == "/" => habit("comments start with `#`", "use `#`").help("# a comment"),
-            "/" if next == "*" => habit("comments start with `#` and end with the line", "use `#`")
-                .help("# a comment"),
-            "/" if self.statement().is_none() => {
-                habit("a condition is written with `when`", "a bpftrace filter")
-                    .help("on insn at main when x0 == 5 trace")
-            }
+            "/" if next == "*" => habit("comments start with `#` and end with the line", "use `#`").help("# a comment"),
+            "/" if self.statement().is_none() => habit("a condition is written with `when`", "a bpftrace filter")
+                .help("on insn at main when x0 == 5 trace"),
             "=" => return self.single_equals(token),
             "==" if before == "=" => habit("`===` is written `==`", "one `=` too many"),
             _ => return None,
@@ -677,10 +614,7 @@ impl<'a> Failure<'a> {
     fn single_equals(&self, token: Token) -> Option<Diagnostic> {
         let at = self.span(token);
         let first = self.statement().map(|i| self.word(i));
-        let clause = (0..self.at)
-            .rev()
-            .map(|i| self.word(i))
-            .find(|w| CLAUSES.contains(w) || verbs::find(w).is_some());
+        let clause = (0..self.at).rev().map(|i| self.word(i)).find(|w| CLAUSES.contains(w) || verbs::find(w).is_some());
         let condition = matches!(first, Some("if" | "assert")) || clause == Some("when");
         condition.then(|| {
             Diagnostic::error("E0103", "`=` assigns; `==` compares")
@@ -769,8 +703,8 @@ impl<'a> Failure<'a> {
 
     fn operand_expected(&self) -> bool {
         let before = self.word_before();
-        let sign = self.before().is_some_and(|t| t.kind == TokenKind::Punct)
-            && !matches!(before, ")" | "]" | "}" | ";");
+        let sign =
+            self.before().is_some_and(|t| t.kind == TokenKind::Punct) && !matches!(before, ")" | "]" | "}" | ";");
         sign || MISSING.iter().any(|(word, ..)| *word == before && before != "@")
     }
 
@@ -795,7 +729,10 @@ impl<'a> Failure<'a> {
         let word = self.word(self.at);
         let reserved = CLAUSES.contains(&word)
             || ITEM_WORDS.contains(&word)
-            || matches!(word, "by" | "into" | "per" | "as" | "within" | "and" | "or" | "not" | "void" | "else" | "true" | "false")
+            || matches!(
+                word,
+                "by" | "into" | "per" | "as" | "within" | "and" | "or" | "not" | "void" | "else" | "true" | "false"
+            )
             || verbs::find(word).is_some();
         let named = matches!(self.word_before(), "let" | "const" | "param" | "fn" | "for");
         (reserved && named).then(|| {
@@ -809,8 +746,7 @@ impl<'a> Failure<'a> {
         let token = self.token()?;
         let before = self.before()?;
         let value_like = |t: Token| {
-            matches!(t.kind, TokenKind::Number | TokenKind::Str)
-                || (t.kind == TokenKind::Word && !self.is_keyword(t))
+            matches!(t.kind, TokenKind::Number | TokenKind::Str) || (t.kind == TokenKind::Word && !self.is_keyword(t))
         };
         let ends = value_like(before) || matches!(self.word_before(), ")" | "]");
         let begins = value_like(token) || matches!(self.word(self.at), "@" | "(");
@@ -827,8 +763,21 @@ impl<'a> Failure<'a> {
             || MOMENTS.contains(&word)
             || matches!(
                 word,
-                "by" | "into" | "per" | "as" | "within" | "and" | "or" | "not" | "void" | "else" | "bit" | "bits"
-                    | "mask" | "linear" | "step" | "top"
+                "by" | "into"
+                    | "per"
+                    | "as"
+                    | "within"
+                    | "and"
+                    | "or"
+                    | "not"
+                    | "void"
+                    | "else"
+                    | "bit"
+                    | "bits"
+                    | "mask"
+                    | "linear"
+                    | "step"
+                    | "top"
             )
             || (verbs::find(word).is_some() && !contextual)
     }
@@ -932,8 +881,7 @@ impl<'a> Failure<'a> {
                 .primary(at, "expected a unit after this")
                 .help(format!("every {} insns", self.word(self.tokens.len() - 1)));
         }
-        out.primary(at, "expected more after this")
-            .help(self.item_form())
+        out.primary(at, "expected more after this").help(self.item_form())
     }
 
     fn item_form(&self) -> &'static str {
@@ -986,8 +934,8 @@ fn string_trouble(source: u32, token: Token, text: &str) -> Diagnostic {
 
 fn is_operator(word: &str) -> bool {
     const SIGNS: [&str; 31] = [
-        "=", "==", "!=", "<", "<=", ">", ">=", "+", "-", "*", "/", "%", "&", "|", "^", "~", "<<",
-        ">>", "??", "&&", "||", "!", "(", "[", "+=", "-=", "*=", "|=", "&=", "^=", "..",
+        "=", "==", "!=", "<", "<=", ">", ">=", "+", "-", "*", "/", "%", "&", "|", "^", "~", "<<", ">>", "??", "&&",
+        "||", "!", "(", "[", "+=", "-=", "*=", "|=", "&=", "^=", "..",
     ];
     SIGNS.contains(&word) || matches!(word, "and" | "or" | "not")
 }

@@ -52,11 +52,7 @@ pub fn compile(sources: &Sources, target: &dyn Target) -> (Option<Program>, Diag
 }
 
 /// Compiles with options.
-pub fn compile_with(
-    sources: &Sources,
-    target: &dyn Target,
-    options: &Options,
-) -> (Option<Program>, Diagnostics) {
+pub fn compile_with(sources: &Sources, target: &dyn Target, options: &Options) -> (Option<Program>, Diagnostics) {
     let mut diagnostics = Diagnostics::new();
     let items = parse_all(sources, &mut diagnostics);
     let program = check::check(sources, target, options, &items, &mut diagnostics);

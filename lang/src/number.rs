@@ -50,10 +50,7 @@ pub(crate) fn well_formed(text: &str) -> bool {
         return plain(whole) && plain(fraction);
     }
     let units = ["K", "M", "G", "ns", "us", "ms", "s", "min"];
-    digits(text, char::is_ascii_digit)
-        || units
-            .iter()
-            .any(|unit| text.strip_suffix(unit).is_some_and(plain))
+    digits(text, char::is_ascii_digit) || units.iter().any(|unit| text.strip_suffix(unit).is_some_and(plain))
 }
 
 #[cfg(test)]

@@ -152,10 +152,7 @@ fn blank(text: &mut String, range: std::ops::Range<usize>) {
     let Some(piece) = text.get(range.clone()) else {
         return;
     };
-    let spaces: String = piece
-        .bytes()
-        .map(|b| if b == b'\n' { '\n' } else { ' ' })
-        .collect();
+    let spaces: String = piece.bytes().map(|b| if b == b'\n' { '\n' } else { ' ' }).collect();
     text.replace_range(range, &spaces);
 }
 
@@ -229,11 +226,7 @@ impl Builder<'_> {
     // ---------- spans ----------
 
     fn range(&self, start: usize, end: usize) -> Span {
-        Span {
-            source: self.source,
-            start: (self.base + start) as u32,
-            end: (self.base + end) as u32,
-        }
+        Span { source: self.source, start: (self.base + start) as u32, end: (self.base + end) as u32 }
     }
 
     /// A node's span. The grammar lets white space and comments before an absent option belong to the node: they are cut off.
@@ -249,10 +242,7 @@ impl Builder<'_> {
     }
 
     fn text(&self, node: &Node<'_>) -> Text {
-        Text {
-            text: node.as_str().trim_end().to_string(),
-            span: self.span(node),
-        }
+        Text { text: node.as_str().trim_end().to_string(), span: self.span(node) }
     }
 
     fn error(&mut self, diagnostic: Diagnostic) {
@@ -295,11 +285,7 @@ impl Builder<'_> {
                 _ => value = Some(self.expr(part)),
             }
         }
-        Some(Item::Param(Param {
-            name: name?,
-            ty,
-            value: value?,
-        }))
+        Some(Item::Param(Param { name: name?, ty, value: value? }))
     }
 
     fn constant(&mut self, node: Node<'_>) -> Option<Item> {
@@ -311,15 +297,7 @@ impl Builder<'_> {
 
     fn state(&mut self, node: Node<'_>) -> Option<Item> {
         let span = self.span(&node);
-        let mut item = StateItem {
-            name: Text {
-                text: String::new(),
-                span,
-            },
-            ty: None,
-            initial: None,
-            capacity: None,
-        };
+        let mut item = StateItem { name: Text { text: String::new(), span }, ty: None, initial: None, capacity: None };
         for part in parts(node) {
             match part.as_rule() {
                 Rule::mapname => item.name = self.text(&part),
@@ -341,21 +319,12 @@ impl Builder<'_> {
             }
         }
         let params = names.split_off(1.min(names.len()));
-        Some(Item::Fn(FnItem {
-            name: names.pop()?,
-            params,
-            body: body?,
-        }))
+        Some(Item::Fn(FnItem { name: names.pop()?, params, body: body? }))
     }
 
     fn type_name(&mut self, node: Node<'_>) -> TypeName {
         let span = self.span(&node);
-        let mut ty = TypeName {
-            stars: 0,
-            name: String::new(),
-            array: false,
-            span,
-        };
+        let mut ty = TypeName { stars: 0, name: String::new(), array: false, span };
         for part in parts(node) {
             match part.as_rule() {
                 Rule::stars => ty.stars = part.as_str().len(),
@@ -388,16 +357,7 @@ impl Builder<'_> {
         }
         let event = event?;
         let head = clauses.last().map_or(event.span, |clause| clause.span);
-        Some(Probe {
-            label,
-            moment: moment?,
-            head: from.to(head),
-            event,
-            clauses,
-            body,
-            span,
-            damaged: self.damaged,
-        })
+        Some(Probe { label, moment: moment?, head: from.to(head), event, clauses, body, span, damaged: self.damaged })
     }
 
     fn event(&mut self, node: Node<'_>) -> Option<Event> {
@@ -406,11 +366,7 @@ impl Builder<'_> {
         if node.as_rule() == Rule::x_event {
             let word = self.text(&node);
             self.error(explain::unknown_event(&word));
-            return Some(Event {
-                word,
-                args: EventArgs::None,
-                span,
-            });
+            return Some(Event { word, args: EventArgs::None, span });
         }
         let mut inner = parts(node);
         let word = self.text(&inner.next()?);
@@ -434,21 +390,14 @@ impl Builder<'_> {
         let span = self.span(&node);
         let inner = node.into_inner().next();
         let text = inner.map_or("", |part| part.as_str());
-        Text {
-            text: text.to_string(),
-            span,
-        }
+        Text { text: text.to_string(), span }
     }
 
     fn regex(&mut self, node: Node<'_>) -> Regex {
         let span = self.span(&node);
         let mut inner = node.into_inner();
         let text = inner.next().map_or("", |part| part.as_str());
-        Regex {
-            text: text.replace("\\/", "/"),
-            ignore_case: inner.next().is_some(),
-            span,
-        }
+        Regex { text: text.replace("\\/", "/"), ignore_case: inner.next().is_some(), span }
     }
 
     fn quantity(&mut self, node: Node<'_>) -> Option<Quantity> {
@@ -482,11 +431,7 @@ impl Builder<'_> {
             let span = self.span(&name);
             match parts(name).next() {
                 Some(loc) if loc.as_rule() == Rule::loc => list.extend(self.loc(loc)),
-                _ => list.push(Loc {
-                    place: Place::Known(IrPlace::Any),
-                    offset: 0,
-                    span,
-                }),
+                _ => list.push(Loc { place: Place::Known(IrPlace::Any), offset: 0, span }),
             }
         }
         list
@@ -500,11 +445,7 @@ impl Builder<'_> {
             Some(part) => self.offset(part),
             None => 0,
         };
-        Some(Loc {
-            place,
-            offset,
-            span,
-        })
+        Some(Loc { place, offset, span })
     }
 
     fn offset(&mut self, node: Node<'_>) -> i64 {
@@ -552,18 +493,9 @@ impl Builder<'_> {
         };
         let second = inner.next()?;
         Some(match second.as_rule() {
-            Rule::hexint => IrPlace::ModuleAddr {
-                module,
-                addr: self.address(second.as_str(), span),
-            },
-            Rule::qname => IrPlace::ModuleGlob {
-                module,
-                glob: self.qname(second).text,
-            },
-            _ => IrPlace::ModuleSymbol {
-                module,
-                symbol: second.as_str().to_string(),
-            },
+            Rule::hexint => IrPlace::ModuleAddr { module, addr: self.address(second.as_str(), span) },
+            Rule::qname => IrPlace::ModuleGlob { module, glob: self.qname(second).text },
+            _ => IrPlace::ModuleSymbol { module, symbol: second.as_str().to_string() },
         })
     }
 
@@ -584,30 +516,18 @@ impl Builder<'_> {
     }
 
     fn locs(&mut self, node: Node<'_>) -> Vec<Loc> {
-        parts(node)
-            .flat_map(parts)
-            .filter_map(|loc| self.loc(loc))
-            .collect()
+        parts(node).flat_map(parts).filter_map(|loc| self.loc(loc)).collect()
     }
 
     fn regions(&mut self, node: Node<'_>) -> Vec<Region> {
-        parts(node)
-            .flat_map(parts)
-            .filter_map(|region| self.region(region))
-            .collect()
+        parts(node).flat_map(parts).filter_map(|region| self.region(region)).collect()
     }
 
     fn clause(&mut self, node: Node<'_>, event: Option<&Event>) -> Option<Clause> {
         let node = parts(node).next()?;
         let span = self.span(&node);
-        let word_length = node
-            .as_str()
-            .find(|c: char| !c.is_ascii_alphanumeric())
-            .unwrap_or(node.as_str().len());
-        let word = Span {
-            end: span.start + word_length as u32,
-            ..span
-        };
+        let word_length = node.as_str().find(|c: char| !c.is_ascii_alphanumeric()).unwrap_or(node.as_str().len());
+        let word = Span { end: span.start + word_length as u32, ..span };
         let kind = match node.as_rule() {
             Rule::c_at => ClauseKind::At(self.locs(node)),
             Rule::c_in => ClauseKind::In(self.regions(node)),
@@ -647,12 +567,7 @@ impl Builder<'_> {
 
     fn hit_range(&mut self, node: Node<'_>) -> Option<HitRange> {
         let span = self.span(&node);
-        let mut range = HitRange {
-            from: None,
-            to: None,
-            range: false,
-            span,
-        };
+        let mut range = HitRange { from: None, to: None, range: false, span };
         for part in parts(node) {
             match part.as_rule() {
                 Rule::dots => range.range = true,
@@ -697,11 +612,7 @@ impl Builder<'_> {
     fn check_separator(&mut self, before: Span, span: Span, next: &Node<'_>) {
         let (start, end) = (before.end as usize, span.start as usize);
         let between = self.original.get(start..end).unwrap_or("");
-        let wrong_word = next
-            .clone()
-            .into_inner()
-            .next()
-            .is_some_and(|inner| inner.as_rule() == Rule::x_verb);
+        let wrong_word = next.clone().into_inner().next().is_some_and(|inner| inner.as_rule() == Rule::x_verb);
         if !between.contains('\n') && !wrong_word {
             self.error(explain::two_statements(before, span, self.original));
         }
@@ -711,10 +622,7 @@ impl Builder<'_> {
         let node = parts(node).next()?;
         let span = self.span(&node);
         let word = first_word(node.as_str());
-        let word_span = Span {
-            end: span.start + word.len() as u32,
-            ..span
-        };
+        let word_span = Span { end: span.start + word.len() as u32, ..span };
         let later = |name: &'static str| StmtKind::Later(name, word_span);
         let kind = match node.as_rule() {
             Rule::s_write => self.write(node),
@@ -814,11 +722,7 @@ impl Builder<'_> {
             return None;
         }
         let value = self.expr(inner.next()?);
-        Some(Assign {
-            target,
-            value,
-            span,
-        })
+        Some(Assign { target, value, span })
     }
 
     fn lvalue(&mut self, node: Node<'_>) -> Option<Expr> {
@@ -843,12 +747,7 @@ impl Builder<'_> {
             Rule::sel_mask => BitSelect::Mask(first),
             _ => BitSelect::Bits(first, self.expr(bounds.next()?)),
         };
-        Some(StmtKind::Bits {
-            op,
-            target,
-            select,
-            duration,
-        })
+        Some(StmtKind::Bits { op, target, select, duration })
     }
 
     fn goto(&mut self, node: Node<'_>) -> Option<StmtKind> {
@@ -879,12 +778,7 @@ impl Builder<'_> {
                 _ => {}
             }
         }
-        Some(PrintArg {
-            name,
-            value: value?,
-            top,
-            span,
-        })
+        Some(PrintArg { name, value: value?, top, span })
     }
 
     fn assert(&mut self, node: Node<'_>) -> Option<StmtKind> {
@@ -896,10 +790,7 @@ impl Builder<'_> {
 
     fn aggregate(&mut self, node: Node<'_>, word: &str, word_span: Span) -> StmtKind {
         let mut out = Aggregate {
-            function: Text {
-                text: word.to_string(),
-                span: word_span,
-            },
+            function: Text { text: word.to_string(), span: word_span },
             value: None,
             linear: None,
             by: Vec::new(),
@@ -960,11 +851,7 @@ impl Builder<'_> {
                 _ => {}
             }
         }
-        Some(StmtKind::Let {
-            name: name?,
-            ty,
-            value: value?,
-        })
+        Some(StmtKind::Let { name: name?, ty, value: value? })
     }
 
     fn assign(&mut self, node: Node<'_>) -> Option<StmtKind> {
@@ -980,12 +867,7 @@ impl Builder<'_> {
             "^=" => AssignOp::Xor,
             _ => AssignOp::Set,
         };
-        Some(StmtKind::Assign {
-            target,
-            op,
-            op_span: self.span(&sign),
-            value: self.expr(inner.next()?),
-        })
+        Some(StmtKind::Assign { target, op, op_span: self.span(&sign), value: self.expr(inner.next()?) })
     }
 
     // ---------- expressions ----------
@@ -1079,10 +961,7 @@ impl Builder<'_> {
 
     fn binary(&mut self, op: Binary, at: Span, left: Expr, right: Expr) -> Expr {
         let span = left.span.to(right.span);
-        self.node(
-            ExprKind::Binary(op, at, Box::new(left), Box::new(right)),
-            span,
-        )
+        self.node(ExprKind::Binary(op, at, Box::new(left), Box::new(right)), span)
     }
 
     /// Finishes a node; if the tree has become too high, says so and cuts it off.
@@ -1205,11 +1084,7 @@ impl Builder<'_> {
         let place = node.into_inner().next().and_then(|part| self.place(part));
         match place {
             Some(place) => {
-                let loc = Loc {
-                    place,
-                    offset: 0,
-                    span,
-                };
+                let loc = Loc { place, offset: 0, span };
                 leaf(ExprKind::AddrOf(loc), span)
             }
             None => leaf(ExprKind::Missing, span),
@@ -1268,10 +1143,7 @@ impl Builder<'_> {
         let expr = self.expr(first);
         match inner.next() {
             Some(acc) => {
-                let access = acc
-                    .into_inner()
-                    .filter_map(|part| self.access(part))
-                    .collect();
+                let access = acc.into_inner().filter_map(|part| self.access(part)).collect();
                 self.node(ExprKind::Access(Box::new(expr), access), span)
             }
             None => Expr { span, ..expr },
@@ -1288,11 +1160,7 @@ fn moment_of(text: &str) -> Moment {
 }
 
 fn leaf(kind: ExprKind, span: Span) -> Expr {
-    Expr {
-        kind,
-        span,
-        depth: 1,
-    }
+    Expr { kind, span, depth: 1 }
 }
 
 fn height(kind: &ExprKind) -> u32 {
@@ -1324,10 +1192,9 @@ fn height(kind: &ExprKind) -> u32 {
         ExprKind::State { keys, .. } => keys.as_deref().map_or(0, all),
         ExprKind::Path { access, .. } => accesses(access),
         ExprKind::Access(e, access) => e.depth.max(accesses(access)),
-        ExprKind::Unary(_, e)
-        | ExprKind::Cast(e, _)
-        | ExprKind::MatchGlob(e, _)
-        | ExprKind::MatchRegex(e, _) => e.depth,
+        ExprKind::Unary(_, e) | ExprKind::Cast(e, _) | ExprKind::MatchGlob(e, _) | ExprKind::MatchRegex(e, _) => {
+            e.depth
+        }
         ExprKind::Binary(_, _, a, b) => a.depth.max(b.depth),
         ExprKind::WithinSet(e, list) => e.depth.max(all(list)),
     }

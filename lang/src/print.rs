@@ -162,11 +162,7 @@ impl Cx<'_> {
     fn stmt(&self, out: &mut String, stmt: &Stmt, depth: usize) {
         let pad = "  ".repeat(depth);
         let text = match &stmt.kind {
-            StmtKind::If {
-                cond,
-                then,
-                otherwise,
-            } => {
+            StmtKind::If { cond, then, otherwise } => {
                 let _ = writeln!(out, "{pad}if {} {{", self.expr(cond));
                 self.block(out, then, depth + 1);
                 if !otherwise.is_empty() {
@@ -206,12 +202,9 @@ impl Cx<'_> {
             StmtKind::SetLocal { local, value } => {
                 format!("{} = {}", self.local(*local), self.expr(value))
             }
-            StmtKind::SetState {
-                state,
-                keys,
-                op,
-                value,
-            } => format!("{} {} {}", self.state(*state, keys), assign_text(*op), self.expr(value)),
+            StmtKind::SetState { state, keys, op, value } => {
+                format!("{} {} {}", self.state(*state, keys), assign_text(*op), self.expr(value))
+            }
             StmtKind::If { .. } => String::new(),
             StmtKind::Next => "next".to_string(),
             StmtKind::Assert { cond, message, .. } => match message {
@@ -240,10 +233,7 @@ impl Cx<'_> {
         let value = match &arg.value {
             PrintValue::Expr(e) => self.expr(e),
             PrintValue::State { state, top: None } => format!("all of {}", self.state(*state, &[])),
-            PrintValue::State {
-                state,
-                top: Some(n),
-            } => format!("top {n} of {}", self.state(*state, &[])),
+            PrintValue::State { state, top: Some(n) } => format!("top {n} of {}", self.state(*state, &[])),
         };
         match arg.name.as_str() {
             "" => value,
@@ -297,20 +287,10 @@ impl Cx<'_> {
             ExprKind::Binary(op, a, b) => format!("({op:?} {} {})", self.expr(a), self.expr(b)),
             ExprKind::And(a, b) => format!("({} and {})", self.expr(a), self.expr(b)),
             ExprKind::Or(a, b) => format!("({} or {})", self.expr(a), self.expr(b)),
-            ExprKind::If(c, a, b) => format!(
-                "if {} {{ {} }} else {{ {} }}",
-                self.expr(c),
-                self.expr(a),
-                self.expr(b)
-            ),
+            ExprKind::If(c, a, b) => format!("if {} {{ {} }} else {{ {} }}", self.expr(c), self.expr(a), self.expr(b)),
             ExprKind::Cast(a) => format!("({} as {})", self.expr(a), e.ty),
             ExprKind::Coalesce(a, b) => format!("({} ?? {})", self.expr(a), self.expr(b)),
-            ExprKind::WithinRange(x, a, b) => format!(
-                "({} within {}..{})",
-                self.expr(x),
-                self.expr(a),
-                self.expr(b)
-            ),
+            ExprKind::WithinRange(x, a, b) => format!("({} within {}..{})", self.expr(x), self.expr(a), self.expr(b)),
             ExprKind::WithinSet(x, list) => {
                 format!("({} within {{{}}})", self.expr(x), self.list(list))
             }

@@ -28,37 +28,19 @@ const fn event(
     doc: &'static str,
     example: &'static str,
 ) -> Event {
-    Event {
-        name,
-        args,
-        values,
-        doc,
-        example,
-        has_place: false,
-        has_after: false,
-        supported: true,
-    }
+    Event { name, args, values, doc, example, has_place: false, has_after: false, supported: true }
 }
 
 const fn placed(event: Event) -> Event {
-    Event {
-        has_place: true,
-        ..event
-    }
+    Event { has_place: true, ..event }
 }
 
 const fn with_after(event: Event) -> Event {
-    Event {
-        has_after: true,
-        ..event
-    }
+    Event { has_after: true, ..event }
 }
 
 const fn later(event: Event) -> Event {
-    Event {
-        supported: false,
-        ..event
-    }
+    Event { supported: false, ..event }
 }
 
 /// All events.
@@ -70,13 +52,7 @@ pub const TABLE: &[Event] = &[
         "each instruction",
         "on insn at main write x0 = 5",
     ))),
-    placed(event(
-        "block",
-        "",
-        &["insn", "block"],
-        "entry of a basic block",
-        "on block in main count by pc",
-    )),
+    placed(event("block", "", &["insn", "block"], "entry of a basic block", "on block in main count by pc")),
     event(
         "every",
         "a number of instructions",
@@ -84,27 +60,9 @@ pub const TABLE: &[Event] = &[
         "sampling: each time a thread has executed so many instructions",
         "on every 100000 insns count by func",
     ),
-    event(
-        "begin",
-        "",
-        &[],
-        "after loading, before the first instruction",
-        "on begin print \"start\"",
-    ),
-    event(
-        "end",
-        "",
-        &["status"],
-        "after the last instruction, however the run ends",
-        "on end print status",
-    ),
-    event(
-        "exit",
-        "",
-        &["status"],
-        "a guest thread or the process ends",
-        "on exit print tid, status",
-    ),
+    event("begin", "", &[], "after loading, before the first instruction", "on begin print \"start\""),
+    event("end", "", &["status"], "after the last instruction, however the run ends", "on end print status"),
+    event("exit", "", &["status"], "a guest thread or the process ends", "on exit print tid, status"),
     later(with_after(placed(event(
         "call",
         "function names",
@@ -161,13 +119,7 @@ pub const TABLE: &[Event] = &[
         "a system call",
         "on syscall openat print args",
     ))),
-    later(event(
-        "signal",
-        "names",
-        &["sig", "addr", "code"],
-        "a signal is delivered",
-        "on signal sigsegv print addr",
-    )),
+    later(event("signal", "names", &["sig", "addr", "code"], "a signal is delivered", "on signal sigsegv print addr")),
     later(with_after(event(
         "irq",
         "numbers, names, or *",
@@ -175,13 +127,7 @@ pub const TABLE: &[Event] = &[
         "an interrupt is entered",
         "on irq 28 count",
     ))),
-    later(event(
-        "trap",
-        "names, or *",
-        &["cause", "addr"],
-        "a guest CPU exception",
-        "on trap * print cause",
-    )),
+    later(event("trap", "names, or *", &["cause", "addr"], "a guest CPU exception", "on trap * print cause")),
     later(event(
         "output",
         "a glob in quotes",
@@ -196,20 +142,8 @@ pub const TABLE: &[Event] = &[
         "a module is mapped",
         "on load libc.so.6 print base",
     )),
-    later(event(
-        "spawn",
-        "",
-        &["tid"],
-        "a guest thread starts",
-        "on spawn print tid",
-    )),
-    later(event(
-        "mark",
-        "names",
-        &["name"],
-        "the host has said `spile ctl emit NAME`",
-        "on mark glitch print icount",
-    )),
+    later(event("spawn", "", &["tid"], "a guest thread starts", "on spawn print tid")),
+    later(event("mark", "names", &["name"], "the host has said `spile ctl emit NAME`", "on mark glitch print icount")),
 ];
 
 /// Finds an event by its word.

@@ -3,8 +3,8 @@
 use std::fmt::{self, Write};
 
 use miette::{
-    GraphicalReportHandler, GraphicalTheme, LabeledSpan, NamedSource, NarratableReportHandler,
-    SourceCode, SourceSpan, ThemeCharacters, ThemeStyles,
+    GraphicalReportHandler, GraphicalTheme, LabeledSpan, NamedSource, NarratableReportHandler, SourceCode, SourceSpan,
+    ThemeCharacters, ThemeStyles,
 };
 
 use crate::diag::{Diagnostic, Diagnostics, Severity};
@@ -26,21 +26,13 @@ pub struct Style {
 
 impl Default for Style {
     fn default() -> Style {
-        Style {
-            ascii: false,
-            colour: false,
-            narrated: false,
-            width: 100,
-        }
+        Style { ascii: false, colour: false, narrated: false, width: 100 }
     }
 }
 
 /// Renders all findings, one after the other, with an empty line between.
 pub fn render(diagnostics: &Diagnostics, sources: &Sources, style: Style) -> String {
-    let texts: Vec<String> = diagnostics
-        .iter()
-        .map(|diagnostic| render_one(diagnostic, sources, style))
-        .collect();
+    let texts: Vec<String> = diagnostics.iter().map(|diagnostic| render_one(diagnostic, sources, style)).collect();
     texts.join("\n")
 }
 
@@ -181,10 +173,7 @@ impl miette::Diagnostic for Report {
 
 /// Returns all findings as NDJSON: one object for each, one in a line.
 pub fn json(diagnostics: &Diagnostics, sources: &Sources) -> String {
-    diagnostics
-        .iter()
-        .map(|diagnostic| json_one(diagnostic, sources) + "\n")
-        .collect()
+    diagnostics.iter().map(|diagnostic| json_one(diagnostic, sources) + "\n").collect()
 }
 
 /// Returns one finding as a JSON object.

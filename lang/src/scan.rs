@@ -116,12 +116,7 @@ impl Scanner<'_> {
             _ if byte.is_ascii_graphic() => self.punct(byte),
             _ => self.strange(),
         };
-        self.out.tokens.push(Token {
-            kind,
-            start,
-            end: self.at,
-            starts_line: self.starts_line,
-        });
+        self.out.tokens.push(Token { kind, start, end: self.at, starts_line: self.starts_line });
         self.starts_line = false;
         if kind == TokenKind::Word {
             self.new_item(start);
@@ -129,15 +124,11 @@ impl Scanner<'_> {
     }
 
     fn word(&mut self, kind: TokenKind) -> TokenKind {
-        while self
-            .peek(0)
-            .is_some_and(|b| b.is_ascii_alphanumeric() || b == b'_')
-        {
+        while self.peek(0).is_some_and(|b| b.is_ascii_alphanumeric() || b == b'_') {
             self.at += 1;
         }
-        let fraction = kind == TokenKind::Number
-            && self.peek(0) == Some(b'.')
-            && self.peek(1).is_some_and(|b| b.is_ascii_digit());
+        let fraction =
+            kind == TokenKind::Number && self.peek(0) == Some(b'.') && self.peek(1).is_some_and(|b| b.is_ascii_digit());
         if fraction {
             self.at += 1;
             return self.word(TokenKind::Word);
@@ -147,15 +138,11 @@ impl Scanner<'_> {
 
     fn punct(&mut self, byte: u8) -> TokenKind {
         const LONG: [&[u8]; 22] = [
-            b"..", b"==", b"!=", b"<=", b">=", b"<<", b">>", b"=~", b"??", b"&&", b"||", b"+=",
-            b"-=", b"*=", b"|=", b"&=", b"^=", b"++", b"--", b"->", b":=", b"::",
+            b"..", b"==", b"!=", b"<=", b">=", b"<<", b">>", b"=~", b"??", b"&&", b"||", b"+=", b"-=", b"*=", b"|=",
+            b"&=", b"^=", b"++", b"--", b"->", b":=", b"::",
         ];
         let rest = &self.bytes[self.at..];
-        self.at += if LONG.iter().any(|p| rest.starts_with(p)) {
-            2
-        } else {
-            1
-        };
+        self.at += if LONG.iter().any(|p| rest.starts_with(p)) { 2 } else { 1 };
         match byte {
             b'(' | b'[' | b'{' => self.open(),
             b')' | b']' | b'}' => self.depth = self.depth.saturating_sub(1),
@@ -178,10 +165,7 @@ impl Scanner<'_> {
     }
 
     fn strange(&mut self) -> TokenKind {
-        self.at += self.text[self.at..]
-            .chars()
-            .next()
-            .map_or(1, char::len_utf8);
+        self.at += self.text[self.at..].chars().next().map_or(1, char::len_utf8);
         TokenKind::Strange
     }
 
@@ -210,11 +194,7 @@ impl Scanner<'_> {
 
     fn string(&mut self) -> TokenKind {
         let start = self.at;
-        let end = if self.broken_line {
-            None
-        } else {
-            self.interpolated_end()
-        };
+        let end = if self.broken_line { None } else { self.interpolated_end() };
         self.broken_line |= end.is_none();
         match end.or_else(|| self.plain_end()) {
             Some(end) => self.at = end,
@@ -306,17 +286,14 @@ enum Mode {
 }
 
 /// The words that begin an item.
-pub(crate) const ITEM_WORDS: [&str; 8] = [
-    "on", "before", "after", "fn", "use", "param", "const", "struct",
-];
+pub(crate) const ITEM_WORDS: [&str; 8] = ["on", "before", "after", "fn", "use", "param", "const", "struct"];
 
 /// The words that begin a probe.
 pub(crate) const MOMENTS: [&str; 3] = ["on", "before", "after"];
 
 fn chunks(text: &str, tokens: &[Token]) -> Vec<Chunk> {
-    let mut starts: Vec<usize> = (0..tokens.len())
-        .filter(|i| tokens[*i].starts_line && starts_item(text, &tokens[*i..]))
-        .collect();
+    let mut starts: Vec<usize> =
+        (0..tokens.len()).filter(|i| tokens[*i].starts_line && starts_item(text, &tokens[*i..])).collect();
     if !tokens.is_empty() && starts.first() != Some(&0) {
         starts.insert(0, 0);
     }
@@ -363,12 +340,7 @@ mod tests {
     #[test]
     fn items_begin_at_line_starts() {
         let text = "on call f trace on call g trace\n  x: on end\n  trace\nconst A = 1\nlet @x\n";
-        let expected = [
-            "on call f trace on call g trace",
-            "x: on end\n  trace",
-            "const A = 1",
-            "let @x",
-        ];
+        let expected = ["on call f trace on call g trace", "x: on end\n  trace", "const A = 1", "let @x"];
         assert_eq!(pieces(text), expected);
     }
 

@@ -60,9 +60,7 @@ impl Sources {
 
     /// Returns the text that a span covers, or nothing if it is out of range.
     pub fn slice(&self, span: Span) -> &str {
-        self.get(span.source)
-            .and_then(|source| source.text.get(span.start as usize..span.end as usize))
-            .unwrap_or("")
+        self.get(span.source).and_then(|source| source.text.get(span.start as usize..span.end as usize)).unwrap_or("")
     }
 
     /// Returns where a span begins.
@@ -84,15 +82,8 @@ impl Source {
     fn new(name: String, bytes: &[u8]) -> Source {
         let bad_byte = std::str::from_utf8(bytes).err().map(|e| e.valid_up_to());
         let text = String::from_utf8_lossy(bytes).into_owned();
-        let line_starts = std::iter::once(0)
-            .chain(text.match_indices('\n').map(|(at, _)| at + 1))
-            .collect();
-        Source {
-            name,
-            text,
-            bad_byte,
-            line_starts,
-        }
+        let line_starts = std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect();
+        Source { name, text, bad_byte, line_starts }
     }
 
     /// Returns the name that diagnostics show.
@@ -115,10 +106,7 @@ impl Source {
         let line = self.line_starts.partition_point(|start| *start <= offset);
         let start = self.line_starts[line.max(1) - 1];
         let before = self.text.get(start..offset).unwrap_or("");
-        Position {
-            line: line.max(1),
-            column: before.chars().count() + 1,
-        }
+        Position { line: line.max(1), column: before.chars().count() + 1 }
     }
 
     /// Returns the text of a line, counted from 1, without its line end.

@@ -16,27 +16,15 @@ pub struct Verb {
 }
 
 const fn verb(name: &'static str, form: &'static str, doc: &'static str) -> Verb {
-    Verb {
-        name,
-        form,
-        doc,
-        patches: false,
-        supported: true,
-    }
+    Verb { name, form, doc, patches: false, supported: true }
 }
 
 const fn patch(name: &'static str, form: &'static str, doc: &'static str) -> Verb {
-    Verb {
-        patches: true,
-        ..verb(name, form, doc)
-    }
+    Verb { patches: true, ..verb(name, form, doc) }
 }
 
 const fn later(verb: Verb) -> Verb {
-    Verb {
-        supported: false,
-        ..verb
-    }
+    Verb { supported: false, ..verb }
 }
 
 /// All verbs, by group.

@@ -16,9 +16,7 @@ fn check(path: &Path, actual: &str) -> Option<String> {
         return None;
     }
     let expected = std::fs::read_to_string(path).unwrap_or_default();
-    (expected != actual).then(|| {
-        format!("--- {}\n{expected}\n+++ now\n{actual}", path.display())
-    })
+    (expected != actual).then(|| format!("--- {}\n{expected}\n+++ now\n{actual}", path.display()))
 }
 
 fn report(wrong: Vec<String>) {
@@ -73,10 +71,7 @@ fn diagnostics_look_as_expected() {
 fn the_seed_sentence_compiles() {
     let (program, diagnostics, _) = compile("on insn at 0x800 write x0 = 5");
     assert!(diagnostics.is_empty());
-    assert_eq!(
-        program.expect("compiles").to_string(),
-        "probe 0 -e:1\n  on insn\n  at 0x800\n  write x0 = 5\n"
-    );
+    assert_eq!(program.expect("compiles").to_string(), "probe 0 -e:1\n  on insn\n  at 0x800\n  write x0 = 5\n");
 }
 
 #[test]
@@ -145,10 +140,7 @@ fn collect(folder: &Path, codes: &mut std::collections::BTreeSet<String>) {
 fn command_line_parameters_are_checked() {
     let sources = Sources::single("-e", "param nth = 1\non insn at f hit nth write x0 = nth");
     let with = |name: &str, value: &str| {
-        let options = spile_lang::Options {
-            params: vec![(name.to_string(), value.to_string())],
-            ..Default::default()
-        };
+        let options = spile_lang::Options { params: vec![(name.to_string(), value.to_string())], ..Default::default() };
         spile_lang::compile_with(&sources, &Arm, &options)
     };
     let (program, _) = with("nth", "0x10");
@@ -164,10 +156,7 @@ fn command_line_parameters_are_checked() {
 #[test]
 fn read_only_runs_refuse_patches() {
     let sources = Sources::single("-e", "on insn at f { if x0 == 1 { write x0 = 2 } print x0; skip }");
-    let options = spile_lang::Options {
-        read_only: true,
-        ..Default::default()
-    };
+    let options = spile_lang::Options { read_only: true, ..Default::default() };
     let (program, diagnostics) = spile_lang::compile_with(&sources, &Arm, &options);
     assert!(program.is_none());
     assert_eq!(diagnostics.iter().filter(|d| d.code == "E0425").count(), 2);

@@ -62,9 +62,7 @@ impl Checker<'_> {
             ast::ExprKind::Time(Some(ns)) => Some(int(*ns, span)),
             ast::ExprKind::Time(None) => self.fail(crate::explain::number_too_large(span, "a time in ns", 64)),
             ast::ExprKind::Float(value) => Some(make(ExprKind::Float(*value), Type::F64, span)),
-            ast::ExprKind::Bool(value) => {
-                Some(make(ExprKind::Int(u64::from(*value)), Type::Bool, span))
-            }
+            ast::ExprKind::Bool(value) => Some(make(ExprKind::Int(u64::from(*value)), Type::Bool, span)),
             ast::ExprKind::Str(pieces) => self.string(pieces, span),
             ast::ExprKind::If(c, a, b) => self.if_expr(c, a, b, span),
             ast::ExprKind::Memory { ty, addr } => self.load(ty, addr, span),
@@ -116,8 +114,7 @@ impl Checker<'_> {
             [] => ExprKind::Str(String::new()),
             [StrPiece::Text(text)] => ExprKind::Str(text.clone()),
             _ => {
-                let parts: Vec<Option<StrPart>> =
-                    pieces.iter().map(|piece| self.piece(piece)).collect();
+                let parts: Vec<Option<StrPart>> = pieces.iter().map(|piece| self.piece(piece)).collect();
                 ExprKind::Interp(parts.into_iter().collect::<Option<_>>()?)
             }
         };
@@ -172,10 +169,7 @@ impl Checker<'_> {
 
     fn load(&mut self, ty: &Text, addr: &ast::Expr, span: Span) -> Option<ir::Expr> {
         let (ty, addr) = self.memory(ty, addr)?;
-        let kind = ExprKind::Load {
-            ty,
-            addr: Box::new(addr),
-        };
+        let kind = ExprKind::Load { ty, addr: Box::new(addr) };
         Some(make(kind, ty.ty, span))
     }
 
@@ -235,7 +229,9 @@ impl Checker<'_> {
             let out = Diagnostic::error("E0406", format!("{} cannot become {}", describe(from), describe(ty)))
                 .primary(span, format!("from {from} to {ty}"));
             return self.fail(match ty {
-                Type::Str => out.help(format!("the guest string there: `str({text})`, the number as text: `\"{{{text}}}\"`")),
+                Type::Str => {
+                    out.help(format!("the guest string there: `str({text})`, the number as text: `\"{{{text}}}\"`"))
+                }
                 Type::Bytes => out.help(format!("the guest memory there: `bytes({text}, 16)`")),
                 _ => out,
             });
@@ -252,9 +248,7 @@ impl Checker<'_> {
     fn to_float(&mut self, value: ir::Expr) -> ir::Expr {
         let span = value.span;
         match (literal(&value), value.ty) {
-            (Some(v), ty) if ty.is_signed() => {
-                make(ExprKind::Float(v as i64 as f64), Type::F64, span)
-            }
+            (Some(v), ty) if ty.is_signed() => make(ExprKind::Float(v as i64 as f64), Type::F64, span),
             (Some(v), _) => make(ExprKind::Float(v as f64), Type::F64, span),
             (None, Type::F64) => value,
             (None, _) => make(ExprKind::Cast(Box::new(value)), Type::F64, span),
@@ -350,8 +344,7 @@ impl Checker<'_> {
 
     fn no_operator<T>(&mut self, sign: &str, at: Span, value: &ir::Expr) -> Option<T> {
         let title = format!("`{sign}` cannot be applied to {}", describe(value.ty));
-        let out = Diagnostic::error("E0406", title)
-            .primary(value.span, format!("this is {}", describe(value.ty)));
+        let out = Diagnostic::error("E0406", title).primary(value.span, format!("this is {}", describe(value.ty)));
         let out = match at == value.span {
             true => out,
             false => out.secondary(at, "the operator"),
@@ -364,14 +357,7 @@ impl Checker<'_> {
         })
     }
 
-    fn binary(
-        &mut self,
-        op: Binary,
-        at: Span,
-        a: &ast::Expr,
-        b: &ast::Expr,
-        span: Span,
-    ) -> Option<ir::Expr> {
+    fn binary(&mut self, op: Binary, at: Span, a: &ast::Expr, b: &ast::Expr, span: Span) -> Option<ir::Expr> {
         match op {
             Binary::And | Binary::Or => return self.logic(op, a, b, span),
             Binary::Coalesce => return self.coalesce(a, b, span),
@@ -523,14 +509,7 @@ impl Checker<'_> {
         }
     }
 
-    fn integer_arithmetic(
-        &mut self,
-        op: Binary,
-        at: Span,
-        a: ir::Expr,
-        b: ir::Expr,
-        span: Span,
-    ) -> Option<ir::Expr> {
+    fn integer_arithmetic(&mut self, op: Binary, at: Span, a: ir::Expr, b: ir::Expr, span: Span) -> Option<ir::Expr> {
         self.check_literal_operand(op, at, &b)?;
         let ty = arithmetic_type(op, &a, &b);
         let signed = match op {
@@ -565,11 +544,7 @@ impl Checker<'_> {
             Binary::Shl | Binary::Shr if value >= 64 => "this shifts by 64 bits or more",
             _ => return Some(()),
         };
-        self.fail(
-            Diagnostic::error("E0416", title)
-                .primary(b.span, shown(value, b.ty))
-                .secondary(at, "the operator"),
-        )
+        self.fail(Diagnostic::error("E0416", title).primary(b.span, shown(value, b.ty)).secondary(at, "the operator"))
     }
 
     // ---------- within ----------
@@ -610,9 +585,7 @@ impl Checker<'_> {
         let items = items.into_iter().collect::<Option<Vec<_>>>()?;
         let signed = value.ty.is_signed();
         let uniform = value.ty.is_integer()
-            && items
-                .iter()
-                .all(|e| e.ty.is_integer() && (e.ty.is_signed() == signed || small(e)));
+            && items.iter().all(|e| e.ty.is_integer() && (e.ty.is_signed() == signed || small(e)));
         if uniform {
             let kind = ExprKind::WithinSet(Box::new(value), items);
             return Some(make(kind, Type::Bool, span));
@@ -683,9 +656,7 @@ impl Checker<'_> {
             return self.fail(out.help(format!("guest memory is read with brackets: `{}[x0]`", name.text)));
         }
         self.fail(match near {
-            Some(near) => out
-                .help(format!("did you mean `{near}`?"))
-                .fix(name.span, near),
+            Some(near) => out.help(format!("did you mean `{near}`?")).fix(name.span, near),
             None => out.help(format!("functions are: {}", names.join(", "))),
         })
     }
@@ -746,10 +717,7 @@ impl Checker<'_> {
             }
             bound.insert(param.text.clone(), value);
         }
-        self.calls.push(Call {
-            name: name.text.clone(),
-            args: bound,
-        });
+        self.calls.push(Call { name: name.text.clone(), args: bound });
         let value = self.expr(&item.body);
         self.calls.pop();
         let value = value?;
@@ -843,16 +811,7 @@ impl Checker<'_> {
             None => &args[1..],
         };
         if list.is_empty() {
-            return self.wrong_arity(
-                &Text {
-                    text: "has".to_string(),
-                    span: args[0].span,
-                },
-                "@m, k",
-                (2, 9),
-                1,
-                None,
-            );
+            return self.wrong_arity(&Text { text: "has".to_string(), span: args[0].span }, "@m, k", (2, 9), 1, None);
         }
         let keys = self.keys(id, list, args[0].span)?;
         let map = make(ExprKind::State(id, keys.clone()), Type::U64, args[0].span);
@@ -878,21 +837,14 @@ impl Checker<'_> {
         let found = self.constants.get(&name).filter(|c| c.is_param);
         if let Some(constant) = found {
             let value = constant.value.clone();
-            return Some(ir::Expr {
-                span: arg.span,
-                ..value
-            });
+            return Some(ir::Expr { span: arg.span, ..value });
         }
-        let mut names: Vec<String> = self
-            .constants
-            .iter()
-            .filter(|(_, c)| c.is_param)
-            .map(|(name, _)| name.clone())
-            .collect();
+        let mut names: Vec<String> =
+            self.constants.iter().filter(|(_, c)| c.is_param).map(|(name, _)| name.clone()).collect();
         names.sort();
         let near = nearest(&name, &names);
-        let out = Diagnostic::error("E0404", format!("no parameter is called `{name}`"))
-            .primary(arg.span, "not a parameter");
+        let out =
+            Diagnostic::error("E0404", format!("no parameter is called `{name}`")).primary(arg.span, "not a parameter");
         self.fail(match near {
             Some(near) => out.help(format!("did you mean `{near}`?")),
             None => out.help(format!("declare it: `param {name} = 1`")),
@@ -1174,10 +1126,7 @@ fn swap_width(value: &ir::Expr) -> (u64, Type) {
     };
     let bytes = u64::from(bits.clamp(8, 64) / 8);
     let ty = match value.ty {
-        Type::Int { bits, .. } => Type::Int {
-            bits,
-            signed: false,
-        },
+        Type::Int { bits, .. } => Type::Int { bits, signed: false },
         _ => Type::Word,
     };
     (bytes, ty)
@@ -1228,10 +1177,7 @@ fn children(e: &ir::Expr) -> Vec<&ir::Expr> {
         | ExprKind::Cast(a)
         | ExprKind::MatchesGlob(a, _)
         | ExprKind::MatchesRegex(a, _) => vec![a],
-        ExprKind::Binary(_, a, b)
-        | ExprKind::And(a, b)
-        | ExprKind::Or(a, b)
-        | ExprKind::Coalesce(a, b) => vec![a, b],
+        ExprKind::Binary(_, a, b) | ExprKind::And(a, b) | ExprKind::Or(a, b) | ExprKind::Coalesce(a, b) => vec![a, b],
         ExprKind::If(a, b, c) | ExprKind::WithinRange(a, b, c) => vec![a, b, c],
         ExprKind::WithinSet(a, list) => std::iter::once(&**a).chain(list).collect(),
         ExprKind::Call(_, list) | ExprKind::State(_, list) => list.iter().collect(),

@@ -59,10 +59,7 @@ pub(crate) fn check(
     for diagnostic in checker.diagnostics {
         diagnostics.push(diagnostic);
     }
-    ir::Program {
-        probes,
-        states: checker.states.finish(),
-    }
+    ir::Program { probes, states: checker.states.finish() }
 }
 
 struct Checker<'a> {
@@ -121,12 +118,7 @@ struct ProbeCx {
 }
 
 impl<'a> Checker<'a> {
-    fn new(
-        sources: &'a Sources,
-        target: &'a dyn Target,
-        options: &'a Options,
-        states: States,
-    ) -> Checker<'a> {
+    fn new(sources: &'a Sources, target: &'a dyn Target, options: &'a Options, states: States) -> Checker<'a> {
         Checker {
             sources,
             target,
@@ -235,8 +227,7 @@ impl<'a> Checker<'a> {
             }
         }
         let used = false;
-        self.functions
-            .insert(name.text.clone(), Function { item, used });
+        self.functions.insert(name.text.clone(), Function { item, used });
     }
 
     fn declare_label(&mut self, label: &ast::Text, id: ProbeId) {
@@ -357,11 +348,7 @@ impl<'a> Checker<'a> {
             self.unknown.insert(name.text.clone());
             return;
         };
-        let constant = Constant {
-            value,
-            span: name.span,
-            is_param,
-        };
+        let constant = Constant { value, span: name.span, is_param };
         self.constants.insert(name.text.clone(), constant);
     }
 
@@ -417,10 +404,7 @@ impl<'a> Checker<'a> {
     /// Lowers an expression that must not depend on the run.
     fn constant(&mut self, e: &ast::Expr, what: &str) -> Option<ir::Expr> {
         let value = self.expr(e)?;
-        let fits = matches!(
-            value.kind,
-            ExprKind::Int(_) | ExprKind::Float(_) | ExprKind::Str(_)
-        );
+        let fits = matches!(value.kind, ExprKind::Int(_) | ExprKind::Float(_) | ExprKind::Str(_));
         match fits {
             true => Some(value),
             false => self.fail(

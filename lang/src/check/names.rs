@@ -146,14 +146,10 @@ impl Checker<'_> {
     }
 
     fn no_lane<T>(&mut self, root: &Text, at: Span) -> Option<T> {
-        let out = Diagnostic::error("E0421", format!("`{}` has no such part", root.text))
-            .primary(at, "no such lane");
+        let out = Diagnostic::error("E0421", format!("`{}` has no such part", root.text)).primary(at, "no such lane");
         let vector = self.target.lane(&root.text, "s", 0).is_some();
         self.fail(match vector {
-            true => out.help(format!(
-                "lanes are b[0..16], h[0..8], s[0..4], d[0..2], as in `{}.s[1]`",
-                root.text
-            )),
+            true => out.help(format!("lanes are b[0..16], h[0..8], s[0..4], d[0..2], as in `{}.s[1]`", root.text)),
             false => out.help(format!("guest memory at that address: `u64[{} + 8]`", root.text)),
         })
     }
@@ -191,9 +187,7 @@ impl Checker<'_> {
         let out = Diagnostic::error("E0404", format!("`{}` has no part `{}`", root.text, field.text))
             .primary(field.span, "no such part");
         self.fail(match near {
-            Some(near) => out
-                .help(format!("did you mean `{prefix}{near}`?"))
-                .fix(field.span, near),
+            Some(near) => out.help(format!("did you mean `{prefix}{near}`?")).fix(field.span, near),
             None => out.help(format!("it has: {}", parts.join(", "))),
         })
     }
@@ -214,11 +208,9 @@ impl Checker<'_> {
                     .primary(span, "not known yet")
                     .help("after insn at main print next"),
             ),
-            Some(builtin) if variable.supported => Some(ir::Expr {
-                kind: ExprKind::Builtin(builtin),
-                ty: variable.ty,
-                span,
-            }),
+            Some(builtin) if variable.supported => {
+                Some(ir::Expr { kind: ExprKind::Builtin(builtin), ty: variable.ty, span })
+            }
             _ if variable.supported => self.fail(
                 Diagnostic::error("E0404", format!("{} has no register for `{}`", self.target.title(), variable.name))
                     .primary(span, "no such register"),
@@ -270,19 +262,13 @@ impl Checker<'_> {
             .primary(root.span, "not a register, variable or parameter");
         let foreign = FOREIGN.iter().find(|(other, _)| *other == name);
         if let Some((_, ours)) = foreign {
-            return self.fail(
-                out.help(format!("here it is `{ours}`"))
-                    .fix(root.span, *ours),
-            );
+            return self.fail(out.help(format!("here it is `{ours}`")).fix(root.span, *ours));
         }
         if builtins::function(name).is_some() || self.functions.contains_key(name) {
             return self.fail(out.help(format!("`{name}` is a function: `{name}(…)`")));
         }
         if let Some(near) = nearest(name, self.names_in_scope()) {
-            return self.fail(
-                out.help(format!("did you mean `{near}`?"))
-                    .fix(root.span, near),
-            );
+            return self.fail(out.help(format!("did you mean `{near}`?")).fix(root.span, near));
         }
         self.fail(
             out.help(format!("the address of a symbol of the program is `&{name}`"))
@@ -329,12 +315,10 @@ impl Checker<'_> {
             _ => None,
         };
         let near = foreign.or_else(|| nearest(&name.name, words.clone()));
-        let out = Diagnostic::error("E0420", format!("there is no type `{}`", name.name))
-            .primary(name.span, "not a type");
+        let out =
+            Diagnostic::error("E0420", format!("there is no type `{}`", name.name)).primary(name.span, "not a type");
         self.fail(match near {
-            Some(near) => out
-                .help(format!("did you mean `{near}`?"))
-                .fix(name.span, near),
+            Some(near) => out.help(format!("did you mean `{near}`?")).fix(name.span, near),
             None => out.help(format!("types are: {}", words.collect::<Vec<_>>().join(", "))),
         })
     }
@@ -377,12 +361,7 @@ pub(super) fn memory_type(word: &str) -> Option<ir::MemType> {
         Type::F64 | Type::Word => 8,
         _ => return None,
     };
-    Some(ir::MemType {
-        bytes,
-        signed: ty.is_signed(),
-        big_endian,
-        ty: *ty,
-    })
+    Some(ir::MemType { bytes, signed: ty.is_signed(), big_endian, ty: *ty })
 }
 
 pub(super) fn access_span(access: &Access) -> Span {

@@ -47,10 +47,7 @@ impl Checker<'_> {
         }
         out.body = match &probe.body {
             Some(body) => self.block(body),
-            None => vec![ir::Stmt {
-                kind: ir::StmtKind::Trace,
-                span: probe.head,
-            }],
+            None => vec![ir::Stmt { kind: ir::StmtKind::Trace, span: probe.head }],
         };
         out.locals = std::mem::take(&mut self.probe.locals);
         out
@@ -73,9 +70,7 @@ impl Checker<'_> {
         Some(match (row.name, &event.args) {
             ("insn", EventArgs::None) => Event::Insn(InsnPattern::Any),
             ("insn", EventArgs::Text(text)) => Event::Insn(InsnPattern::Glob(text.text.clone())),
-            ("insn", EventArgs::Regex(regex)) => {
-                Event::Insn(InsnPattern::Regex(self.pattern(regex)?))
-            }
+            ("insn", EventArgs::Regex(regex)) => Event::Insn(InsnPattern::Regex(self.pattern(regex)?)),
             ("every", EventArgs::Quantity(quantity)) => self.every(quantity)?,
             ("block", _) => Event::Block,
             ("begin", _) => Event::Begin,
@@ -87,13 +82,8 @@ impl Checker<'_> {
 
     fn no_after(&mut self, probe: &ast::Probe, row: &probes::Event) {
         let title = format!("`after` has no meaning for `{}`", row.name);
-        let word = Span {
-            end: probe.head.start + "after".len() as u32,
-            ..probe.head
-        };
-        let mut out = Diagnostic::error("E0403", title)
-            .primary(word, "not here")
-            .help(format!("on {} …", row.name));
+        let word = Span { end: probe.head.start + "after".len() as u32, ..probe.head };
+        let mut out = Diagnostic::error("E0403", title).primary(word, "not here").help(format!("on {} …", row.name));
         if row.name == "return" {
             out = out.help("to be called back in the caller: `after call f`");
         }
@@ -101,10 +91,8 @@ impl Checker<'_> {
     }
 
     pub(super) fn pattern(&mut self, regex: &ast::Regex) -> Option<ir::Pattern> {
-        let compiled = regex::RegexBuilder::new(&regex.text)
-            .case_insensitive(regex.ignore_case)
-            .size_limit(1 << 20)
-            .build();
+        let compiled =
+            regex::RegexBuilder::new(&regex.text).case_insensitive(regex.ignore_case).size_limit(1 << 20).build();
         if let Err(error) = compiled {
             let text = error.to_string();
             let reason = text.lines().last().unwrap_or("").trim();
@@ -115,10 +103,7 @@ impl Checker<'_> {
                     .help("a character with a meaning of its own is written with a backslash: `/\\[x0\\]/`"),
             );
         }
-        Some(ir::Pattern {
-            text: regex.text.clone(),
-            ignore_case: regex.ignore_case,
-        })
+        Some(ir::Pattern { text: regex.text.clone(), ignore_case: regex.ignore_case })
     }
 
     fn every(&mut self, quantity: &ast::Quantity) -> Option<Event> {
@@ -162,9 +147,7 @@ impl Checker<'_> {
                     .help(help),
             );
         }
-        let earlier = probe.clauses[..index]
-            .iter()
-            .find(|other| clause_word(&other.kind) == word);
+        let earlier = probe.clauses[..index].iter().find(|other| clause_word(&other.kind) == word);
         let repeatable = matches!(word, "when" | "hit" | "once" | "at" | "except");
         if let Some(first) = earlier.filter(|_| !repeatable) {
             let first = first.word;
@@ -180,12 +163,8 @@ impl Checker<'_> {
     fn clause(&mut self, clause: &ast::Clause, out: &mut ir::Probe) {
         match &clause.kind {
             ClauseKind::At(list) => out.at.extend(list.iter().filter_map(|loc| self.loc(loc))),
-            ClauseKind::In(list) => out
-                .within
-                .extend(list.iter().filter_map(|region| self.region(region))),
-            ClauseKind::Except(list) => out
-                .except
-                .extend(list.iter().filter_map(|region| self.region(region))),
+            ClauseKind::In(list) => out.within.extend(list.iter().filter_map(|region| self.region(region))),
+            ClauseKind::Except(list) => out.except.extend(list.iter().filter_map(|region| self.region(region))),
             ClauseKind::When(e) => {
                 let cond = self.condition(e);
                 out.filters.extend(cond.map(Filter::When));
@@ -193,13 +172,11 @@ impl Checker<'_> {
             ClauseKind::Hit(hits, per_thread) => {
                 let counts = self.hits(hits);
                 let per_thread = *per_thread;
-                out.filters
-                    .extend(counts.map(|counts| Filter::Hit(HitSpec { counts, per_thread })));
+                out.filters.extend(counts.map(|counts| Filter::Hit(HitSpec { counts, per_thread })));
             }
-            ClauseKind::Once(per_thread) => out.filters.push(Filter::Hit(HitSpec {
-                counts: HitCounts::Ranges(vec![(1, Some(2))]),
-                per_thread: *per_thread,
-            })),
+            ClauseKind::Once(per_thread) => out
+                .filters
+                .push(Filter::Hit(HitSpec { counts: HitCounts::Ranges(vec![(1, Some(2))]), per_thread: *per_thread })),
             ClauseKind::Disabled => out.disabled = true,
             ClauseKind::Optional => out.optional = true,
             ClauseKind::Later(word) => self.unsupported(word, clause.word),
@@ -212,8 +189,7 @@ impl Checker<'_> {
             return Some(cond);
         }
         let title = format!("a condition cannot be {}", describe(cond.ty));
-        let out = Diagnostic::error("E0406", title)
-            .primary(e.span, format!("this is {}", describe(cond.ty)));
+        let out = Diagnostic::error("E0406", title).primary(e.span, format!("this is {}", describe(cond.ty)));
         self.fail(match cond.ty {
             Type::Str => out.help(format!("{} == \"main\"", self.source_text(e.span))),
             _ => out.help(format!("{} != 0", self.source_text(e.span))),
@@ -276,11 +252,7 @@ impl Checker<'_> {
 
     pub(super) fn loc(&mut self, loc: &ast::Loc) -> Option<ir::Loc> {
         match &loc.place {
-            ast::Place::Known(place) => Some(ir::Loc {
-                place: place.clone(),
-                offset: loc.offset,
-                span: loc.span,
-            }),
+            ast::Place::Known(place) => Some(ir::Loc { place: place.clone(), offset: loc.offset, span: loc.span }),
             ast::Place::Line => {
                 let text = self.source_text(loc.span);
                 let out = crate::unsupported("a source line as a place", loc.span)
@@ -306,10 +278,7 @@ impl Checker<'_> {
                 RegionKind::Range(from, to)
             }
         };
-        Some(ir::Region {
-            kind,
-            span: region.span,
-        })
+        Some(ir::Region { kind, span: region.span })
     }
 
     fn empty_region(&mut self, span: Span, label: &str) -> Option<ir::Region> {

@@ -88,18 +88,11 @@ impl States {
 
     pub(super) fn finish(self) -> Vec<ir::State> {
         let state = |info: Info| {
-            let keys = info.keys.unwrap_or(Keys {
-                types: Vec::new(),
-                names: Vec::new(),
-                span: info.span,
-            });
+            let keys = info.keys.unwrap_or(Keys { types: Vec::new(), names: Vec::new(), span: info.span });
             ir::State {
                 name: info.name,
                 unnamed: info.unnamed,
-                kind: info.kind.unwrap_or(StateKind::Value {
-                    ty: Type::U64,
-                    initial: 0,
-                }),
+                kind: info.kind.unwrap_or(StateKind::Value { ty: Type::U64, initial: 0 }),
                 keys: keys.types,
                 key_names: keys.names,
                 capacity: info.capacity,
@@ -199,12 +192,7 @@ impl Checker<'_> {
     }
 
     /// Lowers keys and checks them against the other uses of the global.
-    pub(super) fn keys(
-        &mut self,
-        id: StateId,
-        keys: &[ast::Expr],
-        whole: Span,
-    ) -> Option<Vec<ir::Expr>> {
+    pub(super) fn keys(&mut self, id: StateId, keys: &[ast::Expr], whole: Span) -> Option<Vec<ir::Expr>> {
         let mut list = Vec::new();
         for key in keys {
             let value = self.expr(key)?;
@@ -223,13 +211,7 @@ impl Checker<'_> {
         Some(list)
     }
 
-    fn check_keys(
-        &mut self,
-        id: StateId,
-        list: &[ir::Expr],
-        names: Vec<String>,
-        whole: Span,
-    ) -> Option<()> {
+    fn check_keys(&mut self, id: StateId, list: &[ir::Expr], names: Vec<String>, whole: Span) -> Option<()> {
         let types: Vec<Type> = list.iter().map(|key| kept(key.ty)).collect();
         let info = self.states.get_mut(id);
         let name = info.name.clone();
@@ -240,11 +222,8 @@ impl Checker<'_> {
         };
         let known = known.clone();
         if known.types.len() != types.len() {
-            let title = format!(
-                "`{name}` has {} here and {} elsewhere",
-                keys_text(types.len()),
-                keys_text(known.types.len())
-            );
+            let title =
+                format!("`{name}` has {} here and {} elsewhere", keys_text(types.len()), keys_text(known.types.len()));
             return self.fail(
                 Diagnostic::error("E0412", title)
                     .primary(whole, keys_text(types.len()))
@@ -255,11 +234,7 @@ impl Checker<'_> {
         let pairs = list.iter().zip(&known.types);
         let wrong = pairs.clone().find(|(key, ty)| !compatible(**ty, key.ty));
         if let Some((key, ty)) = wrong {
-            let title = format!(
-                "a key of `{name}` is {} here and {} elsewhere",
-                describe(key.ty),
-                describe(*ty)
-            );
+            let title = format!("a key of `{name}` is {} here and {} elsewhere", describe(key.ty), describe(*ty));
             return self.fail(
                 Diagnostic::error("E0412", title)
                     .primary(key.span, format!("{} here", describe(key.ty)))
@@ -270,12 +245,7 @@ impl Checker<'_> {
     }
 
     /// Finds the global of an assignment and settles its type.
-    pub(super) fn assigned(
-        &mut self,
-        name: &ast::Text,
-        value: &ir::Expr,
-        tentative: bool,
-    ) -> Option<(StateId, Type)> {
+    pub(super) fn assigned(&mut self, name: &ast::Text, value: &ir::Expr, tentative: bool) -> Option<(StateId, Type)> {
         let id = self.states.named(&name.text, name.span);
         let guess = self.guess || self.reports;
         let info = self.states.get_mut(id);
@@ -355,23 +325,13 @@ impl Checker<'_> {
         let out = Diagnostic::error("E0414", format!("`{}` is never assigned", name.text))
             .primary(name.span, "nothing is ever in it");
         self.fail(match near {
-            Some(near) => out
-                .help(format!("did you mean `{near}`?"))
-                .fix(name.span, near),
-            None => out.help(format!(
-                "assign it in some probe: `{0} = 1`, `count into {0}`",
-                name.text
-            )),
+            Some(near) => out.help(format!("did you mean `{near}`?")).fix(name.span, near),
+            None => out.help(format!("assign it in some probe: `{0} = 1`, `count into {0}`", name.text)),
         })
     }
 
     /// Lowers a read of a global.
-    pub(super) fn state_value(
-        &mut self,
-        name: &ast::Text,
-        keys: Option<&[ast::Expr]>,
-        span: Span,
-    ) -> Option<ir::Expr> {
+    pub(super) fn state_value(&mut self, name: &ast::Text, keys: Option<&[ast::Expr]>, span: Span) -> Option<ir::Expr> {
         let id = self.known_state(name)?;
         let key_list = match keys {
             Some(keys) => self.keys(id, keys, span)?,
@@ -396,20 +356,14 @@ impl Checker<'_> {
                     .help(format!("to print all of it: `print {}`", name.text)),
             );
         }
-        Some(ir::Expr {
-            kind: ExprKind::State(id, key_list),
-            ty,
-            span,
-        })
+        Some(ir::Expr { kind: ExprKind::State(id, key_list), ty, span })
     }
 
     fn aggregate_type(&mut self, info: &Info, function: AggFn, span: Span) -> Option<Type> {
         let integer = |signed| Type::Int { bits: 64, signed };
         Some(match function {
             AggFn::Count => Type::U64,
-            AggFn::Sum(signed) | AggFn::Avg(signed) | AggFn::Min(signed) | AggFn::Max(signed) => {
-                integer(signed)
-            }
+            AggFn::Sum(signed) | AggFn::Avg(signed) | AggFn::Min(signed) | AggFn::Max(signed) => integer(signed),
             AggFn::Last(ty) => ty,
             AggFn::Stats(_) | AggFn::Hist | AggFn::LinearHist { .. } => {
                 let what = agg_name(function);
@@ -427,12 +381,8 @@ impl Checker<'_> {
     pub(super) fn prints_as_table(&self, id: StateId) -> bool {
         let info = self.states.get(id);
         let keyed = info.keys.as_ref().is_some_and(|keys| !keys.types.is_empty());
-        let wide = matches!(
-            info.kind,
-            Some(StateKind::Aggregate(
-                AggFn::Stats(_) | AggFn::Hist | AggFn::LinearHist { .. }
-            ))
-        );
+        let wide =
+            matches!(info.kind, Some(StateKind::Aggregate(AggFn::Stats(_) | AggFn::Hist | AggFn::LinearHist { .. })));
         keyed || wide
     }
 }

@@ -3,8 +3,7 @@
 use crate::ast::{self, BitSelect, StmtKind as Ast, Text};
 use crate::diag::Diagnostic;
 use crate::ir::{
-    self, AggFn, AssignOp, BinaryOp, BitsOp, ExprKind, GotoTarget, LValue, PrintValue, ProbeId,
-    Stmt, StmtKind,
+    self, AggFn, AssignOp, BinaryOp, BitsOp, ExprKind, GotoTarget, LValue, PrintValue, ProbeId, Stmt, StmtKind,
 };
 use crate::span::Span;
 use crate::suggest::nearest;
@@ -58,10 +57,7 @@ impl Checker<'_> {
             self.no_duration("write", *duration);
             let kinds = list.iter().filter_map(|one| {
                 let kind = self.write(one)?;
-                Some(Stmt {
-                    kind,
-                    span: one.span,
-                })
+                Some(Stmt { kind, span: one.span })
             });
             return out.extend(kinds);
         }
@@ -72,12 +68,7 @@ impl Checker<'_> {
     fn stmt_kind(&mut self, stmt: &ast::Stmt) -> Option<StmtKind> {
         match &stmt.kind {
             Ast::Write { .. } => None,
-            Ast::Bits {
-                op,
-                target,
-                select,
-                duration,
-            } => {
+            Ast::Bits { op, target, select, duration } => {
                 self.no_duration(bits_word(*op), *duration);
                 self.bits(*op, target, select)
             }
@@ -126,12 +117,7 @@ impl Checker<'_> {
             Ast::If { arms, otherwise } => self.if_stmt(arms, otherwise.as_deref()),
             Ast::Let { name, ty, value } => self.let_stmt(name, ty.as_ref(), value),
             Ast::Next => Some(StmtKind::Next),
-            Ast::Assign {
-                target,
-                op,
-                op_span,
-                value,
-            } => self.assign(target, *op, *op_span, value),
+            Ast::Assign { target, op, op_span, value } => self.assign(target, *op, *op_span, value),
             Ast::Later(word, span) => {
                 self.unsupported(word, *span);
                 None
@@ -267,13 +253,7 @@ impl Checker<'_> {
         }
     }
 
-    fn named_target(
-        &mut self,
-        root: &Text,
-        access: &[ast::Access],
-        span: Span,
-        verb: &str,
-    ) -> Option<Target> {
+    fn named_target(&mut self, root: &Text, access: &[ast::Access], span: Span, verb: &str) -> Option<Target> {
         if root.text == "pc" && access.is_empty() {
             return Some(Target::Pc);
         }
@@ -476,11 +456,7 @@ impl Checker<'_> {
                 tail = vec![Stmt { kind, span }];
             }
             let cond = cond?;
-            out = Some(StmtKind::If {
-                cond,
-                then,
-                otherwise: std::mem::take(&mut tail),
-            });
+            out = Some(StmtKind::If { cond, then, otherwise: std::mem::take(&mut tail) });
         }
         out
     }
@@ -503,10 +479,10 @@ impl Checker<'_> {
         let out = Diagnostic::error("E0409", format!("no probe has the label `{}`", label.text))
             .primary(label.span, "not a label");
         self.fail(match (near, names.is_empty()) {
-            (Some(near), _) => out
-                .help(format!("did you mean `{near}`?"))
-                .fix(label.span, near),
-            (None, true) => out.help(format!("a label stands before the probe: `{}: on insn at main trace`", label.text)),
+            (Some(near), _) => out.help(format!("did you mean `{near}`?")).fix(label.span, near),
+            (None, true) => {
+                out.help(format!("a label stands before the probe: `{}: on insn at main trace`", label.text))
+            }
             (None, false) => out.help(format!("labels are: {}", names.join(", "))),
         })
     }
@@ -564,11 +540,7 @@ impl Checker<'_> {
             Some(message) => Some(self.expr(message)?),
             None => None,
         };
-        Some(StmtKind::Assert {
-            cond: cond?,
-            message,
-            text,
-        })
+        Some(StmtKind::Assert { cond: cond?, message, text })
     }
 
     // ---------- aggregations ----------
@@ -606,8 +578,7 @@ impl Checker<'_> {
             return Some(value);
         }
         let title = format!("`{}` takes integers", function.text);
-        let out = Diagnostic::error("E0406", title)
-            .primary(e.span, format!("this is {}", describe(value.ty)));
+        let out = Diagnostic::error("E0406", title).primary(e.span, format!("this is {}", describe(value.ty)));
         let text = self.source_text(e.span);
         self.fail(match value.ty {
             Type::F32 | Type::F64 => out.help(format!("{} {text} as i64", function.text)),
@@ -661,11 +632,7 @@ impl Checker<'_> {
                     .help(format!("a wider step: `step {}`", width.div_ceil(100))),
             );
         }
-        Some(AggFn::LinearHist {
-            from: low,
-            to: high,
-            step: step_value,
-        })
+        Some(AggFn::LinearHist { from: low, to: high, step: step_value })
     }
 
     fn bucket_bound(&mut self, e: &ast::Expr) -> Option<i64> {
@@ -714,10 +681,7 @@ impl Checker<'_> {
             }
         };
         let local = ir::LocalId(self.probe.locals.len() as u32);
-        self.probe.locals.push(ir::Local {
-            name: name.text.clone(),
-            ty,
-        });
+        self.probe.locals.push(ir::Local { name: name.text.clone(), ty });
         if let Some(scope) = self.probe.scopes.last_mut() {
             scope.push((name.text.clone(), local, name.span));
         }
@@ -739,9 +703,7 @@ impl Checker<'_> {
             ast::ExprKind::State { name, keys } => {
                 self.assign_state(name, keys.as_deref(), op, op_span, value, target.span)
             }
-            ast::ExprKind::Path { root, access } => {
-                self.assign_name(root, access, op, op_span, value, target.span)
-            }
+            ast::ExprKind::Path { root, access } => self.assign_name(root, access, op, op_span, value, target.span),
             _ => None,
         }
     }
@@ -779,8 +741,11 @@ impl Checker<'_> {
         let (state, ty) = self.assigned(name, &lowered, tentative)?;
         if op != AssignOp::Set && !ty.is_integer() {
             let sign = self.sources.slice(op_span).to_string();
-            let out = Diagnostic::error("E0406", format!("`{sign}` is for integers, and `{}` holds {}", name.text, describe(ty)))
-                .primary(op_span, "not for this");
+            let out = Diagnostic::error(
+                "E0406",
+                format!("`{sign}` is for integers, and `{}` holds {}", name.text, describe(ty)),
+            )
+            .primary(op_span, "not for this");
             return self.fail(match ty.is_float() {
                 true => out.help(format!("{0} = {0} {1} …", name.text, &sign[..1])),
                 false => out,
@@ -791,12 +756,7 @@ impl Checker<'_> {
             false => self.convert(lowered, ty, name.span)?,
         };
         let keys = self.keys(state, keys.unwrap_or(&[]), whole)?;
-        Some(StmtKind::SetState {
-            state,
-            keys,
-            op,
-            value: lowered,
-        })
+        Some(StmtKind::SetState { state, keys, op, value: lowered })
     }
 
     /// `@ = count()` as in bpftrace.
@@ -817,11 +777,13 @@ impl Checker<'_> {
             Some(arg) => format!(" {}", self.source_text(arg.span)),
             None => String::new(),
         };
-        Some(self.fail(
-            Diagnostic::error("E0102", format!("`{word}` is a statement, not a function"))
-                .primary(function.span, "a statement of its own")
-                .help(format!("{word}{of} into {}", name.text)),
-        ))
+        Some(
+            self.fail(
+                Diagnostic::error("E0102", format!("`{word}` is a statement, not a function"))
+                    .primary(function.span, "a statement of its own")
+                    .help(format!("{word}{of} into {}", name.text)),
+            ),
+        )
     }
 
     fn assign_name(
@@ -850,10 +812,7 @@ impl Checker<'_> {
             None => self.expr(value)?,
             Some(op) => {
                 let old = ast::Expr {
-                    kind: ast::ExprKind::Path {
-                        root: root.clone(),
-                        access: Vec::new(),
-                    },
+                    kind: ast::ExprKind::Path { root: root.clone(), access: Vec::new() },
                     span: whole,
                     depth: 1,
                 };
@@ -911,16 +870,16 @@ impl Checker<'_> {
             true => format!("`{target}` belongs to the guest: a change needs the verb `write`"),
             false => format!("`{target}` cannot be assigned"),
         };
-        let out = Diagnostic::error("E0105", title).primary(whole, match guest {
-            true => "missing `write`",
-            false => "a builtin",
-        });
+        let out = Diagnostic::error("E0105", title).primary(
+            whole,
+            match guest {
+                true => "missing `write`",
+                false => "a builtin",
+            },
+        );
         self.fail(match guest {
             true => {
-                let start = Span {
-                    end: whole.start,
-                    ..whole
-                };
+                let start = Span { end: whole.start, ..whole };
                 out.help(written).fix(start, "write ")
             }
             false => out.help(format!("choose another name: `let my_{name} = {value}`")),
@@ -936,8 +895,8 @@ impl Checker<'_> {
         let mut near: Vec<String> = self.probe.scopes.iter().flatten().map(|(n, ..)| n.clone()).collect();
         near.extend(self.target.register_names());
         let near = nearest(name, near);
-        let out = Diagnostic::error("E0404", format!("there is no variable `{name}`"))
-            .primary(root.span, "not declared");
+        let out =
+            Diagnostic::error("E0404", format!("there is no variable `{name}`")).primary(root.span, "not declared");
         let out = out.help(format!("for this firing only: `let {name} = {text}`"));
         let out = out.help(format!("kept over the whole run: `@{name} = {text}`"));
         self.fail(match near {

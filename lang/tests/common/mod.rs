@@ -26,10 +26,7 @@ fn integer(name: &str, slot: u8, bits: u8) -> Register {
 }
 
 fn vector(name: &str, n: u8, offset: u8, bits: u8, zero_extends: bool) -> Register {
-    let unsigned = |bits| Type::Int {
-        bits,
-        signed: false,
-    };
+    let unsigned = |bits| Type::Int { bits, signed: false };
     let whole = name.starts_with(['s', 'd']) && zero_extends;
     let ty = match bits {
         128 => Type::U128,
@@ -37,15 +34,7 @@ fn vector(name: &str, n: u8, offset: u8, bits: u8, zero_extends: bool) -> Regist
         32 if whole => Type::F32,
         bits => unsigned(bits),
     };
-    Register {
-        name: name.to_string(),
-        slot: RegisterSlot::Vector(n),
-        offset,
-        bits,
-        ty,
-        zero_extends,
-        read_only: None,
-    }
+    Register { name: name.to_string(), slot: RegisterSlot::Vector(n), offset, bits, ty, zero_extends, read_only: None }
 }
 
 fn numbered(name: &str, letter: char, most: u8) -> Option<u8> {
@@ -79,19 +68,9 @@ impl Target for Arm {
         match name {
             "sp" => Some(integer("sp", 31, 64)),
             "lr" => Some(integer("x30", 30, 64)),
-            "xzr" => Some(Register {
-                read_only: Some("xzr is always zero on AArch64"),
-                ..integer("xzr", 32, 64)
-            }),
-            "nzcv" => Some(Register {
-                slot: RegisterSlot::Flags,
-                ..integer("nzcv", 0, 32)
-            }),
-            "pc" => Some(Register {
-                slot: RegisterSlot::Pc,
-                ty: Type::CodeAddr,
-                ..integer("pc", 0, 64)
-            }),
+            "xzr" => Some(Register { read_only: Some("xzr is always zero on AArch64"), ..integer("xzr", 32, 64) }),
+            "nzcv" => Some(Register { slot: RegisterSlot::Flags, ..integer("nzcv", 0, 32) }),
+            "pc" => Some(Register { slot: RegisterSlot::Pc, ty: Type::CodeAddr, ..integer("pc", 0, 64) }),
             _ => None,
         }
     }
@@ -140,10 +119,7 @@ pub fn compile(text: &str) -> (Option<Program>, Diagnostics, Sources) {
 
 /// Renders as the golden files have it.
 pub fn rendered(diagnostics: &Diagnostics, sources: &Sources) -> String {
-    let style = Style {
-        ascii: true,
-        ..Style::default()
-    };
+    let style = Style { ascii: true, ..Style::default() };
     render(diagnostics, sources, style)
 }
 
