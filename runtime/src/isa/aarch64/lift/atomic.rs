@@ -40,7 +40,7 @@ pub(super) const ROWS: &[Row] = &[
     row("ldumax", "ss 111 0 00 AR 1 sssss 0 110 00 nnnnn ttttt", amo),
     row("ldumin", "ss 111 0 00 AR 1 sssss 0 111 00 nnnnn ttttt", amo),
     row("swp", "ss 111 0 00 AR 1 sssss 1 000 00 nnnnn ttttt", swp),
-    row("ldapr", "ss 111 0 00 10 1 sssss 1 100 00 nnnnn ttttt", ldar),
+    row("ldapr", "ss 111 0 00 10 1 11111 1 100 00 nnnnn ttttt", ldar),
 ];
 
 type Lifted = Result<(), Undefined>;
