@@ -277,10 +277,27 @@ impl Window {
     }
 }
 
-#[target_feature(enable = "cmpxchg16b")]
-fn compare_exchange_16(host: *mut u128, expected: u128, new: u128) -> u128 {
-    // SAFETY: the only caller passes a checked, aligned pointer to mapped guest memory.
-    unsafe { core::arch::x86_64::cmpxchg16b(host, expected, new, Ordering::SeqCst, Ordering::SeqCst) }
+/// The intrinsic for this becomes a call into libatomic when it is not inlined, so the instruction is spelled out.
+///
+/// # Safety
+/// `host` is a 16-byte aligned pointer to mapped guest memory that may be written.
+unsafe fn compare_exchange_16(host: *mut u128, expected: u128, new: u128) -> u128 {
+    let (low, high): (u64, u64);
+    // SAFETY: the pointer is valid by the caller's promise; rbx, which cannot be an operand, is put back.
+    unsafe {
+        core::arch::asm!(
+            "xchg rsi, rbx",
+            "lock cmpxchg16b xmmword ptr [rdi]",
+            "mov rbx, rsi",
+            in("rdi") host,
+            inout("rsi") new as u64 => _,
+            in("rcx") (new >> 64) as u64,
+            inout("rax") expected as u64 => low,
+            inout("rdx") (expected >> 64) as u64 => high,
+            options(nostack),
+        );
+    }
+    u128::from(high) << 64 | u128::from(low)
 }
 
 impl Drop for Window {
