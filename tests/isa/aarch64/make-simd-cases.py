@@ -155,8 +155,8 @@ HALF_MISC = {(0, 1, 12), (1, 1, 12), (0, 1, 13), (1, 1, 13), (0, 1, 14), (0, 1, 
 
 
 def mistaken(word):
-    """The emulator asserts on unallocated words of one class, and executes one unallocated move of an immediate."""
-    if word & 0xfff8fc00 == 0x6f00fc00:
+    """The emulator asserts on unallocated words of one class, and executes those of two others."""
+    if word & 0xbff8fc00 == 0x2f00fc00 or word & 0xaf7ecc00 == 0x0e70c800:
         return True
     if word & 0x8f7e0c00 != 0x0e780800 or word & 0x50000000 == 0x10000000:
         return False
