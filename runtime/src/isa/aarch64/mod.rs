@@ -1,5 +1,7 @@
 //! AArch64 (A64 instruction set, EL0), after the Arm Architecture Reference Manual (DDI 0487).
 
+pub mod abi;
+
 use super::{InsnFacts, Isa};
 use crate::block::Lift;
 use crate::cpu::CpuState;
