@@ -5,3 +5,7 @@
 //! by the probe runtime.
 
 pub mod action;
+pub mod attach;
+pub mod format;
+pub mod glob;
+pub mod state;
