@@ -260,6 +260,39 @@ pub fn grouped(number: u64) -> String {
     out
 }
 
+/// Returns the name of a Linux error number of either sign; the number if it has no name.
+pub fn errno_name(number: i64) -> String {
+    let index = usize::try_from(number.unsigned_abs()).unwrap_or(usize::MAX);
+    match ERRNO_NAMES.get(index) {
+        Some(name) if !name.is_empty() => (*name).to_string(),
+        _ => number.to_string(),
+    }
+}
+
+/// By number, after Linux's `asm-generic/errno.h`, which all guests share.
+#[rustfmt::skip]
+const ERRNO_NAMES: [&str; 134] = [
+    "", "EPERM", "ENOENT", "ESRCH", "EINTR", "EIO", "ENXIO", "E2BIG", "ENOEXEC", "EBADF",
+    "ECHILD", "EAGAIN", "ENOMEM", "EACCES", "EFAULT", "ENOTBLK", "EBUSY", "EEXIST", "EXDEV", "ENODEV",
+    "ENOTDIR", "EISDIR", "EINVAL", "ENFILE", "EMFILE", "ENOTTY", "ETXTBSY", "EFBIG", "ENOSPC", "ESPIPE",
+    "EROFS", "EMLINK", "EPIPE", "EDOM", "ERANGE", "EDEADLK", "ENAMETOOLONG", "ENOLCK", "ENOSYS", "ENOTEMPTY",
+    "ELOOP", "", "ENOMSG", "EIDRM", "ECHRNG", "EL2NSYNC", "EL3HLT", "EL3RST", "ELNRNG", "EUNATCH",
+    "ENOCSI", "EL2HLT", "EBADE", "EBADR", "EXFULL", "ENOANO", "EBADRQC", "EBADSLT", "", "EBFONT",
+    "ENOSTR", "ENODATA", "ETIME", "ENOSR", "ENONET", "ENOPKG", "EREMOTE", "ENOLINK", "EADV", "ESRMNT",
+    "ECOMM", "EPROTO", "EMULTIHOP", "EDOTDOT", "EBADMSG", "EOVERFLOW", "ENOTUNIQ", "EBADFD", "EREMCHG", "ELIBACC",
+    "ELIBBAD", "ELIBSCN", "ELIBMAX", "ELIBEXEC", "EILSEQ", "ERESTART", "ESTRPIPE", "EUSERS", "ENOTSOCK",
+    "EDESTADDRREQ",
+    "EMSGSIZE", "EPROTOTYPE", "ENOPROTOOPT", "EPROTONOSUPPORT", "ESOCKTNOSUPPORT", "EOPNOTSUPP", "EPFNOSUPPORT",
+    "EAFNOSUPPORT", "EADDRINUSE", "EADDRNOTAVAIL",
+    "ENETDOWN", "ENETUNREACH", "ENETRESET", "ECONNABORTED", "ECONNRESET", "ENOBUFS", "EISCONN", "ENOTCONN",
+    "ESHUTDOWN", "ETOOMANYREFS",
+    "ETIMEDOUT", "ECONNREFUSED", "EHOSTDOWN", "EHOSTUNREACH", "EALREADY", "EINPROGRESS", "ESTALE", "EUCLEAN",
+    "ENOTNAM", "ENAVAIL",
+    "EISNAM", "EREMOTEIO", "EDQUOT", "ENOMEDIUM", "EMEDIUMTYPE", "ECANCELED", "ENOKEY", "EKEYEXPIRED",
+    "EKEYREVOKED", "EKEYREJECTED",
+    "EOWNERDEAD", "ENOTRECOVERABLE", "ERFKILL", "EHWPOISON",
+];
+
 /// Formatting into a `String` cannot fail.
 pub(crate) fn put(out: &mut String, args: std::fmt::Arguments<'_>) {
     out.write_fmt(args).expect("a String takes everything");
@@ -361,6 +394,15 @@ mod tests {
             show_with(&mut out, value, ty, &format, &view);
             assert_eq!(out, expected, "{value:?} as {ty} with {format:?}");
         }
+    }
+
+    #[test]
+    fn error_numbers_have_names() {
+        for (number, expected) in [(2, "ENOENT"), (-2, "ENOENT"), (110, "ETIMEDOUT"), (133, "EHWPOISON")] {
+            assert_eq!(errno_name(number), expected);
+        }
+        assert_eq!([0, 41, 134, i64::MIN].map(errno_name), ["0", "41", "134", "-9223372036854775808"]);
+        assert_eq!(errno_name(libc::EKEYREJECTED.into()), "EKEYREJECTED");
     }
 
     #[test]

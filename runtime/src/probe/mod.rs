@@ -8,4 +8,5 @@ pub mod action;
 pub mod attach;
 pub mod format;
 pub mod glob;
+pub mod output;
 pub mod state;

@@ -17,7 +17,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 /// Numbers that generated code reads and changes in place. Their addresses never change.
 #[derive(Debug)]
 pub struct Cells {
-    cells: Box<[AtomicU64]>,
+    cells: Arc<[AtomicU64]>,
     used: AtomicU32,
 }
 
@@ -27,7 +27,7 @@ impl Cells {
 
     /// Creates the cells, all 0.
     pub fn new() -> Arc<Cells> {
-        let zeroed: Box<[std::mem::MaybeUninit<AtomicU64>]> = Box::new_zeroed_slice(Cells::COUNT);
+        let zeroed: Arc<[std::mem::MaybeUninit<AtomicU64>]> = Arc::new_zeroed_slice(Cells::COUNT);
         // SAFETY: every byte is zero, and zero bytes are a valid `AtomicU64`: it has the representation of `u64`.
         let cells = unsafe { zeroed.assume_init() };
         Arc::new(Cells { cells, used: AtomicU32::new(0) })
@@ -40,8 +40,8 @@ impl Cells {
     }
 
     /// Returns all cells, for [`crate::interp::Context::cells`].
-    pub fn all(&self) -> &[AtomicU64] {
-        &self.cells
+    pub fn all(&self) -> Arc<[AtomicU64]> {
+        Arc::clone(&self.cells)
     }
 
     /// Returns what a cell holds.
