@@ -9,4 +9,5 @@ pub mod attach;
 pub mod format;
 pub mod glob;
 pub mod output;
+pub mod runtime;
 pub mod state;

@@ -213,6 +213,29 @@ pub fn print_state(
     }
 }
 
+/// Returns a global that fits into a line, as text and as JSON; `None` for maps and histograms.
+pub fn inline_scalar(states: &States, id: StateId, symbols: &dyn Symbols) -> Option<(String, String)> {
+    let def = states.def(id);
+    if !def.keys.is_empty() || is_histogram(def) {
+        return None;
+    }
+    Some(match states.rows(id).first() {
+        Some(row) => {
+            let text = named(&entry_columns(&row.entry, &def.kind, symbols));
+            let json = row_json(def, row, symbols);
+            // A plain value is the value; statistics are an object.
+            match (&row.entry, &def.kind) {
+                (Entry::Stats(_), StateKind::Aggregate(AggFn::Stats(_))) => (text, json),
+                (Entry::Value(value), StateKind::Value { ty, .. } | StateKind::Aggregate(AggFn::Last(ty))) => {
+                    (text, json_value(stored(value), *ty, symbols))
+                }
+                _ => (text.clone(), text),
+            }
+        }
+        None => ("none".to_string(), "null".to_string()),
+    })
+}
+
 fn scalar(output: &mut Output, def: &State, head: &str, row: Option<&Row>, symbols: &dyn Symbols) {
     match row.map(|row| &row.entry) {
         Some(Entry::Hist(_)) => {
