@@ -1,11 +1,15 @@
 //! The Spile engine: guest architectures, micro-ops, two execution tiers, probes and Linux user mode.
 
 pub mod block;
+pub mod cache;
 pub mod cpu;
 pub mod env;
 pub mod interp;
 pub mod isa;
+pub mod jit;
 pub mod mem;
 pub mod probe;
+pub mod translate;
 pub mod uop;
 pub mod vector;
+pub mod vm;
