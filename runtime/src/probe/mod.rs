@@ -5,3 +5,4 @@
 //! by the probe runtime.
 
 pub mod action;
+pub mod lower;
