@@ -5,6 +5,7 @@ pub mod cache;
 pub mod cpu;
 pub mod elf;
 pub mod env;
+pub mod glob;
 pub mod interp;
 pub mod isa;
 pub mod jit;

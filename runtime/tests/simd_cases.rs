@@ -104,12 +104,8 @@ fn parse(line: &str) -> (Case, &str) {
     let (input, expected) = line.split_once(':').unwrap();
     let fields: Vec<&str> = input.split(' ').collect();
     let [word, control, a, b] = fields[..] else { panic!("`{line}` is not a case") };
-    let case = Case {
-        word: hex(word) as u32,
-        control: hex(control) as u32,
-        a: a.parse().unwrap(),
-        b: b.parse().unwrap(),
-    };
+    let case =
+        Case { word: hex(word) as u32, control: hex(control) as u32, a: a.parse().unwrap(), b: b.parse().unwrap() };
     (case, expected)
 }
 

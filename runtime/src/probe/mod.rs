@@ -8,6 +8,7 @@ pub mod action;
 pub mod attach;
 pub mod format;
 pub mod glob;
+pub mod lower;
 pub mod output;
 pub mod runtime;
 pub mod state;

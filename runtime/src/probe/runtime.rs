@@ -15,9 +15,9 @@ use crate::mem::{Fault, GuestMemory, perm};
 use crate::probe::action::{Action, ActionSite, FloatOp, PrintPart, TextHandle, TextPart};
 use crate::probe::attach::Symbols;
 use crate::probe::format::{self, TextRef, Value, View, address_text, grouped, put};
+use crate::probe::glob;
 use crate::probe::output::{self, Json, Output};
 use crate::probe::state::{Cells, Full, KeyPart, States, Stored};
-use crate::probe::glob;
 use hashbrown::HashMap;
 use regex::bytes::{Regex, RegexBuilder};
 use spile_lang::diag::{Diagnostic, Diagnostics};
@@ -592,12 +592,7 @@ impl ProbeRuntime {
 
     fn context(&self, fire: &Firing<'_>) -> Context {
         let pc = fire.call.pc;
-        Context {
-            pc,
-            at: address_text(pc, fire.guest.symbols),
-            icount: fire.call.icount,
-            thread: fire.guest.thread_id,
-        }
+        Context { pc, at: address_text(pc, fire.guest.symbols), icount: fire.call.icount, thread: fire.guest.thread_id }
     }
 
     // ---- traces
@@ -607,13 +602,8 @@ impl ProbeRuntime {
         let values = shown.iter().map(|register| read_register(cpu, register)).collect();
         self.shown = Some(shown);
         let call = fire.call;
-        let snapshot = Snapshot {
-            probe: fire.site.probe,
-            thread: fire.guest.thread_id,
-            pc: call.pc,
-            icount: call.icount,
-            values,
-        };
+        let snapshot =
+            Snapshot { probe: fire.site.probe, thread: fire.guest.thread_id, pc: call.pc, icount: call.icount, values };
         match self.traces.iter().position(|old| old.probe == snapshot.probe && old.thread == snapshot.thread) {
             // The one before has not come to its end: a fault, a `skip`, a system call that did not return. If it is
             // the same execution once more, it is simply replaced.
@@ -851,9 +841,11 @@ impl ProbeRuntime {
             probes: self.probes.len() as u64,
             fired: self.probes.iter().map(|probe| self.cells.get(probe.hits)).sum(),
             patches: self.patches.total,
-            first_patch: self.patches.list.first().map(|patch| {
-                format!("{} at {}, icount {}", patch.what, patch.first.at, grouped(patch.first.icount))
-            }),
+            first_patch: self
+                .patches
+                .list
+                .first()
+                .map(|patch| format!("{} at {}, icount {}", patch.what, patch.first.at, grouped(patch.first.icount))),
             patched: self.patches.list.iter().map(Patch::record).collect(),
             never_fired: never.map(name).collect(),
             errors: self.errors.iter().map(|error| error.count).sum(),
