@@ -268,9 +268,9 @@ impl ProbeRuntime {
         let mut fire = Firing { call, site: &site, guest, args: Args { slots: args, at: 0 }, poll: 0 };
         let result = self.dispatch(&mut fire, cpu);
         let poll = fire.poll;
-        cpu.poll |= poll;
+        cpu.poll.fetch_or(poll, std::sync::atomic::Ordering::Relaxed);
         if self.note_output_failure() {
-            cpu.poll |= poll::STOP;
+            cpu.poll.fetch_or(poll::STOP, std::sync::atomic::Ordering::Relaxed);
         }
         result
     }
