@@ -9,4 +9,5 @@ pub mod mem;
 pub mod probe;
 pub mod translate;
 pub mod uop;
+mod uop_text;
 pub mod vector;
