@@ -94,6 +94,15 @@ pub fn run_one(uop: Uop, cpu: &mut CpuState, ctx: &mut Context<'_>) -> Result<()
     }
 }
 
+/// Performs a probe action and asks for a look at the code if it has written some.
+pub fn perform(call: ActionCall, cpu: &mut CpuState, ctx: &mut Context<'_>) -> u64 {
+    let result = ctx.host.action(call, cpu, ctx.memory);
+    if ctx.memory.has_written_code() {
+        cpu.poll.fetch_or(poll::CODE, Ordering::Relaxed);
+    }
+    result
+}
+
 enum Step {
     Continue,
     Leave(Leave),
@@ -169,7 +178,7 @@ impl Machine<'_, '_> {
 
     /// Index of the instruction that the micro-op before `at` belongs to.
     fn insn(&self) -> usize {
-        self.block.insn_of(self.at - 1)
+        if self.block.insns.is_empty() { 0 } else { self.block.insn_of(self.at - 1) }
     }
 
     fn leave_at_boundary(&mut self, index: usize) -> Leave {
@@ -568,12 +577,9 @@ impl Machine<'_, '_> {
             Uop::Action { action, d, args, n, .. } => {
                 let pc = if self.block.insns.is_empty() { self.cpu.pc } else { self.block.insns[self.insn()].pc };
                 let call = ActionCall { action, args, n, pc, icount: self.icount() };
-                let result = self.ctx.host.action(call, self.cpu, self.ctx.memory);
+                let result = perform(call, self.cpu, self.ctx);
                 if d != slot::ZERO {
                     self.set(d, result);
-                }
-                if self.ctx.memory.has_written_code() {
-                    self.cpu.poll |= poll::CODE;
                 }
             }
             Uop::Poll { body } => return self.poll(body),
@@ -614,7 +620,7 @@ impl Machine<'_, '_> {
     }
 
     fn poll(&mut self, body: bool) -> Step {
-        if self.cpu.poll == 0 {
+        if self.cpu.poll.load(Ordering::Relaxed) == 0 {
             return Step::Continue;
         }
         let index = self.insn();
