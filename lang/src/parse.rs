@@ -1136,6 +1136,10 @@ impl Builder<'_> {
             Rule::mapref => return self.state_ref(node),
             Rule::path => return self.path(node),
             Rule::paren => return self.paren(node),
+            Rule::next_value => ExprKind::Path {
+                root: self.text(&node),
+                access: Vec::new(),
+            },
             _ => ExprKind::Missing,
         };
         leaf(kind, span)

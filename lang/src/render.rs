@@ -3,8 +3,8 @@
 use std::fmt::{self, Write};
 
 use miette::{
-    GraphicalReportHandler, GraphicalTheme, LabeledSpan, NamedSource, NarratableReportHandler,
-    SourceCode, SourceSpan, ThemeCharacters, ThemeStyles,
+    GraphicalReportHandler, GraphicalTheme, LabeledSpan, MietteError, MietteSpanContents,
+    NarratableReportHandler, SourceCode, SourceSpan, SpanContents, ThemeCharacters, ThemeStyles,
 };
 
 use crate::diag::{Diagnostic, Diagnostics, Severity};
@@ -92,7 +92,7 @@ struct Report {
     severity: Severity,
     labels: Vec<LabeledSpan>,
     help: Option<String>,
-    source: Option<NamedSource<String>>,
+    source: Option<Lines>,
 }
 
 impl Report {
@@ -121,8 +121,51 @@ impl Report {
             severity: diagnostic.severity,
             labels,
             help: (!help.is_empty()).then(|| help.join("\n")),
-            source: source.map(|s| NamedSource::new(s.name(), printable(s.text()))),
+            source: source.map(|s| Lines {
+                name: s.name().to_string(),
+                text: printable(s.text()),
+            }),
         }
+    }
+}
+
+/// A source that shows the whole lines of a span and no others.
+#[derive(Debug)]
+struct Lines {
+    name: String,
+    text: String,
+}
+
+impl SourceCode for Lines {
+    fn read_span<'a>(
+        &'a self,
+        span: &SourceSpan,
+        _context_before: usize,
+        _context_after: usize,
+    ) -> Result<Box<dyn SpanContents<'a> + 'a>, MietteError> {
+        let bytes = self.text.as_bytes();
+        let from = span.offset();
+        let to = from + span.len();
+        if to > bytes.len() {
+            return Err(MietteError::OutOfBounds);
+        }
+        let start = bytes[..from].iter().rposition(|b| *b == b'\n').map_or(0, |i| i + 1);
+        // A span that ends with a line break still ends in its line.
+        let last = to.max(from + 1) - 1;
+        let rest = bytes.get(last..).unwrap_or(&[]);
+        let end = rest.iter().position(|b| *b == b'\n').map_or(bytes.len(), |i| last + i);
+        let line = bytes[..start].iter().filter(|b| **b == b'\n').count();
+        let shown = SourceSpan::from((start, end.max(start) - start));
+        let data = &bytes[start..end.max(start)];
+        let count = data.iter().filter(|b| **b == b'\n').count() + 1;
+        Ok(Box::new(MietteSpanContents::new_named(
+            self.name.clone(),
+            data,
+            shown,
+            line,
+            from - start,
+            count,
+        )))
     }
 }
 
