@@ -178,9 +178,10 @@ struct Builder<'a> {
 
 type Node<'i> = Pair<'i, Rule>;
 
-/// The parts of a node, keywords left out.
+/// The parts of a node, keywords and `=` left out.
 fn parts(node: Node<'_>) -> impl Iterator<Item = Node<'_>> {
-    node.into_inner().filter(|part| part.as_rule() < Rule::K_on)
+    let matters = |part: &Node<'_>| part.as_rule() < Rule::K_on && part.as_rule() != Rule::assign;
+    node.into_inner().filter(matters)
 }
 
 /// Binding powers, loose to tight.
@@ -814,14 +815,14 @@ impl Builder<'_> {
         let span = self.span(&node);
         let mut inner = parts(node);
         let target = self.lvalue(inner.next()?)?;
-        let sign = inner.next()?;
-        if sign.as_rule() == Rule::x_eq {
-            let equals = parts(sign).next()?;
+        let value = inner.next()?;
+        if value.as_rule() == Rule::x_eq {
+            let equals = parts(value).next()?;
             let at = self.span(&equals);
             self.error(explain::double_equals(at, span, self.original));
             return None;
         }
-        let value = self.expr(inner.next()?);
+        let value = self.expr(value);
         Some(Assign {
             target,
             value,

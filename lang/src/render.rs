@@ -155,17 +155,18 @@ impl SourceCode for Lines {
         let last = to.max(from + 1) - 1;
         let rest = bytes.get(last..).unwrap_or(&[]);
         let end = rest.iter().position(|b| *b == b'\n').map_or(bytes.len(), |i| last + i);
+        let column = from - start;
         let (start, end) = window(&self.text, (start, end.max(start)), (from, to));
         let line = bytes[..start].iter().filter(|b| **b == b'\n').count();
-        let shown = SourceSpan::from((start, end.max(start) - start));
-        let data = &bytes[start..end.max(start)];
+        let shown = SourceSpan::from((start, end - start));
+        let data = &bytes[start..end];
         let count = data.iter().filter(|b| **b == b'\n').count() + 1;
         Ok(Box::new(MietteSpanContents::new_named(
             self.name.clone(),
             data,
             shown,
             line,
-            from - start,
+            column,
             count,
         )))
     }
