@@ -628,9 +628,7 @@ impl Resolver<'_> {
             None => String::new(),
         };
         diagnostic
-            .help(format!(
-                "`{name}` is position-independent and loaded at {bias:#x}; {number:#x} is inside {inside}"
-            ))
+            .help(format!("`{name}` is position-independent and loaded at {bias:#x}; {number:#x} is inside {inside}"))
             .help(format!("write the file address as `{stem}:{number:#x}` (= {run_time:#x}{symbol})"))
             .fix(loc.span, format!("{stem}:{}", offset_text(number, loc.offset)))
     }
@@ -638,7 +636,8 @@ impl Resolver<'_> {
     fn where_code_is(&self, diagnostic: Diagnostic) -> Diagnostic {
         let modules = self.world.symbols.modules();
         let line = modules.first().filter(|module| !module.code.is_empty()).map(|module| {
-            let ranges: Vec<String> = module.code.iter().map(|code| format!("{:#x}..{:#x}", code.start, code.end)).collect();
+            let ranges: Vec<String> =
+                module.code.iter().map(|code| format!("{:#x}..{:#x}", code.start, code.end)).collect();
             format!("the code of {} is at {}", module.name, ranges.join(", "))
         });
         diagnostic.help_if(line)
