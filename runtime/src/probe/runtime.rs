@@ -27,6 +27,7 @@ use spile_lang::span::Span;
 use spile_lang::target::{Register, RegisterSlot};
 use spile_lang::types::Type;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 /// What actions may look at besides the CPU.
@@ -261,17 +262,14 @@ impl ProbeRuntime {
     }
 
     /// Performs an action; the arguments are in `cpu.x[call.args..]`. Returns its result.
-    pub fn perform(&mut self, call: ActionCall, cpu: &mut CpuState, guest: &Guest<'_>) -> u64 {
+    pub fn perform(&mut self, call: ActionCall, cpu: &CpuState, guest: &Guest<'_>) -> u64 {
         let site = Arc::clone(&self.sites[call.action as usize]);
         self.texts.firing_of(site.probe, call.pc, call.icount);
         let args = &cpu.x[usize::from(call.args)..][..usize::from(call.n)];
         let mut fire = Firing { call, site: &site, guest, args: Args { slots: args, at: 0 }, poll: 0 };
         let result = self.dispatch(&mut fire, cpu);
-        let poll = fire.poll;
-        cpu.poll |= poll;
-        if self.note_output_failure() {
-            cpu.poll |= poll::STOP;
-        }
+        let stop = if self.note_output_failure() { poll::STOP } else { 0 };
+        cpu.poll.fetch_or(fire.poll | stop, Ordering::Relaxed);
         result
     }
 
