@@ -261,7 +261,8 @@ fn table(output: &mut Output, def: &State, rows: &[Row], symbols: &dyn Symbols) 
     let keys: Vec<Vec<String>> = rows.iter().map(|row| key_columns(def, &row.key, symbols)).collect();
     let textual = matches!(
         def.kind,
-        StateKind::Value { ty: Type::Str | Type::Bytes, .. } | StateKind::Aggregate(AggFn::Last(Type::Str | Type::Bytes))
+        StateKind::Value { ty: Type::Str | Type::Bytes, .. }
+            | StateKind::Aggregate(AggFn::Last(Type::Str | Type::Bytes))
     );
     let width = |n: usize| values.iter().map(|row| width_of(&row[n].1)).max().unwrap_or(0);
     let widths: Vec<usize> = (0..values[0].len()).map(width).collect();
@@ -520,7 +521,8 @@ mod tests {
             StateKind::Aggregate(AggFn::Count),
             &[("pc", Type::CodeAddr), ("insn.mnemonic", Type::Str)],
             |states| {
-                for (pc, mnemonic, times) in [(0x1014, "mov", 2), (0x1000, "add", 12), (0x10, "ret\n", 2), (9, "b", 1)] {
+                for (pc, mnemonic, times) in [(0x1014, "mov", 2), (0x1000, "add", 12), (0x10, "ret\n", 2), (9, "b", 1)]
+                {
                     for _ in 0..times {
                         states.aggregate(M, &[KeyPart::Int(pc), mnemonic.into()], Stored::Int(0)).unwrap();
                     }

@@ -241,13 +241,8 @@ pub struct States {
 impl States {
     /// Creates the globals of a program with their initial values.
     pub fn new(states: &[State], cells: Arc<Cells>) -> States {
-        let table = |def: &State| Table {
-            def: def.clone(),
-            entries: Map::default(),
-            cells: 0,
-            full: false,
-            printed: false,
-        };
+        let table =
+            |def: &State| Table { def: def.clone(), entries: Map::default(), cells: 0, full: false, printed: false };
         let mut states = States { tables: states.iter().map(table).collect(), cells };
         for table in &mut states.tables {
             table.create_scalar(&states.cells);
@@ -768,7 +763,8 @@ mod tests {
         for (key, value) in [(5i64, -1i64), (-5, 7), (-7, 7)] {
             states.set(M, &k(key as u64), AssignOp::Set, Stored::Int(value as u64)).unwrap();
         }
-        let keys: Vec<i64> = states.rows(M).iter().map(|row| if let KeyPart::Int(n) = row.key[0] { n as i64 } else { 0 }).collect();
+        let keys: Vec<i64> =
+            states.rows(M).iter().map(|row| if let KeyPart::Int(n) = row.key[0] { n as i64 } else { 0 }).collect();
         assert_eq!(keys, [-7, -5, 5]);
     }
 
