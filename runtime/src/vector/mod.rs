@@ -546,8 +546,8 @@ pub fn v1(op: V1Op, t: Lanes, a: u128, imm: u32, env: &mut FpEnv) -> u128 {
         V1Op::QRNarrowSU => narrow_s(t, a, |half, x| saturate_u(half, shift(x, -(imm as i32), true), env)),
         V1Op::WidenS => long_s(t, a, 0, |x, _| x << imm),
         V1Op::WidenU => long_u(t, a, 0, |x, _| x << imm),
-        V1Op::PairSumS => pair_long(t, a, |v, i| get_s(t, v, i) as u64),
-        V1Op::PairSumU => pair_long(t, a, |v, i| get(t, v, i)),
+        V1Op::PairSumS => pair_long(t, a, true),
+        V1Op::PairSumU => pair_long(t, a, false),
         V1Op::Sum => reduce_u(t, a, u64::wrapping_add),
         V1Op::SumLongS => {
             let total: i64 = (0..t.count()).map(|i| get_s(t, a, i)).sum();
@@ -602,12 +602,12 @@ pub fn v2(op: V2Op, t: Lanes, a: u128, b: u128, imm: u32, env: &mut FpEnv) -> u1
         V2Op::Xor => fit(t, a ^ b),
         V2Op::Insert => set(t, a, (imm & 255) as usize, get(t, b, (imm >> 8) as usize)),
         V2Op::Ext => extract(t, a, b, imm),
-        V2Op::Zip1 => build(t, |i| get(t, if i % 2 == 0 { a } else { b }, i / 2)),
-        V2Op::Zip2 => build(t, |i| get(t, if i % 2 == 0 { a } else { b }, (i + t.count()) / 2)),
-        V2Op::Uzp1 => build(t, |i| get_of(t, &[a, b], 2 * i)),
-        V2Op::Uzp2 => build(t, |i| get_of(t, &[a, b], 2 * i + 1)),
-        V2Op::Trn1 => build(t, |i| get(t, if i % 2 == 0 { a } else { b }, i & !1)),
-        V2Op::Trn2 => build(t, |i| get(t, if i % 2 == 0 { a } else { b }, i | 1)),
+        V2Op::Zip1 => zip(t, a, b, 0),
+        V2Op::Zip2 => zip(t, a, b, t.count() / 2),
+        V2Op::Uzp1 => unzip(t, a, b, 0),
+        V2Op::Uzp2 => unzip(t, a, b, 1),
+        V2Op::Trn1 => transpose(t, a, b, 0),
+        V2Op::Trn2 => transpose(t, a, b, 1),
         V2Op::Tbl => table(t, 0, a, b, imm),
         V2Op::Add => map2_u(t, a, b, u64::wrapping_add),
         V2Op::Sub => map2_u(t, a, b, u64::wrapping_sub),
@@ -720,11 +720,8 @@ pub fn v3(op: V3Op, t: Lanes, a: u128, b: u128, c: u128, imm: u32, env: &mut FpE
     match op {
         V3Op::Bsl => fit(t, (b & a) | (c & !a)),
         V3Op::Tbx => table(t, a, b, c, imm),
-        V3Op::Uzp3 => build(t, |i| get_of(t, &[a, b, c], 3 * i + imm as usize)),
-        V3Op::Zip3 => build(t, |i| {
-            let place = imm as usize * t.count() + i;
-            get(t, [a, b, c][place % 3], place / 3)
-        }),
+        V3Op::Uzp3 => unzip3(t, [a, b, c], imm as usize),
+        V3Op::Zip3 => zip3(t, [a, b, c], imm as usize),
         V3Op::FMulAdd | V3Op::FMulSub | V3Op::FNMulAdd | V3Op::FNMulSub => float::v3(op, t, a, b, c, env),
         V3Op::QRDMulAdd => build(t, |i| mul_accumulate(t, a, b, c, i, false, env)),
         V3Op::QRDMulSub => build(t, |i| mul_accumulate(t, a, b, c, i, true, env)),
