@@ -48,6 +48,7 @@ impl Case {
         }
         cpu.x[16] = MEMORY;
         cpu.x[slot::FP_CONTROL as usize] = u64::from(self.control);
+        cpu.x[slot::FP_STATUS as usize] = 16 * (self.b as u64 % 2);
         cpu.set_nzcv(self.a as u64 & 15);
         cpu
     }
@@ -83,7 +84,7 @@ impl Case {
             write!(text, " nzcv={:x}", cpu.nzcv()).unwrap();
         }
         let status = cpu.x[slot::FP_STATUS as usize];
-        if status != 0 {
+        if status != before.x[slot::FP_STATUS as usize] {
             write!(text, " fpsr={status:x}").unwrap();
         }
         for i in 0..16 {
@@ -104,12 +105,8 @@ fn parse(line: &str) -> (Case, &str) {
     let (input, expected) = line.split_once(':').unwrap();
     let fields: Vec<&str> = input.split(' ').collect();
     let [word, control, a, b] = fields[..] else { panic!("`{line}` is not a case") };
-    let case = Case {
-        word: hex(word) as u32,
-        control: hex(control) as u32,
-        a: a.parse().unwrap(),
-        b: b.parse().unwrap(),
-    };
+    let case =
+        Case { word: hex(word) as u32, control: hex(control) as u32, a: a.parse().unwrap(), b: b.parse().unwrap() };
     (case, expected)
 }
 

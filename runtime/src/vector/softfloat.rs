@@ -602,15 +602,7 @@ pub fn round_to_integral(f: Format, a: u64, rounding: Rounding, exact: bool, env
 }
 
 /// Converts to an integer of `bits` bits after multiplying by 2 to the power `fraction`; saturates, and NaN gives 0.
-pub fn to_int(
-    f: Format,
-    a: u64,
-    signed: bool,
-    bits: u32,
-    fraction: u32,
-    rounding: Rounding,
-    env: &mut FpEnv,
-) -> u64 {
+pub fn to_int(f: Format, a: u64, signed: bool, bits: u32, fraction: u32, rounding: Rounding, env: &mut FpEnv) -> u64 {
     let x = unpack(f, a, env);
     let ones = u64::MAX >> (64 - bits);
     let (most, least) = if signed { (ones >> 1, 1 << (bits - 1)) } else { (ones, 0) };

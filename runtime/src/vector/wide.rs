@@ -25,9 +25,7 @@ impl U256 {
                 (U256 { hi: self.hi >> n, lo }, self.lo << (128 - n) != 0)
             }
             128 => (U256 { hi: 0, lo: self.hi }, self.lo != 0),
-            129..256 => {
-                (U256 { hi: 0, lo: self.hi >> (n - 128) }, self.lo != 0 || self.hi << (256 - n) != 0)
-            }
+            129..256 => (U256 { hi: 0, lo: self.hi >> (n - 128) }, self.lo != 0 || self.hi << (256 - n) != 0),
             _ => (U256 { hi: 0, lo: 0 }, true),
         };
         U256 { hi: shifted.hi, lo: shifted.lo | u128::from(lost) }

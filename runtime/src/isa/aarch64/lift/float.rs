@@ -67,9 +67,7 @@ pub(super) const ROWS: &[Row] = &[
     row("fmov_from_x", "10011110 011 00 111 000000 nnnnn ddddd", |w, l| fmov_from_general(w, l, Lanes::D)),
     row("fmov_to_x_top", "10011110 101 01 110 000000 nnnnn ddddd", |w, l| fmov_to_general(w, l, Lanes::D, 1)),
     row("fmov_from_x_top", "10011110 101 01 111 000000 nnnnn ddddd", fmov_from_x_top),
-    row("fmov_half_to_general", "s0011110 111 00 110 000000 nnnnn ddddd", |w, l| {
-        fmov_to_general(w, l, Lanes::H, 0)
-    }),
+    row("fmov_half_to_general", "s0011110 111 00 110 000000 nnnnn ddddd", |w, l| fmov_to_general(w, l, Lanes::H, 0)),
     row("fmov_half_from_general", "s0011110 111 00 111 000000 nnnnn ddddd", |w, l| fmov_from_general(w, l, Lanes::H)),
     // ---- fixed point
     row("scvtf_fix", "s0011110 pp0 00 010 ffffff nnnnn ddddd", |w, l| from_int(w, l, true, fraction_bits(w)?)),

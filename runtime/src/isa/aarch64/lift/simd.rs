@@ -101,9 +101,7 @@ pub(super) const ROWS: &[Row] = &[
     row("sminp", "0q0 01110 zz1 mmmmm 10101 1 nnnnn ddddd", |w, l| two(w, l, vector(w, B | H | S)?, V2Op::MinPS)),
     row("uminp", "0q1 01110 zz1 mmmmm 10101 1 nnnnn ddddd", |w, l| two(w, l, vector(w, B | H | S)?, V2Op::MinPU)),
     row("sqdmulh_vec", "0q0 01110 zz1 mmmmm 10110 1 nnnnn ddddd", |w, l| two(w, l, vector(w, H | S)?, V2Op::QDMulHi)),
-    row("sqrdmulh_vec", "0q1 01110 zz1 mmmmm 10110 1 nnnnn ddddd", |w, l| {
-        two(w, l, vector(w, H | S)?, V2Op::QRDMulHi)
-    }),
+    row("sqrdmulh_vec", "0q1 01110 zz1 mmmmm 10110 1 nnnnn ddddd", |w, l| two(w, l, vector(w, H | S)?, V2Op::QRDMulHi)),
     row("sqdmulh_scalar", "010 11110 zz1 mmmmm 10110 1 nnnnn ddddd", |w, l| {
         two(w, l, scalar(w, H | S)?, V2Op::QDMulHi)
     }),
@@ -111,15 +109,11 @@ pub(super) const ROWS: &[Row] = &[
         two(w, l, scalar(w, H | S)?, V2Op::QRDMulHi)
     }),
     row("addp_vec", "0q0 01110 zz1 mmmmm 10111 1 nnnnn ddddd", |w, l| two(w, l, vector(w, ALL)?, V2Op::AddP)),
-    row("float_same_vec", "0qu 01110 az1 mmmmm 11ooo 1 nnnnn ddddd", |w, l| {
-        float_three(w, l, float_vector(w)?, false)
-    }),
+    row("float_same_vec", "0qu 01110 az1 mmmmm 11ooo 1 nnnnn ddddd", |w, l| float_three(w, l, float_vector(w)?, false)),
     row("float_same_scalar", "01u 11110 az1 mmmmm 11ooo 1 nnnnn ddddd", |w, l| {
         float_three(w, l, float_scalar(w), true)
     }),
-    row("half_same_vec", "0qu 01110 a10 mmmmm 00ooo 1 nnnnn ddddd", |w, l| {
-        float_three(w, l, half_vector(w), false)
-    }),
+    row("half_same_vec", "0qu 01110 a10 mmmmm 00ooo 1 nnnnn ddddd", |w, l| float_three(w, l, half_vector(w), false)),
     row("half_same_scalar", "01u 11110 a10 mmmmm 00ooo 1 nnnnn ddddd", |w, l| float_three(w, l, Lanes::H, true)),
     // ---- three registers, later extensions
     row("sqrdmlah_vec", "0q1 01110 zz0 mmmmm 10000 1 nnnnn ddddd", |w, l| {
@@ -183,9 +177,7 @@ pub(super) const ROWS: &[Row] = &[
     }),
     row("smull", "0q0 01110 zz1 mmmmm 1100 00 nnnnn ddddd", |w, l| two(w, l, narrow_source(w)?, V2Op::MulLongS)),
     row("umull", "0q1 01110 zz1 mmmmm 1100 00 nnnnn ddddd", |w, l| two(w, l, narrow_source(w)?, V2Op::MulLongU)),
-    row("sqdmull_vec", "0q0 01110 zz1 mmmmm 1101 00 nnnnn ddddd", |w, l| {
-        two(w, l, vector(w, H | S)?, V2Op::QDMulLong)
-    }),
+    row("sqdmull_vec", "0q0 01110 zz1 mmmmm 1101 00 nnnnn ddddd", |w, l| two(w, l, vector(w, H | S)?, V2Op::QDMulLong)),
     row("sqdmull_scalar", "010 11110 zz1 mmmmm 1101 00 nnnnn ddddd", |w, l| {
         two(w, l, scalar(w, H | S)?, V2Op::QDMulLong)
     }),
@@ -310,12 +302,8 @@ pub(super) const ROWS: &[Row] = &[
     row("umlsl_elem", "0q1 01111 zz l mmmmm 0110 h0 nnnnn ddddd", |w, l| {
         by_element(w, l, false, V2Op::MulLongU, Some(V2Op::Sub))
     }),
-    row("smull_elem", "0q0 01111 zz l mmmmm 1010 h0 nnnnn ddddd", |w, l| {
-        by_element(w, l, false, V2Op::MulLongS, None)
-    }),
-    row("umull_elem", "0q1 01111 zz l mmmmm 1010 h0 nnnnn ddddd", |w, l| {
-        by_element(w, l, false, V2Op::MulLongU, None)
-    }),
+    row("smull_elem", "0q0 01111 zz l mmmmm 1010 h0 nnnnn ddddd", |w, l| by_element(w, l, false, V2Op::MulLongS, None)),
+    row("umull_elem", "0q1 01111 zz l mmmmm 1010 h0 nnnnn ddddd", |w, l| by_element(w, l, false, V2Op::MulLongU, None)),
     row("sqdmlal_elem", "0q0 01111 zz l mmmmm 0011 h0 nnnnn ddddd", |w, l| {
         by_element(w, l, false, V2Op::QDMulLong, Some(V2Op::QAddS))
     }),
