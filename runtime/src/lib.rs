@@ -3,12 +3,17 @@
 pub mod block;
 pub mod cache;
 pub mod cpu;
+pub mod elf;
 pub mod env;
+pub mod glob;
 pub mod interp;
 pub mod isa;
 pub mod jit;
+pub mod linux;
 pub mod mem;
 pub mod probe;
+pub mod raw;
+pub mod symbols;
 pub mod translate;
 pub mod uop;
 pub mod vector;

@@ -262,6 +262,7 @@ fn host_isa() -> Result<OwnedTargetIsa, String> {
         ("enable_verifier", if cfg!(debug_assertions) { "true" } else { "false" }),
         ("is_pic", "false"),
         ("unwind_info", "false"),
+        ("preserve_frame_pointers", "true"),
         ("enable_probestack", "false"),
     ];
     for (name, value) in values {

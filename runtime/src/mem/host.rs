@@ -13,6 +13,34 @@ use std::os::fd::BorrowedFd;
 use std::ptr;
 use std::sync::atomic::{AtomicU8, AtomicU16, AtomicU32, AtomicU64, Ordering};
 
+/// A checked range of guest memory in the layout of the host's `struct iovec`, to be given to the host kernel only.
+///
+/// It stays inside the window whatever the guest maps later: the host kernel then meets an inaccessible page at worst
+/// and reports `EFAULT`.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub struct HostRange {
+    start: *mut u8,
+    len: usize,
+}
+
+impl HostRange {
+    /// The host address.
+    pub fn addr(&self) -> u64 {
+        self.start as u64
+    }
+
+    /// The length in bytes.
+    pub fn len(&self) -> u64 {
+        self.len as u64
+    }
+
+    /// True if there is nothing in it.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+}
+
 /// A reserved range of host address space that holds a guest's memory, plus a byte of permissions for each page.
 #[derive(Debug)]
 pub struct Window {
@@ -170,6 +198,35 @@ impl Window {
         Ok(())
     }
 
+    /// The range `addr..addr+len` for the host kernel. Requires: checked, or empty.
+    pub(super) fn host_range(&self, addr: u64, len: u64) -> HostRange {
+        if len == 0 {
+            return HostRange { start: self.base, len: 0 };
+        }
+        self.assert_inside(addr, len);
+        HostRange { start: self.at(addr), len: len as usize }
+    }
+
+    /// See [`super::GuestMemory::move_pages`].
+    pub(super) fn move_pages(&self, old: u64, len: u64, new: u64) -> std::io::Result<()> {
+        self.assert_inside(old, len);
+        self.assert_inside(new, len);
+        assert!(old + len <= new || new + len <= old, "overlapping move of guest pages");
+        let (from, to): (*mut libc::c_void, *mut libc::c_void) = (self.at(old).cast(), self.at(new).cast());
+        // `DONTUNMAP` leaves no hole in the window that another host mapping could take; file mappings refuse it.
+        let (keep, fixed) = (libc::MREMAP_DONTUNMAP, libc::MREMAP_FIXED | libc::MREMAP_MAYMOVE);
+        // SAFETY: both ranges are inside the window, which only guest memory uses.
+        let moved = unsafe { libc::mremap(from, len as usize, len as usize, fixed | keep, to) };
+        if moved == libc::MAP_FAILED {
+            // SAFETY: as above; `unmap` below closes the hole at once.
+            let moved = unsafe { libc::mremap(from, len as usize, len as usize, fixed, to) };
+            if moved == libc::MAP_FAILED {
+                return Err(std::io::Error::last_os_error());
+            }
+        }
+        self.unmap(old, len)
+    }
+
     /// Loads `N` bytes. Requires: checked as readable.
     #[inline]
     pub(super) fn load<const N: usize>(&self, addr: u64) -> [u8; N] {
@@ -270,34 +327,35 @@ impl Window {
             2 => exchange!(AtomicU16, u16),
             4 => exchange!(AtomicU32, u32),
             8 => exchange!(AtomicU64, u64),
-            // SAFETY: the page is checked, the address 16-byte aligned; `cmpxchg16b` is required at start-up.
+            // SAFETY: the page is checked by the caller, the alignment asserted above.
             16 => unsafe { compare_exchange_16(host.cast(), expected, new) },
             _ => unreachable!("atomic access of {size} bytes"),
         }
     }
 }
 
-/// The intrinsic for this becomes a call into libatomic when it is not inlined, so the instruction is spelled out.
+/// A 16-byte compare-and-exchange. Every x86-64 CPU of the last fifteen years has the instruction; the compiler would
+/// call a library for it, because the baseline does not promise it.
 ///
 /// # Safety
-/// `host` is a 16-byte aligned pointer to mapped guest memory that may be written.
+/// `host` points to mapped, writable guest memory and is 16-byte aligned.
 unsafe fn compare_exchange_16(host: *mut u128, expected: u128, new: u128) -> u128 {
-    let (low, high): (u64, u64);
-    // SAFETY: the pointer is valid by the caller's promise; rbx, which cannot be an operand, is put back.
+    let (mut low, mut high) = (expected as u64, (expected >> 64) as u64);
+    // SAFETY: the pointer is good by the function's contract; rbx, which the compiler reserves, is restored.
     unsafe {
-        core::arch::asm!(
+        std::arch::asm!(
             "xchg rsi, rbx",
-            "lock cmpxchg16b xmmword ptr [rdi]",
+            "lock cmpxchg16b [rdi]",
             "mov rbx, rsi",
             in("rdi") host,
             inout("rsi") new as u64 => _,
             in("rcx") (new >> 64) as u64,
-            inout("rax") expected as u64 => low,
-            inout("rdx") (expected >> 64) as u64 => high,
+            inout("rax") low,
+            inout("rdx") high,
             options(nostack),
         );
     }
-    u128::from(high) << 64 | u128::from(low)
+    u128::from(low) | u128::from(high) << 64
 }
 
 impl Drop for Window {

@@ -5,3 +5,10 @@
 //! by the probe runtime.
 
 pub mod action;
+pub mod attach;
+pub mod format;
+pub mod glob;
+pub mod lower;
+pub mod output;
+pub mod runtime;
+pub mod state;
