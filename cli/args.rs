@@ -55,11 +55,6 @@ Examples:
   spile dump --stage ir -e 'on insn at main write x0 = 5'
   spile dump --stage uop --at main -e 'on insn at main write x0 = 5' ./prog")]
     Dump(DumpArgs),
-    /// Explain a diagnostic code
-    Explain {
-        /// A code such as E0104
-        code: String,
-    },
 }
 
 /// Where probes come from.

@@ -116,14 +116,14 @@ struct RunError {
 
 #[derive(Default)]
 struct Patches {
-    total: u64,
+    /// Cells that count applications, with what they patch.
+    cells: Vec<(u32, String)>,
     /// By what was patched, in order of first application.
     list: Vec<Patch>,
 }
 
 struct Patch {
     what: String,
-    count: u64,
     first: Context,
 }
 
@@ -198,6 +198,28 @@ impl ProbeRuntime {
     /// the report.
     pub fn hits_cell(&self, probe: ProbeId) -> u32 {
         self.probes[probe.0 as usize].hits
+    }
+
+    /// Makes `cell` count the firings of a probe from now on.
+    pub fn set_hits_cell(&mut self, probe: ProbeId, cell: u32) {
+        self.probes[probe.0 as usize].hits = cell;
+    }
+
+    /// Returns a cell that holds 0 and nobody else uses.
+    pub fn new_cell(&self) -> u32 {
+        self.cells.allocate().expect("a run has far fewer counters than cells")
+    }
+
+    /// Returns a cell that counts applications of a patch of `what`, for the report.
+    pub fn patch_cell(&mut self, what: &str) -> u32 {
+        let cell = self.new_cell();
+        self.patches.cells.push((cell, what.to_owned()));
+        cell
+    }
+
+    /// Returns the text of a handle.
+    pub fn text(&self, handle: u64) -> &[u8] {
+        self.texts.get(handle).bytes
     }
 
     /// Returns the globals.
@@ -748,13 +770,9 @@ impl ProbeRuntime {
     }
 
     fn patched(&mut self, fire: &Firing<'_>, what: &str) -> u64 {
-        self.patches.total += 1;
-        match self.patches.list.iter_mut().find(|patch| patch.what == what) {
-            Some(patch) => patch.count += 1,
-            None => {
-                let first = self.context(fire);
-                self.patches.list.push(Patch { what: what.to_string(), count: 1, first });
-            }
+        if !self.patches.list.iter().any(|patch| patch.what == what) {
+            let first = self.context(fire);
+            self.patches.list.push(Patch { what: what.to_string(), first });
         }
         0
     }
@@ -791,6 +809,12 @@ impl ProbeRuntime {
             diagnostics.push(self.diagnostic(error));
         }
         diagnostics.finish()
+    }
+
+    /// How often `what` has been patched.
+    fn patch_count(&self, what: &str) -> u64 {
+        let cells = self.patches.cells.iter().filter(|(_, patched)| patched == what);
+        cells.map(|&(cell, _)| self.cells.get(cell)).sum()
     }
 
     fn diagnostic(&self, error: &RunError) -> Diagnostic {
@@ -840,13 +864,13 @@ impl ProbeRuntime {
         Report {
             probes: self.probes.len() as u64,
             fired: self.probes.iter().map(|probe| self.cells.get(probe.hits)).sum(),
-            patches: self.patches.total,
+            patches: self.patches.cells.iter().map(|&(cell, _)| self.cells.get(cell)).sum(),
             first_patch: self
                 .patches
                 .list
                 .first()
                 .map(|patch| format!("{} at {}, icount {}", patch.what, patch.first.at, grouped(patch.first.icount))),
-            patched: self.patches.list.iter().map(Patch::record).collect(),
+            patched: self.patches.list.iter().map(|patch| patch.record(self.patch_count(&patch.what))).collect(),
             never_fired: never.map(name).collect(),
             errors: self.errors.iter().map(|error| error.count).sum(),
             asserts_failed: self.asserts.values().sum(),
@@ -865,8 +889,8 @@ impl Context {
 }
 
 impl Patch {
-    fn record(&self) -> String {
-        self.first.add_to(Json::part().str("what", &self.what).int("count", self.count)).finish()
+    fn record(&self, count: u64) -> String {
+        self.first.add_to(Json::part().str("what", &self.what).int("count", count)).finish()
     }
 }
 
