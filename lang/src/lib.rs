@@ -1,10 +1,90 @@
 //! The Spile language: from script text to checked probe IR.
 //!
 //! Pure: no files, no clock, no printing. It returns diagnostics and never panics, whatever the input.
+//!
+//! [`compile`] does everything: [`source::Sources`] are parsed, checked against a [`target::Target`] and lowered into an
+//! [`ir::Program`]. [`render`] makes text or JSON of the [`diag::Diagnostics`].
 
 #![forbid(unsafe_code)]
 
-pub mod ir;
+pub mod source;
 pub mod span;
+
+pub mod diag;
+pub mod render;
+pub mod suggest;
+
+pub mod builtins;
+pub mod probes;
+pub mod verbs;
+
+mod ast;
+mod explain;
+mod number;
+mod parse;
+mod scan;
+
+mod check;
+
+pub mod ir;
 pub mod target;
 pub mod types;
+
+mod print;
+
+use diag::{Diagnostic, Diagnostics};
+use ir::Program;
+use source::Sources;
+use target::Target;
+
+/// What the command line adds to the sources.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// Values for `param`s: name and text, as `-p name=value` gives them.
+    pub params: Vec<(String, String)>,
+    /// Refuse every statement that changes the guest.
+    pub read_only: bool,
+}
+
+/// Compiles all sources into one program, which is there if and only if there are no errors.
+pub fn compile(sources: &Sources, target: &dyn Target) -> (Option<Program>, Diagnostics) {
+    compile_with(sources, target, &Options::default())
+}
+
+/// Compiles with options.
+pub fn compile_with(sources: &Sources, target: &dyn Target, options: &Options) -> (Option<Program>, Diagnostics) {
+    let mut diagnostics = Diagnostics::new();
+    let items = parse_all(sources, &mut diagnostics);
+    let program = check::check(sources, target, options, &items, &mut diagnostics);
+    let program = (!diagnostics.has_errors()).then_some(program);
+    (program, diagnostics.finish())
+}
+
+/// Parses all sources and returns the syntax tree as text, for reading only.
+pub fn dump_ast(sources: &Sources) -> (String, Diagnostics) {
+    let mut diagnostics = Diagnostics::new();
+    let items = parse_all(sources, &mut diagnostics);
+    let mut out = String::new();
+    for item in &items {
+        out.push_str(&format!("{item:#?}\n"));
+    }
+    (out, diagnostics.finish())
+}
+
+fn parse_all(sources: &Sources, diagnostics: &mut Diagnostics) -> Vec<ast::Item> {
+    let mut items = Vec::new();
+    for (index, source) in sources.iter().enumerate() {
+        let index = index as u32;
+        match source.bad_byte() {
+            Some(at) => diagnostics.push(explain::not_text(index, at)),
+            None => items.extend(parse::parse(index, source.text(), diagnostics)),
+        }
+    }
+    items
+}
+
+/// Reports a diagnostic for something that a script says and this version cannot do.
+pub(crate) fn unsupported(what: &str, span: span::Span) -> Diagnostic {
+    Diagnostic::error("E0700", format!("`{what}` is not supported by this version yet"))
+        .primary(span, "not supported yet")
+}

@@ -1,7 +1,9 @@
 //! Source positions. Not the sources themselves: those are in [`crate::source`].
 
+use std::fmt;
+
 /// A half-open byte range `start..end` in the source with index `source`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct Span {
     /// Index of the source in [`crate::source::Sources`].
     pub source: u32,
@@ -15,5 +17,11 @@ impl Span {
     /// Returns the smallest span that covers `self` and `other`, which are of the same source.
     pub fn to(self, other: Span) -> Span {
         Span { source: self.source, start: self.start.min(other.start), end: self.end.max(other.end) }
+    }
+}
+
+impl fmt::Debug for Span {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}..{}", self.source, self.start, self.end)
     }
 }

@@ -66,6 +66,16 @@ impl<'a> Lift<'a> {
         self.uops.push(uop);
     }
 
+    /// Returns the number of micro-ops so far, for [`Lift::rewind`].
+    pub fn mark(&self) -> usize {
+        self.uops.len()
+    }
+
+    /// Drops the micro-ops behind `mark`: those of an encoding that turned out to be undefined.
+    pub fn rewind(&mut self, mark: usize) {
+        self.uops.truncate(mark);
+    }
+
     /// Returns a temporary that this instruction does not use yet.
     ///
     /// # Panics

@@ -1,6 +1,27 @@
 //! The state of one guest CPU, shared between the interpreter and generated code.
 
 use crate::uop::{FlagKind, slot};
+use std::sync::atomic::AtomicU32;
+
+/// Bits of [`CpuState::poll`]: what a thread has been asked to look at.
+pub mod poll {
+    /// Translated code has been written, or probes have changed.
+    pub const CODE: u32 = 1;
+    /// The environment has something to deliver.
+    pub const SIGNAL: u32 = 2;
+    /// The run is to end.
+    pub const STOP: u32 = 4;
+}
+
+/// Values of [`CpuState::resume`].
+pub mod resume {
+    /// `pc` was reached by control flow: a block begins there.
+    pub const ENTRY: u32 = 0;
+    /// A block was left at the boundary before this instruction; it goes on.
+    pub const MIDDLE: u32 = 1;
+    /// A block was left behind the before-probes of this instruction, which is still to be executed.
+    pub const BODY: u32 = 2;
+}
 
 /// The guest-visible registers and what the engine keeps per guest thread. Generated code uses the offsets.
 #[derive(Clone, Debug)]
@@ -14,18 +35,41 @@ pub struct CpuState {
     pub pc: u64,
     /// Instructions completed by this thread.
     pub icount: u64,
-    /// Instructions until the engine must look (`every`, `--max-insns`); counts down in generated code.
-    pub budget: i64,
-    /// Not zero if the thread should leave generated code soon: signals, probe changes, stop.
-    pub poll: u32,
-    /// Set when a block was left behind an instruction's before-probes and that instruction is still to be executed.
-    pub resume_body: bool,
+    /// Value of `icount` at which generated code must stop (`every`, `--max-insns`); `u64::MAX` for never.
+    pub limit: u64,
+    /// Not zero if the thread should leave its block soon; bits of [`poll`]. Signal handlers set it, so it stands by
+    /// itself and lives for ever.
+    pub poll: &'static AtomicU32,
+    /// How execution goes on at `pc`: one of the constants of [`resume`].
+    pub resume: u32,
     /// The exclusive monitor: address, or `u64::MAX` if clear.
     pub monitor_addr: u64,
     /// Size in bytes that the monitor covers.
     pub monitor_size: u64,
     /// What memory held when the monitor was set.
     pub monitor_value: [u64; 2],
+    /// What generated code needs besides the guest's state.
+    pub links: CodeLinks,
+}
+
+/// Host addresses that generated code finds through the CPU state; see [`crate::jit`]. All zero while none runs.
+#[derive(Clone, Copy, Debug, Default)]
+#[repr(C)]
+pub struct CodeLinks {
+    /// The chain slot through which the code left, or 0.
+    pub link: usize,
+    /// The context of the running call.
+    pub context: usize,
+    /// The indirect-branch cache.
+    pub jump_cache: usize,
+    /// The generated function that leaves when the next code is not known.
+    pub resolver: usize,
+    /// Helper functions.
+    pub plain: usize,
+    /// See `plain`.
+    pub action: usize,
+    /// See `plain`.
+    pub nzcv: usize,
 }
 
 impl Default for CpuState {
@@ -35,12 +79,13 @@ impl Default for CpuState {
             v: [0; slot::VCOUNT],
             pc: 0,
             icount: 0,
-            budget: i64::MAX,
-            poll: 0,
-            resume_body: false,
+            limit: u64::MAX,
+            poll: Box::leak(Box::new(AtomicU32::new(0))),
+            resume: resume::ENTRY,
             monitor_addr: u64::MAX,
             monitor_size: 0,
             monitor_value: [0; 2],
+            links: CodeLinks::default(),
         }
     }
 }

@@ -1,14 +1,20 @@
 //! The Spile engine: guest architectures, micro-ops, two execution tiers, probes and Linux user mode.
 
 pub mod block;
+pub mod cache;
 pub mod cpu;
 pub mod elf;
 pub mod env;
 pub mod glob;
+pub mod interp;
 pub mod isa;
+pub mod jit;
 pub mod linux;
 pub mod mem;
+pub mod probe;
 pub mod raw;
 pub mod symbols;
+pub mod translate;
 pub mod uop;
 pub mod vector;
+pub mod vm;

@@ -656,6 +656,8 @@ pub enum Uop {
     CellGet { d: X, cell: u32 },
     /// The run-time cell `cell` = a.
     CellSet { a: X, cell: u32 },
+    /// The run-time cell `cell` += n, wrapping.
+    CellInc { cell: u32, n: u64 },
     /// The run-time cell `cell` += a, wrapping; d = the new value.
     CellAdd { d: X, a: X, cell: u32 },
     /// Goes on with the micro-op at index `to`.
@@ -892,6 +894,7 @@ impl Uop {
             | Uop::Syscall { .. }
             | Uop::Trap { .. }
             | Uop::Local { .. }
+            | Uop::CellInc { .. }
             | Uop::Poll { .. } => {}
         }
     }

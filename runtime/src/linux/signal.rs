@@ -212,6 +212,11 @@ struct Occurrence {
 }
 
 impl Kernel {
+    /// True if the host's signals reach the guest.
+    pub(super) fn uses_host_signals(&self) -> bool {
+        self.signals.host
+    }
+
     /// True if a call that ended with `EINTR` is to be made again: its row allows it and the handler that runs first
     /// has `SA_RESTART`, or no handler runs at all.
     pub(super) fn restarts(&self, row_restarts: bool) -> bool {

@@ -106,6 +106,9 @@ pub fn start(config: Config) -> Result<Process, Error> {
         .build_stack(&memory, &images[0], base, stack_top, stack_size)
         .map_err(|problem| Error::new(&path, problem))?;
     let mut cpu = CpuState { pc: entry, ..CpuState::default() };
+    if kernel.uses_host_signals() {
+        host::set_poll_word(cpu.poll);
+    }
     abi.set_stack_pointer(&mut cpu, sp);
     Ok(Process { kernel, memory, cpu, isa, images })
 }

@@ -1,0 +1,366 @@
+//! The tables of builtin variables and functions: what the checker accepts and what the reference prints.
+//!
+//! Registers are not here: they come from the [`crate::target::Target`].
+
+use crate::ir::Builtin;
+use crate::types::Type;
+
+/// A builtin variable.
+#[derive(Clone, Copy, Debug)]
+pub struct Variable {
+    /// Its name; parts of an instruction or a block have a dot in it.
+    pub name: &'static str,
+    /// What it is in the IR; `None` for an alias of a register and for what is not supported yet.
+    pub value: Option<Builtin>,
+    /// Its type.
+    pub ty: Type,
+    /// It depends on the instruction only, and costs nothing at run time.
+    pub is_static: bool,
+    /// The events in whose probes it exists; empty for all.
+    pub events: &'static [&'static str],
+    /// What it is, as one phrase.
+    pub doc: &'static str,
+    /// A probe that uses it.
+    pub example: &'static str,
+    /// False if this version refuses it.
+    pub supported: bool,
+}
+
+/// A builtin function.
+#[derive(Clone, Copy, Debug)]
+pub struct Function {
+    /// Its name.
+    pub name: &'static str,
+    /// The parameters, as in `p [, max]`.
+    pub params: &'static str,
+    /// Fewest arguments.
+    pub least: usize,
+    /// Most arguments.
+    pub most: usize,
+    /// Type of the result, in words.
+    pub result: &'static str,
+    /// What it computes, as one phrase.
+    pub doc: &'static str,
+    /// An expression that uses it.
+    pub example: &'static str,
+    /// False if this version refuses it.
+    pub supported: bool,
+}
+
+const CODE: &[&str] = &["insn", "block", "every"];
+const ENDS: &[&str] = &["end", "exit"];
+
+const fn dynamic(name: &'static str, value: Builtin, ty: Type, doc: &'static str, example: &'static str) -> Variable {
+    Variable { name, value: Some(value), ty, is_static: false, events: &[], doc, example, supported: true }
+}
+
+const fn fixed(name: &'static str, value: Builtin, ty: Type, doc: &'static str, example: &'static str) -> Variable {
+    Variable { is_static: true, ..dynamic(name, value, ty, doc, example) }
+}
+
+const fn only(events: &'static [&'static str], variable: Variable) -> Variable {
+    Variable { events, ..variable }
+}
+
+const fn alias(name: &'static str, doc: &'static str, example: &'static str) -> Variable {
+    Variable { value: None, ..dynamic(name, Builtin::Pc, Type::Word, doc, example) }
+}
+
+const fn later(name: &'static str, events: &'static [&'static str], doc: &'static str) -> Variable {
+    Variable { value: None, events, supported: false, ..dynamic(name, Builtin::Pc, Type::Word, doc, "") }
+}
+
+const U32: Type = Type::Int { bits: 32, signed: false };
+
+/// All builtin variables.
+pub const VARIABLES: &[Variable] = &[
+    fixed("pc", Builtin::Pc, Type::CodeAddr, "address of this instruction", "on block count by pc"),
+    only(
+        &["insn"],
+        dynamic(
+            "next",
+            Builtin::Next,
+            Type::CodeAddr,
+            "where execution goes on; `after insn` only",
+            "after insn \"b*\" count by next",
+        ),
+    ),
+    alias("sp", "stack pointer", "on insn at main print sp"),
+    alias("lr", "return address register", "on insn at main print lr"),
+    alias("ra", "return address register", "on insn at main print ra"),
+    alias("arg0", "first integer argument at a function's entry", "on insn at malloc print arg0"),
+    alias("arg1", "second integer argument", "on insn at memcpy print arg1"),
+    alias("arg2", "third integer argument", "on insn at memcpy print arg2"),
+    alias("arg3", "fourth integer argument", "on insn at mmap print arg3"),
+    alias("arg4", "fifth integer argument", "on insn at mmap print arg4"),
+    alias("arg5", "sixth integer argument", "on insn at mmap print arg5"),
+    alias("arg6", "seventh integer argument", "on insn at syscall print arg6"),
+    alias("arg7", "eighth integer argument", "on insn at syscall print arg7"),
+    fixed(
+        "func",
+        Builtin::Func,
+        Type::Str,
+        "name of the function that contains pc, or the empty string",
+        "on block count by func",
+    ),
+    fixed("module", Builtin::Module, Type::Str, "file name of the module that contains pc", "on block count by module"),
+    fixed("section", Builtin::Section, Type::Str, "name of the section that contains pc", "on block count by section"),
+    dynamic("icount", Builtin::Icount, Type::U64, "instructions that this thread has executed", "on end print icount"),
+    dynamic(
+        "hits",
+        Builtin::Hits,
+        Type::U64,
+        "how often this probe has fired, this time included",
+        "on insn at main print hits",
+    ),
+    dynamic("probe", Builtin::ProbeName, Type::Str, "name of this probe", "on insn at main print probe"),
+    dynamic("tid", Builtin::Tid, Type::U64, "guest thread", "on block count by tid"),
+    dynamic("pid", Builtin::Pid, Type::U64, "guest process", "on begin print pid"),
+    dynamic("now", Builtin::Now, Type::U64, "nanoseconds since the run began", "on end print \"{now:ms}\""),
+    only(ENDS, dynamic("status", Builtin::Status, Type::I64, "exit status", "on end print status")),
+    only(
+        CODE,
+        fixed("insn", Builtin::InsnText, Type::Str, "the instruction, disassembled", "on insn at main print insn"),
+    ),
+    only(
+        CODE,
+        fixed(
+            "insn.text",
+            Builtin::InsnText,
+            Type::Str,
+            "the instruction, disassembled",
+            "on insn when insn.text =~ \"*sp*\" trace",
+        ),
+    ),
+    only(
+        CODE,
+        fixed("insn.mnemonic", Builtin::InsnMnemonic, Type::Str, "its mnemonic", "on insn count by insn.mnemonic"),
+    ),
+    only(
+        CODE,
+        fixed("insn.size", Builtin::InsnSize, Type::U64, "its size in bytes", "on insn when insn.size == 2 count"),
+    ),
+    only(
+        CODE,
+        fixed(
+            "insn.addr",
+            Builtin::InsnAddr,
+            Type::CodeAddr,
+            "its address, the same as pc",
+            "on insn at main print insn.addr",
+        ),
+    ),
+    only(
+        CODE,
+        fixed(
+            "insn.bits",
+            Builtin::InsnBits,
+            U32,
+            "its encoding as fetched",
+            "on insn at main print \"{insn.bits:#010x}\"",
+        ),
+    ),
+    only(
+        CODE,
+        fixed(
+            "insn.target",
+            Builtin::InsnTarget,
+            Type::CodeAddr,
+            "target of a direct branch, else 0",
+            "on insn \"bl\" count by insn.target",
+        ),
+    ),
+    only(
+        CODE,
+        fixed(
+            "insn.is_call",
+            Builtin::InsnIsCall,
+            Type::Bool,
+            "true for calls",
+            "on insn when insn.is_call count by func",
+        ),
+    ),
+    only(
+        CODE,
+        fixed(
+            "insn.is_return",
+            Builtin::InsnIsReturn,
+            Type::Bool,
+            "true for returns",
+            "on insn when insn.is_return count by func",
+        ),
+    ),
+    only(
+        CODE,
+        fixed(
+            "insn.is_branch",
+            Builtin::InsnIsBranch,
+            Type::Bool,
+            "true for branches of all kinds",
+            "on insn when insn.is_branch count by func",
+        ),
+    ),
+    only(
+        CODE,
+        fixed(
+            "insn.is_load",
+            Builtin::InsnIsLoad,
+            Type::Bool,
+            "true if it reads memory",
+            "on insn when insn.is_load count by func",
+        ),
+    ),
+    only(
+        CODE,
+        fixed(
+            "insn.is_store",
+            Builtin::InsnIsStore,
+            Type::Bool,
+            "true if it writes memory",
+            "on insn when insn.is_store count by func",
+        ),
+    ),
+    only(
+        &["insn"],
+        dynamic(
+            "insn.dst",
+            Builtin::InsnDst,
+            Type::Word,
+            "value of its first destination register",
+            "after insn \"ldr\" print insn.dst",
+        ),
+    ),
+    only(
+        &["block"],
+        fixed("block.addr", Builtin::BlockAddr, Type::CodeAddr, "the block's address", "on block count by block.addr"),
+    ),
+    only(
+        &["block"],
+        fixed("block.size", Builtin::BlockSize, Type::U64, "its size in bytes", "on block sum block.size"),
+    ),
+    only(
+        &["block"],
+        fixed(
+            "block.len",
+            Builtin::BlockLen,
+            Type::U64,
+            "its number of instructions",
+            "on block sum block.len by func",
+        ),
+    ),
+    later("insn.src", CODE, "value of the first source register"),
+    later("insn.reads", CODE, "registers that it reads"),
+    later("insn.writes", CODE, "registers that it writes"),
+    later("retval", &["after call", "on return"], "the function's result"),
+    later("ret", &["after syscall"], "the system call's result"),
+    later("args", &["call", "return", "syscall"], "the arguments, by name"),
+    later("vars", &[], "local variables, by name"),
+    later("sym", &[], "global variables, by name"),
+    later("thread", &[], "values that each guest thread has for itself"),
+    later("call", &[], "values that each activation of a function has for itself"),
+    later("caller", &[], "where this function was called"),
+    later("depth", &[], "depth of calls"),
+    later("stack", &[], "call stack"),
+    later("elapsed", &["after call", "on return", "after syscall", "after irq"], "instructions since the entry"),
+    later("file", &[], "source file of pc"),
+    later("line", &[], "source line of pc"),
+    later("cpu", &[], "number of the CPU"),
+    later("mode", &[], "mode of the CPU"),
+    later("icount_all", &[], "instructions of all threads"),
+    later("addr", &["read", "write", "access", "signal", "trap"], "accessed address"),
+    later("size", &["read", "write", "access", "load"], "size of the access"),
+    later("value", &["read", "write", "access"], "value that is loaded or stored"),
+    later("old", &["write"], "value before the store"),
+    later("is_write", &["access"], "true for a store"),
+    later("target", &["branch"], "where the branch goes"),
+    later("taken", &["branch"], "true if it is taken"),
+    later("kind", &["branch"], "kind of the branch"),
+    later("nr", &["syscall", "irq"], "its number"),
+    later("name", &["syscall", "irq", "load", "mark"], "its name"),
+    later("sig", &["signal"], "number of the signal"),
+    later("code", &["signal"], "code of the signal"),
+    later("cause", &["trap"], "cause of the exception"),
+    later("text", &["output"], "the line"),
+    later("source", &["output"], "where the line was written"),
+    later("base", &["load"], "the module's address"),
+];
+
+const fn function_row(
+    name: &'static str,
+    params: &'static str,
+    counts: (usize, usize),
+    result: &'static str,
+    doc: &'static str,
+    example: &'static str,
+) -> Function {
+    Function { name, params, least: counts.0, most: counts.1, result, doc, example, supported: true }
+}
+
+const fn later_function(name: &'static str, params: &'static str, doc: &'static str) -> Function {
+    Function { supported: false, ..function_row(name, params, (0, 9), "str", doc, "") }
+}
+
+/// All builtin functions.
+pub const FUNCTIONS: &[Function] = &[
+    function_row(
+        "str",
+        "p [, max]",
+        (1, 2),
+        "str",
+        "the NUL-terminated guest string at p, at most max bytes (default 1024)",
+        "str(x0)",
+    ),
+    function_row("bytes", "p, n", (2, 2), "bytes", "n bytes of guest memory at p", "bytes(sp, 16)"),
+    function_row("hex", "x", (1, 1), "str", "x in hexadecimal", "hex(x0)"),
+    function_row("sym", "addr", (1, 1), "str", "the symbol at or before an address, with the offset", "sym(lr)"),
+    function_row("disas", "addr", (1, 1), "str", "the instruction at an address, disassembled", "disas(pc + 4)"),
+    function_row("len", "s", (1, 1), "u64", "length of a text or of bytes", "len(str(x0))"),
+    function_row("abs", "x", (1, 1), "as x", "absolute value", "abs(x0 as i64)"),
+    function_row("min", "a, b", (2, 2), "as a and b", "the smaller one", "min(x0, 64)"),
+    function_row("max", "a, b", (2, 2), "as a and b", "the larger one", "max(x0, 64)"),
+    function_row("popcount", "x", (1, 1), "u64", "number of bits that are 1", "popcount(x0)"),
+    function_row("bswap", "x", (1, 1), "as x", "bytes in the opposite order, in the width of x", "bswap(w0)"),
+    function_row("bit", "x, n", (2, 2), "u64", "bit n of x", "bit(x0, 63)"),
+    function_row("bits", "x, a..b as a, b", (3, 3), "u64", "bits a to b of x, b excluded", "bits(x0, 4, 8)"),
+    function_row("sext", "x, n", (2, 2), "i64", "the low n bits of x, sign-extended", "sext(x0, 32)"),
+    function_row("readable", "p, n", (2, 2), "bool", "true if n bytes at p can be read", "readable(x0, 8)"),
+    function_row("has", "@m, k", (1, 9), "bool", "true if the map has the key", "has(@seen, x0)"),
+    function_row("errno", "n", (1, 1), "str", "name of an error number, of either sign", "errno(x0)"),
+    function_row("syscall_name", "n", (1, 1), "str", "name of a system call", "syscall_name(x8)"),
+    function_row(
+        "rand",
+        "n",
+        (1, 1),
+        "u64",
+        "a number from 0 to n - 1, the same in every run with the same seed",
+        "rand(64)",
+    ),
+    function_row("param", "\"name\"", (1, 1), "as the parameter", "value of a parameter", "param(\"nth\")"),
+    later_function("stack", "n", "call stack of at most n entries"),
+    later_function("line", "addr", "source line of an address"),
+];
+
+/// Finds a variable by its name.
+pub fn variable(name: &str) -> Option<&'static Variable> {
+    VARIABLES.iter().find(|variable| variable.name == name)
+}
+
+/// Finds a function by its name.
+pub fn function(name: &str) -> Option<&'static Function> {
+    FUNCTIONS.iter().find(|function| function.name == name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_unique() {
+        for (i, row) in VARIABLES.iter().enumerate() {
+            assert!(VARIABLES[..i].iter().all(|other| other.name != row.name), "{}", row.name);
+        }
+        for (i, row) in FUNCTIONS.iter().enumerate() {
+            assert!(FUNCTIONS[..i].iter().all(|other| other.name != row.name), "{}", row.name);
+        }
+    }
+}

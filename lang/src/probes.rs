@@ -1,0 +1,152 @@
+//! The table of events: what a probe can wait for, and the values that each event adds.
+
+/// One event.
+#[derive(Clone, Copy, Debug)]
+pub struct Event {
+    /// The word after `on`.
+    pub name: &'static str,
+    /// What follows the word, in words; empty for nothing.
+    pub args: &'static str,
+    /// Values that exist in its probes only, beside those that exist everywhere.
+    pub values: &'static [&'static str],
+    /// When it fires, as one sentence without full stop.
+    pub doc: &'static str,
+    /// A probe that runs.
+    pub example: &'static str,
+    /// True if it happens at an address, so that `at`, `in` and `except` select where.
+    pub has_place: bool,
+    /// True if `after` has a meaning for it.
+    pub has_after: bool,
+    /// False if this version parses it but refuses to run it.
+    pub supported: bool,
+}
+
+const fn event(
+    name: &'static str,
+    args: &'static str,
+    values: &'static [&'static str],
+    doc: &'static str,
+    example: &'static str,
+) -> Event {
+    Event { name, args, values, doc, example, has_place: false, has_after: false, supported: true }
+}
+
+const fn placed(event: Event) -> Event {
+    Event { has_place: true, ..event }
+}
+
+const fn with_after(event: Event) -> Event {
+    Event { has_after: true, ..event }
+}
+
+const fn later(event: Event) -> Event {
+    Event { supported: false, ..event }
+}
+
+/// All events.
+pub const TABLE: &[Event] = &[
+    with_after(placed(event(
+        "insn",
+        "a mnemonic glob \"ld*\" or a regular expression /…/ over the disassembly; optional",
+        &["insn", "next"],
+        "each instruction",
+        "on insn at main write x0 = 5",
+    ))),
+    placed(event("block", "", &["insn", "block"], "entry of a basic block", "on block in main count by pc")),
+    event(
+        "every",
+        "a number of instructions",
+        &["insn"],
+        "sampling: each time a thread has executed so many instructions",
+        "on every 100000 insns count by func",
+    ),
+    event("begin", "", &[], "after loading, before the first instruction", "on begin print \"start\""),
+    event("end", "", &["status"], "after the last instruction, however the run ends", "on end print status"),
+    event("exit", "", &["status"], "a guest thread or the process ends", "on exit print tid, status"),
+    later(with_after(placed(event(
+        "call",
+        "function names",
+        &["args", "caller", "depth", "retval", "elapsed"],
+        "entry of a function; `after`: back in the caller",
+        "on call malloc print arg0",
+    )))),
+    later(placed(event(
+        "return",
+        "function names",
+        &["args", "retval", "elapsed"],
+        "a function returns, its frame still there",
+        "on return malloc print retval",
+    ))),
+    later(placed(event(
+        "branch",
+        "",
+        &["target", "taken", "kind"],
+        "a control transfer",
+        "on branch in main count by target",
+    ))),
+    later(placed(event(
+        "line",
+        "",
+        &["file", "line"],
+        "the first instruction of a source line",
+        "on line in \"main.c\" count by line",
+    ))),
+    later(with_after(placed(event(
+        "read",
+        "",
+        &["addr", "size", "value"],
+        "the guest loads from memory",
+        "on read at counter print value",
+    )))),
+    later(with_after(placed(event(
+        "write",
+        "",
+        &["addr", "size", "value", "old"],
+        "the guest stores to memory",
+        "on write at counter print value",
+    )))),
+    later(with_after(placed(event(
+        "access",
+        "",
+        &["addr", "size", "value", "is_write"],
+        "the guest loads or stores",
+        "on access at counter print value",
+    )))),
+    later(with_after(event(
+        "syscall",
+        "names or numbers, or *",
+        &["nr", "name", "args", "ret", "elapsed"],
+        "a system call",
+        "on syscall openat print args",
+    ))),
+    later(event("signal", "names", &["sig", "addr", "code"], "a signal is delivered", "on signal sigsegv print addr")),
+    later(with_after(event(
+        "irq",
+        "numbers, names, or *",
+        &["nr", "name", "elapsed"],
+        "an interrupt is entered",
+        "on irq 28 count",
+    ))),
+    later(event("trap", "names, or *", &["cause", "addr"], "a guest CPU exception", "on trap * print cause")),
+    later(event(
+        "output",
+        "a glob in quotes",
+        &["text", "source"],
+        "the guest writes a matching line",
+        "on output \"login:\" exit 0",
+    )),
+    later(event(
+        "load",
+        "module names",
+        &["name", "base", "size"],
+        "a module is mapped",
+        "on load libc.so.6 print base",
+    )),
+    later(event("spawn", "", &["tid"], "a guest thread starts", "on spawn print tid")),
+    later(event("mark", "names", &["name"], "the host has said `spile ctl emit NAME`", "on mark glitch print icount")),
+];
+
+/// Finds an event by its word.
+pub fn find(name: &str) -> Option<&'static Event> {
+    TABLE.iter().find(|event| event.name == name)
+}

@@ -1,0 +1,154 @@
+//! The registers that a script or a debugger can name, and where the engine keeps them.
+
+use super::AArch64;
+use crate::uop::slot;
+use spile_lang::target::{Register, RegisterSlot, Target};
+use spile_lang::types::Type;
+
+/// The registers of a dump, in the manual's order.
+pub(super) const SHOWN: &[&str] = &[
+    "x0", "x1", "x2", "x3", "x4", "x5", "x6", "x7", "x8", "x9", "x10", "x11", "x12", "x13", "x14", "x15", "x16", "x17",
+    "x18", "x19", "x20", "x21", "x22", "x23", "x24", "x25", "x26", "x27", "x28", "x29", "x30", "sp", "pc", "nzcv",
+];
+
+/// Registers whose name is not a letter and a number: name, canonical name, place, width, type.
+const NAMED: &[(&str, &str, RegisterSlot, u8, Type)] = &[
+    ("sp", "sp", RegisterSlot::Int(31), 64, Type::Word),
+    ("wsp", "wsp", RegisterSlot::Int(31), 32, Type::Word),
+    ("fp", "x29", RegisterSlot::Int(29), 64, Type::Word),
+    ("lr", "x30", RegisterSlot::Int(30), 64, Type::Word),
+    ("xzr", "xzr", RegisterSlot::Int(slot::ZERO), 64, Type::Word),
+    ("wzr", "wzr", RegisterSlot::Int(slot::ZERO), 32, Type::Word),
+    ("pc", "pc", RegisterSlot::Pc, 64, Type::CodeAddr),
+    ("nzcv", "nzcv", RegisterSlot::Flags, 32, Type::Word),
+    ("fpcr", "fpcr", RegisterSlot::Int(slot::FP_CONTROL), 32, Type::Word),
+    ("fpsr", "fpsr", RegisterSlot::Int(slot::FP_STATUS), 32, Type::Word),
+    ("tpidr_el0", "tpidr_el0", RegisterSlot::Int(slot::THREAD_POINTER), 64, Type::Word),
+];
+
+/// Register files whose names are a letter and a number: letter, how many, vectors, width, type.
+const NUMBERED: &[(char, u8, bool, u8, Type)] = &[
+    ('x', 31, false, 64, Type::Word),
+    ('w', 31, false, 32, Type::Word),
+    ('v', 32, true, 128, Type::U128),
+    ('q', 32, true, 128, Type::U128),
+    ('d', 32, true, 64, Type::F64),
+    ('s', 32, true, 32, Type::F32),
+    ('h', 32, true, 16, Type::Word),
+    ('b', 32, true, 8, Type::Word),
+];
+
+impl Target for AArch64 {
+    fn arch(&self) -> &'static str {
+        "aarch64"
+    }
+
+    fn title(&self) -> &'static str {
+        "AArch64"
+    }
+
+    fn register(&self, name: &str) -> Option<Register> {
+        named(name).or_else(|| numbered(name))
+    }
+
+    fn lane(&self, register: &str, shape: &str, index: u64) -> Option<Register> {
+        let n = number(register.strip_prefix('v')?, 32)?;
+        let bits = match shape {
+            "b" => 8,
+            "h" => 16,
+            "s" => 32,
+            "d" => 64,
+            _ => return None,
+        };
+        if index >= u64::from(128 / bits) {
+            return None;
+        }
+        Some(Register {
+            name: format!("v{n}.{shape}[{index}]"),
+            slot: RegisterSlot::Vector(slot::VREG + n),
+            offset: index as u8 * bits,
+            bits,
+            ty: Type::Word,
+            zero_extends: false,
+            read_only: None,
+        })
+    }
+
+    fn register_names(&self) -> Vec<String> {
+        let numbered = NUMBERED.iter().flat_map(|&(letter, count, ..)| (0..count).map(move |n| format!("{letter}{n}")));
+        numbered.chain(NAMED.iter().map(|&(name, ..)| name.to_string())).collect()
+    }
+
+    fn argument(&self, n: u8) -> Option<Register> {
+        if n < 8 { self.register(&format!("x{n}")) } else { None }
+    }
+}
+
+fn named(name: &str) -> Option<Register> {
+    let &(_, canonical, slot, bits, ty) = NAMED.iter().find(|row| row.0 == name)?;
+    let is_zero = slot == RegisterSlot::Int(slot::ZERO);
+    Some(Register {
+        name: canonical.to_string(),
+        slot,
+        offset: 0,
+        bits,
+        ty,
+        zero_extends: bits < 64,
+        read_only: is_zero.then_some("it always reads as zero"),
+    })
+}
+
+fn numbered(name: &str) -> Option<Register> {
+    let letter = name.chars().next()?;
+    let &(_, count, is_vector, bits, ty) = NUMBERED.iter().find(|row| row.0 == letter)?;
+    let n = number(&name[1..], count)?;
+    Some(Register {
+        name: name.to_string(),
+        slot: if is_vector { RegisterSlot::Vector(slot::VREG + n) } else { RegisterSlot::Int(slot::GPR + n) },
+        offset: 0,
+        bits,
+        ty,
+        zero_extends: bits < if is_vector { 128 } else { 64 },
+        read_only: None,
+    })
+}
+
+/// Parses a register number below `count`, without leading zeros.
+fn number(digits: &str, count: u8) -> Option<u8> {
+    let n: u8 = digits.parse().ok()?;
+    (n < count && n.to_string() == digits).then_some(n)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::isa::aarch64::AARCH64;
+
+    #[test]
+    fn every_listed_name_is_a_register() {
+        for name in AARCH64.register_names() {
+            assert!(AARCH64.register(&name).is_some(), "{name}");
+        }
+        for name in SHOWN {
+            assert!(AARCH64.register(name).is_some(), "{name}");
+        }
+        for name in ["x31", "w31", "v32", "x01", "x", "", "y0", "x+1", "é1"] {
+            assert!(AARCH64.register(name).is_none(), "{name}");
+        }
+    }
+
+    #[test]
+    fn views_say_where_they_are() {
+        let w3 = AARCH64.register("w3").unwrap();
+        assert_eq!((w3.slot, w3.bits, w3.zero_extends), (RegisterSlot::Int(3), 32, true));
+        let lane = AARCH64.lane("v3", "s", 1).unwrap();
+        assert_eq!((lane.slot, lane.offset, lane.bits), (RegisterSlot::Vector(3), 32, 32));
+        assert!(!lane.zero_extends);
+        assert!(AARCH64.lane("v3", "s", 4).is_none());
+        assert!(AARCH64.lane("x3", "s", 0).is_none());
+        assert_eq!(AARCH64.register("lr").unwrap().name, "x30");
+        assert!(AARCH64.register("xzr").unwrap().read_only.is_some());
+        assert_eq!(AARCH64.argument(7).unwrap().name, "x7");
+        assert!(AARCH64.argument(8).is_none());
+    }
+}

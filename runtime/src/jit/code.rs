@@ -1,0 +1,138 @@
+//! Executable memory for generated code, and the way into it. Unsafe code lives here.
+//!
+//! Contract:
+//! - The arena is one memory file mapped twice, writable and executable; no page is ever both.
+//! - Bytes come from Cranelift's output for functions of the signature in [`super::lower`], or for the trampoline,
+//!   and are written before their address is given to anybody.
+//! - A piece is freed only when no thread is inside generated code (the owner sees to that).
+#![allow(unsafe_code, reason = "generated code is called through raw function pointers")]
+
+use crate::cpu::CpuState;
+use rustix::fs::{MemfdFlags, ftruncate, memfd_create};
+use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
+use std::collections::BTreeMap;
+use std::ptr;
+
+/// Most generated code that a process keeps, in bytes.
+const ARENA: usize = 256 << 20;
+/// Alignment of each piece in bytes: an x86-64 fetch line.
+const ALIGN: usize = 32;
+
+/// A piece of generated code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Piece {
+    offset: usize,
+    len: usize,
+}
+
+/// Memory for generated code.
+#[derive(Debug)]
+pub struct Arena {
+    writable: *mut u8,
+    executable: *mut u8,
+    /// Free pieces by offset, never touching each other.
+    free: BTreeMap<usize, usize>,
+}
+
+impl Arena {
+    /// Reserves the arena; memory is used as code is added.
+    ///
+    /// # Errors
+    /// The host's error.
+    pub fn new() -> std::io::Result<Self> {
+        let file = memfd_create("spile-code", MemfdFlags::CLOEXEC)?;
+        ftruncate(&file, ARENA as u64)?;
+        let map = |prot| {
+            // SAFETY: a new mapping at an address of the kernel's choice disturbs nothing.
+            unsafe { mmap(ptr::null_mut(), ARENA, prot, MapFlags::SHARED, &file, 0) }
+        };
+        let writable = map(ProtFlags::READ | ProtFlags::WRITE)?;
+        match map(ProtFlags::READ | ProtFlags::EXEC) {
+            Ok(executable) => Ok(Arena {
+                writable: writable.cast(),
+                executable: executable.cast(),
+                free: BTreeMap::from([(0, ARENA)]),
+            }),
+            Err(error) => {
+                // SAFETY: mapped above, not used yet.
+                let _ = unsafe { munmap(writable, ARENA) };
+                Err(error.into())
+            }
+        }
+    }
+
+    /// Copies `code` in. `None` if there is no room.
+    pub fn add(&mut self, code: &[u8]) -> Option<Piece> {
+        let len = code.len().next_multiple_of(ALIGN);
+        let (&offset, &room) = self.free.iter().find(|&(_, &room)| room >= len)?;
+        self.free.remove(&offset);
+        if room > len {
+            self.free.insert(offset + len, room - len);
+        }
+        // SAFETY: `offset..offset + len` was free, hence inside the arena and nobody executes it.
+        unsafe { ptr::copy_nonoverlapping(code.as_ptr(), self.writable.add(offset), code.len()) };
+        Some(Piece { offset, len })
+    }
+
+    /// Gives a piece back. No thread may be executing it or hold its address.
+    pub fn remove(&mut self, piece: Piece) {
+        let mut piece = piece;
+        if let Some((&before, &len)) = self.free.range(..piece.offset).next_back()
+            && before + len == piece.offset
+        {
+            self.free.remove(&before);
+            piece = Piece { offset: before, len: len + piece.len };
+        }
+        if let Some(len) = self.free.remove(&(piece.offset + piece.len)) {
+            piece.len += len;
+        }
+        self.free.insert(piece.offset, piece.len);
+    }
+
+    /// The address at which a piece executes.
+    pub fn address(&self, piece: Piece) -> usize {
+        self.executable as usize + piece.offset
+    }
+}
+
+impl Drop for Arena {
+    fn drop(&mut self) {
+        // SAFETY: the owner drops the arena after its last thread has left generated code.
+        unsafe {
+            let _ = munmap(self.writable.cast(), ARENA);
+            let _ = munmap(self.executable.cast(), ARENA);
+        }
+    }
+}
+
+/// The trampoline's type: state, memory base, permission base, code, pc.
+type Trampoline = unsafe extern "sysv64" fn(usize, usize, usize, usize, u64);
+
+/// Enters the region at `code` through `trampoline`, both addresses of live pieces; returns when it leaves.
+///
+/// The state's links must be filled in, its context pointer valid for the duration of the call, and `memory` the bases
+/// of the guest memory in that context; [`super::Jit::enter`], the only caller, has just seen to that.
+pub(super) fn enter_region(trampoline: usize, cpu: &mut CpuState, memory: (usize, usize), code: usize) {
+    let pc = cpu.pc;
+    // SAFETY: the address is that of the trampoline piece, which has this signature and is never removed.
+    let trampoline: Trampoline = unsafe { std::mem::transmute(trampoline) };
+    // SAFETY: the exclusive borrow of the state is handed to generated code for the call, as the helpers' contract
+    // says; the caller vouches for the rest.
+    unsafe { trampoline(std::ptr::from_mut(cpu) as usize, memory.0, memory.1, code, pc) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn freed_pieces_join_and_are_used_again() {
+        let mut arena = Arena::new().unwrap();
+        let pieces: Vec<Piece> = (0..4).map(|_| arena.add(&[0x90; 100]).unwrap()).collect();
+        for index in [1, 3, 2, 0] {
+            arena.remove(pieces[index]);
+        }
+        assert_eq!(arena.free, BTreeMap::from([(0, ARENA)]));
+        assert_eq!(arena.add(&[0xc3]).unwrap().offset, 0);
+    }
+}

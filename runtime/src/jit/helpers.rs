@@ -1,0 +1,64 @@
+//! Functions that generated code calls. Unsafe code lives here.
+//!
+//! Contract: generated code passes the pointer to the CPU state that it was entered with; while it runs nobody else
+//! touches that state, and the context pointer in it is the one that [`super::Jit::enter`] has set for the duration
+//! of the call. A helper never unwinds into generated code: a panic aborts, with its message printed.
+#![allow(unsafe_code, reason = "generated code hands over raw pointers")]
+
+use crate::cpu::{CodeLinks, CpuState};
+use crate::interp::{ActionCall, Context, run_one};
+use crate::uop::{FlagKind, Uop};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+/// Fills in the helpers' addresses.
+pub fn install(links: &mut CodeLinks) {
+    links.plain = plain as *const () as usize;
+    links.action = action as *const () as usize;
+    links.nzcv = nzcv as *const () as usize;
+}
+
+/// Erases the context for [`CodeLinks::context`].
+pub fn erase(ctx: &mut Context<'_>) -> usize {
+    std::ptr::from_mut(ctx) as usize
+}
+
+/// Runs `f`; a panic in it ends the process, since it cannot unwind through generated code.
+fn guarded<T>(f: impl FnOnce() -> T) -> T {
+    match catch_unwind(AssertUnwindSafe(f)) {
+        Ok(value) => value,
+        Err(_) => std::process::abort(),
+    }
+}
+
+/// Executes one micro-op by its reference meaning, on slots in the state. Returns 0, or 1 if it must trap, which the
+/// interpreter will do again.
+///
+/// # Safety
+/// See the module's contract; `uop` points to a micro-op of the region that is running.
+unsafe extern "sysv64" fn plain(state: *mut CpuState, uop: *const Uop) -> u64 {
+    // SAFETY: by contract the state is live and ours for the duration of the call, and so is its context.
+    let (state, ctx) = unsafe { (&mut *state, &mut *((*state).links.context as *mut Context<'_>)) };
+    // SAFETY: by contract it points into the region's blocks, which live as long as its code.
+    let uop = unsafe { *uop };
+    guarded(|| u64::from(run_one(uop, state, ctx).is_err()))
+}
+
+/// Performs a probe action. `packed` is the action's index, first argument slot and number of slots in bits 0–31,
+/// 32–39 and 40–47. Returns its result.
+///
+/// # Safety
+/// See the module's contract.
+unsafe extern "sysv64" fn action(state: *mut CpuState, packed: u64, pc: u64, icount: u64) -> u64 {
+    // SAFETY: as in `plain`.
+    let (state, ctx) = unsafe { (&mut *state, &mut *((*state).links.context as *mut Context<'_>)) };
+    guarded(|| {
+        let call =
+            ActionCall { action: packed as u32, args: (packed >> 32) as u8, n: (packed >> 40) as u8, pc, icount };
+        crate::interp::perform(call, state, ctx)
+    })
+}
+
+/// Packs flags from their lazy form.
+extern "sysv64" fn nzcv(kind: u64, a: u64, b: u64) -> u64 {
+    FlagKind::ALL.get(kind as usize).map_or(0, |kind| kind.nzcv(a, b))
+}

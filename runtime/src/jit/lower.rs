@@ -1,0 +1,1605 @@
+//! From the micro-ops of a region to one Cranelift function.
+//!
+//! Every generated function has the signature of [`signature`]: CPU state, guest memory base, permission table base,
+//! guest pc, chain slot. A region dispatches on the pc among its entries, loads the guest slots that it touches into
+//! variables, and stores the changed ones where it leaves. Leaving means one of:
+//! - a chained exit: a tail call through its chain slot, which holds the next region's code or the resolver;
+//! - an indirect branch: a tail call through the indirect-branch cache;
+//! - a slow exit: a plain return with `pc` and `resume` set, after which the interpreter takes over.
+//!
+//! Slots [`slot::SYS`]`..+16` are never kept in variables: reference functions read and write them in memory.
+
+use super::values::Values;
+use super::{JUMP_CACHE_BITS, jump_cache_index};
+use crate::block::Block;
+use crate::cpu::{CodeLinks, CpuState, resume};
+use crate::mem::{ADDRESS_BITS, PAGE, perm};
+use crate::translate::successors;
+use crate::uop::{Cc, Fence, FlagKind, MemTy, Operand, SelOp, Uop, V, X, slot};
+use cranelift_codegen::ir::condcodes::IntCC;
+use cranelift_codegen::ir::types::{I8, I8X16, I16, I32, I64};
+use cranelift_codegen::ir::{AbiParam, Block as Label, Function, InstBuilder, MemFlagsData, Signature, Type, Value};
+use cranelift_codegen::isa::{CallConv, TargetIsa};
+use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext, Switch, Variable};
+use hashbrown::HashMap;
+use std::mem::offset_of;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize};
+
+/// What to compile.
+pub(super) struct Plan<'a> {
+    /// The blocks; the first is the root.
+    pub(super) blocks: &'a [Arc<Block>],
+    /// Guest addresses at which the region may be entered; all are addresses of blocks.
+    pub(super) entries: &'a [u64],
+    /// Chain slots, two for each block.
+    pub(super) slots: &'a [AtomicUsize],
+    /// The run-time cells of probes.
+    pub(super) cells: &'a [AtomicU64],
+    /// Keep the instruction count and its limit exact.
+    pub(super) count: bool,
+}
+
+/// Accesses that cannot trap the host: to the CPU state, and to guest memory once checked.
+fn trusted() -> MemFlagsData {
+    MemFlagsData::new().with_notrap()
+}
+
+/// The signature of all generated code: see the module's description.
+fn signature() -> Signature {
+    let mut signature = Signature::new(CallConv::Tail);
+    signature.params.extend([AbiParam::new(I64); 5]);
+    signature
+}
+
+/// Builds the function through which the host enters generated code: (state, memory, permissions, code, pc).
+pub(super) fn trampoline(function: &mut Function, context: &mut FunctionBuilderContext, isa: &dyn TargetIsa) {
+    function.signature = Signature::new(CallConv::SystemV);
+    function.signature.params.extend([AbiParam::new(I64); 5]);
+    let mut b = FunctionBuilder::new(function, context);
+    let entry = b.create_block();
+    b.append_block_params_for_function_params(entry);
+    b.switch_to_block(entry);
+    let [state, memory, perms, code, pc] = params(&b, entry);
+    let signature = b.import_signature(signature());
+    let none = b.ins().iconst(I64, 0);
+    b.ins().call_indirect(signature, code, &[state, memory, perms, pc, none]);
+    b.ins().return_(&[]);
+    b.seal_all_blocks();
+    b.finalize(isa.frontend_config());
+}
+
+/// Builds the function that leaves generated code at a pc whose code is not known.
+pub(super) fn resolver(function: &mut Function, context: &mut FunctionBuilderContext, isa: &dyn TargetIsa) {
+    function.signature = signature();
+    let mut b = FunctionBuilder::new(function, context);
+    let entry = b.create_block();
+    b.append_block_params_for_function_params(entry);
+    b.switch_to_block(entry);
+    let [state, _, _, pc, link] = params(&b, entry);
+    b.ins().store(trusted(), pc, state, offset_of!(CpuState, pc) as i32);
+    b.ins().store(trusted(), link, state, LINK);
+    b.ins().return_(&[]);
+    b.seal_all_blocks();
+    b.finalize(isa.frontend_config());
+}
+
+fn params(b: &FunctionBuilder<'_>, entry: Label) -> [Value; 5] {
+    let params = b.block_params(entry);
+    std::array::from_fn(|index| params[index])
+}
+
+const LINK: i32 = (offset_of!(CpuState, links) + offset_of!(CodeLinks, link)) as i32;
+const JUMP_CACHE: i32 = (offset_of!(CpuState, links) + offset_of!(CodeLinks, jump_cache)) as i32;
+const RESOLVER: i32 = (offset_of!(CpuState, links) + offset_of!(CodeLinks, resolver)) as i32;
+const PLAIN: i32 = (offset_of!(CpuState, links) + offset_of!(CodeLinks, plain)) as i32;
+const ACTION: i32 = (offset_of!(CpuState, links) + offset_of!(CodeLinks, action)) as i32;
+const NZCV: i32 = (offset_of!(CpuState, links) + offset_of!(CodeLinks, nzcv)) as i32;
+
+fn x_offset(x: X) -> i32 {
+    (offset_of!(CpuState, x) + 8 * x as usize) as i32
+}
+
+fn v_offset(v: V) -> i32 {
+    (offset_of!(CpuState, v) + 16 * v as usize) as i32
+}
+
+/// True for slots that stay in memory.
+fn in_memory(x: X) -> bool {
+    (slot::SYS..slot::SYS + 16).contains(&x)
+}
+
+/// True for slots that must be in the CPU state when the region is left.
+fn is_guest(x: X) -> bool {
+    x < slot::SYS || (slot::FLAG_KIND..=slot::FLAG_B).contains(&x)
+}
+
+/// A set of guest slots: integer ones (flags included) and vector ones.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+struct Slots {
+    x: u64,
+    v: u64,
+}
+
+impl Slots {
+    fn add(&mut self, operand: Operand) {
+        match operand {
+            Operand::UseX(x) | Operand::DefX(x) if is_guest(x) => self.x |= 1 << x,
+            Operand::UseV(v) | Operand::DefV(v) if v < slot::VTEMP => self.v |= 1 << v,
+            Operand::UseFlags | Operand::DefFlags => {
+                self.x |= 1 << slot::FLAG_KIND | 1 << slot::FLAG_A | 1 << slot::FLAG_B;
+            }
+            _ => {}
+        }
+    }
+
+    fn union(self, other: Slots) -> Slots {
+        Slots { x: self.x | other.x, v: self.v | other.v }
+    }
+
+    fn each_x(self) -> impl Iterator<Item = X> {
+        (0..64).filter(move |x| self.x >> x & 1 != 0)
+    }
+
+    fn each_v(self) -> impl Iterator<Item = V> {
+        (0..64).filter(move |v| self.v >> v & 1 != 0)
+    }
+}
+
+/// What is known of the flags while a block is lowered.
+#[derive(Clone, Copy, PartialEq)]
+enum Flags {
+    /// They are in the flag variables; the kind is known or not.
+    Variables(Option<FlagKind>),
+    /// They are those of these values.
+    Of(FlagKind, Value, Value),
+    /// If the condition is true those of the values, else the packed ones.
+    If(Value, FlagKind, Value, Value, u8),
+}
+
+/// Facts about the blocks of a region that hold before any of them is lowered.
+struct Facts {
+    /// Slots that may differ from the CPU state at the start of each block.
+    dirty: Vec<Slots>,
+    /// The kind of flags at the start of each block, if it is the same on all ways.
+    flags: Vec<Option<FlagKind>>,
+    /// All guest slots that the region touches.
+    touched: Slots,
+}
+
+fn defined(block: &Block) -> Slots {
+    let mut slots = Slots::default();
+    for uop in &block.uops {
+        uop.operands(|operand| {
+            if matches!(operand, Operand::DefX(_) | Operand::DefV(_) | Operand::DefFlags) {
+                slots.add(operand);
+            }
+        });
+    }
+    slots
+}
+
+/// Kinds of flags in the analysis: not reached yet, one kind, or several.
+#[derive(Clone, Copy, PartialEq)]
+enum Kind {
+    Unreached,
+    One(FlagKind),
+    Any,
+}
+
+impl Kind {
+    fn meet(self, other: Kind) -> Kind {
+        match (self, other) {
+            (Kind::Unreached, kind) | (kind, Kind::Unreached) => kind,
+            (a, b) if a == b => a,
+            _ => Kind::Any,
+        }
+    }
+}
+
+/// The kind of flags behind `block` if it is `kind` before it.
+fn flags_after(block: &Block, mut kind: Kind) -> Kind {
+    let conditional = block.uops.iter().any(|uop| matches!(uop, Uop::LocalIf { .. }));
+    for uop in &block.uops {
+        match *uop {
+            Uop::Flags { kind: k, .. } | Uop::FlagsI { kind: k, .. } => kind = Kind::One(k),
+            // A probe may write the flags on one of several ways.
+            Uop::SetNzcv { .. } if conditional => kind = Kind::Any,
+            Uop::SetNzcv { .. } | Uop::FCmp { .. } => kind = Kind::One(FlagKind::Nzcv),
+            Uop::Adc64 { set: true, .. } | Uop::Adc32 { set: true, .. } => kind = Kind::One(FlagKind::Nzcv),
+            Uop::FlagsIf { .. } => kind = Kind::Any,
+            Uop::Action { state: true, .. } => kind = Kind::Any,
+            _ => {}
+        }
+    }
+    kind
+}
+
+impl Facts {
+    fn new(plan: &Plan<'_>, index_of: &HashMap<u64, usize>) -> Facts {
+        let blocks = plan.blocks;
+        let defs: Vec<Slots> = blocks.iter().map(|block| defined(block)).collect();
+        let mut dirty = vec![Slots::default(); blocks.len()];
+        let mut kinds = vec![Kind::Unreached; blocks.len()];
+        for pc in plan.entries {
+            kinds[index_of[pc]] = Kind::Any;
+        }
+        let mut changed = true;
+        while changed {
+            changed = false;
+            for (index, block) in blocks.iter().enumerate() {
+                let out = dirty[index].union(defs[index]);
+                let kind = flags_after(block, kinds[index]);
+                for next in successors(block).into_iter().flatten() {
+                    let Some(&next) = index_of.get(&next) else { continue };
+                    let (slots, met) = (dirty[next].union(out), kinds[next].meet(kind));
+                    changed |= slots != dirty[next] || met != kinds[next];
+                    (dirty[next], kinds[next]) = (slots, met);
+                }
+            }
+        }
+        let mut touched = Slots::default();
+        for uop in blocks.iter().flat_map(|block| &block.uops) {
+            uop.operands(|operand| touched.add(operand));
+        }
+        let flags = kinds.into_iter().map(|kind| if let Kind::One(kind) = kind { Some(kind) } else { None }).collect();
+        Facts { dirty, flags, touched }
+    }
+}
+
+/// Code that leaves the region, emitted after all blocks so that it stands out of the way.
+struct Exit {
+    label: Label,
+    /// Slots to store, with their values.
+    x: Vec<(X, Value)>,
+    v: Vec<(V, Value)>,
+    icount: Option<Value>,
+    /// Increments of cells that the straight path adds later.
+    cells: Vec<(u32, u64)>,
+    pc: u64,
+    resume: u32,
+}
+
+/// A checked range of guest memory: accesses at `base + low..base + high` need no further check.
+struct Checked {
+    base: Value,
+    write: bool,
+    low: i64,
+    high: i64,
+}
+
+struct Lowering<'a, 'f> {
+    b: FunctionBuilder<'f>,
+    plan: &'a Plan<'a>,
+    facts: Facts,
+    heads: Vec<Label>,
+    index_of: HashMap<u64, usize>,
+    x: Vec<Option<Variable>>,
+    v: Vec<Option<Variable>>,
+    icount: Variable,
+    state: Value,
+    memory: Value,
+    perms: Value,
+    exits: Vec<Exit>,
+    // ---- of the block that is being lowered
+    index: usize,
+    /// Micro-op being lowered.
+    at: usize,
+    flags: Flags,
+    dirty: Slots,
+    checked: Vec<Checked>,
+    /// Increments of cells that have not been emitted yet.
+    pending: Vec<(u32, u64)>,
+    /// The exit of the current instruction, shared by its accesses.
+    slow: Option<(usize, Label)>,
+    labels: HashMap<u32, Label>,
+    /// What the flags were where a label is jumped to from, `None` if they differ.
+    label_flags: HashMap<u32, Option<Flags>>,
+    terminated: bool,
+}
+
+/// Builds the function of a region.
+pub(super) fn region(
+    function: &mut Function,
+    context: &mut FunctionBuilderContext,
+    isa: &dyn TargetIsa,
+    plan: &Plan<'_>,
+) {
+    function.signature = signature();
+    let mut b = FunctionBuilder::new(function, context);
+    let entry = b.create_block();
+    b.append_block_params_for_function_params(entry);
+    b.switch_to_block(entry);
+    b.seal_block(entry);
+    let [state, memory, perms, pc, _] = params(&b, entry);
+    let index_of: HashMap<u64, usize> = plan.blocks.iter().enumerate().map(|(i, block)| (block.pc, i)).collect();
+    let facts = Facts::new(plan, &index_of);
+    let heads = plan.blocks.iter().map(|_| b.create_block()).collect();
+    let icount = b.declare_var(I64);
+    let mut lowering = Lowering {
+        b,
+        plan,
+        facts,
+        heads,
+        index_of,
+        x: vec![None; slot::COUNT],
+        v: vec![None; slot::VCOUNT],
+        icount,
+        state,
+        memory,
+        perms,
+        exits: Vec::new(),
+        index: 0,
+        at: 0,
+        flags: Flags::Variables(None),
+        dirty: Slots::default(),
+        checked: Vec::new(),
+        pending: Vec::new(),
+        slow: None,
+        labels: HashMap::new(),
+        label_flags: HashMap::new(),
+        terminated: false,
+    };
+    lowering.entries(pc);
+    for index in 0..plan.blocks.len() {
+        lowering.block(index);
+    }
+    lowering.emit_exits();
+    lowering.b.seal_all_blocks();
+    lowering.b.finalize(isa.frontend_config());
+}
+
+impl<'f> Lowering<'_, 'f> {
+    fn values(&mut self) -> Values<'_, 'f> {
+        Values { b: &mut self.b }
+    }
+
+    fn imm(&mut self, value: u64) -> Value {
+        self.b.ins().iconst(I64, value as i64)
+    }
+
+    // ---- slots
+
+    fn x_variable(&mut self, x: X) -> Variable {
+        match self.x[x as usize] {
+            Some(variable) => variable,
+            None => {
+                let variable = self.b.declare_var(I64);
+                self.x[x as usize] = Some(variable);
+                variable
+            }
+        }
+    }
+
+    fn v_variable(&mut self, v: V) -> Variable {
+        match self.v[v as usize] {
+            Some(variable) => variable,
+            None => {
+                let variable = self.b.declare_var(I8X16);
+                self.v[v as usize] = Some(variable);
+                variable
+            }
+        }
+    }
+
+    /// The value of an integer slot.
+    fn get(&mut self, x: X) -> Value {
+        if x == slot::ZERO {
+            return self.imm(0);
+        }
+        if in_memory(x) {
+            return self.b.ins().load(I64, trusted(), self.state, x_offset(x));
+        }
+        let variable = self.x_variable(x);
+        self.b.use_var(variable)
+    }
+
+    /// Gives an integer slot a new value.
+    fn set(&mut self, x: X, value: Value) {
+        if x == slot::ZERO {
+            return;
+        }
+        if in_memory(x) {
+            self.b.ins().store(trusted(), value, self.state, x_offset(x));
+            return;
+        }
+        let variable = self.x_variable(x);
+        self.b.def_var(variable, value);
+        self.dirty.add(Operand::DefX(x));
+    }
+
+    fn get_v(&mut self, v: V) -> Value {
+        let variable = self.v_variable(v);
+        self.b.use_var(variable)
+    }
+
+    fn set_v(&mut self, v: V, value: Value) {
+        let variable = self.v_variable(v);
+        self.b.def_var(variable, value);
+        self.dirty.add(Operand::DefV(v));
+    }
+
+    fn load_slots(&mut self, slots: Slots) {
+        for x in slots.each_x() {
+            let value = self.b.ins().load(I64, trusted(), self.state, x_offset(x));
+            let variable = self.x_variable(x);
+            self.b.def_var(variable, value);
+        }
+        for v in slots.each_v() {
+            let value = self.b.ins().load(I8X16, trusted(), self.state, v_offset(v));
+            let variable = self.v_variable(v);
+            self.b.def_var(variable, value);
+        }
+    }
+
+    fn store_slots(&mut self, slots: Slots) {
+        for x in slots.each_x() {
+            let value = self.get(x);
+            self.b.ins().store(trusted(), value, self.state, x_offset(x));
+        }
+        for v in slots.each_v() {
+            let value = self.get_v(v);
+            self.b.ins().store(trusted(), value, self.state, v_offset(v));
+        }
+    }
+
+    // ---- entries, exits
+
+    fn entries(&mut self, pc: Value) {
+        let mut stubs = Vec::new();
+        if let [only] = *self.plan.entries {
+            stubs.push((only, None));
+        } else {
+            let mut switch = Switch::new();
+            for &entry in self.plan.entries {
+                let label = self.b.create_block();
+                switch.set_entry(u128::from(entry), label);
+                stubs.push((entry, Some(label)));
+            }
+            let unknown = self.b.create_block();
+            self.b.set_cold_block(unknown);
+            switch.emit(&mut self.b, pc, unknown);
+            // Nobody enters a region elsewhere; if it happened the interpreter would go on correctly.
+            self.b.switch_to_block(unknown);
+            self.b.ins().store(trusted(), pc, self.state, offset_of!(CpuState, pc) as i32);
+            self.b.ins().return_(&[]);
+        }
+        for (entry, label) in stubs {
+            if let Some(label) = label {
+                self.b.switch_to_block(label);
+            }
+            self.load_slots(self.facts.touched);
+            if self.plan.count {
+                let icount = self.b.ins().load(I64, trusted(), self.state, offset_of!(CpuState, icount) as i32);
+                self.b.def_var(self.icount, icount);
+            }
+            (self.dirty, self.flags) = (Slots::default(), Flags::Variables(None));
+            let index = self.index_of[&entry];
+            self.poll_to(entry);
+            self.b.ins().jump(self.heads[index], &[]);
+        }
+    }
+
+    /// Makes an exit with the present state and returns its label.
+    fn exit(&mut self, pc: u64, resume: u32, insns: Option<u64>) -> Label {
+        let label = self.b.create_block();
+        self.b.set_cold_block(label);
+        let dirty = self.dirty;
+        let x = dirty.each_x().map(|x| (x, self.get(x))).collect();
+        let v = dirty.each_v().map(|v| (v, self.get_v(v))).collect();
+        let icount = insns.filter(|_| self.plan.count).map(|insns| self.icount_at(insns));
+        let cells = self.pending.clone();
+        self.exits.push(Exit { label, x, v, icount, cells, pc, resume });
+        label
+    }
+
+    /// The instruction count when `insns` instructions of this block have been completed.
+    fn icount_at(&mut self, insns: u64) -> Value {
+        let start = self.b.use_var(self.icount);
+        if insns == 0 { start } else { self.b.ins().iadd_imm_s(start, insns as i64) }
+    }
+
+    fn emit_exits(&mut self) {
+        for exit in std::mem::take(&mut self.exits) {
+            self.b.switch_to_block(exit.label);
+            for (x, value) in exit.x {
+                self.b.ins().store(trusted(), value, self.state, x_offset(x));
+            }
+            for (v, value) in exit.v {
+                self.b.ins().store(trusted(), value, self.state, v_offset(v));
+            }
+            if let Some(icount) = exit.icount {
+                self.b.ins().store(trusted(), icount, self.state, offset_of!(CpuState, icount) as i32);
+            }
+            for (cell, n) in exit.cells {
+                self.add_to_cell(cell, n);
+            }
+            let pc = self.imm(exit.pc);
+            self.b.ins().store(trusted(), pc, self.state, offset_of!(CpuState, pc) as i32);
+            if exit.resume != resume::ENTRY {
+                let resume = self.b.ins().iconst(I32, i64::from(exit.resume));
+                self.b.ins().store(trusted(), resume, self.state, offset_of!(CpuState, resume) as i32);
+            }
+            self.b.ins().return_(&[]);
+        }
+    }
+
+    /// Continues in a new label that nothing else jumps to.
+    fn fresh(&mut self) -> Label {
+        self.b.create_block()
+    }
+
+    fn go_on_in(&mut self, label: Label) {
+        self.b.switch_to_block(label);
+        self.b.seal_block(label);
+    }
+
+    /// Leaves for `pc` if the thread has been asked to look at something.
+    fn poll_to(&mut self, pc: u64) {
+        let exit = self.exit(pc, resume::ENTRY, Some(0));
+        self.leave_if_polled(exit);
+    }
+
+    fn leave_if_polled(&mut self, exit: Label) {
+        let cell = self.b.ins().load(I64, trusted(), self.state, offset_of!(CpuState, poll) as i32);
+        let poll = self.b.ins().load(I32, trusted(), cell, 0);
+        let go_on = self.fresh();
+        self.b.ins().brif(poll, exit, &[], go_on, &[]);
+        self.go_on_in(go_on);
+    }
+
+    /// The slow exit of the current instruction.
+    fn slow_exit(&mut self) -> Label {
+        let block = &self.plan.blocks[self.index];
+        let insn = block.insn_of(self.at as u32);
+        if let Some((of, label)) = self.slow
+            && of == insn
+        {
+            return label;
+        }
+        let pc = block.insns[insn].pc;
+        let label = self.exit(pc, resume::BODY, Some(insn as u64));
+        self.slow = Some((insn, label));
+        label
+    }
+
+    /// Stores everything that is dirty, for a call or an exit that needs the whole state.
+    fn flush(&mut self) {
+        self.store_slots(self.dirty);
+    }
+
+    fn flush_cells(&mut self) {
+        for (cell, n) in std::mem::take(&mut self.pending) {
+            self.add_to_cell(cell, n);
+        }
+    }
+
+    fn cell_address(&mut self, cell: u32) -> Value {
+        let address = self.plan.cells.as_ptr() as usize + 8 * cell as usize;
+        self.imm(address as u64)
+    }
+
+    fn add_to_cell(&mut self, cell: u32, n: u64) {
+        let address = self.cell_address(cell);
+        let old = self.b.ins().load(I64, trusted(), address, 0);
+        let n = self.imm(n);
+        let new = self.b.ins().iadd(old, n);
+        self.b.ins().store(trusted(), new, address, 0);
+    }
+
+    /// Leaves for a known address through chain slot `which` of this block.
+    fn chain(&mut self, pc: u64, which: usize) {
+        self.flush();
+        self.store_icount();
+        let slot = &self.plan.slots[2 * self.index + which];
+        let slot = self.imm(std::ptr::from_ref(slot) as u64);
+        let code = self.b.ins().load(I64, trusted(), slot, 0);
+        let pc = self.imm(pc);
+        self.tail_call(code, pc, slot);
+    }
+
+    fn store_icount(&mut self) {
+        if self.plan.count {
+            let icount = self.b.use_var(self.icount);
+            self.b.ins().store(trusted(), icount, self.state, offset_of!(CpuState, icount) as i32);
+        }
+    }
+
+    fn tail_call(&mut self, code: Value, pc: Value, slot: Value) {
+        let signature = self.b.import_signature(signature());
+        let args = [self.state, self.memory, self.perms, pc, slot];
+        self.b.ins().return_call_indirect(signature, code, &args);
+    }
+
+    /// Leaves for an address that is known only now, through the indirect-branch cache.
+    fn indirect(&mut self, pc: Value) {
+        debug_assert_eq!(jump_cache_index(4), 1, "generated code computes the same index");
+        self.flush();
+        self.store_icount();
+        let none = self.imm(0);
+        let table = self.b.ins().load(I64, trusted(), self.state, JUMP_CACHE);
+        let index = self.b.ins().ushr_imm_u(pc, 2);
+        let index = self.b.ins().band_imm_u(index, (1 << JUMP_CACHE_BITS) - 1);
+        let offset = self.b.ins().ishl_imm_u(index, 4);
+        let entry = self.b.ins().iadd(table, offset);
+        let key = self.b.ins().load(I64, trusted(), entry, 0);
+        let (hit, miss) = (self.fresh(), self.fresh());
+        self.b.set_cold_block(miss);
+        let same = self.b.ins().icmp(IntCC::Equal, key, pc);
+        self.b.ins().brif(same, hit, &[], miss, &[]);
+        self.go_on_in(miss);
+        let code = self.b.ins().load(I64, trusted(), self.state, RESOLVER);
+        self.tail_call(code, pc, none);
+        self.go_on_in(hit);
+        let code = self.b.ins().load(I64, trusted(), entry, 8);
+        self.tail_call(code, pc, none);
+    }
+
+    // ---- blocks
+
+    fn block(&mut self, index: usize) {
+        let block = &*self.plan.blocks[index];
+        self.index = index;
+        self.b.switch_to_block(self.heads[index]);
+        self.flags = Flags::Variables(self.facts.flags[index]);
+        self.dirty = self.facts.dirty[index];
+        self.checked.clear();
+        self.slow = None;
+        self.terminated = false;
+        self.labels.clear();
+        self.label_flags.clear();
+        for uop in &block.uops {
+            if let Uop::Local { to } | Uop::LocalIf { to, .. } = *uop
+                && !self.labels.contains_key(&to)
+            {
+                let label = self.b.create_block();
+                self.labels.insert(to, label);
+            }
+        }
+        if self.plan.count {
+            self.count_block(block);
+        }
+        for (at, &uop) in block.uops.iter().enumerate() {
+            self.at = at;
+            self.place_label(at as u32);
+            if !self.terminated {
+                self.uop(uop);
+            }
+        }
+        debug_assert!(self.terminated, "block {:#x} does not end", block.pc);
+    }
+
+    /// Leaves in front of the block if the instruction limit falls into it.
+    fn count_block(&mut self, block: &Block) {
+        let after = self.icount_at(block.insns.len() as u64);
+        let limit = self.b.ins().load(I64, trusted(), self.state, offset_of!(CpuState, limit) as i32);
+        let over = self.b.ins().icmp(IntCC::UnsignedGreaterThan, after, limit);
+        let exit = self.exit(block.pc, resume::ENTRY, Some(0));
+        let go_on = self.fresh();
+        self.b.ins().brif(over, exit, &[], go_on, &[]);
+        self.go_on_in(go_on);
+    }
+
+    /// If micro-op `at` is jumped to, ends the code before it and goes on in its label.
+    fn place_label(&mut self, at: u32) {
+        let Some(&label) = self.labels.get(&at) else { return };
+        if !self.terminated {
+            self.flush_cells();
+            self.note_jump(at);
+            self.b.ins().jump(label, &[]);
+        }
+        self.b.switch_to_block(label);
+        self.terminated = false;
+        self.checked.clear();
+        self.slow = None;
+        self.flags = self.label_flags.get(&at).copied().flatten().unwrap_or(Flags::Variables(None));
+    }
+
+    /// Remembers what the flags are where the label of micro-op `to` is jumped to from.
+    fn note_jump(&mut self, to: u32) {
+        let flags = self.flags;
+        self.label_flags
+            .entry(to)
+            .and_modify(|known| {
+                if *known != Some(flags) {
+                    *known = None;
+                }
+            })
+            .or_insert(Some(flags));
+    }
+
+    /// Ends the block by going on at `pc`, inside the region if it is there.
+    fn go_to(&mut self, pc: u64, which: usize) {
+        self.end_of_block();
+        self.edge(pc, which);
+        self.terminated = true;
+    }
+
+    fn end_of_block(&mut self) {
+        self.flush_cells();
+        if self.plan.count {
+            let after = self.icount_at(self.plan.blocks[self.index].insns.len() as u64);
+            self.b.def_var(self.icount, after);
+        }
+    }
+
+    fn edge(&mut self, pc: u64, which: usize) {
+        let Some(&next) = self.index_of.get(&pc) else {
+            return self.chain(pc, which);
+        };
+        // Backward edges poll, so that no loop runs for ever unheard. So do edges behind probes that change probes.
+        if next <= self.index || self.plan.blocks[self.index].uops.iter().any(|uop| matches!(uop, Uop::Poll { .. })) {
+            self.poll_to(pc);
+        }
+        self.b.ins().jump(self.heads[next], &[]);
+    }
+
+    fn branch(&mut self, condition: Value, target: u64) {
+        let end = self.plan.blocks[self.index].end;
+        self.end_of_block();
+        let (taken, not_taken) = (self.fresh(), self.fresh());
+        self.b.ins().brif(condition, taken, &[], not_taken, &[]);
+        self.go_on_in(taken);
+        self.edge(target, 0);
+        self.go_on_in(not_taken);
+        self.edge(end, 1);
+        self.terminated = true;
+    }
+
+    // ---- flags
+
+    fn set_flags(&mut self, kind: FlagKind, a: Value, b: Value) {
+        let kind_value = self.imm(kind as u64);
+        self.set(slot::FLAG_KIND, kind_value);
+        self.set(slot::FLAG_A, a);
+        self.set(slot::FLAG_B, b);
+        self.flags = Flags::Of(kind, a, b);
+    }
+
+    /// The packed flags.
+    fn nzcv(&mut self) -> Value {
+        if let Flags::Variables(Some(FlagKind::Nzcv)) = self.flags {
+            return self.get(slot::FLAG_A);
+        }
+        if let Flags::Of(FlagKind::Nzcv, a, _) = self.flags {
+            return a;
+        }
+        let args = [self.get(slot::FLAG_KIND), self.get(slot::FLAG_A), self.get(slot::FLAG_B)];
+        let mut signature = Signature::new(CallConv::SystemV);
+        signature.params.extend([AbiParam::new(I64); 3]);
+        signature.returns.push(AbiParam::new(I64));
+        self.call(signature, NZCV, &args)
+    }
+
+    fn call(&mut self, signature: Signature, helper: i32, args: &[Value]) -> Value {
+        let signature = self.b.import_signature(signature);
+        let address = self.b.ins().load(I64, trusted(), self.state, helper);
+        let call = self.b.ins().call_indirect(signature, address, args);
+        self.b.inst_results(call)[0]
+    }
+
+    /// The condition as an 8-bit 0 or 1.
+    fn condition(&mut self, cc: Cc) -> Value {
+        if matches!(cc, Cc::Al | Cc::Nv) {
+            return self.b.ins().iconst(I8, 1);
+        }
+        match self.flags {
+            Flags::Of(kind, a, b) => self.condition_of(cc, kind, a, b),
+            Flags::Variables(Some(kind)) => {
+                let (a, b) = (self.get(slot::FLAG_A), self.get(slot::FLAG_B));
+                self.condition_of(cc, kind, a, b)
+            }
+            Flags::If(when, kind, a, b, nzcv) => {
+                let then = self.condition_of(cc, kind, a, b);
+                let otherwise = self.b.ins().iconst(I8, i64::from(cc.holds(u64::from(nzcv))));
+                self.b.ins().select(when, then, otherwise)
+            }
+            Flags::Variables(None) => {
+                let nzcv = self.nzcv();
+                self.condition_of(cc, FlagKind::Nzcv, nzcv, nzcv)
+            }
+        }
+    }
+
+    fn condition_of(&mut self, cc: Cc, kind: FlagKind, a: Value, b: Value) -> Value {
+        match kind {
+            FlagKind::Sub64 => self.condition_of_sub(cc, a, b),
+            FlagKind::Sub32 => {
+                let (a, b) = (self.b.ins().ireduce(I32, a), self.b.ins().ireduce(I32, b));
+                self.condition_of_sub(cc, a, b)
+            }
+            FlagKind::Add64 => self.condition_of_add(cc, a, b),
+            FlagKind::Add32 => {
+                let (a, b) = (self.b.ins().ireduce(I32, a), self.b.ins().ireduce(I32, b));
+                self.condition_of_add(cc, a, b)
+            }
+            FlagKind::Logic64 => self.condition_of_logic(cc, a),
+            FlagKind::Logic32 => {
+                let a = self.b.ins().ireduce(I32, a);
+                self.condition_of_logic(cc, a)
+            }
+            FlagKind::Nzcv => self.condition_of_packed(cc, a),
+        }
+    }
+
+    fn condition_of_sub(&mut self, cc: Cc, a: Value, b: Value) -> Value {
+        let compare = match cc {
+            Cc::Eq => IntCC::Equal,
+            Cc::Ne => IntCC::NotEqual,
+            Cc::Cs => IntCC::UnsignedGreaterThanOrEqual,
+            Cc::Cc => IntCC::UnsignedLessThan,
+            Cc::Hi => IntCC::UnsignedGreaterThan,
+            Cc::Ls => IntCC::UnsignedLessThanOrEqual,
+            Cc::Ge => IntCC::SignedGreaterThanOrEqual,
+            Cc::Lt => IntCC::SignedLessThan,
+            Cc::Gt => IntCC::SignedGreaterThan,
+            Cc::Le => IntCC::SignedLessThanOrEqual,
+            Cc::Mi | Cc::Pl => {
+                let difference = self.b.ins().isub(a, b);
+                return self.sign(difference, cc == Cc::Mi);
+            }
+            Cc::Vs | Cc::Vc => {
+                let difference = self.b.ins().isub(a, b);
+                let operands = self.b.ins().bxor(a, b);
+                let changed = self.b.ins().bxor(a, difference);
+                let overflow = self.b.ins().band(operands, changed);
+                return self.sign(overflow, cc == Cc::Vs);
+            }
+            Cc::Al | Cc::Nv => return self.b.ins().iconst(I8, 1),
+        };
+        self.b.ins().icmp(compare, a, b)
+    }
+
+    fn condition_of_add(&mut self, cc: Cc, a: Value, b: Value) -> Value {
+        let sum = self.b.ins().iadd(a, b);
+        let carry = |l: &mut Self| l.b.ins().icmp(IntCC::UnsignedLessThan, sum, a);
+        let zero = |l: &mut Self| l.b.ins().icmp_imm_u(IntCC::Equal, sum, 0);
+        let overflow_word = |l: &mut Self| {
+            let (x, y) = (l.b.ins().bxor(a, sum), l.b.ins().bxor(b, sum));
+            l.b.ins().band(x, y)
+        };
+        let less = |l: &mut Self| {
+            let overflow = overflow_word(l);
+            let differs = l.b.ins().bxor(overflow, sum);
+            l.sign(differs, true)
+        };
+        let value = match cc {
+            Cc::Eq | Cc::Ne => zero(self),
+            Cc::Cs | Cc::Cc => carry(self),
+            Cc::Mi | Cc::Pl => self.sign(sum, true),
+            Cc::Vs | Cc::Vc => {
+                let overflow = overflow_word(self);
+                self.sign(overflow, true)
+            }
+            Cc::Hi | Cc::Ls => {
+                let (c, z) = (carry(self), zero(self));
+                let nz = self.b.ins().bxor_imm_u(z, 1);
+                self.b.ins().band(c, nz)
+            }
+            Cc::Ge | Cc::Lt => less(self),
+            Cc::Gt | Cc::Le => {
+                let (l, z) = (less(self), zero(self));
+                self.b.ins().bor(l, z)
+            }
+            Cc::Al | Cc::Nv => return self.b.ins().iconst(I8, 1),
+        };
+        let negated = matches!(cc, Cc::Ne | Cc::Cc | Cc::Pl | Cc::Vc | Cc::Ls | Cc::Ge | Cc::Gt);
+        if negated { self.b.ins().bxor_imm_u(value, 1) } else { value }
+    }
+
+    fn condition_of_logic(&mut self, cc: Cc, a: Value) -> Value {
+        let compare = match cc {
+            Cc::Eq | Cc::Ls => return self.logic_zero(cc, a),
+            Cc::Ne => IntCC::NotEqual,
+            Cc::Mi | Cc::Lt => IntCC::SignedLessThan,
+            Cc::Pl | Cc::Ge => IntCC::SignedGreaterThanOrEqual,
+            Cc::Gt => IntCC::SignedGreaterThan,
+            Cc::Le => IntCC::SignedLessThanOrEqual,
+            // C and V are clear.
+            Cc::Cs | Cc::Vs | Cc::Hi => return self.b.ins().iconst(I8, 0),
+            Cc::Cc | Cc::Vc | Cc::Al | Cc::Nv => return self.b.ins().iconst(I8, 1),
+        };
+        self.b.ins().icmp_imm_s(compare, a, 0)
+    }
+
+    fn logic_zero(&mut self, cc: Cc, a: Value) -> Value {
+        // `ls` is "C clear or Z set", and C is clear.
+        if cc == Cc::Ls { self.b.ins().iconst(I8, 1) } else { self.b.ins().icmp_imm_s(IntCC::Equal, a, 0) }
+    }
+
+    fn condition_of_packed(&mut self, cc: Cc, nzcv: Value) -> Value {
+        // One bit of a 16-bit table indexed by the packed flags says it for every condition.
+        let table: u64 = (0..16).filter(|&flags| cc.holds(flags)).map(|flags| 1 << flags).sum();
+        let simple = match cc {
+            Cc::Mi | Cc::Pl => Some(8),
+            Cc::Eq | Cc::Ne => Some(4),
+            Cc::Cs | Cc::Cc => Some(2),
+            Cc::Vs | Cc::Vc => Some(1),
+            _ => None,
+        };
+        if let Some(bit) = simple {
+            let masked = self.b.ins().band_imm_u(nzcv, bit);
+            let wanted = matches!(cc, Cc::Mi | Cc::Eq | Cc::Cs | Cc::Vs);
+            return self.b.ins().icmp_imm_u(if wanted { IntCC::NotEqual } else { IntCC::Equal }, masked, 0);
+        }
+        let table = self.imm(table);
+        let moved = self.b.ins().ushr(table, nzcv);
+        let bit = self.b.ins().band_imm_u(moved, 1);
+        self.b.ins().ireduce(I8, bit)
+    }
+
+    fn sign(&mut self, a: Value, negative: bool) -> Value {
+        let compare = if negative { IntCC::SignedLessThan } else { IntCC::SignedGreaterThanOrEqual };
+        self.b.ins().icmp_imm_s(compare, a, 0)
+    }
+
+    fn flags_if(&mut self, kind: FlagKind, cc: Cc, a: Value, b: Value, nzcv: u8) {
+        let when = self.condition(cc);
+        let (then_kind, else_kind) = (self.imm(kind as u64), self.imm(FlagKind::Nzcv as u64));
+        let packed = self.imm(u64::from(nzcv));
+        let kind_value = self.b.ins().select(when, then_kind, else_kind);
+        let a_value = self.b.ins().select(when, a, packed);
+        self.set(slot::FLAG_KIND, kind_value);
+        self.set(slot::FLAG_A, a_value);
+        self.set(slot::FLAG_B, b);
+        self.flags = Flags::If(when, kind, a, b, nzcv);
+    }
+
+    // ---- memory
+
+    fn address(&mut self, a: X, imm: i64) -> Value {
+        let base = self.get(a);
+        if imm == 0 { base } else { self.b.ins().iadd_imm_s(base, imm) }
+    }
+
+    /// Leaves by the slow exit unless `bytes` at slot `a` plus `imm` may be accessed. Accesses of the same kind off
+    /// the same base further down the block are checked along with it, as long as the range stays small.
+    fn check(&mut self, a: X, imm: i64, bytes: i64, write: bool) {
+        let base = self.get(a);
+        let covered = |c: &Checked| c.base == base && c.write == write && c.low <= imm && imm + bytes <= c.high;
+        if self.checked.iter().any(covered) {
+            return;
+        }
+        let (low, high) = self.range_ahead(a, imm, bytes, write);
+        self.check_range(base, low, high - low, write);
+        self.checked.push(Checked { base, write, low, high });
+    }
+
+    /// The offsets that accesses off slot `a` touch from here until the slot changes.
+    fn range_ahead(&self, a: X, imm: i64, bytes: i64, write: bool) -> (i64, i64) {
+        let (mut low, mut high) = (imm, imm.saturating_add(bytes));
+        for uop in &self.plan.blocks[self.index].uops[self.at..] {
+            if let Some((base, offset, size, is_write)) = access(uop)
+                && base == a
+                && is_write == write
+                && (low - PAGE as i64 / 2..high + PAGE as i64 / 2).contains(&offset)
+            {
+                let (new_low, new_high) = (low.min(offset), high.max(offset + size));
+                if new_high - new_low <= PAGE as i64 / 2 {
+                    (low, high) = (new_low, new_high);
+                }
+            }
+            let mut redefined = false;
+            uop.operands(|operand| redefined |= operand == Operand::DefX(a));
+            if redefined || matches!(uop, Uop::Action { .. } | Uop::Local { .. } | Uop::LocalIf { .. }) {
+                break;
+            }
+        }
+        (low, high)
+    }
+
+    /// Leaves by the slow exit unless `base + low .. + size` may be accessed; `size` is at most a page.
+    fn check_range(&mut self, base: Value, low: i64, size: i64, write: bool) {
+        let slow = self.slow_exit();
+        let first = if low == 0 { base } else { self.b.ins().iadd_imm_s(base, low) };
+        let outside = self.b.ins().ushr_imm_u(first, i64::from(ADDRESS_BITS));
+        let inside = self.fresh();
+        self.b.ins().brif(outside, slow, &[], inside, &[]);
+        self.go_on_in(inside);
+        let mut bits = self.page_bits(first);
+        if size > 1 {
+            let last = self.b.ins().iadd_imm_s(first, size - 1);
+            let more = self.page_bits(last);
+            bits = self.b.ins().band(bits, more);
+        }
+        let wanted = if write { perm::FAST_WRITE } else { perm::READ };
+        let allowed = self.b.ins().band_imm_u(bits, i64::from(wanted));
+        let go_on = self.fresh();
+        self.b.ins().brif(allowed, go_on, &[], slow, &[]);
+        self.go_on_in(go_on);
+    }
+
+    fn page_bits(&mut self, address: Value) -> Value {
+        let page = self.b.ins().ushr_imm_u(address, i64::from(PAGE.ilog2()));
+        let entry = self.b.ins().iadd(self.perms, page);
+        self.b.ins().load(I8, trusted(), entry, 0)
+    }
+
+    /// The host address of a checked guest address without its offset, and the offset if it fits an instruction.
+    fn host(&mut self, a: X, imm: i64) -> (Value, i32) {
+        match i32::try_from(imm) {
+            Ok(offset) => {
+                let base = self.get(a);
+                (self.b.ins().iadd(self.memory, base), offset)
+            }
+            Err(_) => {
+                let address = self.address(a, imm);
+                (self.b.ins().iadd(self.memory, address), 0)
+            }
+        }
+    }
+
+    fn load(&mut self, ty: MemTy, host: Value, offset: i32) -> Value {
+        let flags = trusted();
+        match ty {
+            MemTy::U8 => self.b.ins().uload8(I64, flags, host, offset),
+            MemTy::U16 => self.b.ins().uload16(I64, flags, host, offset),
+            MemTy::U32 => self.b.ins().uload32(flags, host, offset),
+            MemTy::U64 => self.b.ins().load(I64, flags, host, offset),
+            MemTy::S8 => self.b.ins().sload8(I64, flags, host, offset),
+            MemTy::S16 => self.b.ins().sload16(I64, flags, host, offset),
+            MemTy::S32 => self.b.ins().sload32(flags, host, offset),
+            MemTy::S8to32 => {
+                let value = self.b.ins().sload8(I32, flags, host, offset);
+                self.b.ins().uextend(I64, value)
+            }
+            MemTy::S16to32 => {
+                let value = self.b.ins().sload16(I32, flags, host, offset);
+                self.b.ins().uextend(I64, value)
+            }
+        }
+    }
+
+    fn store(&mut self, ty: MemTy, value: Value, host: Value, offset: i32) {
+        let flags = trusted();
+        match ty.bytes() {
+            1 => self.b.ins().istore8(flags, value, host, offset),
+            2 => self.b.ins().istore16(flags, value, host, offset),
+            4 => self.b.ins().istore32(flags, value, host, offset),
+            _ => self.b.ins().store(flags, value, host, offset),
+        };
+    }
+
+    fn load_vector(&mut self, bytes: u8, host: Value, offset: i32) -> Value {
+        let flags = trusted();
+        if bytes == 16 {
+            return self.b.ins().load(I8X16, flags, host, offset);
+        }
+        let (scalar, vector) = scalar_type(bytes);
+        let value = self.b.ins().load(scalar, flags, host, offset);
+        let value = self.b.ins().scalar_to_vector(vector, value);
+        self.bytes_of(value)
+    }
+
+    fn store_vector(&mut self, bytes: u8, value: Value, host: Value, offset: i32) {
+        let flags = trusted();
+        if bytes == 16 {
+            self.b.ins().store(flags, value, host, offset);
+            return;
+        }
+        let (_, vector) = scalar_type(bytes);
+        let value = self.cast(value, vector);
+        let value = self.b.ins().extractlane(value, 0);
+        self.b.ins().store(flags, value, host, offset);
+    }
+
+    /// Sees a vector as lanes of another type.
+    fn cast(&mut self, value: Value, ty: Type) -> Value {
+        if ty == I8X16 {
+            return value;
+        }
+        let flags = MemFlagsData::new().with_endianness(cranelift_codegen::ir::Endianness::Little);
+        self.b.ins().bitcast(ty, flags, value)
+    }
+
+    /// Sees a vector as bytes again.
+    fn bytes_of(&mut self, value: Value) -> Value {
+        let flags = MemFlagsData::new().with_endianness(cranelift_codegen::ir::Endianness::Little);
+        self.b.ins().bitcast(I8X16, flags, value)
+    }
+
+    // ---- micro-ops
+
+    fn uop(&mut self, uop: Uop) {
+        match uop {
+            Uop::MovI { d, imm } => {
+                let value = self.imm(imm);
+                self.set(d, value);
+            }
+            Uop::Un { op, d, a } => {
+                let a = self.get(a);
+                let value = self.values().un(op, a);
+                self.set(d, value);
+            }
+            Uop::Bin { op, d, a, b } => {
+                let (a, b) = (self.get(a), self.get(b));
+                match self.values().bin(op, a, b) {
+                    Some(value) => self.set(d, value),
+                    None => self.plain(uop),
+                }
+            }
+            Uop::BinI { op, d, a, imm } => {
+                let a = self.get(a);
+                let b = self.imm(imm);
+                match self.values().bin(op, a, b) {
+                    Some(value) => self.set(d, value),
+                    None => self.plain(uop),
+                }
+            }
+            Uop::BinSh { op, d, a, b, shift, n } => {
+                let (a, b) = (self.get(a), self.get(b));
+                let b = self.values().shifted(!op.is_32(), shift, b, n);
+                match self.values().bin(op, a, b) {
+                    Some(value) => self.set(d, value),
+                    None => self.plain(uop),
+                }
+            }
+            Uop::MulAdd64 { d, a, b, c } => self.multiply_add(d, a, b, c, true, false),
+            Uop::MulAdd32 { d, a, b, c } => self.multiply_add(d, a, b, c, false, false),
+            Uop::MulSub64 { d, a, b, c } => self.multiply_add(d, a, b, c, true, true),
+            Uop::MulSub32 { d, a, b, c } => self.multiply_add(d, a, b, c, false, true),
+            Uop::Extr64 { d, a, b, n } => self.extract(d, a, b, n, true),
+            Uop::Extr32 { d, a, b, n } => self.extract(d, a, b, n, false),
+            Uop::BfxU { d, a, lsb, len } => {
+                let a = self.get(a);
+                let value = self.values().bit_field(false, a, lsb, len);
+                self.set(d, value);
+            }
+            Uop::BfxS { d, a, lsb, len } => {
+                let a = self.get(a);
+                let value = self.values().bit_field(true, a, lsb, len);
+                self.set(d, value);
+            }
+            Uop::Bfi { d, a, b, lsb, len } => {
+                let (a, b) = (self.get(a), self.get(b));
+                let value = self.values().insert_field(a, b, lsb, len);
+                self.set(d, value);
+            }
+            Uop::Select { d, c, a, b } => {
+                let (c, a, b) = (self.get(c), self.get(a), self.get(b));
+                let value = self.b.ins().select(c, a, b);
+                self.set(d, value);
+            }
+
+            Uop::Flags { kind, a, b } => {
+                let (a, b) = (self.get(a), self.get(b));
+                self.set_flags(kind, a, b);
+            }
+            Uop::FlagsI { kind, a, imm } => {
+                let a = self.get(a);
+                let b = self.imm(imm);
+                self.set_flags(kind, a, b);
+            }
+            Uop::SetNzcv { a } => {
+                let a = self.get(a);
+                let packed = self.b.ins().band_imm_u(a, 15);
+                let zero = self.imm(0);
+                self.set_flags(FlagKind::Nzcv, packed, zero);
+            }
+            Uop::GetNzcv { d } => {
+                let value = self.nzcv();
+                self.set(d, value);
+            }
+            Uop::FlagsIf { kind, cc, a, b, nzcv } => {
+                let (a, b) = (self.get(a), self.get(b));
+                self.flags_if(kind, cc, a, b, nzcv);
+            }
+            Uop::Cond { d, cc } => {
+                let bit = self.condition(cc);
+                let value = self.b.ins().uextend(I64, bit);
+                self.set(d, value);
+            }
+            Uop::SelectCc64 { op, cc, d, a, b } => {
+                let value = self.select_cc(op, cc, a, b);
+                self.set(d, value);
+            }
+            Uop::SelectCc32 { op, cc, d, a, b } => {
+                let value = self.select_cc(op, cc, a, b);
+                let low = self.b.ins().ireduce(I32, value);
+                let value = self.b.ins().uextend(I64, low);
+                self.set(d, value);
+            }
+            Uop::Adc64 { d, a, b, set: false } => {
+                let value = self.add_with_carry(a, b);
+                self.set(d, value);
+            }
+            Uop::Adc32 { d, a, b, set: false } => {
+                let value = self.add_with_carry(a, b);
+                let low = self.b.ins().ireduce(I32, value);
+                let value = self.b.ins().uextend(I64, low);
+                self.set(d, value);
+            }
+            Uop::Adc64 { .. } | Uop::Adc32 { .. } => self.plain(uop),
+
+            Uop::Load { ty, d, a, imm } => {
+                self.check(a, imm, ty.bytes() as i64, false);
+                let (host, offset) = self.host(a, imm);
+                let value = self.load(ty, host, offset);
+                self.set(d, value);
+            }
+            Uop::Store { ty, s, a, imm } => {
+                self.check(a, imm, ty.bytes() as i64, true);
+                let (host, offset) = self.host(a, imm);
+                let value = self.get(s);
+                self.store(ty, value, host, offset);
+            }
+            Uop::LoadPair { ty, d, e, a, imm } => {
+                let bytes = ty.bytes() as i32;
+                self.check(a, imm, 2 * i64::from(bytes), false);
+                let (host, offset) = self.host(a, imm);
+                let first = self.load(ty, host, offset);
+                let second = self.load(ty, host, offset + bytes);
+                self.set(d, first);
+                self.set(e, second);
+            }
+            Uop::StorePair { ty, s, t, a, imm } => {
+                let bytes = ty.bytes() as i32;
+                self.check(a, imm, 2 * i64::from(bytes), true);
+                let (host, offset) = self.host(a, imm);
+                let (first, second) = (self.get(s), self.get(t));
+                self.store(ty, first, host, offset);
+                self.store(ty, second, host, offset + bytes);
+            }
+            Uop::LoadV { d, bytes, a, imm } => {
+                self.check(a, imm, i64::from(bytes), false);
+                let (host, offset) = self.host(a, imm);
+                let value = self.load_vector(bytes, host, offset);
+                self.set_v(d, value);
+            }
+            Uop::StoreV { s, bytes, a, imm } => {
+                self.check(a, imm, i64::from(bytes), true);
+                let (host, offset) = self.host(a, imm);
+                let value = self.get_v(s);
+                self.store_vector(bytes, value, host, offset);
+            }
+            Uop::LoadPairV { d, e, bytes, a, imm } => {
+                self.check(a, imm, 2 * i64::from(bytes), false);
+                let (host, offset) = self.host(a, imm);
+                let first = self.load_vector(bytes, host, offset);
+                let second = self.load_vector(bytes, host, offset + i32::from(bytes));
+                self.set_v(d, first);
+                self.set_v(e, second);
+            }
+            Uop::StorePairV { s, t, bytes, a, imm } => {
+                self.check(a, imm, 2 * i64::from(bytes), true);
+                let (host, offset) = self.host(a, imm);
+                let (first, second) = (self.get_v(s), self.get_v(t));
+                self.store_vector(bytes, first, host, offset);
+                self.store_vector(bytes, second, host, offset + i32::from(bytes));
+            }
+            Uop::Fence { order: Fence::Full } => {
+                self.b.ins().fence();
+            }
+            // The host orders loads with loads and stores with stores, and nothing here reorders them.
+            Uop::Fence { .. } | Uop::IcacheInvalidate { .. } => {}
+
+            Uop::VMovI { d, both, imm } => {
+                let mut bytes = [0; 16];
+                bytes[..8].copy_from_slice(&imm.to_le_bytes());
+                if both {
+                    bytes[8..].copy_from_slice(&imm.to_le_bytes());
+                }
+                let constant = self.b.func.dfg.constants.insert(bytes.as_slice().into());
+                let value = self.b.ins().vconst(I8X16, constant);
+                self.set_v(d, value);
+            }
+            Uop::ZeroBlock { .. }
+            | Uop::LoadEx { .. }
+            | Uop::LoadExPair { .. }
+            | Uop::StoreEx { .. }
+            | Uop::StoreExPair { .. }
+            | Uop::ClearEx
+            | Uop::Amo { .. }
+            | Uop::Cas { .. }
+            | Uop::CasPair { .. }
+            | Uop::V1 { .. }
+            | Uop::V2 { .. }
+            | Uop::V3 { .. }
+            | Uop::Vx { .. }
+            | Uop::Xv { .. }
+            | Uop::FCmp { .. }
+            | Uop::ReadSys { .. }
+            | Uop::WriteSys { .. } => self.plain(uop),
+
+            Uop::Jump { target, .. } => self.go_to(target, 0),
+            Uop::JumpInd { a, .. } => {
+                let pc = self.get(a);
+                self.end_of_block();
+                self.indirect(pc);
+                self.terminated = true;
+            }
+            Uop::BrZero { nz, a, target } => {
+                let a = self.get(a);
+                let compare = if nz { IntCC::NotEqual } else { IntCC::Equal };
+                let condition = self.b.ins().icmp_imm_s(compare, a, 0);
+                self.branch(condition, target);
+            }
+            Uop::BrBit { set, bit, a, target } => {
+                let a = self.get(a);
+                let mask = self.imm(1 << bit);
+                let masked = self.b.ins().band(a, mask);
+                let compare = if set { IntCC::NotEqual } else { IntCC::Equal };
+                let condition = self.b.ins().icmp_imm_s(compare, masked, 0);
+                self.branch(condition, target);
+            }
+            Uop::BrCc { cc, target } => {
+                let condition = self.condition(cc);
+                self.branch(condition, target);
+            }
+            Uop::Next => self.go_to(self.plan.blocks[self.index].end, 0),
+            Uop::Syscall { .. } | Uop::Trap { .. } => {
+                let slow = self.slow_exit();
+                self.b.ins().jump(slow, &[]);
+                self.terminated = true;
+            }
+
+            Uop::Icount { d } => {
+                let block = &self.plan.blocks[self.index];
+                let insn = block.insn_of(self.at as u32);
+                let done = u64::from(self.at as u32 >= block.insns[insn].after);
+                let value = self.icount_at(insn as u64 + done);
+                self.set(d, value);
+            }
+            Uop::ProbeLoad { ty, d, e, a } => self.probe_load(ty, d, e, a),
+            Uop::CellGet { d, cell } => {
+                self.flush_cells();
+                let address = self.cell_address(cell);
+                let value = self.b.ins().load(I64, trusted(), address, 0);
+                self.set(d, value);
+            }
+            Uop::CellSet { a, cell } => {
+                self.flush_cells();
+                let value = self.get(a);
+                let address = self.cell_address(cell);
+                self.b.ins().store(trusted(), value, address, 0);
+            }
+            Uop::CellInc { cell, n } => match self.pending.iter_mut().find(|(known, _)| *known == cell) {
+                Some((_, sum)) => *sum = sum.wrapping_add(n),
+                None => self.pending.push((cell, n)),
+            },
+            Uop::CellAdd { d, a, cell } => {
+                self.flush_cells();
+                let a = self.get(a);
+                let address = self.cell_address(cell);
+                let old = self.b.ins().load(I64, trusted(), address, 0);
+                let value = self.b.ins().iadd(old, a);
+                self.b.ins().store(trusted(), value, address, 0);
+                self.set(d, value);
+            }
+            Uop::Local { to } => {
+                self.flush_cells();
+                self.note_jump(to);
+                let label = self.labels[&to];
+                self.b.ins().jump(label, &[]);
+                self.terminated = true;
+            }
+            Uop::LocalIf { nz, a, to } => {
+                self.flush_cells();
+                self.note_jump(to);
+                let a = self.get(a);
+                let (label, go_on) = (self.labels[&to], self.fresh());
+                let (then, otherwise) = if nz { (label, go_on) } else { (go_on, label) };
+                self.b.ins().brif(a, then, &[], otherwise, &[]);
+                self.go_on_in(go_on);
+            }
+            Uop::Action { action, d, args, n, state } => self.action(action, d, args, n, state),
+            Uop::Poll { body } => self.poll(body),
+            Uop::Goto { a, done } => {
+                let block = &self.plan.blocks[self.index];
+                let insn = block.insn_of(self.at as u32);
+                self.flush_cells();
+                if self.plan.count {
+                    let icount = self.icount_at(insn as u64 + u64::from(done));
+                    self.b.def_var(self.icount, icount);
+                }
+                let pc = self.get(a);
+                self.indirect(pc);
+                self.terminated = true;
+            }
+        }
+    }
+
+    fn multiply_add(&mut self, d: X, a: X, b: X, c: X, wide: bool, subtract: bool) {
+        let (a, b, c) = (self.get(a), self.get(b), self.get(c));
+        let product = self.b.ins().imul(a, b);
+        let sum = if subtract { self.b.ins().isub(c, product) } else { self.b.ins().iadd(c, product) };
+        let value = if wide { sum } else { self.values().un(crate::uop::UnOp::Zext32, sum) };
+        self.set(d, value);
+    }
+
+    fn extract(&mut self, d: X, a: X, b: X, n: u8, wide: bool) {
+        let (a, b) = (self.get(a), self.get(b));
+        let value = self.values().extract(wide, a, b, n);
+        self.set(d, value);
+    }
+
+    fn select_cc(&mut self, op: SelOp, cc: Cc, a: X, b: X) -> Value {
+        let (a, b) = (self.get(a), self.get(b));
+        let otherwise = self.values().select_operand(op, b);
+        let condition = self.condition(cc);
+        self.b.ins().select(condition, a, otherwise)
+    }
+
+    fn add_with_carry(&mut self, a: X, b: X) -> Value {
+        let (a, b) = (self.get(a), self.get(b));
+        let carry = self.condition(Cc::Cs);
+        let carry = self.b.ins().uextend(I64, carry);
+        let sum = self.b.ins().iadd(a, b);
+        self.b.ins().iadd(sum, carry)
+    }
+
+    /// Calls the reference meaning of a micro-op that has no native form.
+    fn plain(&mut self, uop: Uop) {
+        let mut uses = Vec::new();
+        let mut defs = Vec::new();
+        uop.operands(|operand| match operand {
+            Operand::UseX(_) | Operand::UseV(_) | Operand::UseFlags => uses.push(operand),
+            Operand::DefX(_) | Operand::DefV(_) | Operand::DefFlags => defs.push(operand),
+        });
+        for operand in uses {
+            self.spill(operand);
+        }
+        let mut signature = Signature::new(CallConv::SystemV);
+        signature.params.extend([AbiParam::new(I64); 2]);
+        signature.returns.push(AbiParam::new(I64));
+        let address = std::ptr::from_ref(&self.plan.blocks[self.index].uops[self.at]) as u64;
+        let args = [self.state, self.imm(address)];
+        let failed = self.call(signature, PLAIN, &args);
+        if uop.can_leave() || matches!(uop, Uop::ReadSys { .. } | Uop::WriteSys { .. }) {
+            let slow = self.slow_exit();
+            let go_on = self.fresh();
+            self.b.ins().brif(failed, slow, &[], go_on, &[]);
+            self.go_on_in(go_on);
+        }
+        for operand in defs {
+            self.reload(operand);
+        }
+    }
+
+    fn spill(&mut self, operand: Operand) {
+        match operand {
+            Operand::UseX(x) if !in_memory(x) && x != slot::ZERO => {
+                let value = self.get(x);
+                self.b.ins().store(trusted(), value, self.state, x_offset(x));
+            }
+            Operand::UseV(v) => {
+                let value = self.get_v(v);
+                self.b.ins().store(trusted(), value, self.state, v_offset(v));
+            }
+            Operand::UseFlags => {
+                for x in slot::FLAG_KIND..=slot::FLAG_B {
+                    let value = self.get(x);
+                    self.b.ins().store(trusted(), value, self.state, x_offset(x));
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn reload(&mut self, operand: Operand) {
+        match operand {
+            Operand::DefX(x) if !in_memory(x) && x != slot::ZERO => {
+                let value = self.b.ins().load(I64, trusted(), self.state, x_offset(x));
+                self.set(x, value);
+            }
+            Operand::DefV(v) => {
+                let value = self.b.ins().load(I8X16, trusted(), self.state, v_offset(v));
+                self.set_v(v, value);
+            }
+            // All micro-ops that come here pack the flags.
+            Operand::DefFlags => {
+                let nzcv = self.b.ins().load(I64, trusted(), self.state, x_offset(slot::FLAG_A));
+                let zero = self.imm(0);
+                self.set_flags(FlagKind::Nzcv, nzcv, zero);
+            }
+            _ => {}
+        }
+    }
+
+    fn probe_load(&mut self, ty: MemTy, d: X, e: X, a: X) {
+        let address = self.get(a);
+        let (inside, readable, bad, done) = (self.fresh(), self.fresh(), self.fresh(), self.fresh());
+        self.b.append_block_param(done, I64);
+        self.b.append_block_param(done, I64);
+        self.b.set_cold_block(bad);
+        let outside = self.b.ins().ushr_imm_u(address, i64::from(ADDRESS_BITS));
+        self.b.ins().brif(outside, bad, &[], inside, &[]);
+        self.go_on_in(inside);
+        let mut bits = self.page_bits(address);
+        if ty.bytes() > 1 {
+            let last = self.b.ins().iadd_imm_s(address, ty.bytes() as i64 - 1);
+            let more = self.page_bits(last);
+            bits = self.b.ins().band(bits, more);
+        }
+        let allowed = self.b.ins().band_imm_u(bits, i64::from(perm::READ));
+        self.b.ins().brif(allowed, readable, &[], bad, &[]);
+        self.go_on_in(readable);
+        let host = self.b.ins().iadd(self.memory, address);
+        let value = self.load(ty, host, 0);
+        let one = self.imm(1);
+        self.b.ins().jump(done, &[value.into(), one.into()]);
+        // Not on the fast path: the reference decides (ignored address bits, page ends).
+        self.go_on_in(bad);
+        self.spill(Operand::UseX(a));
+        let mut signature = Signature::new(CallConv::SystemV);
+        signature.params.extend([AbiParam::new(I64); 2]);
+        signature.returns.push(AbiParam::new(I64));
+        let uop = std::ptr::from_ref(&self.plan.blocks[self.index].uops[self.at]) as u64;
+        let args = [self.state, self.imm(uop)];
+        self.call(signature, PLAIN, &args);
+        let value = self.b.ins().load(I64, trusted(), self.state, x_offset(d));
+        let ok = self.b.ins().load(I64, trusted(), self.state, x_offset(e));
+        self.b.ins().jump(done, &[value.into(), ok.into()]);
+        self.go_on_in(done);
+        let (value, ok) = (self.b.block_params(done)[0], self.b.block_params(done)[1]);
+        self.set(d, value);
+        self.set(e, ok);
+    }
+
+    fn action(&mut self, action: u32, d: X, args: X, n: u8, state: bool) {
+        self.flush_cells();
+        for x in args..args + n {
+            self.spill(Operand::UseX(x));
+        }
+        if state {
+            self.store_slots(self.dirty);
+        }
+        let block = &self.plan.blocks[self.index];
+        let insn = block.insn_of(self.at as u32);
+        let pc = block.insns[insn].pc;
+        let done = u64::from(self.at as u32 >= block.insns[insn].after);
+        let icount = if self.plan.count { self.icount_at(insn as u64 + done) } else { self.imm(0) };
+        let mut signature = Signature::new(CallConv::SystemV);
+        signature.params.extend([AbiParam::new(I64); 4]);
+        signature.returns.push(AbiParam::new(I64));
+        let packed = u64::from(action) | u64::from(args) << 32 | u64::from(n) << 40;
+        let call_args = [self.state, self.imm(packed), self.imm(pc), icount];
+        let result = self.call(signature, ACTION, &call_args);
+        if state {
+            self.load_slots(self.facts.touched);
+            self.flags = Flags::Variables(None);
+        }
+        self.set(d, result);
+        // The action may have changed what the guest may access.
+        self.checked.clear();
+    }
+
+    fn poll(&mut self, body: bool) {
+        let block = &self.plan.blocks[self.index];
+        let insn = block.insn_of(self.at as u32);
+        let exit = if body {
+            self.exit(block.insns[insn].pc, resume::BODY, Some(insn as u64))
+        } else {
+            let (pc, how) = match block.insns.get(insn + 1) {
+                Some(next) => (next.pc, resume::MIDDLE),
+                None => (block.end, resume::ENTRY),
+            };
+            self.exit(pc, how, Some(insn as u64 + 1))
+        };
+        self.leave_if_polled(exit);
+    }
+}
+
+fn scalar_type(bytes: u8) -> (Type, Type) {
+    match bytes {
+        1 => (I8, I8X16),
+        2 => (I16, cranelift_codegen::ir::types::I16X8),
+        4 => (I32, cranelift_codegen::ir::types::I32X4),
+        _ => (I64, cranelift_codegen::ir::types::I64X2),
+    }
+}
+
+/// The base slot, offset, size and direction of a plain access.
+fn access(uop: &Uop) -> Option<(X, i64, i64, bool)> {
+    match *uop {
+        Uop::Load { ty, a, imm, .. } => Some((a, imm, ty.bytes() as i64, false)),
+        Uop::Store { ty, a, imm, .. } => Some((a, imm, ty.bytes() as i64, true)),
+        Uop::LoadPair { ty, a, imm, .. } => Some((a, imm, 2 * ty.bytes() as i64, false)),
+        Uop::StorePair { ty, a, imm, .. } => Some((a, imm, 2 * ty.bytes() as i64, true)),
+        Uop::LoadV { bytes, a, imm, .. } => Some((a, imm, i64::from(bytes), false)),
+        Uop::StoreV { bytes, a, imm, .. } => Some((a, imm, i64::from(bytes), true)),
+        Uop::LoadPairV { bytes, a, imm, .. } => Some((a, imm, 2 * i64::from(bytes), false)),
+        Uop::StorePairV { bytes, a, imm, .. } => Some((a, imm, 2 * i64::from(bytes), true)),
+        _ => None,
+    }
+}

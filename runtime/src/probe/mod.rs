@@ -1,0 +1,7 @@
+//! Probes: from checked probe IR to micro-ops in blocks, and what their bodies do at run time.
+//!
+//! [`attach`](crate::probe) resolves places against the loaded program; `lower` turns a probe at a site into
+//! micro-ops; what micro-ops cannot do by themselves (output, maps, text) is an [`Action`](action::Action), performed
+//! by the probe runtime.
+
+pub mod action;

@@ -1,0 +1,221 @@
+//! Translation: from guest bytes at an address to a [`Block`] of micro-ops, with probes spliced in.
+//!
+//! The instructions are lifted first, without probes; if a probe concerns them the block is then put together again
+//! with what [`Splice`] wants before and after each instruction. A block without probes carries no code for them.
+
+use crate::block::{Block, Insn, Lift};
+use crate::isa::Isa;
+use crate::mem::{GuestMemory, PAGE};
+use crate::uop::{Operand, Trap, UnOp, Uop, X, slot};
+
+/// Most instructions in a block.
+pub const MAX_INSNS: usize = 64;
+
+/// Slot that holds the address of the next instruction for after-probes at an instruction that transfers control.
+/// It is the last probe slot, so that bodies never use it for anything else.
+pub const NEXT_PC: X = 255;
+/// Slot that keeps the operand of a branch while after-probes run.
+const BRANCH_OPERAND: X = 254;
+/// First slot that bodies may not use.
+pub const PROBE_END: X = 253;
+
+/// What can be spliced into a block.
+pub trait Splice {
+    /// False if nothing can be spliced into `start..end`: the block is then used as lifted.
+    fn touches(&mut self, start: u64, end: u64) -> bool;
+
+    /// Appends what runs before the instruction at `site`.
+    fn before(&mut self, site: &Site<'_>, uops: &mut Vec<Uop>);
+
+    /// True if [`Splice::after`] has something for `site`.
+    fn has_after(&mut self, site: &Site<'_>) -> bool;
+
+    /// Appends what runs after the instruction at `site`. If `site.jumps`, the slot [`NEXT_PC`] holds the address of
+    /// the next instruction, else that is `site.insn.pc + site.insn.len`.
+    fn after(&mut self, site: &Site<'_>, uops: &mut Vec<Uop>);
+}
+
+/// An instruction in its block, as probes see it.
+#[derive(Clone, Copy, Debug)]
+pub struct Site<'a> {
+    /// The instruction; its micro-op indices are not meaningful here.
+    pub insn: Insn,
+    /// Its micro-ops as lifted, its jump included.
+    pub body: &'a [Uop],
+    /// True for the first instruction of a block that control flow has reached (not of the rest of a block).
+    pub enters_block: bool,
+    /// Address of the block.
+    pub block_pc: u64,
+    /// Size of the block in bytes.
+    pub block_size: u64,
+    /// Number of instructions in the block.
+    pub block_len: u64,
+    /// True if the instruction ends the block by a jump or branch.
+    pub jumps: bool,
+}
+
+impl Site<'_> {
+    /// The first guest register that the instruction writes: an integer or vector slot.
+    pub fn destination(&self) -> Option<Operand> {
+        let mut found = None;
+        for uop in self.body {
+            uop.operands(|operand| match operand {
+                Operand::DefX(x) if x < slot::SYS => found = found.or(Some(operand)),
+                Operand::DefV(v) if v < slot::VTEMP => found = found.or(Some(operand)),
+                _ => {}
+            });
+        }
+        found
+    }
+}
+
+/// Translates the block at `pc`. `enters` is false for the rest of a block that was left in the middle.
+///
+/// Never fails: what cannot be fetched becomes a trap that is raised when execution gets there.
+pub fn translate(isa: &dyn Isa, memory: &GuestMemory, pc: u64, enters: bool, splice: Option<&mut dyn Splice>) -> Block {
+    let block = lift_block(isa, memory, pc);
+    if let Some(splice) = splice
+        && splice.touches(block.pc, block.end)
+    {
+        return spliced(&block, enters, splice);
+    }
+    block
+}
+
+fn lift_block(isa: &dyn Isa, memory: &GuestMemory, pc: u64) -> Block {
+    let mut block = Block { pc, end: pc, ..Block::default() };
+    while block.insns.len() < MAX_INSNS && (block.end / PAGE == pc / PAGE || block.insns.is_empty()) {
+        let at = block.end;
+        let start = block.uops.len() as u32;
+        let (bits, len) = match fetch(isa, memory, at) {
+            Ok(fetched) => fetched,
+            // Only an instruction that is reached faults.
+            Err(_) if !block.insns.is_empty() => break,
+            Err(trap) => {
+                block.uops.push(trap);
+                (0, isa.insn_align() as u8)
+            }
+        };
+        if block.uops.len() as u32 == start {
+            isa.lift(bits, &mut Lift::new(&mut block.uops, at, len));
+        }
+        let after = block.uops.len() as u32;
+        block.insns.push(Insn { pc: at, bits, len, start, body: start, after });
+        block.end = at.wrapping_add(u64::from(len));
+        let last = block.uops.get(start as usize..).and_then(<[Uop]>::last);
+        if last.is_some_and(|uop| uop.ends_block() || matches!(uop, Uop::Syscall { .. })) {
+            break;
+        }
+    }
+    if !block.uops.last().is_some_and(Uop::ends_block) {
+        block.uops.push(Uop::Next);
+    }
+    block
+}
+
+/// Reads the instruction at `pc`: its bits and length, or the trap that fetching it raises.
+fn fetch(isa: &dyn Isa, memory: &GuestMemory, pc: u64) -> Result<(u32, u8), Uop> {
+    if !pc.is_multiple_of(isa.insn_align()) {
+        return Err(Uop::Trap { kind: Trap::PcAlignment, imm: pc });
+    }
+    let unreadable = |fault: crate::mem::Fault| Uop::Trap { kind: Trap::Fetch, imm: fault.addr };
+    let first = u16::from_le_bytes(memory.fetch(pc).map_err(unreadable)?);
+    if isa.insn_len(first) == 2 {
+        return Ok((u32::from(first), 2));
+    }
+    let second = u16::from_le_bytes(memory.fetch(pc.wrapping_add(2)).map_err(unreadable)?);
+    Ok((u32::from(second) << 16 | u32::from(first), 4))
+}
+
+fn spliced(plain: &Block, enters: bool, splice: &mut dyn Splice) -> Block {
+    let mut block = Block { pc: plain.pc, end: plain.end, ..Block::default() };
+    for (index, &insn) in plain.insns.iter().enumerate() {
+        let end = plain.insns.get(index + 1).map_or(plain.uops.len(), |next| next.start as usize);
+        let body = &plain.uops[insn.start as usize..end];
+        let (jump, straight) = match body.split_last() {
+            Some((last, rest)) if last.ends_block() => (Some(*last), rest),
+            _ => (None, body),
+        };
+        let site = Site {
+            insn,
+            body,
+            enters_block: enters && index == 0,
+            block_pc: plain.pc,
+            block_size: plain.end.wrapping_sub(plain.pc),
+            block_len: plain.insns.len() as u64,
+            jumps: jump.is_some_and(|uop| !matches!(uop, Uop::Next | Uop::Trap { .. })),
+        };
+        let start = block.uops.len() as u32;
+        splice.before(&site, &mut block.uops);
+        let body_start = block.uops.len() as u32;
+        push_moved(&mut block.uops, straight, insn.start, body_start);
+        let mut after = block.uops.len() as u32;
+        let trap = matches!(jump, Some(Uop::Trap { .. }));
+        if !trap && splice.has_after(&site) {
+            let jump = jump.map(|uop| hold_branch(uop, plain.end, &mut block.uops));
+            after = block.uops.len() as u32;
+            splice.after(&site, &mut block.uops);
+            block.uops.extend(jump);
+        } else {
+            block.uops.extend(jump);
+        }
+        block.insns.push(Insn { start, body: body_start, after, ..insn });
+    }
+    block
+}
+
+/// Appends micro-ops of an instruction, its local jumps adjusted to their new place.
+fn push_moved(uops: &mut Vec<Uop>, body: &[Uop], from: u32, to: u32) {
+    let moved = |target: u32| target - from + to;
+    uops.extend(body.iter().map(|&uop| match uop {
+        Uop::Local { to: target } => Uop::Local { to: moved(target) },
+        Uop::LocalIf { nz, a, to: target } => Uop::LocalIf { nz, a, to: moved(target) },
+        other => other,
+    }));
+}
+
+/// Makes a jump independent of guest slots, so that after-probes that write them do not redirect it, and computes
+/// [`NEXT_PC`]. Returns the jump to use.
+fn hold_branch(jump: Uop, fall: u64, uops: &mut Vec<Uop>) -> Uop {
+    let hold_condition = |uops: &mut Vec<Uop>, condition: Uop, nz: bool, target: u64| {
+        uops.push(condition);
+        let (taken, not_taken) = (NEXT_PC, PROBE_END);
+        uops.push(Uop::MovI { d: taken, imm: if nz { target } else { fall } });
+        uops.push(Uop::MovI { d: not_taken, imm: if nz { fall } else { target } });
+        uops.push(Uop::Select { d: NEXT_PC, c: BRANCH_OPERAND, a: taken, b: not_taken });
+        Uop::BrZero { nz, a: BRANCH_OPERAND, target }
+    };
+    match jump {
+        Uop::Jump { target, .. } => {
+            uops.push(Uop::MovI { d: NEXT_PC, imm: target });
+            jump
+        }
+        Uop::JumpInd { hint, a } => {
+            uops.push(Uop::Un { op: UnOp::Mov, d: NEXT_PC, a });
+            uops.push(Uop::Un { op: UnOp::Mov, d: BRANCH_OPERAND, a });
+            Uop::JumpInd { hint, a: BRANCH_OPERAND }
+        }
+        Uop::BrZero { nz, a, target } => {
+            let copy = Uop::Un { op: UnOp::Mov, d: BRANCH_OPERAND, a };
+            hold_condition(uops, copy, nz, target)
+        }
+        Uop::BrBit { set, bit, a, target } => {
+            let copy = Uop::BfxU { d: BRANCH_OPERAND, a, lsb: bit, len: 1 };
+            hold_condition(uops, copy, set, target)
+        }
+        Uop::BrCc { cc, target } => hold_condition(uops, Uop::Cond { d: BRANCH_OPERAND, cc }, true, target),
+        _ => jump,
+    }
+}
+
+/// Lists the direct successors of a block: taken target and fall-through, as far as they are known.
+pub fn successors(block: &Block) -> [Option<u64>; 2] {
+    match block.uops.last() {
+        Some(Uop::Jump { target, .. }) => [Some(*target), None],
+        Some(Uop::BrZero { target, .. } | Uop::BrBit { target, .. } | Uop::BrCc { target, .. }) => {
+            [Some(*target), Some(block.end)]
+        }
+        Some(Uop::Next) => [Some(block.end), None],
+        _ => [None, None],
+    }
+}

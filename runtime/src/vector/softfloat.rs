@@ -1,0 +1,731 @@
+//! IEEE 754 arithmetic in integers, with the Arm architecture's choices: NaN propagation, flushing, tininess before
+//! rounding, saturating conversions, estimates.
+//!
+//! Values are bit patterns in the low bits of a `u64`; a [`Format`] says how wide they are. Each function follows the
+//! pseudocode function of the same purpose in the Arm Architecture Reference Manual (`FPAdd`, `FPMulAdd` …).
+//! Nothing here knows vectors, and nothing depends on the host's floating point.
+
+use super::FpEnv;
+use super::wide::U256;
+use std::cmp::Ordering;
+
+/// A binary interchange format.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Format {
+    /// Width of the exponent field.
+    exp: u32,
+    /// Width of the fraction field.
+    frac: u32,
+}
+
+/// Half precision.
+pub const HALF: Format = Format { exp: 5, frac: 10 };
+/// Single precision.
+pub const SINGLE: Format = Format { exp: 8, frac: 23 };
+/// Double precision.
+pub const DOUBLE: Format = Format { exp: 11, frac: 52 };
+
+impl Format {
+    /// Returns the format with elements of `bytes` bytes: 2, 4 or 8.
+    pub const fn of_bytes(bytes: usize) -> Format {
+        match bytes {
+            2 => HALF,
+            4 => SINGLE,
+            _ => DOUBLE,
+        }
+    }
+
+    const fn bias(self) -> i32 {
+        (1 << (self.exp - 1)) - 1
+    }
+
+    /// Returns the sign bit.
+    pub const fn sign(self) -> u64 {
+        1 << (self.exp + self.frac)
+    }
+
+    /// Infinity with the given sign.
+    const fn infinity(self, sign: bool) -> u64 {
+        self.zero(sign) | ((1 << self.exp) - 1) << self.frac
+    }
+
+    const fn zero(self, sign: bool) -> u64 {
+        if sign { self.sign() } else { 0 }
+    }
+
+    /// The largest finite number with the given sign.
+    const fn max(self, sign: bool) -> u64 {
+        self.infinity(sign) - 1
+    }
+
+    const fn quiet_bit(self) -> u64 {
+        1 << (self.frac - 1)
+    }
+
+    const fn default_nan(self) -> u64 {
+        self.infinity(false) | self.quiet_bit()
+    }
+
+    /// The number 2 to the power `exponent`, which is in the normal range.
+    const fn power(self, sign: bool, exponent: i32) -> u64 {
+        self.zero(sign) | ((exponent + self.bias()) as u64) << self.frac
+    }
+
+    const fn exponent_field(self, bits: u64) -> i32 {
+        ((bits >> self.frac) & ((1 << self.exp) - 1)) as i32
+    }
+
+    const fn fraction(self, bits: u64) -> u64 {
+        bits & ((1 << self.frac) - 1)
+    }
+}
+
+/// A rounding direction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rounding {
+    /// To nearest, ties to even.
+    Even,
+    /// Towards plus infinity.
+    Up,
+    /// Towards minus infinity.
+    Down,
+    /// Towards zero.
+    Zero,
+    /// To nearest, ties away from zero.
+    Away,
+    /// Towards zero, and inexact results get an odd last place.
+    Odd,
+}
+
+const INVALID: u32 = 1 << 0;
+const DIVIDE_BY_ZERO: u32 = 1 << 1;
+const OVERFLOW: u32 = 1 << 2;
+const UNDERFLOW: u32 = 1 << 3;
+pub(super) const INEXACT: u32 = 1 << 4;
+const INPUT_DENORMAL: u32 = 1 << 7;
+
+const FLUSH_HALF: u32 = 1 << 19;
+const FLUSH: u32 = 1 << 24;
+const DEFAULT_NAN: u32 = 1 << 25;
+const ALTERNATIVE_HALF: u32 = 1 << 26;
+
+impl FpEnv {
+    fn raise(&mut self, exceptions: u32) {
+        self.status |= exceptions;
+    }
+
+    /// Returns the rounding direction that the control register asks for.
+    pub fn rounding(&self) -> Rounding {
+        match self.control >> 22 & 3 {
+            0 => Rounding::Even,
+            1 => Rounding::Up,
+            2 => Rounding::Down,
+            _ => Rounding::Zero,
+        }
+    }
+
+    fn flushes(&self, f: Format) -> bool {
+        self.control & if f == HALF { FLUSH_HALF } else { FLUSH } != 0
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Zero,
+    /// Not zero, finite: the value is `sig * 2^exp`.
+    Finite,
+    Infinite,
+    QuietNan,
+    SignallingNan,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Number {
+    kind: Kind,
+    sign: bool,
+    exp: i32,
+    sig: u64,
+}
+
+impl Number {
+    fn is_nan(self) -> bool {
+        matches!(self.kind, Kind::QuietNan | Kind::SignallingNan)
+    }
+    fn is(self, kind: Kind) -> bool {
+        self.kind == kind
+    }
+    fn term(self) -> Term {
+        Term { sign: self.sign, exp: self.exp, sig: u128::from(self.sig) }
+    }
+}
+
+/// An exact value `±sig * 2^exp`; bit 0 of `sig` may stand for any lower bits that are not zero.
+#[derive(Clone, Copy, Debug)]
+struct Term {
+    sign: bool,
+    exp: i32,
+    sig: u128,
+}
+
+fn classify(f: Format, bits: u64, flush: bool, env: &mut FpEnv) -> Number {
+    let sign = bits & f.sign() != 0;
+    let (exponent, fraction) = (f.exponent_field(bits), f.fraction(bits));
+    let number = |kind, exp, sig| Number { kind, sign, exp, sig };
+    let lowest = 1 - f.bias() - f.frac as i32;
+    if exponent == 0 {
+        if fraction == 0 {
+            return number(Kind::Zero, 0, 0);
+        }
+        if flush {
+            if f != HALF {
+                env.raise(INPUT_DENORMAL);
+            }
+            return number(Kind::Zero, 0, 0);
+        }
+        return number(Kind::Finite, lowest, fraction);
+    }
+    if exponent == (1 << f.exp) - 1 {
+        let kind = match fraction {
+            0 => Kind::Infinite,
+            _ if fraction & f.quiet_bit() != 0 => Kind::QuietNan,
+            _ => Kind::SignallingNan,
+        };
+        return number(kind, 0, fraction);
+    }
+    number(Kind::Finite, lowest + exponent - 1, fraction | 1 << f.frac)
+}
+
+fn unpack(f: Format, bits: u64, env: &mut FpEnv) -> Number {
+    let flush = env.flushes(f);
+    classify(f, bits, flush, env)
+}
+
+/// Divides by 2 to the power `shift`, rounds to an integer, and says whether that was inexact.
+fn round_shift(sign: bool, sig: u128, shift: u32, rounding: Rounding) -> (u128, bool) {
+    if shift == 0 {
+        return (sig, false);
+    }
+    let (whole, rest, against_half) = if shift >= 128 {
+        // Significands stay below 2^127, so the rest is less than a half.
+        (0, sig, Ordering::Less)
+    } else {
+        let rest = sig & ((1 << shift) - 1);
+        (sig >> shift, rest, rest.cmp(&(1 << (shift - 1))))
+    };
+    let inexact = rest != 0;
+    let up = match rounding {
+        Rounding::Even => against_half == Ordering::Greater || against_half == Ordering::Equal && whole & 1 == 1,
+        Rounding::Up => inexact && !sign,
+        Rounding::Down => inexact && sign,
+        Rounding::Zero => false,
+        Rounding::Away => against_half != Ordering::Less,
+        Rounding::Odd => inexact && whole & 1 == 0,
+    };
+    (whole + u128::from(up), inexact)
+}
+
+fn round(f: Format, value: Term, env: &mut FpEnv) -> u64 {
+    round_to(f, value, env.rounding(), env.flushes(f), false, env)
+}
+
+/// Packs a value that is not zero.
+fn round_to(f: Format, value: Term, rounding: Rounding, flush: bool, alternative: bool, env: &mut FpEnv) -> u64 {
+    let Term { sign, exp, sig } = value;
+    let exponent = exp + 127 - sig.leading_zeros() as i32;
+    let min = 1 - f.bias();
+    if flush && exponent < min {
+        env.raise(UNDERFLOW);
+        return f.zero(sign);
+    }
+    let last_place = exponent.max(min) - f.frac as i32;
+    let (mantissa, inexact) = if last_place <= exp {
+        (sig << (exp - last_place), false)
+    } else {
+        round_shift(sign, sig, (last_place - exp) as u32, rounding)
+    };
+    if exponent < min && inexact {
+        env.raise(UNDERFLOW);
+    }
+    // The leading one of a normal mantissa, and a carry out of rounding, add to the exponent field.
+    let bits = (((exponent.max(min) - min) as u64) << f.frac) + mantissa as u64;
+    if alternative {
+        if bits >= f.sign() {
+            env.raise(INVALID);
+            return f.zero(sign) | (f.sign() - 1);
+        }
+    } else if bits >= f.infinity(false) {
+        env.raise(OVERFLOW | INEXACT);
+        let to_infinity = match rounding {
+            Rounding::Even | Rounding::Away => true,
+            Rounding::Up => !sign,
+            Rounding::Down => sign,
+            Rounding::Zero | Rounding::Odd => false,
+        };
+        return if to_infinity { f.infinity(sign) } else { f.max(sign) };
+    }
+    if inexact {
+        env.raise(INEXACT);
+    }
+    f.zero(sign) | bits
+}
+
+fn invalid(f: Format, env: &mut FpEnv) -> u64 {
+    env.raise(INVALID);
+    f.default_nan()
+}
+
+fn process_nan(f: Format, bits: u64, kind: Kind, env: &mut FpEnv) -> u64 {
+    if kind == Kind::SignallingNan {
+        env.raise(INVALID);
+    }
+    if env.control & DEFAULT_NAN != 0 { f.default_nan() } else { bits | f.quiet_bit() }
+}
+
+/// Returns the result if an operand is a NaN: the first signalling one, else the first quiet one.
+fn process_nans(f: Format, operands: &[(u64, Number)], env: &mut FpEnv) -> Option<u64> {
+    for kind in [Kind::SignallingNan, Kind::QuietNan] {
+        if let Some(&(bits, _)) = operands.iter().find(|(_, number)| number.kind == kind) {
+            return Some(process_nan(f, bits, kind, env));
+        }
+    }
+    None
+}
+
+/// Adds two values, neither zero; the significand is 0 if the sum is.
+fn sum(a: Term, b: Term) -> Term {
+    let (mut a_wide, mut a_exp) = U256::normalized(a.sig, a.exp);
+    let (mut b_wide, mut b_exp) = U256::normalized(b.sig, b.exp);
+    let (mut a_sign, mut b_sign) = (a.sign, b.sign);
+    if a_exp < b_exp || a_exp == b_exp && a_wide < b_wide {
+        std::mem::swap(&mut a_wide, &mut b_wide);
+        std::mem::swap(&mut a_exp, &mut b_exp);
+        std::mem::swap(&mut a_sign, &mut b_sign);
+    }
+    let b_wide = b_wide.shift_right_jam((a_exp - b_exp) as u32);
+    let total = if a_sign == b_sign { a_wide.add(b_wide) } else { a_wide.sub(b_wide) };
+    let (sig, exp) = total.top(a_exp);
+    Term { sign: a_sign, exp, sig }
+}
+
+fn round_sum(f: Format, a: Term, b: Term, env: &mut FpEnv) -> u64 {
+    let total = sum(a, b);
+    if total.sig == 0 { f.zero(env.rounding() == Rounding::Down) } else { round(f, total, env) }
+}
+
+/// a + b
+pub fn add(f: Format, a: u64, b: u64, env: &mut FpEnv) -> u64 {
+    let (x, y) = (unpack(f, a, env), unpack(f, b, env));
+    if let Some(nan) = process_nans(f, &[(a, x), (b, y)], env) {
+        return nan;
+    }
+    add_numbers(f, x, y, env)
+}
+
+/// a - b
+pub fn sub(f: Format, a: u64, b: u64, env: &mut FpEnv) -> u64 {
+    let (x, mut y) = (unpack(f, a, env), unpack(f, b, env));
+    if let Some(nan) = process_nans(f, &[(a, x), (b, y)], env) {
+        return nan;
+    }
+    y.sign = !y.sign;
+    add_numbers(f, x, y, env)
+}
+
+fn add_numbers(f: Format, x: Number, y: Number, env: &mut FpEnv) -> u64 {
+    match (x.kind, y.kind) {
+        (Kind::Infinite, Kind::Infinite) if x.sign != y.sign => invalid(f, env),
+        (Kind::Infinite, _) => f.infinity(x.sign),
+        (_, Kind::Infinite) => f.infinity(y.sign),
+        (Kind::Zero, Kind::Zero) if x.sign == y.sign => f.zero(x.sign),
+        (Kind::Zero, Kind::Zero) => f.zero(env.rounding() == Rounding::Down),
+        (Kind::Zero, _) => round(f, y.term(), env),
+        (_, Kind::Zero) => round(f, x.term(), env),
+        _ => round_sum(f, x.term(), y.term(), env),
+    }
+}
+
+/// a * b
+pub fn mul(f: Format, a: u64, b: u64, env: &mut FpEnv) -> u64 {
+    multiply(f, a, b, false, env)
+}
+
+/// a * b, but zero times infinity is 2 (`FMULX`).
+pub fn mulx(f: Format, a: u64, b: u64, env: &mut FpEnv) -> u64 {
+    multiply(f, a, b, true, env)
+}
+
+fn multiply(f: Format, a: u64, b: u64, extended: bool, env: &mut FpEnv) -> u64 {
+    let (x, y) = (unpack(f, a, env), unpack(f, b, env));
+    if let Some(nan) = process_nans(f, &[(a, x), (b, y)], env) {
+        return nan;
+    }
+    let sign = x.sign != y.sign;
+    match (x.kind, y.kind) {
+        (Kind::Infinite, Kind::Zero) | (Kind::Zero, Kind::Infinite) if extended => f.power(sign, 1),
+        (Kind::Infinite, Kind::Zero) | (Kind::Zero, Kind::Infinite) => invalid(f, env),
+        (Kind::Infinite, _) | (_, Kind::Infinite) => f.infinity(sign),
+        (Kind::Zero, _) | (_, Kind::Zero) => f.zero(sign),
+        _ => round(f, product(x, y), env),
+    }
+}
+
+fn product(x: Number, y: Number) -> Term {
+    Term { sign: x.sign != y.sign, exp: x.exp + y.exp, sig: u128::from(x.sig) * u128::from(y.sig) }
+}
+
+/// a / b
+pub fn div(f: Format, a: u64, b: u64, env: &mut FpEnv) -> u64 {
+    let (x, y) = (unpack(f, a, env), unpack(f, b, env));
+    if let Some(nan) = process_nans(f, &[(a, x), (b, y)], env) {
+        return nan;
+    }
+    let sign = x.sign != y.sign;
+    match (x.kind, y.kind) {
+        (Kind::Infinite, Kind::Infinite) | (Kind::Zero, Kind::Zero) => invalid(f, env),
+        (Kind::Infinite, _) => f.infinity(sign),
+        (_, Kind::Zero) => {
+            env.raise(DIVIDE_BY_ZERO);
+            f.infinity(sign)
+        }
+        (Kind::Zero, _) | (_, Kind::Infinite) => f.zero(sign),
+        _ => {
+            let (x_sig, x_exp) = normalize(x);
+            let (y_sig, y_exp) = normalize(y);
+            let dividend = u128::from(x_sig) << 63;
+            let quotient = dividend / u128::from(y_sig);
+            let rest = dividend % u128::from(y_sig);
+            let sig = quotient << 1 | u128::from(rest != 0);
+            round(f, Term { sign, exp: x_exp - y_exp - 64, sig }, env)
+        }
+    }
+}
+
+/// Returns significand and exponent with bit 63 of the significand set.
+fn normalize(x: Number) -> (u64, i32) {
+    let zeros = x.sig.leading_zeros();
+    (x.sig << zeros, x.exp - zeros as i32)
+}
+
+/// Square root.
+pub fn sqrt(f: Format, a: u64, env: &mut FpEnv) -> u64 {
+    let x = unpack(f, a, env);
+    if let Some(nan) = process_nans(f, &[(a, x)], env) {
+        return nan;
+    }
+    match x.kind {
+        Kind::Zero => f.zero(x.sign),
+        _ if x.sign => invalid(f, env),
+        Kind::Infinite => f.infinity(false),
+        _ => {
+            let (sig, exp) = normalize(x);
+            let shift = 62 + (exp & 1);
+            let radicand = u128::from(sig) << shift;
+            let root = radicand.isqrt();
+            let sig = root << 1 | u128::from(root * root != radicand);
+            round(f, Term { sign: false, exp: (exp - shift) / 2 - 1, sig }, env)
+        }
+    }
+}
+
+/// a + b * c with one rounding.
+pub fn mul_add(f: Format, a: u64, b: u64, c: u64, env: &mut FpEnv) -> u64 {
+    let (x, y, z) = (unpack(f, a, env), unpack(f, b, env), unpack(f, c, env));
+    let no_product = y.is(Kind::Infinite) && z.is(Kind::Zero) || y.is(Kind::Zero) && z.is(Kind::Infinite);
+    if x.is(Kind::QuietNan) && no_product {
+        return invalid(f, env);
+    }
+    if let Some(nan) = process_nans(f, &[(a, x), (b, y), (c, z)], env) {
+        return nan;
+    }
+    let sign = y.sign != z.sign;
+    let infinite = y.is(Kind::Infinite) || z.is(Kind::Infinite);
+    if no_product || x.is(Kind::Infinite) && infinite && x.sign != sign {
+        return invalid(f, env);
+    }
+    if x.is(Kind::Infinite) {
+        return f.infinity(x.sign);
+    }
+    if infinite {
+        return f.infinity(sign);
+    }
+    let zero_product = y.is(Kind::Zero) || z.is(Kind::Zero);
+    match (x.is(Kind::Zero), zero_product) {
+        (true, true) if x.sign == sign => f.zero(sign),
+        (true, true) => f.zero(env.rounding() == Rounding::Down),
+        (true, false) => round(f, product(y, z), env),
+        (false, true) => round(f, x.term(), env),
+        (false, false) => round_sum(f, x.term(), product(y, z), env),
+    }
+}
+
+/// 2 - a * b with one rounding, and 2 for zero times infinity (`FRECPS`).
+pub fn recip_step(f: Format, a: u64, b: u64, env: &mut FpEnv) -> u64 {
+    step(f, a, b, 2, 0, env)
+}
+
+/// (3 - a * b) / 2 with one rounding, and 1.5 for zero times infinity (`FRSQRTS`).
+pub fn rsqrt_step(f: Format, a: u64, b: u64, env: &mut FpEnv) -> u64 {
+    step(f, a, b, 3, 1, env)
+}
+
+/// (from - a * b) / 2^halvings
+fn step(f: Format, a: u64, b: u64, from: u128, halvings: i32, env: &mut FpEnv) -> u64 {
+    let a = a ^ f.sign();
+    let (x, y) = (unpack(f, a, env), unpack(f, b, env));
+    if let Some(nan) = process_nans(f, &[(a, x), (b, y)], env) {
+        return nan;
+    }
+    let start = Term { sign: false, exp: -halvings, sig: from };
+    match (x.kind, y.kind) {
+        (Kind::Infinite, Kind::Zero) | (Kind::Zero, Kind::Infinite) => round(f, start, env),
+        (Kind::Infinite, _) | (_, Kind::Infinite) => f.infinity(x.sign != y.sign),
+        (Kind::Zero, _) | (_, Kind::Zero) => round(f, start, env),
+        _ => {
+            let mut factor = product(x, y);
+            factor.exp -= halvings;
+            round_sum(f, start, factor, env)
+        }
+    }
+}
+
+/// The larger of a and b, or the smaller if `min`; a NaN wins.
+pub fn max(f: Format, a: u64, b: u64, min: bool, env: &mut FpEnv) -> u64 {
+    let (x, y) = (unpack(f, a, env), unpack(f, b, env));
+    if let Some(nan) = process_nans(f, &[(a, x), (b, y)], env) {
+        return nan;
+    }
+    let (a, b) = (settled(f, a, x), settled(f, b, y));
+    // Minus zero is less than plus zero here.
+    let key = |bits: u64| if bits & f.sign() != 0 { !((bits & !f.sign()) as i64) } else { bits as i64 };
+    if (key(a) > key(b)) != min { a } else { b }
+}
+
+/// As [`max`], but a number wins over a quiet NaN.
+pub fn max_number(f: Format, a: u64, b: u64, min: bool, env: &mut FpEnv) -> u64 {
+    let (x, y) = (unpack(f, a, env), unpack(f, b, env));
+    match (x.kind, y.kind) {
+        (Kind::QuietNan, _) if !y.is_nan() => settled(f, b, y),
+        (_, Kind::QuietNan) if !x.is_nan() => settled(f, a, x),
+        _ => max(f, a, b, min, env),
+    }
+}
+
+/// The bits of an operand after its denormal was perhaps flushed.
+fn settled(f: Format, bits: u64, number: Number) -> u64 {
+    if number.is(Kind::Zero) { f.zero(number.sign) } else { bits }
+}
+
+/// Compares; `None` if unordered. `signal`: quiet NaNs raise Invalid too.
+pub fn compare(f: Format, a: u64, b: u64, signal: bool, env: &mut FpEnv) -> Option<Ordering> {
+    let (x, y) = (unpack(f, a, env), unpack(f, b, env));
+    if x.is_nan() || y.is_nan() {
+        if signal || x.is(Kind::SignallingNan) || y.is(Kind::SignallingNan) {
+            env.raise(INVALID);
+        }
+        return None;
+    }
+    let key = |bits: u64, number: Number| match (number.kind, number.sign) {
+        (Kind::Zero, _) => 0,
+        (_, true) => -((bits & !f.sign()) as i64),
+        (_, false) => bits as i64,
+    };
+    Some(key(a, x).cmp(&key(b, y)))
+}
+
+/// Rounds to an integral value; `exact`: raises Inexact if that changes the value.
+pub fn round_to_integral(f: Format, a: u64, rounding: Rounding, exact: bool, env: &mut FpEnv) -> u64 {
+    let x = unpack(f, a, env);
+    if let Some(nan) = process_nans(f, &[(a, x)], env) {
+        return nan;
+    }
+    if !x.is(Kind::Finite) {
+        return settled(f, a, x);
+    }
+    if x.exp >= 0 {
+        return a;
+    }
+    let (whole, inexact) = round_shift(x.sign, u128::from(x.sig), x.exp.unsigned_abs(), rounding);
+    if inexact && exact {
+        env.raise(INEXACT);
+    }
+    if whole == 0 { f.zero(x.sign) } else { round(f, Term { sign: x.sign, exp: 0, sig: whole }, env) }
+}
+
+/// Converts to an integer of `bits` bits after multiplying by 2 to the power `fraction`; saturates, and NaN gives 0.
+pub fn to_int(f: Format, a: u64, signed: bool, bits: u32, fraction: u32, rounding: Rounding, env: &mut FpEnv) -> u64 {
+    let x = unpack(f, a, env);
+    let ones = u64::MAX >> (64 - bits);
+    let (most, least) = if signed { (ones >> 1, 1 << (bits - 1)) } else { (ones, 0) };
+    let saturate = |env: &mut FpEnv| {
+        env.raise(INVALID);
+        if x.sign { least } else { most }
+    };
+    match x.kind {
+        Kind::Zero => return 0,
+        Kind::Infinite => return saturate(env),
+        Kind::QuietNan | Kind::SignallingNan => {
+            env.raise(INVALID);
+            return 0;
+        }
+        Kind::Finite => {}
+    }
+    let exp = x.exp + fraction as i32;
+    let (whole, inexact) = if exp > 64 {
+        return saturate(env);
+    } else if exp >= 0 {
+        (u128::from(x.sig) << exp, false)
+    } else {
+        round_shift(x.sign, u128::from(x.sig), exp.unsigned_abs(), rounding)
+    };
+    let limit = if x.sign { least } else { most };
+    if whole > u128::from(limit) {
+        return saturate(env);
+    }
+    if inexact {
+        env.raise(INEXACT);
+    }
+    let magnitude = whole as u64;
+    if x.sign { magnitude.wrapping_neg() & ones } else { magnitude }
+}
+
+/// Converts an integer, divided by 2 to the power `fraction`.
+pub fn from_int(f: Format, sign: bool, magnitude: u64, fraction: u32, env: &mut FpEnv) -> u64 {
+    if magnitude == 0 {
+        return 0;
+    }
+    round(f, Term { sign, exp: -(fraction as i32), sig: u128::from(magnitude) }, env)
+}
+
+/// Converts between formats; `rounding` replaces the control register's.
+pub fn convert(from: Format, to: Format, a: u64, rounding: Option<Rounding>, env: &mut FpEnv) -> u64 {
+    let alternative = env.control & ALTERNATIVE_HALF != 0;
+    let sign = a & from.sign() != 0;
+    let x = if from == HALF && alternative && from.exponent_field(a) == 31 {
+        // The alternative half format has numbers where others have infinities and NaNs.
+        Number { kind: Kind::Finite, sign, exp: 31 - 15 - 10, sig: from.fraction(a) | 1 << from.frac }
+    } else {
+        // Halves are not flushed in conversions.
+        let flush = from != HALF && env.flushes(from);
+        classify(from, a, flush, env)
+    };
+    let to_alternative = to == HALF && alternative;
+    match x.kind {
+        Kind::Zero => to.zero(sign),
+        Kind::Infinite if to_alternative => {
+            env.raise(INVALID);
+            to.zero(sign) | (to.sign() - 1)
+        }
+        Kind::Infinite => to.infinity(sign),
+        Kind::QuietNan | Kind::SignallingNan => {
+            if x.is(Kind::SignallingNan) || to_alternative {
+                env.raise(INVALID);
+            }
+            if to_alternative {
+                to.zero(sign)
+            } else if env.control & DEFAULT_NAN != 0 {
+                to.default_nan()
+            } else {
+                let payload =
+                    if from.frac > to.frac { x.sig >> (from.frac - to.frac) } else { x.sig << (to.frac - from.frac) };
+                to.infinity(sign) | to.quiet_bit() | payload
+            }
+        }
+        Kind::Finite => {
+            let flush = to != HALF && env.flushes(to);
+            round_to(to, x.term(), rounding.unwrap_or(env.rounding()), flush, to_alternative, env)
+        }
+    }
+}
+
+/// Estimates 1 / a (`FRECPE`).
+pub fn recip_estimate(f: Format, a: u64, env: &mut FpEnv) -> u64 {
+    let x = unpack(f, a, env);
+    if let Some(nan) = process_nans(f, &[(a, x)], env) {
+        return nan;
+    }
+    match x.kind {
+        Kind::Infinite => return f.zero(x.sign),
+        Kind::Zero => {
+            env.raise(DIVIDE_BY_ZERO);
+            return f.infinity(x.sign);
+        }
+        _ => {}
+    }
+    let (sig, low) = normalize(x);
+    let exponent = low + 63;
+    if exponent < -f.bias() - 1 {
+        env.raise(OVERFLOW | INEXACT);
+        let to_infinity = match env.rounding() {
+            Rounding::Up => !x.sign,
+            Rounding::Down => x.sign,
+            rounding => rounding == Rounding::Even,
+        };
+        return if to_infinity { f.infinity(x.sign) } else { f.max(x.sign) };
+    }
+    if env.flushes(f) && exponent > f.bias() - 2 {
+        env.raise(UNDERFLOW);
+        return f.zero(x.sign);
+    }
+    let estimate = recip_table((sig >> 55) as u32);
+    // The estimate is in 1/2 to 1 in units of 1/512.
+    exact(f, x.sign, -exponent - 9, estimate)
+}
+
+/// Estimates 1 / sqrt(a) (`FRSQRTE`).
+pub fn rsqrt_estimate(f: Format, a: u64, env: &mut FpEnv) -> u64 {
+    let x = unpack(f, a, env);
+    if let Some(nan) = process_nans(f, &[(a, x)], env) {
+        return nan;
+    }
+    match x.kind {
+        Kind::Zero => {
+            env.raise(DIVIDE_BY_ZERO);
+            return f.infinity(x.sign);
+        }
+        _ if x.sign => return invalid(f, env),
+        Kind::Infinite => return f.zero(false),
+        _ => {}
+    }
+    let (sig, low) = normalize(x);
+    let exponent = low + 63;
+    // The operand as a number in 1/4 to 1 times an even power of two.
+    let (scaled, even) =
+        if exponent & 1 == 0 { ((sig >> 56) as u32, exponent + 2) } else { ((sig >> 55) as u32, exponent + 1) };
+    exact(f, false, -even / 2 - 8, rsqrt_table(scaled))
+}
+
+/// Packs a result that the format holds exactly, or whose lowest bits are dropped without a trace.
+fn exact(f: Format, sign: bool, exp: i32, sig: u32) -> u64 {
+    let mut quiet = FpEnv::default();
+    round_to(f, Term { sign, exp, sig: u128::from(sig) }, Rounding::Zero, false, false, &mut quiet)
+}
+
+/// The reciprocal estimate of `a`, 256 to 511 standing for 1/2 to 1; the result, 256 to 511, for 1 to 2.
+pub fn recip_table(a: u32) -> u32 {
+    let b = (1 << 19) / (a * 2 + 1);
+    b.div_ceil(2)
+}
+
+/// The reciprocal square root estimate of `a`, 128 to 511 standing for 1/4 to 1; the result, 256 to 511, for 1 to 2.
+pub fn rsqrt_table(a: u32) -> u32 {
+    let a = if a < 256 { a * 2 + 1 } else { ((a >> 1 << 1) + 1) * 2 };
+    let mut b = 512;
+    while a * (b + 1) * (b + 1) < 1 << 28 {
+        b += 1;
+    }
+    b.div_ceil(2)
+}
+
+/// 2 to the power of the negated exponent, roughly (`FRECPX`).
+pub fn recip_exponent(f: Format, a: u64, env: &mut FpEnv) -> u64 {
+    let x = unpack(f, a, env);
+    if let Some(nan) = process_nans(f, &[(a, x)], env) {
+        return nan;
+    }
+    let most = (1u64 << f.exp) - 1;
+    let field = match f.exponent_field(a) as u64 {
+        0 => most - 1,
+        field => !field & most,
+    };
+    f.zero(x.sign) | field << f.frac
+}

@@ -1,0 +1,122 @@
+//! Both tiers on small raw programs: the same registers, memory and instruction count at the end.
+
+use spile_runtime::cpu::CpuState;
+use spile_runtime::env::{Environment, Outcome, Status, TrapEvent};
+use spile_runtime::isa::aarch64::AARCH64;
+use spile_runtime::mem::{GuestMemory, perm};
+use spile_runtime::vm::{Config, End, Tier, Vm};
+use std::sync::Arc;
+
+/// Ends the run at any trap.
+struct Bare;
+
+impl Environment for Bare {
+    fn system_call(&mut self, cpu: &mut CpuState, _: &GuestMemory) -> Outcome {
+        cpu.x[0] += 1;
+        Outcome::Continue
+    }
+    fn trap(&mut self, _: &mut CpuState, _: &GuestMemory, trap: TrapEvent) -> Outcome {
+        match trap {
+            TrapEvent::Halt(_) => Outcome::End(Status::Exited(0)),
+            _ => Outcome::End(Status::Signaled(11)),
+        }
+    }
+    fn poll(&mut self, _: &mut CpuState, _: &GuestMemory) -> Outcome {
+        Outcome::Continue
+    }
+    fn ticks(&self) -> u64 {
+        0
+    }
+    fn thread_id(&self) -> u64 {
+        1
+    }
+    fn process_id(&self) -> u64 {
+        1
+    }
+}
+
+/// Runs a raw image at 0x1000 with a page of data at 0x8000.
+fn run(code: &[u8], tier: Tier, max_insns: Option<u64>) -> (End, CpuState, Vec<u8>) {
+    let memory = Arc::new(GuestMemory::new(u64::MAX >> 8).unwrap());
+    memory.map_anonymous(0, 0x6000, perm::READ | perm::WRITE | perm::EXEC, false).unwrap();
+    memory.map_anonymous(0x8000, 0x2000, perm::READ | perm::WRITE, false).unwrap();
+    memory.write(0x800, code).unwrap();
+    let cpu = Box::new(CpuState { pc: 0x800, ..CpuState::default() });
+    let config = Config { tier, max_insns, count: true };
+    let mut vm = Vm::new(&AARCH64, cpu, memory.clone(), Box::new(Bare), None, config).unwrap();
+    let end = vm.run();
+    (end, (*vm.cpu).clone(), memory.read_vec(0x8000, 0x2000).unwrap())
+}
+
+fn same_in_all_tiers(words: &[u32]) -> CpuState {
+    let code: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
+    let (end, reference, data) = run(&code, Tier::Interp, None);
+    assert_eq!(end, End::Guest(Status::Exited(0)));
+    for tier in [Tier::Jit, Tier::Auto] {
+        let (end, cpu, other) = run(&code, tier, None);
+        assert_eq!(end, End::Guest(Status::Exited(0)), "{tier:?}");
+        assert_eq!(cpu.pc, reference.pc, "{tier:?}");
+        assert_eq!(cpu.icount, reference.icount, "{tier:?}");
+        assert_eq!(cpu.x[..32], reference.x[..32], "{tier:?}");
+        assert_eq!(cpu.v[..32], reference.v[..32], "{tier:?}");
+        assert_eq!(cpu.nzcv(), reference.nzcv(), "{tier:?}");
+        assert!(other == data, "{tier:?}: memory differs");
+    }
+    reference
+}
+
+const HLT: u32 = 0xd45e_0000;
+
+#[test]
+fn the_seed_sequence() {
+    let cpu = same_in_all_tiers(&[0xd280_0000, 0x9100_0400, 0x9100_0400, HLT]);
+    assert_eq!((cpu.x[0], cpu.icount), (2, 3));
+}
+
+#[test]
+fn a_counted_loop_over_memory() {
+    // mov x1, #10000; mov x2, #0x8000; mov x0, #0
+    // loop: ldr x3, [x2, #8]; add x3, x3, x1; str x3, [x2, #8]; add x0, x0, #1; subs x1, x1, #1; b.ne loop; hlt
+    let cpu = same_in_all_tiers(&[
+        0xd284_e201,
+        0xd290_0002,
+        0xd280_0000,
+        0xf940_0443,
+        0x8b01_0063,
+        0xf900_0443,
+        0x9100_0400,
+        0xf100_0421,
+        0x54ff_ff61,
+        HLT,
+    ]);
+    assert_eq!((cpu.x[0], cpu.x[3]), (10000, 10000 * 10001 / 2));
+    assert_eq!(cpu.icount, 3 + 6 * 10000);
+}
+
+#[test]
+fn the_limit_is_exact_in_the_middle_of_a_hot_loop() {
+    let code: Vec<u8> = [
+        0xd284_e201u32,
+        0xd290_0002,
+        0xd280_0000,
+        0xf940_0443,
+        0x8b01_0063,
+        0xf900_0443,
+        0x9100_0400,
+        0xf100_0421,
+        0x54ff_ff61,
+        HLT,
+    ]
+    .iter()
+    .flat_map(|word| word.to_le_bytes())
+    .collect();
+    for max in [0, 1, 4, 100, 20_001, 33_333] {
+        let (_, reference, _) = run(&code, Tier::Interp, Some(max));
+        for tier in [Tier::Jit, Tier::Auto] {
+            let (end, cpu, _) = run(&code, tier, Some(max));
+            assert_eq!(end, End::Limit);
+            assert_eq!((cpu.icount, cpu.pc), (max, reference.pc), "{tier:?}");
+            assert_eq!(cpu.x[..32], reference.x[..32], "{tier:?} {max}");
+        }
+    }
+}

@@ -1,0 +1,16 @@
+#!/bin/bash
+# Writes expected/ anew from what qemu-aarch64 makes of the guest programs, and checks the statuses in cases.txt.
+# Read the difference before committing it: the sources say what each program must print.
+set -euo pipefail
+cd "$(dirname "$0")/bin"
+qemu=$(command -v qemu-aarch64) || { echo "bless.sh: qemu-aarch64 not found: install Debian's qemu-user" >&2; exit 1; }
+failed=0
+while read -r name status program; do
+    case $name in '#'* | '') continue ;; esac
+    code=0
+    # shellcheck disable=SC2086 # the command's words are separate arguments
+    { env -i GREETING=hello "$qemu" $program > "../expected/$name" 2> /dev/null; } 2> /dev/null || code=$?
+    [ $code -le 128 ] || code=SIG$(kill -l $((code - 128)))
+    [ "$code" = "$status" ] || { echo "bless.sh: $name ended with $code, cases.txt says $status" >&2; failed=1; }
+done < ../cases.txt
+exit $failed

@@ -1,0 +1,37 @@
+#!/bin/bash
+# Rebuilds the guest programs. Needs Debian's gcc-aarch64-linux-gnu; the results are committed, so nobody else does.
+# usage: build.sh [--check | --build-only]
+#   --check builds into a temporary directory and compares with what is committed, --build-only does not compare
+set -euo pipefail
+cd "$(dirname "$0")"
+export LC_ALL=C SOURCE_DATE_EPOCH=0
+mode=${1:-replace}
+out=bin
+[ "$mode" = replace ] || out=$(mktemp -d)
+mkdir -p "$out"
+
+cc=aarch64-linux-gnu-gcc
+command -v $cc > /dev/null || { echo "build.sh: $cc not found: install Debian's gcc-aarch64-linux-gnu" >&2; exit 1; }
+common=(-std=gnu11 -Wall -Wextra -Werror -ffreestanding -nostdlib -fno-stack-protector -fno-asynchronous-unwind-tables
+        -fno-ident -fno-builtin -fno-tree-loop-distribute-patterns -ffile-prefix-map="$PWD"=. -mno-outline-atomics
+        -Wl,--build-id=none -Wl,-z,max-page-size=4096 -Wl,-z,noseparate-code -Wl,-z,norelro)
+
+for source in hello.S exit7.S loop.S; do
+    $cc "${common[@]}" -static -o "$out/${source%.S}" "$source"
+done
+for source in fib.c sieve.c calls.c memory.c args.c signals.c selfmod.c crash.c flags.c; do
+    # -O1 keeps recursion and calls as they are written, which is what the counts in the sources speak of.
+    $cc "${common[@]}" -O1 -fno-pie -static -o "$out/${source%.c}" "$source"
+done
+$cc "${common[@]}" -O1 -fPIE -static-pie -o "$out/pie" pie.c
+for source in seed.S seedloop.S; do
+    $cc "${common[@]}" -static -Wl,-Ttext=0x800 -o "$out/${source%.S}.elf" "$source"
+    aarch64-linux-gnu-objcopy -O binary -j .text "$out/${source%.S}.elf" "$out/${source%.S}.bin"
+    rm "$out/${source%.S}.elf"
+done
+for program in "$out"/*; do
+    case $program in *.bin) ;; *) aarch64-linux-gnu-strip -g "$program" ;; esac
+    [ "$(stat -c %s "$program")" -lt 20480 ] || { echo "build.sh: $program is 20 KiB or more" >&2; exit 1; }
+done
+[ "$mode" != --check ] || { diff -r bin "$out" && echo "the committed guests are what this compiler builds"; }
+[ "$mode" = replace ] || rm -r "$out"

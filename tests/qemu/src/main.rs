@@ -1,0 +1,262 @@
+//! Runs random AArch64 instructions under `qemu-aarch64` and under Spile, and compares every register, flag, vector and
+//! byte of memory that they leave.
+//!
+//! It writes the guest programs itself: no cross compiler is needed. It knows nothing of how Spile works.
+
+mod batch;
+mod classes;
+mod engine;
+mod image;
+mod random;
+mod report;
+mod state;
+mod words;
+
+use batch::{Case, Results};
+use clap::Parser;
+use engine::Engine;
+use image::RESULT_SIZE;
+use random::Random;
+use report::{Report, Totals};
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use words::Word;
+
+/// How many cases go into one guest program.
+const BATCH: usize = 4096;
+/// How many times a batch is started again after the engine died in it.
+const RESTARTS: usize = 30;
+/// The signal of a case that the processor refuses.
+const SIGILL: u8 = 4;
+
+/// Compare random AArch64 instructions under Spile with qemu-aarch64.
+#[derive(Parser)]
+struct Options {
+    /// Start of the pseudo-random numbers; the same seed gives the same cases
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Cases for each encoding
+    #[arg(long, default_value_t = 200)]
+    cases: usize,
+    /// Only mnemonics and classes that match one of these, `*` standing for anything
+    #[arg(long)]
+    filter: Vec<String>,
+    /// Sequences of this many instructions instead of single ones; `--cases` is then the number of sequences
+    #[arg(long, value_name = "LENGTH")]
+    run: Option<usize>,
+    /// Also FP16, dot products, RCpc and whatever else the processor has beyond Armv8.0 with CRC, AES, SHA and LSE
+    #[arg(long)]
+    extensions: bool,
+    /// The Spile command
+    #[arg(long, default_value = "target/release/spile")]
+    spile: PathBuf,
+    /// Tiers of Spile to test
+    #[arg(long, value_delimiter = ',', default_value = "interp,jit")]
+    tier: Vec<String>,
+    /// Another emulator to test in place of Spile, with its arguments
+    #[arg(long, value_name = "COMMAND")]
+    against: Option<String>,
+    /// The reference
+    #[arg(long, default_value = "qemu-aarch64")]
+    qemu: String,
+    /// Fields that are not compared, such as fpsr
+    #[arg(long)]
+    ignore: Vec<String>,
+    /// Where the guest programs are written
+    #[arg(long, default_value = "target/oracle")]
+    directory: PathBuf,
+}
+
+fn main() -> ExitCode {
+    match run(&Options::parse()) {
+        Ok(Totals { failed: 0, .. }) => ExitCode::SUCCESS,
+        Ok(_) => ExitCode::FAILURE,
+        Err(message) => {
+            let _ = writeln!(std::io::stderr(), "spile-oracle: {message}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn run(options: &Options) -> Result<Totals, String> {
+    let engines = engines(options)?;
+    std::fs::create_dir_all(&options.directory)
+        .map_err(|error| format!("cannot make {}: {error}", options.directory.display()))?;
+    say(&format!("seed {}", options.seed))?;
+    let mut random = Random::new(options.seed);
+    let sets = 8.min(options.cases.max(1));
+    let per_encoding = if options.run.is_some() { 8 } else { options.cases.div_ceil(sets) };
+    let words = words::draw(&mut random, per_encoding, |name| wanted(&options.filter, name));
+    let words = screen(options, &mut random, words)?;
+    let groups = match options.run {
+        None => words.iter().enumerate().map(|(i, word)| batch::single(&mut random, word, sets, i)).collect(),
+        Some(length) => sequences(&mut random, &words, length, options.cases, sets)?,
+    };
+    compare_all(options, &engines, groups)
+}
+
+/// The engines to compare with the reference.
+fn engines(options: &Options) -> Result<Vec<Engine>, String> {
+    if let Some(command) = &options.against {
+        return Ok(vec![Engine::new("other", &command.split_whitespace().collect::<Vec<_>>())]);
+    }
+    let spile = options.spile.to_str().ok_or("the path of spile is not UTF-8")?;
+    if !options.spile.exists() {
+        return Err(format!("`{spile}` does not exist; build it with `cargo build --release`"));
+    }
+    Ok(options.tier.iter().map(|tier| Engine::new(tier, &[spile, "run", "--tier", tier])).collect())
+}
+
+fn reference(options: &Options, cpu: &str) -> Engine {
+    Engine::new("qemu", &[&options.qemu, "-cpu", cpu])
+}
+
+/// True if `name` matches a filter, or there is none.
+fn wanted(filters: &[String], name: &str) -> bool {
+    filters.is_empty() || filters.iter().any(|filter| matches(filter, name))
+}
+
+fn matches(pattern: &str, name: &str) -> bool {
+    match pattern.split_once('*') {
+        None => pattern == name,
+        Some((start, rest)) => name
+            .strip_prefix(start)
+            .is_some_and(|name| (0..=name.len()).any(|i| name.is_char_boundary(i) && matches(rest, &name[i..]))),
+    }
+}
+
+/// Leaves out the words that the processor under QEMU refuses: those it does not have, or QEMU does not.
+fn screen(options: &Options, random: &mut Random, words: Vec<Word>) -> Result<Vec<Word>, String> {
+    let newer = refused(options, random, &words, "neoverse-n1")?;
+    let older = refused(options, random, &words, "cortex-a72")?;
+    let keep =
+        |i: usize, word: &Word| !newer[i] && (options.extensions || !older[i] || word.class.name.starts_with("lse"));
+    let kept: Vec<Word> = words.iter().enumerate().filter(|(i, word)| keep(*i, word)).map(|(_, w)| w.clone()).collect();
+    say(&format!("{} of {} random words are instructions of this processor", kept.len(), words.len()))?;
+    if kept.is_empty() { Err("no instruction matches the filter".to_owned()) } else { Ok(kept) }
+}
+
+/// Runs each word once, and returns whether it raised SIGILL.
+fn refused(options: &Options, random: &mut Random, words: &[Word], cpu: &str) -> Result<Vec<bool>, String> {
+    let mut refused = Vec::new();
+    for words in words.chunks(BATCH) {
+        let mut cases: Vec<Case> =
+            words.iter().enumerate().flat_map(|(i, word)| batch::single(random, word, 1, i)).collect();
+        let path = options.directory.join("screen.elf");
+        batch::write_program(&path, &mut cases)?;
+        let results = batch::run(&reference(options, cpu), &path)?;
+        all_there(&results, &cases)?;
+        refused.extend((0..cases.len()).map(|i| results.get(i).is_some_and(|result| result[800] == SIGILL)));
+    }
+    Ok(refused)
+}
+
+fn sequences(
+    random: &mut Random,
+    words: &[Word],
+    length: usize,
+    count: usize,
+    sets: usize,
+) -> Result<Vec<Vec<Case>>, String> {
+    let pool: Vec<Word> =
+        words.iter().filter(|word| word.class.kind != classes::Kind::BranchRegister).cloned().collect();
+    if pool.is_empty() || length == 0 {
+        return Err("no instruction to make sequences of".to_owned());
+    }
+    Ok((0..count).map(|i| batch::sequence(random, &pool, length, sets, i)).collect())
+}
+
+/// Runs all cases under all engines and reports.
+fn compare_all(options: &Options, engines: &[Engine], groups: Vec<Vec<Case>>) -> Result<Totals, String> {
+    let mut reports: Vec<Report> = engines.iter().map(|_| Report::new(&options.ignore)).collect();
+    for batch in batches(groups) {
+        for (engine, report) in engines.iter().zip(&mut reports) {
+            compare_batch(options, engine, report, batch.clone())?;
+        }
+    }
+    let mut out = std::io::stdout().lock();
+    let mut sum = Totals::default();
+    for (engine, report) in engines.iter().zip(&reports) {
+        let totals = report.write(&engine.name, &mut out).map_err(|error| error.to_string())?;
+        sum.passed += totals.passed;
+        sum.failed += totals.failed;
+        sum.skipped += totals.skipped;
+    }
+    writeln!(out, "{} passed, {} failed, {} skipped", sum.passed, sum.failed, sum.skipped)
+        .map_err(|error| error.to_string())?;
+    Ok(sum)
+}
+
+fn batches(groups: Vec<Vec<Case>>) -> Vec<Vec<Case>> {
+    let mut batches = vec![Vec::new()];
+    for group in groups {
+        if batches.last().is_some_and(|batch: &Vec<Case>| batch.len() + group.len() > BATCH) {
+            batches.push(Vec::new());
+        }
+        if let Some(batch) = batches.last_mut() {
+            batch.extend(group);
+        }
+    }
+    batches
+}
+
+/// Compares one batch; when the engine dies in a case, reports that and goes on without that code.
+fn compare_batch(options: &Options, engine: &Engine, report: &mut Report, mut cases: Vec<Case>) -> Result<(), String> {
+    let path = options.directory.join("batch.elf");
+    for _ in 0..RESTARTS {
+        batch::write_program(&path, &mut cases)?;
+        let expected = batch::run(&reference(options, "neoverse-n1"), &path)?;
+        all_there(&expected, &cases)?;
+        let found = batch::run(engine, &path)?;
+        let done = found.len().min(cases.len());
+        for (i, case) in cases[..done].iter().enumerate() {
+            if let (Some(expected), Some(found)) = (expected.get(i), found.get(i)) {
+                report.compare(case, expected, found);
+            }
+        }
+        let Some(culprit) = cases.get(done).cloned() else { return Ok(()) };
+        report.died(&culprit, found.failure.as_deref().unwrap_or("status 0, but not all cases were run"));
+        cases.drain(..=done);
+        cases.retain(|case| case.group != culprit.group);
+    }
+    cases.iter().for_each(|case| report.died(case, "too many restarts, so it was not run"));
+    Ok(())
+}
+
+/// Refuses to compare with a reference that did not finish.
+fn all_there(results: &Results, cases: &[Case]) -> Result<(), String> {
+    if results.bytes.len() == cases.len() * RESULT_SIZE {
+        return Ok(());
+    }
+    let why = results.failure.as_deref().unwrap_or("no reason given");
+    let case = cases.get(results.len()).map_or(String::new(), |case| format!(" in {} {:x?}", case.mnemonic, case.code));
+    Err(format!("the reference ran {} of {} cases{case}: {why}", results.len(), cases.len()))
+}
+
+fn say(text: &str) -> Result<(), String> {
+    writeln!(std::io::stdout(), "{text}").map_err(|error| error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn filters_match_whole_names() {
+        assert!(matches("ld*", "ldr"));
+        assert!(matches("*q*", "sqadd"));
+        assert!(!matches("ld", "ldr"));
+        assert!(!matches("ld*r", "ldp"));
+    }
+
+    #[test]
+    fn the_same_seed_gives_the_same_words() {
+        let bits = |seed| {
+            let words = words::draw(&mut Random::new(seed), 1, |name| name == "add");
+            words.iter().map(|word| word.bits).collect::<Vec<_>>()
+        };
+        assert_eq!(bits(5), bits(5));
+        assert_ne!(bits(5), bits(6));
+    }
+}
