@@ -142,7 +142,7 @@ impl Kernel {
             abi,
             machine,
             map: AddressMap::default(),
-            signals: Signals::new(config.host_signals),
+            signals: Signals::new(config.host_signals, config.ignores_sigpipe),
             heap: (0, 0),
             mmap_top: HIGHEST,
             program: CString::new(absolute.as_os_str().as_bytes()).unwrap_or_default(),
