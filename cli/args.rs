@@ -49,11 +49,13 @@ Examples:
   spile list ./prog 'mem*'                 those that match")]
     List(ListArgs),
     /// Show a stage of the translation
-    #[command(after_help = "Stages: ast and ir of the scripts; uop, clif and asm of the block at --at, probes included.
+    #[command(
+        after_help = "Stages: ast and ir of the scripts; uop, clif and asm of the block at --at, probes included.
 
 Examples:
   spile dump --stage ir -e 'on insn at main write x0 = 5'
-  spile dump --stage uop --at main -e 'on insn at main write x0 = 5' ./prog")]
+  spile dump --stage uop --at main -e 'on insn at main write x0 = 5' ./prog"
+    )]
     Dump(DumpArgs),
 }
 

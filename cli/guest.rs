@@ -72,9 +72,8 @@ fn load_linux(
     exec: Option<ExecHook>,
     _seed: u64,
 ) -> Result<Guest, Failure> {
-    let c_string = |text: &OsStr| {
-        CString::new(text.as_bytes()).map_err(|_| Failure::new("an argument contains a NUL byte"))
-    };
+    let c_string =
+        |text: &OsStr| CString::new(text.as_bytes()).map_err(|_| Failure::new("an argument contains a NUL byte"));
     let mut argv = vec![c_string(program.as_os_str())?];
     for argument in arguments {
         argv.push(c_string(argument)?);

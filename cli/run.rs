@@ -46,8 +46,7 @@ fn probes(args: &RunArgs, sources: &Sources, guest: &Guest) -> Result<Option<Box
         return Ok(None);
     }
     let output = output(args)?;
-    let attached =
-        Probes::attach(program, sources, guest.symbols.clone(), &guest.memory, guest.isa, output, args.seed);
+    let attached = Probes::attach(program, sources, guest.symbols.clone(), &guest.memory, guest.isa, output, args.seed);
     match attached {
         Ok(probes) => Ok(Some(Box::new(probes))),
         Err(diagnostics) => {
