@@ -76,3 +76,14 @@ pub fn by_name(name: &str) -> Option<&'static dyn Isa> {
 pub fn by_machine(machine: u16) -> Option<&'static dyn Isa> {
     all().into_iter().find(|isa| isa.elf_machine() == machine)
 }
+
+/// Finds what Linux on an architecture has of its own by the `e_machine` of an ELF file.
+pub fn linux_by_machine(machine: u16) -> Option<&'static dyn crate::linux::LinuxAbi> {
+    (machine == aarch64::AARCH64.elf_machine()).then_some(&aarch64::abi::LINUX)
+}
+
+/// Finds the semihosting of an architecture by its name.
+pub fn semihosting_by_name(name: &str) -> Option<&'static dyn crate::raw::Semihosting> {
+    use spile_lang::target::Target;
+    (name == aarch64::AARCH64.arch()).then_some(&aarch64::abi::LINUX)
+}

@@ -13,6 +13,34 @@ use std::os::fd::BorrowedFd;
 use std::ptr;
 use std::sync::atomic::{AtomicU8, AtomicU16, AtomicU32, AtomicU64, Ordering};
 
+/// A checked range of guest memory in the layout of the host's `struct iovec`, to be given to the host kernel only.
+///
+/// It stays inside the window whatever the guest maps later: the host kernel then meets an inaccessible page at worst
+/// and reports `EFAULT`.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub struct HostRange {
+    start: *mut u8,
+    len: usize,
+}
+
+impl HostRange {
+    /// The host address.
+    pub fn addr(&self) -> u64 {
+        self.start as u64
+    }
+
+    /// The length in bytes.
+    pub fn len(&self) -> u64 {
+        self.len as u64
+    }
+
+    /// True if there is nothing in it.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+}
+
 /// A reserved range of host address space that holds a guest's memory, plus a byte of permissions for each page.
 #[derive(Debug)]
 pub struct Window {
@@ -168,6 +196,35 @@ impl Window {
         // SAFETY: the range is inside the window, which only guest memory uses.
         unsafe { rustix::mm::madvise(self.at(addr).cast(), len as usize, Advice::LinuxDontNeed) }?;
         Ok(())
+    }
+
+    /// The range `addr..addr+len` for the host kernel. Requires: checked, or empty.
+    pub(super) fn host_range(&self, addr: u64, len: u64) -> HostRange {
+        if len == 0 {
+            return HostRange { start: self.base, len: 0 };
+        }
+        self.assert_inside(addr, len);
+        HostRange { start: self.at(addr), len: len as usize }
+    }
+
+    /// See [`super::GuestMemory::move_pages`].
+    pub(super) fn move_pages(&self, old: u64, len: u64, new: u64) -> std::io::Result<()> {
+        self.assert_inside(old, len);
+        self.assert_inside(new, len);
+        assert!(old + len <= new || new + len <= old, "overlapping move of guest pages");
+        let (from, to): (*mut libc::c_void, *mut libc::c_void) = (self.at(old).cast(), self.at(new).cast());
+        // `DONTUNMAP` leaves no hole in the window that another host mapping could take; file mappings refuse it.
+        let (keep, fixed) = (libc::MREMAP_DONTUNMAP, libc::MREMAP_FIXED | libc::MREMAP_MAYMOVE);
+        // SAFETY: both ranges are inside the window, which only guest memory uses.
+        let moved = unsafe { libc::mremap(from, len as usize, len as usize, fixed | keep, to) };
+        if moved == libc::MAP_FAILED {
+            // SAFETY: as above; `unmap` below closes the hole at once.
+            let moved = unsafe { libc::mremap(from, len as usize, len as usize, fixed, to) };
+            if moved == libc::MAP_FAILED {
+                return Err(std::io::Error::last_os_error());
+            }
+        }
+        self.unmap(old, len)
     }
 
     /// Loads `N` bytes. Requires: checked as readable.

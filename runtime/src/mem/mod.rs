@@ -6,6 +6,7 @@
 
 pub mod host;
 
+pub use host::HostRange;
 use host::Window;
 use std::fmt;
 use std::os::fd::BorrowedFd;
@@ -329,6 +330,38 @@ impl GuestMemory {
         Ok(self.window.compare_exchange(addr, size, expected, new))
     }
 
+    /// Returns the longest prefix of `addr..addr+len` that allows `access`, as the host kernel takes buffers.
+    ///
+    /// # Errors
+    /// The fault at `addr` if not even the first byte is accessible.
+    pub fn host_range(&self, addr: u64, len: u64, access: Access) -> Result<HostRange, Fault> {
+        let addr = self.check(addr, len.min(1), access)?;
+        let mut usable = len.min(PAGE - addr % PAGE);
+        while usable < len && self.check(addr + usable, 1, access).is_ok() {
+            usable += PAGE.min(len - usable);
+        }
+        if access == Access::Write {
+            self.note_write(addr, usable);
+        }
+        Ok(self.window.host_range(addr, usable))
+    }
+
+    /// Moves the pages of `old..old+len` to `new..new+len`, which does not overlap it, with their permissions.
+    /// Nothing is mapped at `old` afterwards.
+    ///
+    /// # Errors
+    /// The host's error.
+    pub fn move_pages(&self, old: u64, len: u64, new: u64) -> std::io::Result<()> {
+        self.note_remapping(old, len);
+        self.note_remapping(new, len);
+        self.window.move_pages(old, len, new)?;
+        for page in (0..len).step_by(PAGE as usize) {
+            self.set_perms(new + page, PAGE, self.window.perms(old + page));
+        }
+        self.window.fill_perms(old, len, |_| 0);
+        Ok(())
+    }
+
     /// Marks the page of `addr` as translated, so that stores to it are noticed.
     pub fn mark_code(&self, addr: u64) {
         self.window.fill_perms(addr & !(PAGE - 1), PAGE, |bits| (bits | perm::CODE) & !perm::FAST_WRITE);
@@ -429,6 +462,30 @@ mod tests {
         assert_eq!(memory.take_written_code(), [0x1000]);
         memory.unmark_code(0x1000);
         assert!(memory.fast_write(0x1000, 8));
+    }
+
+    #[test]
+    fn a_host_range_ends_where_access_does() {
+        let memory = memory();
+        assert_eq!(memory.host_range(0x1ff0, 0x20, Access::Write).unwrap().len(), 0x20);
+        assert_eq!(memory.host_range(0x2ff0, u64::MAX, Access::Write).unwrap().len(), 0x10);
+        assert!(memory.host_range(0x3000, 1, Access::Read).is_err());
+        assert_eq!(memory.host_range(0x3000, 0, Access::Read).unwrap().len(), 0);
+        assert!(memory.host_range(u64::MAX, u64::MAX, Access::Read).is_err());
+    }
+
+    #[test]
+    fn moved_pages_keep_contents_and_permissions() {
+        let memory = memory();
+        memory.store(0x1800, [5u8]).unwrap();
+        memory.protect(0x1000, 0x1000, perm::READ).unwrap();
+        memory.move_pages(0x1000, 0x2000, 0x8000).unwrap();
+        assert_eq!(memory.load::<1>(0x8800).unwrap(), [5]);
+        assert!(memory.store(0x8800, [1u8]).is_err());
+        memory.store(0x9000, [1u8]).unwrap();
+        assert!(memory.is_free(0x1000, 0x2000));
+        memory.map_anonymous(0x1000, 0x1000, perm::READ, false).unwrap();
+        assert_eq!(memory.load::<1>(0x1800).unwrap(), [0]);
     }
 
     #[test]

@@ -523,7 +523,9 @@ impl Resolver<'_> {
         let mut data = 0;
         self.world.symbols.each_symbol(&mut |symbol| {
             if module.is_none_or(|module| symbol.module == module) && glob::matches(pattern, &symbol.name) {
-                match symbol.function {
+                // Labels of assembly need not be marked as functions.
+                let label = self.is_code(symbol.addr) && symbol.addr.is_multiple_of(self.world.isa.insn_align());
+                match symbol.function || label {
                     true => found.push(Found { addr: symbol.addr, size: symbol.size, number: false }),
                     false => data += 1,
                 }

@@ -6,8 +6,11 @@
 
 pub mod action;
 pub mod attach;
+pub mod engine;
 pub mod format;
 pub mod glob;
+pub mod listing;
+pub mod lower;
 pub mod output;
 pub mod runtime;
 pub mod state;

@@ -27,7 +27,6 @@ use spile_lang::span::Span;
 use spile_lang::target::{Register, RegisterSlot};
 use spile_lang::types::Type;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 /// What actions may look at besides the CPU.
@@ -117,14 +116,14 @@ struct RunError {
 
 #[derive(Default)]
 struct Patches {
-    total: u64,
+    /// Cells that count applications, with what they patch.
+    cells: Vec<(u32, String)>,
     /// By what was patched, in order of first application.
     list: Vec<Patch>,
 }
 
 struct Patch {
     what: String,
-    count: u64,
     first: Context,
 }
 
@@ -201,6 +200,28 @@ impl ProbeRuntime {
         self.probes[probe.0 as usize].hits
     }
 
+    /// Makes `cell` count the firings of a probe from now on.
+    pub fn set_hits_cell(&mut self, probe: ProbeId, cell: u32) {
+        self.probes[probe.0 as usize].hits = cell;
+    }
+
+    /// Returns a cell that holds 0 and nobody else uses.
+    pub fn new_cell(&self) -> u32 {
+        self.cells.allocate().expect("a run has far fewer counters than cells")
+    }
+
+    /// Returns a cell that counts applications of a patch of `what`, for the report.
+    pub fn patch_cell(&mut self, what: &str) -> u32 {
+        let cell = self.new_cell();
+        self.patches.cells.push((cell, what.to_owned()));
+        cell
+    }
+
+    /// Returns the text of a handle.
+    pub fn text(&self, handle: u64) -> &[u8] {
+        self.texts.get(handle).bytes
+    }
+
     /// Returns the globals.
     pub fn states(&self) -> &States {
         &self.states
@@ -262,14 +283,17 @@ impl ProbeRuntime {
     }
 
     /// Performs an action; the arguments are in `cpu.x[call.args..]`. Returns its result.
-    pub fn perform(&mut self, call: ActionCall, cpu: &CpuState, guest: &Guest<'_>) -> u64 {
+    pub fn perform(&mut self, call: ActionCall, cpu: &mut CpuState, guest: &Guest<'_>) -> u64 {
         let site = Arc::clone(&self.sites[call.action as usize]);
         self.texts.firing_of(site.probe, call.pc, call.icount);
         let args = &cpu.x[usize::from(call.args)..][..usize::from(call.n)];
         let mut fire = Firing { call, site: &site, guest, args: Args { slots: args, at: 0 }, poll: 0 };
         let result = self.dispatch(&mut fire, cpu);
-        let stop = if self.note_output_failure() { poll::STOP } else { 0 };
-        cpu.poll.fetch_or(fire.poll | stop, Ordering::Relaxed);
+        let poll = fire.poll;
+        cpu.poll.fetch_or(poll, std::sync::atomic::Ordering::Relaxed);
+        if self.note_output_failure() {
+            cpu.poll.fetch_or(poll::STOP, std::sync::atomic::Ordering::Relaxed);
+        }
         result
     }
 
@@ -746,13 +770,9 @@ impl ProbeRuntime {
     }
 
     fn patched(&mut self, fire: &Firing<'_>, what: &str) -> u64 {
-        self.patches.total += 1;
-        match self.patches.list.iter_mut().find(|patch| patch.what == what) {
-            Some(patch) => patch.count += 1,
-            None => {
-                let first = self.context(fire);
-                self.patches.list.push(Patch { what: what.to_string(), count: 1, first });
-            }
+        if !self.patches.list.iter().any(|patch| patch.what == what) {
+            let first = self.context(fire);
+            self.patches.list.push(Patch { what: what.to_string(), first });
         }
         0
     }
@@ -789,6 +809,12 @@ impl ProbeRuntime {
             diagnostics.push(self.diagnostic(error));
         }
         diagnostics.finish()
+    }
+
+    /// How often `what` has been patched.
+    fn patch_count(&self, what: &str) -> u64 {
+        let cells = self.patches.cells.iter().filter(|(_, patched)| patched == what);
+        cells.map(|&(cell, _)| self.cells.get(cell)).sum()
     }
 
     fn diagnostic(&self, error: &RunError) -> Diagnostic {
@@ -838,13 +864,13 @@ impl ProbeRuntime {
         Report {
             probes: self.probes.len() as u64,
             fired: self.probes.iter().map(|probe| self.cells.get(probe.hits)).sum(),
-            patches: self.patches.total,
+            patches: self.patches.cells.iter().map(|&(cell, _)| self.cells.get(cell)).sum(),
             first_patch: self
                 .patches
                 .list
                 .first()
                 .map(|patch| format!("{} at {}, icount {}", patch.what, patch.first.at, grouped(patch.first.icount))),
-            patched: self.patches.list.iter().map(Patch::record).collect(),
+            patched: self.patches.list.iter().map(|patch| patch.record(self.patch_count(&patch.what))).collect(),
             never_fired: never.map(name).collect(),
             errors: self.errors.iter().map(|error| error.count).sum(),
             asserts_failed: self.asserts.values().sum(),
@@ -863,8 +889,8 @@ impl Context {
 }
 
 impl Patch {
-    fn record(&self) -> String {
-        self.first.add_to(Json::part().str("what", &self.what).int("count", self.count)).finish()
+    fn record(&self, count: u64) -> String {
+        self.first.add_to(Json::part().str("what", &self.what).int("count", count)).finish()
     }
 }
 
@@ -1151,6 +1177,7 @@ mod tests {
     use crate::probe::output::Style;
     use crate::probe::output::testing::Capture;
     use spile_lang::ir::Format;
+    use std::sync::atomic::Ordering;
 
     /// A runtime whose actions are performed as if at `main+0x4`, of the script's first probe.
     struct Rig {
@@ -1195,7 +1222,7 @@ mod tests {
         fn perform(&mut self, action: u32, args: &[u64]) -> u64 {
             self.cpu.x[96..96 + args.len()].copy_from_slice(args);
             let call = ActionCall { action, args: 96, n: args.len() as u8, pc: self.pc, icount: 1017 };
-            self.runtime.perform(call, &self.cpu, &guest(&self.memory, &self.symbols))
+            self.runtime.perform(call, &mut self.cpu, &guest(&self.memory, &self.symbols))
         }
 
         fn act(&mut self, action: Action, args: &[u64]) -> u64 {
@@ -1531,6 +1558,8 @@ mod tests {
     fn the_report() {
         let mut rig = Rig::text("on insn trace\nspy: on insn trace\non insn trace");
         let patched = rig.push(Action::Patched("x0".into()));
+        let cell = rig.runtime.patch_cell("x0");
+        rig.runtime.cells().set(cell, 1);
         rig.perform(patched, &[]);
         for (probe, hits) in [(0, 1200), (2, 4)] {
             let cell = rig.runtime.hits_cell(ProbeId(probe));
@@ -1541,7 +1570,7 @@ mod tests {
             "probes: 3   fired: 1 204   patches applied: 1 (x0 at main+0x4, icount 1 017)   \
              never fired: spy (t.spile:2)   errors: 0"
         );
-        rig.perform(patched, &[]);
+        rig.runtime.cells().set(cell, 2);
         rig.act(Action::DivisionByZero, &[]);
         assert_eq!(
             rig.finish().line(),

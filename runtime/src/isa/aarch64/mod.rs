@@ -10,6 +10,8 @@ mod regs;
 mod system;
 mod table;
 
+pub mod abi;
+
 use super::{InsnFacts, Isa};
 use crate::block::Lift;
 use crate::cpu::CpuState;

@@ -1,0 +1,626 @@
+//! Calls of the host kernel for the guest. Unsafe code lives here, and only here in `linux`.
+//!
+//! Why not `rustix` or `std`: a guest's descriptors and addresses are plain numbers that nobody owns, and their safe
+//! wrappers want owned or borrowed objects. So the calls that take guest values are rows of one table, each with the
+//! kernel's prototype; an argument's Rust type carries the size that the kernel reads or writes, and the functions
+//! that the table makes are safe.
+//!
+//! Calls marked `blocking` never sleep while a signal that the guest must see has been recorded: the check and the
+//! call are one short piece of assembly, and the recording handler moves a thread that is between the two to its end
+//! (the method of QEMU's `safe-syscall`). They end with `EINTR` then.
+#![allow(unsafe_code, reason = "raw system calls and signal handlers")]
+
+use super::errno::Errno;
+use crate::mem::HostRange;
+use std::ffi::{CStr, c_int, c_void};
+use std::os::fd::BorrowedFd;
+use std::sync::Once;
+use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering, fence};
+
+// ---------------------------------------------------------------------------------------------------- system calls
+
+/// The register arguments of a call under construction.
+#[derive(Default)]
+struct Args {
+    values: [u64; 6],
+    count: usize,
+}
+
+impl Args {
+    fn push(&mut self, value: u64) {
+        self.values[self.count] = value;
+        self.count += 1;
+    }
+}
+
+/// Something that a call takes: an integer, a buffer of the size that the call uses, or a buffer and its length.
+trait HostArg {
+    fn push(self, args: &mut Args);
+}
+
+impl HostArg for u64 {
+    fn push(self, args: &mut Args) {
+        args.push(self);
+    }
+}
+
+impl HostArg for i32 {
+    fn push(self, args: &mut Args) {
+        args.push(self as i64 as u64);
+    }
+}
+
+impl HostArg for &CStr {
+    fn push(self, args: &mut Args) {
+        args.push(self.as_ptr() as u64);
+    }
+}
+
+impl HostArg for Option<&CStr> {
+    fn push(self, args: &mut Args) {
+        args.push(self.map_or(0, |text| text.as_ptr() as u64));
+    }
+}
+
+impl HostArg for &[u8] {
+    fn push(self, args: &mut Args) {
+        args.push(self.as_ptr() as u64);
+        args.push(self.len() as u64);
+    }
+}
+
+impl HostArg for &mut [u8] {
+    fn push(self, args: &mut Args) {
+        args.push(self.as_mut_ptr() as u64);
+        args.push(self.len() as u64);
+    }
+}
+
+impl<const N: usize> HostArg for &[u8; N] {
+    fn push(self, args: &mut Args) {
+        args.push(self.as_ptr() as u64);
+    }
+}
+
+impl<const N: usize> HostArg for &mut [u8; N] {
+    fn push(self, args: &mut Args) {
+        args.push(self.as_mut_ptr() as u64);
+    }
+}
+
+impl<const N: usize> HostArg for Option<&[u8; N]> {
+    fn push(self, args: &mut Args) {
+        args.push(self.map_or(0, |array| array.as_ptr() as u64));
+    }
+}
+
+impl<const N: usize> HostArg for Option<&mut [u8; N]> {
+    fn push(self, args: &mut Args) {
+        args.push(self.map_or(0, |array| array.as_mut_ptr() as u64));
+    }
+}
+
+impl HostArg for HostRange {
+    fn push(self, args: &mut Args) {
+        args.push(self.addr());
+        args.push(self.len());
+    }
+}
+
+/// A vector of buffers, as `readv` takes it.
+impl HostArg for &[HostRange] {
+    fn push(self, args: &mut Args) {
+        args.push(self.as_ptr() as u64);
+        args.push(self.len() as u64);
+    }
+}
+
+/// The address of a guest word (futexes): no length follows.
+pub(super) struct Word(pub(super) Option<HostRange>);
+
+impl HostArg for Word {
+    fn push(self, args: &mut Args) {
+        args.push(self.0.map_or(0, |range| range.addr()));
+    }
+}
+
+/// Null-terminated strings and the pointers to them, as `execve` takes them.
+pub(super) struct StringList<'a>(pub(super) &'a [*const libc::c_char]);
+
+impl HostArg for StringList<'_> {
+    fn push(self, args: &mut Args) {
+        args.push(self.0.as_ptr() as u64);
+    }
+}
+
+/// Entries of `struct pollfd`, of 8 bytes each; their number follows the pointer.
+pub(super) struct PollFds<'a>(pub(super) &'a mut [u8]);
+
+impl HostArg for PollFds<'_> {
+    fn push(self, args: &mut Args) {
+        args.push(self.0.as_mut_ptr() as u64);
+        args.push((self.0.len() / 8) as u64);
+    }
+}
+
+/// Two descriptors, as `pipe2` writes them.
+pub(super) type FdPair = [u8; 8];
+
+macro_rules! host_calls {
+    ($($mode:ident fn $name:ident($($arg:ident: $ty:ty),*) = $number:ident;)*) => {
+        $(
+            #[doc = concat!("Calls `", stringify!($name), "`; see its manual page.")]
+            pub(super) fn $name($($arg: $ty),*) -> Result<u64, Errno> {
+                #[allow(unused_mut, reason = "rows without arguments")]
+                let mut args = Args::default();
+                $(HostArg::push($arg, &mut args);)*
+                // SAFETY: the row states the kernel's prototype: every pointer argument has a type that owns or
+                // borrows as many bytes as the kernel uses, for the length of the call, or is guest memory.
+                unsafe { $mode(libc::$number, &args.values) }
+            }
+        )*
+    };
+}
+
+host_calls! {
+    blocking fn read(fd: i32, buffer: HostRange) = SYS_read;
+    blocking fn write(fd: i32, buffer: HostRange) = SYS_write;
+    blocking fn pread64(fd: i32, buffer: HostRange, offset: u64) = SYS_pread64;
+    blocking fn pwrite64(fd: i32, buffer: HostRange, offset: u64) = SYS_pwrite64;
+    blocking fn readv(fd: i32, buffers: &[HostRange]) = SYS_readv;
+    blocking fn writev(fd: i32, buffers: &[HostRange]) = SYS_writev;
+    blocking fn preadv(fd: i32, buffers: &[HostRange], low: u64, high: u64) = SYS_preadv;
+    blocking fn pwritev(fd: i32, buffers: &[HostRange], low: u64, high: u64) = SYS_pwritev;
+    blocking fn openat(dir: i32, path: &CStr, flags: u64, mode: u64) = SYS_openat;
+    plain fn close(fd: i32) = SYS_close;
+    plain fn close_range(first: u64, last: u64, flags: u64) = SYS_close_range;
+    plain fn lseek(fd: i32, offset: u64, whence: u64) = SYS_lseek;
+    plain fn statx(dir: i32, path: &CStr, flags: u64, mask: u64, out: &mut [u8; 256]) = SYS_statx;
+    plain fn statfs(path: &CStr, out: &mut [u8; 120]) = SYS_statfs;
+    plain fn fstatfs(fd: i32, out: &mut [u8; 120]) = SYS_fstatfs;
+    plain fn faccessat2(dir: i32, path: &CStr, mode: u64, flags: u64) = SYS_faccessat2;
+    plain fn readlinkat(dir: i32, path: &CStr, out: &mut [u8]) = SYS_readlinkat;
+    plain fn getdents64(fd: i32, out: HostRange) = SYS_getdents64;
+    plain fn getcwd(out: &mut [u8]) = SYS_getcwd;
+    plain fn chdir(path: &CStr) = SYS_chdir;
+    plain fn fchdir(fd: i32) = SYS_fchdir;
+    plain fn chroot(path: &CStr) = SYS_chroot;
+    plain fn mkdirat(dir: i32, path: &CStr, mode: u64) = SYS_mkdirat;
+    plain fn mknodat(dir: i32, path: &CStr, mode: u64, dev: u64) = SYS_mknodat;
+    plain fn unlinkat(dir: i32, path: &CStr, flags: u64) = SYS_unlinkat;
+    plain fn renameat2(old_dir: i32, old: &CStr, new_dir: i32, new: &CStr, flags: u64) = SYS_renameat2;
+    plain fn linkat(old_dir: i32, old: &CStr, new_dir: i32, new: &CStr, flags: u64) = SYS_linkat;
+    plain fn symlinkat(target: &CStr, dir: i32, path: &CStr) = SYS_symlinkat;
+    plain fn fchmod(fd: i32, mode: u64) = SYS_fchmod;
+    plain fn fchmodat(dir: i32, path: &CStr, mode: u64) = SYS_fchmodat;
+    plain fn fchown(fd: i32, user: u64, group: u64) = SYS_fchown;
+    plain fn fchownat(dir: i32, path: &CStr, user: u64, group: u64, flags: u64) = SYS_fchownat;
+    plain fn utimensat(dir: i32, path: Option<&CStr>, times: Option<&[u8; 32]>, flags: u64) = SYS_utimensat;
+    plain fn ftruncate(fd: i32, len: u64) = SYS_ftruncate;
+    plain fn truncate(path: &CStr, len: u64) = SYS_truncate;
+    plain fn dup(fd: i32) = SYS_dup;
+    plain fn dup3(old: i32, new: i32, flags: u64) = SYS_dup3;
+    plain fn pipe2(out: &mut FdPair, flags: u64) = SYS_pipe2;
+    plain fn fcntl(fd: i32, command: u64, value: u64) = SYS_fcntl;
+    blocking fn fcntl_lock(fd: i32, command: u64, lock: &mut [u8; 32]) = SYS_fcntl;
+    plain fn ioctl(fd: i32, request: u64, value: u64) = SYS_ioctl;
+    plain fn ioctl_data(fd: i32, request: u64, data: &mut [u8; 64]) = SYS_ioctl;
+    blocking fn ppoll(fds: PollFds<'_>, timeout: Option<&mut [u8; 16]>, mask: u64, size: u64) = SYS_ppoll;
+    plain fn ppoll_through_signals(
+        fds: PollFds<'_>, timeout: Option<&mut [u8; 16]>, mask: u64, size: u64
+    ) = SYS_ppoll;
+    blocking fn pselect6(
+        count: u64, read: Option<&mut [u8; 8192]>, write: Option<&mut [u8; 8192]>,
+        except: Option<&mut [u8; 8192]>, timeout: Option<&mut [u8; 16]>, mask: u64
+    ) = SYS_pselect6;
+    plain fn epoll_create1(flags: u64) = SYS_epoll_create1;
+    plain fn epoll_ctl(epoll: i32, op: u64, fd: i32, event: Option<&[u8; 12]>) = SYS_epoll_ctl;
+    blocking fn epoll_pwait(
+        epoll: i32, events: &mut [u8; 12 * 1024], count: u64, timeout: i32, mask: u64, size: u64
+    ) = SYS_epoll_pwait;
+    plain fn eventfd2(value: u64, flags: u64) = SYS_eventfd2;
+    plain fn timerfd_create(clock: u64, flags: u64) = SYS_timerfd_create;
+    plain fn timerfd_settime(
+        fd: i32, flags: u64, new: &[u8; 32], old: Option<&mut [u8; 32]>
+    ) = SYS_timerfd_settime;
+    plain fn timerfd_gettime(fd: i32, out: &mut [u8; 32]) = SYS_timerfd_gettime;
+    blocking fn sendfile(out: i32, input: i32, offset: Option<&mut [u8; 8]>, count: u64) = SYS_sendfile;
+    blocking fn splice(
+        input: i32, in_offset: Option<&mut [u8; 8]>, out: i32, out_offset: Option<&mut [u8; 8]>, len: u64, flags: u64
+    ) = SYS_splice;
+    blocking fn copy_file_range(
+        input: i32, in_offset: Option<&mut [u8; 8]>, out: i32, out_offset: Option<&mut [u8; 8]>, len: u64, flags: u64
+    ) = SYS_copy_file_range;
+    plain fn fallocate(fd: i32, mode: u64, offset: u64, len: u64) = SYS_fallocate;
+    plain fn fadvise64(fd: i32, offset: u64, len: u64, advice: u64) = SYS_fadvise64;
+    plain fn readahead(fd: i32, offset: u64, count: u64) = SYS_readahead;
+    plain fn fsync(fd: i32) = SYS_fsync;
+    plain fn fdatasync(fd: i32) = SYS_fdatasync;
+    plain fn syncfs(fd: i32) = SYS_syncfs;
+    plain fn sync() = SYS_sync;
+    blocking fn flock(fd: i32, operation: u64) = SYS_flock;
+    plain fn umask(mask: u64) = SYS_umask;
+    plain fn memfd_create(name: &CStr, flags: u64) = SYS_memfd_create;
+    plain fn msync(range: HostRange, flags: u64) = SYS_msync;
+
+    plain fn getpid() = SYS_getpid;
+    plain fn getppid() = SYS_getppid;
+    plain fn gettid() = SYS_gettid;
+    plain fn getuid() = SYS_getuid;
+    plain fn geteuid() = SYS_geteuid;
+    plain fn getgid() = SYS_getgid;
+    plain fn getegid() = SYS_getegid;
+    plain fn getresuid(real: &mut [u8; 4], effective: &mut [u8; 4], saved: &mut [u8; 4]) = SYS_getresuid;
+    plain fn getresgid(real: &mut [u8; 4], effective: &mut [u8; 4], saved: &mut [u8; 4]) = SYS_getresgid;
+    plain fn setuid(user: u64) = SYS_setuid;
+    plain fn setgid(group: u64) = SYS_setgid;
+    plain fn setreuid(real: u64, effective: u64) = SYS_setreuid;
+    plain fn setregid(real: u64, effective: u64) = SYS_setregid;
+    plain fn setresuid(real: u64, effective: u64, saved: u64) = SYS_setresuid;
+    plain fn setresgid(real: u64, effective: u64, saved: u64) = SYS_setresgid;
+    plain fn setpgid(pid: i32, group: i32) = SYS_setpgid;
+    plain fn getpgid(pid: i32) = SYS_getpgid;
+    plain fn setsid() = SYS_setsid;
+    plain fn getsid(pid: i32) = SYS_getsid;
+    plain fn getgroups(count: u64, out: Option<&mut [u8; 4 * 65536]>) = SYS_getgroups;
+    plain fn uname(out: &mut [u8; 390]) = SYS_uname;
+    plain fn sethostname(name: &[u8]) = SYS_sethostname;
+    plain fn sysinfo(out: &mut [u8; 112]) = SYS_sysinfo;
+    plain fn getrusage(who: u64, out: &mut [u8; 144]) = SYS_getrusage;
+    plain fn prlimit64(
+        pid: i32, resource: u64, new: Option<&[u8; 16]>, old: Option<&mut [u8; 16]>
+    ) = SYS_prlimit64;
+    plain fn getcpu(cpu: &mut [u8; 4], node: &mut [u8; 4], unused: u64) = SYS_getcpu;
+    plain fn sched_getaffinity(pid: i32, size: u64, out: &mut [u8; 1024]) = SYS_sched_getaffinity;
+    plain fn sched_setaffinity(pid: i32, size: u64, mask: &[u8; 1024]) = SYS_sched_setaffinity;
+    plain fn sched_getscheduler(pid: i32) = SYS_sched_getscheduler;
+    plain fn sched_getparam(pid: i32, out: &mut [u8; 4]) = SYS_sched_getparam;
+    plain fn sched_yield() = SYS_sched_yield;
+    plain fn getpriority(which: u64, who: u64) = SYS_getpriority;
+    plain fn setpriority(which: u64, who: u64, value: u64) = SYS_setpriority;
+    plain fn times(out: Option<&mut [u8; 32]>) = SYS_times;
+    blocking fn wait4(pid: i32, status: &mut [u8; 4], options: u64, usage: Option<&mut [u8; 144]>) = SYS_wait4;
+    blocking fn waitid(
+        which: u64, id: u64, info: &mut [u8; 128], options: u64, usage: Option<&mut [u8; 144]>
+    ) = SYS_waitid;
+    plain fn prctl(option: u64, value: u64, c: u64, d: u64, e: u64) = SYS_prctl;
+    plain fn prctl_data(option: u64, data: &mut [u8; 16]) = SYS_prctl;
+    plain fn getrandom(out: HostRange, flags: u64) = SYS_getrandom;
+    plain fn membarrier(command: u64, flags: u64, cpu: u64) = SYS_membarrier;
+    blocking fn futex(
+        word: Word, op: u64, value: u64, timeout: Option<&[u8; 16]>, second: Word, value3: u64
+    ) = SYS_futex;
+    plain fn futex_requeue(word: Word, op: u64, value: u64, count: u64, second: Word, value3: u64) = SYS_futex;
+    plain fn execve(path: &CStr, arguments: StringList<'_>, environment: StringList<'_>) = SYS_execve;
+
+    plain fn clock_gettime(clock: u64, out: &mut [u8; 16]) = SYS_clock_gettime;
+    plain fn clock_settime(clock: u64, time: &[u8; 16]) = SYS_clock_settime;
+    plain fn clock_getres(clock: u64, out: Option<&mut [u8; 16]>) = SYS_clock_getres;
+    blocking fn clock_nanosleep(
+        clock: u64, flags: u64, time: &[u8; 16], left: Option<&mut [u8; 16]>
+    ) = SYS_clock_nanosleep;
+    plain fn setitimer(which: u64, new: Option<&[u8; 32]>, old: Option<&mut [u8; 32]>) = SYS_setitimer;
+    plain fn getitimer(which: u64, out: &mut [u8; 32]) = SYS_getitimer;
+    plain fn timer_create(clock: u64, event: Option<&[u8; 64]>, id: &mut [u8; 4]) = SYS_timer_create;
+    plain fn timer_settime(
+        id: u64, flags: u64, new: &[u8; 32], old: Option<&mut [u8; 32]>
+    ) = SYS_timer_settime;
+    plain fn timer_gettime(id: u64, out: &mut [u8; 32]) = SYS_timer_gettime;
+    plain fn timer_getoverrun(id: u64) = SYS_timer_getoverrun;
+    plain fn timer_delete(id: u64) = SYS_timer_delete;
+
+    plain fn kill(pid: i32, signal: u64) = SYS_kill;
+    plain fn tkill(tid: i32, signal: u64) = SYS_tkill;
+    plain fn tgkill(pid: i32, tid: i32, signal: u64) = SYS_tgkill;
+    plain fn rt_sigqueueinfo(pid: i32, signal: u64, info: &[u8; 128]) = SYS_rt_sigqueueinfo;
+    plain fn rt_sigpending(out: &mut [u8; 8], size: u64) = SYS_rt_sigpending;
+    plain fn rt_sigprocmask(how: u64, new: Option<&[u8; 8]>, old: Option<&mut [u8; 8]>, size: u64) = SYS_rt_sigprocmask;
+    blocking fn rt_sigtimedwait(
+        set: &[u8; 8], info: &mut [u8; 128], timeout: Option<&[u8; 16]>, size: u64
+    ) = SYS_rt_sigtimedwait;
+    blocking fn pause() = SYS_pause;
+
+    plain fn socket(domain: u64, kind: u64, protocol: u64) = SYS_socket;
+    plain fn socketpair(domain: u64, kind: u64, protocol: u64, out: &mut FdPair) = SYS_socketpair;
+    plain fn bind(fd: i32, address: &[u8]) = SYS_bind;
+    plain fn listen(fd: i32, backlog: u64) = SYS_listen;
+    blocking fn accept4(fd: i32, address: Option<&mut [u8; 128]>, len: Option<&mut [u8; 4]>, flags: u64) = SYS_accept4;
+    blocking fn connect(fd: i32, address: &[u8]) = SYS_connect;
+    plain fn getsockname(fd: i32, address: &mut [u8; 128], len: &mut [u8; 4]) = SYS_getsockname;
+    plain fn getpeername(fd: i32, address: &mut [u8; 128], len: &mut [u8; 4]) = SYS_getpeername;
+    blocking fn sendto(fd: i32, data: HostRange, flags: u64, address: &[u8]) = SYS_sendto;
+    blocking fn recvfrom(
+        fd: i32, out: HostRange, flags: u64, address: Option<&mut [u8; 128]>, len: Option<&mut [u8; 4]>
+    ) = SYS_recvfrom;
+    plain fn setsockopt(fd: i32, level: u64, name: u64, value: &[u8]) = SYS_setsockopt;
+    plain fn getsockopt(fd: i32, level: u64, name: u64, value: &mut [u8; 256], len: &mut [u8; 4]) = SYS_getsockopt;
+    plain fn shutdown(fd: i32, how: u64) = SYS_shutdown;
+}
+
+/// Makes a system call that returns at once.
+///
+/// # Safety
+/// The pointers in `args` are valid for what call `number` does with them.
+unsafe fn plain(number: libc::c_long, args: &[u64; 6]) -> Result<u64, Errno> {
+    let [a, b, c, d, e, f] = *args;
+    // SAFETY: the caller's promise.
+    let result = unsafe { libc::syscall(number, a, b, c, d, e, f) };
+    if result == -1 { Err(std::io::Error::last_os_error().into()) } else { Ok(result as u64) }
+}
+
+/// Makes a system call that may sleep, unless a deliverable signal is pending.
+///
+/// # Safety
+/// As [`plain`].
+unsafe fn blocking(number: libc::c_long, args: &[u64; 6]) -> Result<u64, Errno> {
+    // SAFETY: the caller's promise; `SIGNALS` is static.
+    let result = unsafe { checked_syscall(&SIGNALS, number, args) };
+    if (-4095..0).contains(&result) { Err(Errno((-result) as u16)) } else { Ok(result as u64) }
+}
+
+/// The check of the pending signals, then the call. [`record`] knows the two labels around them.
+#[unsafe(naked)]
+unsafe extern "C" fn checked_syscall(signals: *const SignalWords, number: libc::c_long, args: *const [u64; 6]) -> i64 {
+    core::arch::naked_asm!(
+        "mov r11, rdi",
+        "mov rax, rsi",
+        "mov rcx, rdx",
+        "mov rdi, [rcx]",
+        "mov rsi, [rcx + 8]",
+        "mov rdx, [rcx + 16]",
+        "mov r10, [rcx + 24]",
+        "mov r8, [rcx + 32]",
+        "mov r9, [rcx + 40]",
+        ".globl spile_blocking_start",
+        ".hidden spile_blocking_start",
+        "spile_blocking_start:",
+        "mov rcx, [r11 + 8]",
+        "not rcx",
+        "and rcx, [r11]",
+        "jnz 2f",
+        "syscall",
+        ".globl spile_blocking_end",
+        ".hidden spile_blocking_end",
+        "spile_blocking_end:",
+        "ret",
+        ".globl spile_blocking_abort",
+        ".hidden spile_blocking_abort",
+        "spile_blocking_abort:",
+        "2:",
+        "mov rax, -4", // -EINTR
+        "ret",
+    )
+}
+
+unsafe extern "C" {
+    static spile_blocking_start: u8;
+    static spile_blocking_end: u8;
+    static spile_blocking_abort: u8;
+}
+
+/// Executes the host's `fork` and returns the child's id, 0 in the child.
+///
+/// Only the calling thread lives on in the child.
+pub(super) fn fork() -> Result<u64, Errno> {
+    // SAFETY: the child continues with a copy of everything. Locks that other host threads hold at this moment stay
+    // locked in it; the engine's own threads keep none while a guest makes a system call.
+    match unsafe { libc::fork() } {
+        -1 => Err(std::io::Error::last_os_error().into()),
+        pid => Ok(pid as u64),
+    }
+}
+
+/// Calls `action` with the guest's descriptor `fd`, which is open.
+pub(super) fn with_fd<T>(fd: i32, action: impl FnOnce(BorrowedFd<'_>) -> std::io::Result<T>) -> Result<T, Errno> {
+    fcntl(fd, libc::F_GETFD as u64, 0)?;
+    // SAFETY: the descriptor is open, as was just seen, and not -1. The one guest thread, which is here, could close it.
+    Ok(action(unsafe { BorrowedFd::borrow_raw(fd) })?)
+}
+
+/// The path behind a descriptor, as `/proc/self/fd` shows it; empty if it is not known.
+pub(super) fn fd_path(fd: i32) -> String {
+    std::fs::read_link(format!("/proc/self/fd/{fd}")).map(|path| path.display().to_string()).unwrap_or_default()
+}
+
+// --------------------------------------------------------------------------------------------------------- signals
+
+/// The first two fields are read by [`checked_syscall`].
+#[repr(C)]
+struct SignalWords {
+    /// Bit `n - 1`: signal `n` has been recorded and not been taken.
+    pending: AtomicU64,
+    /// The guest's signal mask.
+    blocked: AtomicU64,
+    /// What the execution loop polls, or null.
+    poll: AtomicPtr<u32>,
+}
+
+static SIGNALS: SignalWords =
+    SignalWords { pending: AtomicU64::new(0), blocked: AtomicU64::new(0), poll: AtomicPtr::new(std::ptr::null_mut()) };
+
+/// What the host told of each recorded signal: `siginfo_t`, which has the same layout on all 64-bit Linux.
+static INFO: [[AtomicU64; 16]; 65] = [const { [const { AtomicU64::new(0) }; 16] }; 65];
+
+/// The host's handlers of hardware faults before ours, for faults of the emulator itself.
+static FORMER: [[AtomicU64; 4]; 32] = [const { [const { AtomicU64::new(0) }; 4] }; 32];
+
+/// Makes signals that arrive set `*word` to 1, so that the thread that polls it leaves generated code.
+///
+/// # Safety
+/// `word` stays valid, and is accessed atomically or by generated code only, until another word or null is given.
+pub unsafe fn set_poll_word(word: *mut u32) {
+    SIGNALS.poll.store(word, Ordering::Release);
+}
+
+/// Returns the recorded signals as a set.
+pub(super) fn pending() -> u64 {
+    SIGNALS.pending.load(Ordering::Acquire)
+}
+
+/// Tells the blocking calls and the recording handler what the guest blocks.
+pub(super) fn set_blocked(mask: u64) {
+    SIGNALS.blocked.store(mask, Ordering::Release);
+}
+
+/// Forgets that `signal` was recorded and returns what the host told of it.
+pub(super) fn take_pending(signal: u8) -> [u8; 128] {
+    let mut info = [0; 128];
+    for (bytes, word) in info.chunks_exact_mut(8).zip(&INFO[usize::from(signal)]) {
+        bytes.copy_from_slice(&word.load(Ordering::Relaxed).to_ne_bytes());
+    }
+    SIGNALS.pending.fetch_and(!(1 << (signal - 1)), Ordering::AcqRel);
+    info
+}
+
+/// Forgets all recorded signals: a forked child starts without.
+pub(super) fn forget_pending() {
+    SIGNALS.pending.store(0, Ordering::Release);
+}
+
+/// The host's handler: records and returns. It is all that happens in signal context, and everything in it is
+/// async-signal-safe.
+extern "C" fn record(signal: c_int, info: *mut libc::siginfo_t, context: *mut c_void) {
+    // SAFETY: the kernel passes valid pointers to a handler with SA_SIGINFO.
+    let (code, context) = unsafe { ((*info).si_code, &mut *context.cast::<libc::ucontext_t>()) };
+    if is_hardware_fault(signal) && code > 0 {
+        restore_former(signal);
+        return;
+    }
+    for (index, word) in INFO[signal as usize].iter().enumerate() {
+        // SAFETY: siginfo_t has 128 bytes.
+        word.store(unsafe { info.cast::<u64>().add(index).read() }, Ordering::Relaxed);
+    }
+    let bit = 1u64 << (signal - 1);
+    fence(Ordering::Release);
+    SIGNALS.pending.fetch_or(bit, Ordering::AcqRel);
+    if !is_hardware_fault(signal) {
+        // Until the guest has taken this one, the host keeps further ones queued.
+        // SAFETY: plain memory of this context.
+        unsafe { libc::sigaddset(&raw mut context.uc_sigmask, signal) };
+    }
+    let poll = SIGNALS.poll.load(Ordering::Acquire);
+    if !poll.is_null() {
+        // SAFETY: promised to `set_poll_word`.
+        unsafe { AtomicU32::from_ptr(poll) }.store(1, Ordering::Release);
+    }
+    if SIGNALS.blocked.load(Ordering::Acquire) & bit == 0 {
+        leave_blocking_call(context);
+    }
+}
+
+/// Moves a thread that has checked for signals, but not yet entered the kernel, to the end of [`checked_syscall`].
+fn leave_blocking_call(context: &mut libc::ucontext_t) {
+    let rip = &mut context.uc_mcontext.gregs[libc::REG_RIP as usize];
+    let (start, end, abort) =
+        (&raw const spile_blocking_start, &raw const spile_blocking_end, &raw const spile_blocking_abort);
+    if (start as i64..end as i64).contains(rip) {
+        *rip = abort as i64;
+    }
+}
+
+/// True for signals that the host's own instructions can raise.
+pub(super) fn is_hardware_fault(signal: c_int) -> bool {
+    matches!(signal, libc::SIGSEGV | libc::SIGBUS | libc::SIGFPE | libc::SIGILL | libc::SIGTRAP)
+}
+
+/// A fault of the emulator itself: gives it back to whoever handled it before, and returns to fault again.
+fn restore_former(signal: c_int) {
+    let words = &FORMER[signal as usize];
+    // SAFETY: all-zero bytes are a valid `sigaction`, the default one.
+    let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
+    action.sa_sigaction = words[0].load(Ordering::Relaxed) as usize;
+    action.sa_flags = words[1].load(Ordering::Relaxed) as c_int;
+    // SAFETY: the handler was installed before ours.
+    unsafe { libc::sigaction(signal, &raw const action, std::ptr::null_mut()) };
+}
+
+/// What the host does with a signal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Disposition {
+    /// Its default.
+    Default,
+    /// Nothing.
+    Ignore,
+    /// Records it for the guest; the flags are `SA_NOCLDSTOP` and `SA_NOCLDWAIT`.
+    Record(c_int),
+}
+
+/// Sets what the host does with `signal`. Signals that the host's C library keeps for itself are left alone.
+pub(super) fn set_disposition(signal: u8, disposition: Disposition) {
+    let signal = c_int::from(signal);
+    if matches!(signal, 32 | 33 | libc::SIGKILL | libc::SIGSTOP) {
+        return;
+    }
+    static FIRST: Once = Once::new();
+    FIRST.call_once(|| {
+        for fault in (1..32).filter(|&signal| is_hardware_fault(signal)) {
+            let former = current_action(fault);
+            FORMER[fault as usize][0].store(former.sa_sigaction as u64, Ordering::Relaxed);
+            FORMER[fault as usize][1].store(former.sa_flags as u64, Ordering::Relaxed);
+        }
+    });
+    // SAFETY: all-zero bytes are a valid `sigaction`.
+    let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
+    match disposition {
+        Disposition::Default => action.sa_sigaction = libc::SIG_DFL,
+        Disposition::Ignore => action.sa_sigaction = libc::SIG_IGN,
+        Disposition::Record(flags) => {
+            action.sa_sigaction = record as *const () as usize;
+            action.sa_flags = libc::SA_SIGINFO | libc::SA_ONSTACK | flags;
+            // SAFETY: plain memory.
+            unsafe { libc::sigfillset(&raw mut action.sa_mask) };
+        }
+    }
+    // SAFETY: `record` is async-signal-safe.
+    unsafe { libc::sigaction(signal, &raw const action, std::ptr::null_mut()) };
+}
+
+fn current_action(signal: c_int) -> libc::sigaction {
+    // SAFETY: all-zero bytes are a valid `sigaction`, which the call then overwrites.
+    unsafe {
+        let mut action: libc::sigaction = std::mem::zeroed();
+        libc::sigaction(signal, std::ptr::null(), &raw mut action);
+        action
+    }
+}
+
+/// True if this process was started with `signal` ignored.
+pub(super) fn is_ignored(signal: u8) -> bool {
+    current_action(c_int::from(signal)).sa_sigaction == libc::SIG_IGN
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_call_reports_the_kernel_s_error() {
+        assert_eq!(close(-1), Err(Errno::EBADF));
+        assert!(getpid().unwrap() > 0);
+    }
+
+    #[test]
+    fn a_blocking_call_returns_results_and_errors() {
+        assert_eq!(flock(-1, libc::LOCK_SH as u64), Err(Errno::EBADF));
+        let time = [0; 16];
+        assert_eq!(clock_nanosleep(1, 0, &time, None), Ok(0));
+    }
+}
+
+/// Ends this process by `signal`, as the guest was ended by it. The emulator's own state is no core dump of the guest,
+/// so none is written.
+pub(super) fn die_of_signal(signal: u8) {
+    let none = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: these calls take plain values and valid pointers to locals; nothing runs afterwards that minds them.
+    unsafe {
+        libc::setrlimit(libc::RLIMIT_CORE, &raw const none);
+        let mut action: libc::sigaction = std::mem::zeroed();
+        action.sa_sigaction = libc::SIG_DFL;
+        libc::sigaction(i32::from(signal), &raw const action, std::ptr::null_mut());
+        let mut set: libc::sigset_t = std::mem::zeroed();
+        libc::sigemptyset(&raw mut set);
+        libc::sigaddset(&raw mut set, i32::from(signal));
+        libc::sigprocmask(libc::SIG_UNBLOCK, &raw const set, std::ptr::null_mut());
+        libc::raise(i32::from(signal));
+    }
+}

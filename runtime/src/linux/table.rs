@@ -1,0 +1,291 @@
+//! The system calls: one row each, with its number, its name, its arguments and its handler.
+//!
+//! Numbers are those of `include/uapi/asm-generic/unistd.h`, which AArch64 and RISC-V share. A row that begins with
+//! `restart` is made again after a signal whose handler has `SA_RESTART` (signal(7)); the others end with `EINTR`.
+//! A call that is not here gets `ENOSYS`, and the user can be told.
+
+use super::errno::Errno;
+use super::{Kernel, fs, mem, process, signal, socket, time};
+use crate::mem::GuestMemory;
+
+/// What an argument is, for tracing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Arg {
+    /// A file descriptor.
+    Fd,
+    /// A directory descriptor or `AT_FDCWD`.
+    Dir,
+    /// Address of a path.
+    Path,
+    /// Address of bytes that the call reads; the next argument is their number.
+    In,
+    /// Address of bytes that the call writes; the next argument is their number.
+    Out,
+    /// An address.
+    Ptr,
+    /// A number of bytes or an offset.
+    Size,
+    /// A signed integer.
+    Int,
+    /// Bits, shown in hexadecimal.
+    Flags,
+    /// File permission bits, shown in octal.
+    Mode,
+    /// A signal number.
+    Signal,
+    /// A process, thread or group id.
+    Pid,
+}
+
+/// What performs a call: kernel, guest memory, arguments.
+pub type Handler = fn(&mut Kernel, &GuestMemory, [u64; 6]) -> Result<u64, Errno>;
+
+/// A system call.
+#[derive(Debug)]
+pub struct Row {
+    /// Its number.
+    pub number: u16,
+    /// Its name.
+    pub name: &'static str,
+    /// Its arguments: names and kinds.
+    pub args: &'static [(&'static str, Arg)],
+    /// Whether it is made again after a signal handler with `SA_RESTART`.
+    pub restarts: bool,
+    /// What performs it.
+    pub handler: Handler,
+}
+
+macro_rules! rows {
+    ($($number:literal $($restart:ident)? : $name:ident($($arg:ident: $kind:ident),*) => $handler:path;)*) => {
+        /// All rows, by number.
+        pub static ROWS: &[Row] = &[$(Row {
+            number: $number,
+            name: stringify!($name),
+            args: &[$((stringify!($arg), Arg::$kind)),*],
+            restarts: rows!(@restart $($restart)?),
+            handler: $handler,
+        }),*];
+    };
+    (@restart restart) => { true };
+    (@restart) => { false };
+}
+
+rows! {
+    17: getcwd(buf: Out, size: Size) => fs::getcwd;
+    19: eventfd2(count: Int, flags: Flags) => fs::eventfd2;
+    20: epoll_create1(flags: Flags) => fs::epoll_create1;
+    21: epoll_ctl(epfd: Fd, op: Int, fd: Fd, event: Ptr) => fs::epoll_ctl;
+    22: epoll_pwait(epfd: Fd, events: Ptr, maxevents: Int, timeout: Int, sigmask: Ptr, size: Size) => fs::epoll_pwait;
+    23: dup(fd: Fd) => fs::dup;
+    24: dup3(oldfd: Fd, newfd: Fd, flags: Flags) => fs::dup3;
+    25 restart: fcntl(fd: Fd, cmd: Int, arg: Flags) => fs::fcntl;
+    29: ioctl(fd: Fd, request: Flags, arg: Ptr) => fs::ioctl;
+    32 restart: flock(fd: Fd, operation: Int) => fs::flock;
+    33: mknodat(dirfd: Dir, path: Path, mode: Mode, dev: Int) => fs::mknodat;
+    34: mkdirat(dirfd: Dir, path: Path, mode: Mode) => fs::mkdirat;
+    35: unlinkat(dirfd: Dir, path: Path, flags: Flags) => fs::unlinkat;
+    36: symlinkat(target: Path, dirfd: Dir, path: Path) => fs::symlinkat;
+    37: linkat(olddirfd: Dir, old: Path, newdirfd: Dir, new: Path, flags: Flags) => fs::linkat;
+    38: renameat(olddirfd: Dir, old: Path, newdirfd: Dir, new: Path) => fs::renameat;
+    43: statfs(path: Path, buf: Ptr) => fs::statfs;
+    44: fstatfs(fd: Fd, buf: Ptr) => fs::fstatfs;
+    45: truncate(path: Path, length: Size) => fs::truncate;
+    46: ftruncate(fd: Fd, length: Size) => fs::ftruncate;
+    47: fallocate(fd: Fd, mode: Flags, offset: Size, len: Size) => fs::fallocate;
+    48: faccessat(dirfd: Dir, path: Path, mode: Flags) => fs::faccessat;
+    49: chdir(path: Path) => fs::chdir;
+    50: fchdir(fd: Fd) => fs::fchdir;
+    51: chroot(path: Path) => fs::chroot;
+    52: fchmod(fd: Fd, mode: Mode) => fs::fchmod;
+    53: fchmodat(dirfd: Dir, path: Path, mode: Mode) => fs::fchmodat;
+    54: fchownat(dirfd: Dir, path: Path, owner: Int, group: Int, flags: Flags) => fs::fchownat;
+    55: fchown(fd: Fd, owner: Int, group: Int) => fs::fchown;
+    56 restart: openat(dirfd: Dir, path: Path, flags: Flags, mode: Mode) => fs::openat;
+    57: close(fd: Fd) => fs::close;
+    59: pipe2(fds: Ptr, flags: Flags) => fs::pipe2;
+    61: getdents64(fd: Fd, buf: Out, count: Size) => fs::getdents64;
+    62: lseek(fd: Fd, offset: Int, whence: Int) => fs::lseek;
+    63 restart: read(fd: Fd, buf: Out, count: Size) => fs::read;
+    64 restart: write(fd: Fd, buf: In, count: Size) => fs::write;
+    65 restart: readv(fd: Fd, iov: Ptr, iovcnt: Int) => fs::readv;
+    66 restart: writev(fd: Fd, iov: Ptr, iovcnt: Int) => fs::writev;
+    67 restart: pread64(fd: Fd, buf: Out, count: Size, offset: Size) => fs::pread64;
+    68 restart: pwrite64(fd: Fd, buf: In, count: Size, offset: Size) => fs::pwrite64;
+    69 restart: preadv(fd: Fd, iov: Ptr, iovcnt: Int, low: Size, high: Size) => fs::preadv;
+    70 restart: pwritev(fd: Fd, iov: Ptr, iovcnt: Int, low: Size, high: Size) => fs::pwritev;
+    71 restart: sendfile(out_fd: Fd, in_fd: Fd, offset: Ptr, count: Size) => fs::sendfile;
+    72: pselect6(nfds: Int, readfds: Ptr, writefds: Ptr, exceptfds: Ptr, timeout: Ptr, sigmask: Ptr) => fs::pselect6;
+    73: ppoll(fds: Ptr, nfds: Int, timeout: Ptr, sigmask: Ptr, size: Size) => fs::ppoll;
+    76 restart: splice(fd_in: Fd, off_in: Ptr, fd_out: Fd, off_out: Ptr, len: Size, flags: Flags) => fs::splice;
+    78: readlinkat(dirfd: Dir, path: Path, buf: Out, size: Size) => fs::readlinkat;
+    79: newfstatat(dirfd: Dir, path: Path, statbuf: Ptr, flags: Flags) => fs::newfstatat;
+    80: fstat(fd: Fd, statbuf: Ptr) => fs::fstat;
+    81: sync() => fs::sync;
+    82: fsync(fd: Fd) => fs::fsync;
+    83: fdatasync(fd: Fd) => fs::fdatasync;
+    85: timerfd_create(clock: Int, flags: Flags) => time::timerfd_create;
+    86: timerfd_settime(fd: Fd, flags: Flags, new: Ptr, old: Ptr) => time::timerfd_settime;
+    87: timerfd_gettime(fd: Fd, value: Ptr) => time::timerfd_gettime;
+    88: utimensat(dirfd: Dir, path: Path, times: Ptr, flags: Flags) => fs::utimensat;
+    90: capget(header: Ptr, data: Ptr) => process::capget;
+    93: exit(status: Int) => process::exit;
+    94: exit_group(status: Int) => process::exit;
+    95 restart: waitid(which: Int, id: Pid, info: Ptr, options: Flags, rusage: Ptr) => process::waitid;
+    96: set_tid_address(tidptr: Ptr) => process::set_tid_address;
+    98 restart: futex(uaddr: Ptr, op: Flags, val: Int, timeout: Ptr, uaddr2: Ptr, val3: Int) => process::futex;
+    99: set_robust_list(head: Ptr, len: Size) => process::set_robust_list;
+    101: nanosleep(req: Ptr, rem: Ptr) => time::nanosleep;
+    102: getitimer(which: Int, value: Ptr) => time::getitimer;
+    103: setitimer(which: Int, new: Ptr, old: Ptr) => time::setitimer;
+    107: timer_create(clock: Int, event: Ptr, id: Ptr) => time::timer_create;
+    108: timer_gettime(id: Int, value: Ptr) => time::timer_gettime;
+    109: timer_getoverrun(id: Int) => time::timer_getoverrun;
+    110: timer_settime(id: Int, flags: Flags, new: Ptr, old: Ptr) => time::timer_settime;
+    111: timer_delete(id: Int) => time::timer_delete;
+    112: clock_settime(clock: Int, time: Ptr) => time::clock_settime;
+    113: clock_gettime(clock: Int, time: Ptr) => time::clock_gettime;
+    114: clock_getres(clock: Int, res: Ptr) => time::clock_getres;
+    115: clock_nanosleep(clock: Int, flags: Flags, req: Ptr, rem: Ptr) => time::clock_nanosleep;
+    118: sched_setparam(pid: Pid, param: Ptr) => process::sched_setparam;
+    119: sched_setscheduler(pid: Pid, policy: Int, param: Ptr) => process::sched_setparam;
+    120: sched_getscheduler(pid: Pid) => process::sched_getscheduler;
+    121: sched_getparam(pid: Pid, param: Ptr) => process::sched_getparam;
+    122: sched_setaffinity(pid: Pid, size: Size, mask: Ptr) => process::sched_setaffinity;
+    123: sched_getaffinity(pid: Pid, size: Size, mask: Ptr) => process::sched_getaffinity;
+    124: sched_yield() => process::sched_yield;
+    129: kill(pid: Pid, sig: Signal) => signal::kill;
+    130: tkill(tid: Pid, sig: Signal) => signal::tkill;
+    131: tgkill(tgid: Pid, tid: Pid, sig: Signal) => signal::tgkill;
+    132: sigaltstack(new: Ptr, old: Ptr) => signal::sigaltstack;
+    133: rt_sigsuspend(mask: Ptr, size: Size) => signal::rt_sigsuspend;
+    134: rt_sigaction(sig: Signal, new: Ptr, old: Ptr, size: Size) => signal::rt_sigaction;
+    135: rt_sigprocmask(how: Int, set: Ptr, old: Ptr, size: Size) => signal::rt_sigprocmask;
+    136: rt_sigpending(set: Ptr, size: Size) => signal::rt_sigpending;
+    137: rt_sigtimedwait(set: Ptr, info: Ptr, timeout: Ptr, size: Size) => signal::rt_sigtimedwait;
+    138: rt_sigqueueinfo(pid: Pid, sig: Signal, info: Ptr) => signal::rt_sigqueueinfo;
+    139: rt_sigreturn() => signal::rt_sigreturn;
+    140: setpriority(which: Int, who: Pid, prio: Int) => process::setpriority;
+    141: getpriority(which: Int, who: Pid) => process::getpriority;
+    143: setregid(rgid: Int, egid: Int) => process::setregid;
+    144: setgid(gid: Int) => process::setgid;
+    145: setreuid(ruid: Int, euid: Int) => process::setreuid;
+    146: setuid(uid: Int) => process::setuid;
+    147: setresuid(ruid: Int, euid: Int, suid: Int) => process::setresuid;
+    148: getresuid(ruid: Ptr, euid: Ptr, suid: Ptr) => process::getresuid;
+    149: setresgid(rgid: Int, egid: Int, sgid: Int) => process::setresgid;
+    150: getresgid(rgid: Ptr, egid: Ptr, sgid: Ptr) => process::getresgid;
+    153: times(buf: Ptr) => process::times;
+    154: setpgid(pid: Pid, pgid: Pid) => process::setpgid;
+    155: getpgid(pid: Pid) => process::getpgid;
+    156: getsid(pid: Pid) => process::getsid;
+    157: setsid() => process::setsid;
+    158: getgroups(size: Int, list: Ptr) => process::getgroups;
+    160: uname(buf: Ptr) => process::uname;
+    161: sethostname(name: In, len: Size) => process::sethostname;
+    163: getrlimit(resource: Int, limit: Ptr) => process::getrlimit;
+    164: setrlimit(resource: Int, limit: Ptr) => process::setrlimit;
+    165: getrusage(who: Int, usage: Ptr) => process::getrusage;
+    166: umask(mask: Mode) => fs::umask;
+    167: prctl(option: Int, a: Flags, b: Flags, c: Flags, d: Flags) => process::prctl;
+    168: getcpu(cpu: Ptr, node: Ptr) => process::getcpu;
+    169: gettimeofday(tv: Ptr, tz: Ptr) => time::gettimeofday;
+    172: getpid() => process::getpid;
+    173: getppid() => process::getppid;
+    174: getuid() => process::getuid;
+    175: geteuid() => process::geteuid;
+    176: getgid() => process::getgid;
+    177: getegid() => process::getegid;
+    178: gettid() => process::gettid;
+    179: sysinfo(info: Ptr) => process::sysinfo;
+    198: socket(domain: Int, kind: Flags, protocol: Int) => socket::socket;
+    199: socketpair(domain: Int, kind: Flags, protocol: Int, fds: Ptr) => socket::socketpair;
+    200: bind(fd: Fd, addr: In, len: Size) => socket::bind;
+    201: listen(fd: Fd, backlog: Int) => socket::listen;
+    202 restart: accept(fd: Fd, addr: Ptr, len: Ptr) => socket::accept;
+    203 restart: connect(fd: Fd, addr: In, len: Size) => socket::connect;
+    204: getsockname(fd: Fd, addr: Ptr, len: Ptr) => socket::getsockname;
+    205: getpeername(fd: Fd, addr: Ptr, len: Ptr) => socket::getpeername;
+    206 restart: sendto(fd: Fd, buf: In, len: Size, flags: Flags, addr: Ptr, addrlen: Size) => socket::sendto;
+    207 restart: recvfrom(fd: Fd, buf: Out, len: Size, flags: Flags, addr: Ptr, addrlen: Ptr) => socket::recvfrom;
+    208: setsockopt(fd: Fd, level: Int, name: Int, value: Ptr, len: Size) => socket::setsockopt;
+    209: getsockopt(fd: Fd, level: Int, name: Int, value: Ptr, len: Ptr) => socket::getsockopt;
+    210: shutdown(fd: Fd, how: Int) => socket::shutdown;
+    213: readahead(fd: Fd, offset: Size, count: Size) => fs::readahead;
+    214: brk(addr: Ptr) => mem::brk;
+    215: munmap(addr: Ptr, length: Size) => mem::munmap;
+    216: mremap(old: Ptr, oldsize: Size, newsize: Size, flags: Flags, new: Ptr) => mem::mremap;
+    220: clone(flags: Flags, stack: Ptr, parent_tid: Ptr, tls: Ptr, child_tid: Ptr) => process::clone;
+    221: execve(path: Path, argv: Ptr, envp: Ptr) => process::execve;
+    222: mmap(addr: Ptr, length: Size, prot: Flags, flags: Flags, fd: Fd, offset: Size) => mem::mmap;
+    223: fadvise64(fd: Fd, offset: Size, len: Size, advice: Int) => fs::fadvise64;
+    226: mprotect(addr: Ptr, len: Size, prot: Flags) => mem::mprotect;
+    227: msync(addr: Ptr, length: Size, flags: Flags) => mem::msync;
+    228: mlock(addr: Ptr, length: Size) => mem::mlock;
+    229: munlock(addr: Ptr, length: Size) => mem::mlock;
+    230: mlockall(flags: Flags) => mem::mlockall;
+    231: munlockall() => mem::mlockall;
+    232: mincore(addr: Ptr, length: Size, vec: Ptr) => mem::mincore;
+    233: madvise(addr: Ptr, length: Size, advice: Int) => mem::madvise;
+    242 restart: accept4(fd: Fd, addr: Ptr, len: Ptr, flags: Flags) => socket::accept4;
+    260 restart: wait4(pid: Pid, status: Ptr, options: Flags, rusage: Ptr) => process::wait4;
+    261: prlimit64(pid: Pid, resource: Int, new: Ptr, old: Ptr) => process::prlimit64;
+    267: syncfs(fd: Fd) => fs::syncfs;
+    276: renameat2(olddirfd: Dir, old: Path, newdirfd: Dir, new: Path, flags: Flags) => fs::renameat2;
+    278: getrandom(buf: Out, buflen: Size, flags: Flags) => process::getrandom;
+    279: memfd_create(name: Path, flags: Flags) => fs::memfd_create;
+    283: membarrier(cmd: Int, flags: Flags, cpu: Int) => process::membarrier;
+    285: copy_file_range(fd_in: Fd, off_in: Ptr, fd_out: Fd, off_out: Ptr, len: Size, flags: Flags) => fs::copy_file_range;
+    291: statx(dirfd: Dir, path: Path, flags: Flags, mask: Flags, statxbuf: Ptr) => fs::statx;
+    293: rseq(area: Ptr, len: Size, flags: Flags, sig: Flags) => process::not_here;
+    435: clone3(args: Ptr, size: Size) => process::not_here;
+    436: close_range(first: Int, last: Int, flags: Flags) => fs::close_range;
+    439: faccessat2(dirfd: Dir, path: Path, mode: Flags, flags: Flags) => fs::faccessat2;
+}
+
+/// The number of rows of the index: one more than the highest number.
+const INDEX_SIZE: usize = 512;
+
+/// Position in [`ROWS`] plus one, by number.
+static INDEX: [u8; INDEX_SIZE] = {
+    let mut index = [0; INDEX_SIZE];
+    let mut row = 0;
+    while row < ROWS.len() {
+        index[ROWS[row].number as usize] = row as u8 + 1;
+        row += 1;
+    }
+    index
+};
+
+/// Returns the name of a system call.
+pub fn name(number: u64) -> Option<&'static str> {
+    find(number).map(|row| row.name)
+}
+
+/// Finds the row of a call.
+pub fn find(number: u64) -> Option<&'static Row> {
+    let position = usize::from(*INDEX.get(usize::try_from(number).ok()?)?);
+    position.checked_sub(1).map(|row| &ROWS[row])
+}
+
+/// Finds the row of a call by its name.
+pub fn find_name(name: &str) -> Option<&'static Row> {
+    ROWS.iter().find(|row| row.name == name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_are_in_order_and_found() {
+        assert!(ROWS.is_sorted_by(|a, b| a.number < b.number));
+        assert!(ROWS.len() < 255);
+        for row in ROWS {
+            assert_eq!(find(u64::from(row.number)).unwrap().name, row.name);
+            assert!(row.args.len() <= 6, "{}", row.name);
+        }
+        assert!(find(0).is_none());
+        assert!(find(u64::MAX).is_none());
+        assert_eq!(find_name("openat").unwrap().number, 56);
+    }
+}
