@@ -942,7 +942,7 @@ impl Report {
     pub fn line(&self) -> String {
         let mut parts = vec![format!("probes: {}", grouped(self.probes)), format!("fired: {}", grouped(self.fired))];
         parts.push(match (&self.first_patch, self.patches) {
-            (None, _) => "patches applied: 0".to_string(),
+            (None, n) => format!("patches applied: {}", grouped(n)),
             (Some(first), 1) => format!("patches applied: 1 ({first})"),
             (Some(first), n) => format!("patches applied: {} (first: {first})", grouped(n)),
         });
