@@ -285,12 +285,7 @@ impl Resolver<'_> {
     }
 
     /// Resolves one place. A fault that `optional` forgives leaves no ranges.
-    fn place<T>(
-        &mut self,
-        span: Span,
-        resolve: fn(&Self, &T) -> Resolved,
-        what: &T,
-    ) -> PlaceRanges {
+    fn place<T>(&mut self, span: Span, resolve: fn(&Self, &T) -> Resolved, what: &T) -> PlaceRanges {
         let ranges = match resolve(self, what) {
             Ok(ranges) => merged(ranges),
             Err(fault) => {

@@ -290,7 +290,7 @@ impl ProbeRuntime {
         let mut fire = Firing { call, site: &site, guest, args: Args { slots: args, at: 0 }, poll: 0 };
         let result = self.dispatch(&mut fire, cpu);
         let stop = if self.note_output_failure() { poll::STOP } else { 0 };
-        cpu.poll.fetch_or(fire.poll | stop, Ordering::Relaxed);
+        cpu.poll.fetch_or(fire.poll | stop, std::sync::atomic::Ordering::Relaxed);
         result
     }
 
