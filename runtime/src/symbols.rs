@@ -116,7 +116,6 @@ impl Symbols {
         if let Ok(file) = object::File::parse(bytes) {
             entry.sections = read_sections(&file, bias);
             self.symbols.extend(read_symbols(&file, &mut entry, module));
-            entry.marks.sort_unstable();
         }
         self.modules.push(entry);
         self.index();
@@ -358,21 +357,28 @@ fn read_sections(file: &object::File<'_>, bias: u64) -> Vec<Section> {
 
 fn read_symbols(file: &object::File<'_>, module: &mut Module, index: usize) -> Vec<Symbol> {
     let mut symbols = Vec::new();
+    let mut marks = Vec::new();
+    for symbol in file.symbols() {
+        let mark = symbol.name_bytes().ok().and_then(|name| mapping_symbol(&String::from_utf8_lossy(name)));
+        if let (Some(is_code), Some(start)) = (mark, symbol.address().checked_add(module.bias)) {
+            marks.push((start, is_code));
+        }
+    }
+    marks.sort_unstable();
+    module.marks = marks;
     for symbol in file.symbols().chain(file.dynamic_symbols()).filter(|symbol| symbol.is_definition()) {
         let (Ok(raw_name), Some(start)) = (symbol.name_bytes(), symbol.address().checked_add(module.bias)) else {
             continue;
         };
         let raw_name = String::from_utf8_lossy(raw_name);
-        if let Some(is_code) = mapping_symbol(&raw_name) {
-            module.marks.push((start, is_code));
+        if mapping_symbol(&raw_name).is_some() {
             continue;
         }
-        let executable = module.sections.iter().any(|section| section.executable && section.range.contains(&start));
         let kind = match symbol.kind() {
             SymbolKind::Text => Kind::Function,
             SymbolKind::Data => Kind::Object,
             // Labels of assembly code have no type; indirect functions have one that `object` does not know.
-            SymbolKind::Unknown | SymbolKind::Label if executable => Kind::Function,
+            SymbolKind::Unknown | SymbolKind::Label if module.is_code(start) => Kind::Function,
             SymbolKind::Unknown => Kind::Object,
             _ => continue,
         };
