@@ -181,6 +181,12 @@ host_calls! {
     plain fn fstatfs(fd: i32, out: &mut [u8; 120]) = SYS_fstatfs;
     plain fn faccessat2(dir: i32, path: &CStr, mode: u64, flags: u64) = SYS_faccessat2;
     plain fn readlinkat(dir: i32, path: &CStr, out: &mut [u8]) = SYS_readlinkat;
+    plain fn getxattr(path: &CStr, name: &CStr, out: &mut [u8]) = SYS_getxattr;
+    plain fn lgetxattr(path: &CStr, name: &CStr, out: &mut [u8]) = SYS_lgetxattr;
+    plain fn fgetxattr(fd: i32, name: &CStr, out: &mut [u8]) = SYS_fgetxattr;
+    plain fn listxattr(path: &CStr, out: &mut [u8]) = SYS_listxattr;
+    plain fn llistxattr(path: &CStr, out: &mut [u8]) = SYS_llistxattr;
+    plain fn flistxattr(fd: i32, out: &mut [u8]) = SYS_flistxattr;
     plain fn getdents64(fd: i32, out: HostRange) = SYS_getdents64;
     plain fn getcwd(out: &mut [u8]) = SYS_getcwd;
     plain fn chdir(path: &CStr) = SYS_chdir;
