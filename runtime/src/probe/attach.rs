@@ -13,10 +13,10 @@
 //! | E0415 | an empty region, as the checker calls it where it sees that without the program |
 //! | W0502 | the probe matches no instruction (an error unless it is `optional`) |
 
+use crate::glob;
 use crate::isa::{InsnFacts, Isa};
 use crate::mem::{GuestMemory, PAGE, perm};
 use crate::probe::format::address_text;
-use crate::probe::glob;
 use hashbrown::HashMap;
 use regex::{Regex, RegexBuilder};
 use spile_lang::diag::{Diagnostic, Diagnostics};

@@ -9,13 +9,13 @@
 //! - If probe output cannot be written, the run ends: results that nobody sees are no results.
 
 use crate::cpu::{CpuState, poll};
+use crate::glob;
 use crate::interp::ActionCall;
 use crate::isa::Isa;
 use crate::mem::{Fault, GuestMemory, perm};
 use crate::probe::action::{Action, ActionSite, FloatOp, PrintPart, TextHandle, TextPart};
 use crate::probe::attach::Symbols;
 use crate::probe::format::{self, TextRef, Value, View, address_text, grouped, put};
-use crate::probe::glob;
 use crate::probe::output::{self, Json, Output};
 use crate::probe::state::{Cells, Full, KeyPart, States, Stored};
 use hashbrown::HashMap;

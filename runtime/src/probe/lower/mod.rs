@@ -19,13 +19,14 @@ mod walk;
 
 use super::action::{Action, ActionSite, TextHandle};
 use crate::block::{Block, Insn};
+use crate::glob;
 use crate::isa::{InsnFacts, Isa};
 use crate::translate::{PROBE_END, Site, Splice};
 use crate::uop::{Lanes, Uop, X, slot};
 use crate::vector::V2Op;
 use body::{Body, ProbeKey};
 use code::{Atom, Code, Label};
-use fold::{Folder, glob_matches};
+use fold::Folder;
 use hashbrown::HashMap;
 use place::Place;
 use regex::{Regex, RegexBuilder};
@@ -381,7 +382,7 @@ impl ProbeSplicer<'_> {
         let ir::Event::Insn(pattern) = &probe.event else { return true };
         match (pattern, place.facts()) {
             (InsnPattern::Any, _) => true,
-            (InsnPattern::Glob(glob), Some(facts)) => glob_matches(glob, &facts.mnemonic),
+            (InsnPattern::Glob(glob), Some(facts)) => glob::matches(glob, &facts.mnemonic),
             (InsnPattern::Regex(pattern), Some(facts)) => self.shared.regex_matches(pattern, &facts.text),
             (_, None) => false,
         }

@@ -225,13 +225,15 @@ impl Host for Mock {
             }
             Action::Exhausted => {
                 self.inactive.push(probe);
-                cpu.poll |= poll::CODE;
+                cpu.poll.fetch_or(poll::CODE, Ordering::Relaxed);
             }
             Action::Disable(probes) => {
                 self.inactive.extend(probes);
-                cpu.poll |= poll::CODE;
+                cpu.poll.fetch_or(poll::CODE, Ordering::Relaxed);
             }
-            Action::Exit | Action::Fail => cpu.poll |= poll::STOP,
+            Action::Exit | Action::Fail => {
+                cpu.poll.fetch_or(poll::STOP, Ordering::Relaxed);
+            }
             Action::GuestText => result = TextHandle::BAD.0,
             _ => {}
         }
@@ -388,10 +390,10 @@ impl Machine {
             let at = std::mem::replace(&mut self.cpu.resume, resume::ENTRY);
             let block = self.block(self.cpu.pc, at == resume::ENTRY);
             let from = if at == resume::BODY { block.insns[0].body } else { 0 };
-            if self.execute(&block, from) != Leave::Next || self.cpu.poll & poll::STOP != 0 {
+            let leave = self.execute(&block, from);
+            if leave != Leave::Next || self.cpu.poll.swap(0, Ordering::Relaxed) & poll::STOP != 0 {
                 return self;
             }
-            self.cpu.poll = 0;
         }
     }
 
