@@ -211,7 +211,12 @@ impl Cx<'_> {
                 keys,
                 op,
                 value,
-            } => format!("{} {} {}", self.state(*state, keys), assign_text(*op), self.expr(value)),
+            } => format!(
+                "{} {} {}",
+                self.state(*state, keys),
+                assign_text(*op),
+                self.expr(value)
+            ),
             StmtKind::If { .. } => String::new(),
             StmtKind::Next => "next".to_string(),
             StmtKind::Assert { cond, message, .. } => match message {
@@ -231,7 +236,12 @@ impl Cx<'_> {
     }
 
     fn labels(&self, list: &[ProbeId]) -> String {
-        let name = |id: &ProbeId| self.program.probes.get(id.0 as usize).map(|p| p.name.clone());
+        let name = |id: &ProbeId| {
+            self.program
+                .probes
+                .get(id.0 as usize)
+                .map(|p| p.name.clone())
+        };
         let names: Vec<String> = list.iter().filter_map(name).collect();
         names.join(", ")
     }

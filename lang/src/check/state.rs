@@ -121,7 +121,9 @@ pub(super) fn kept(ty: Type) -> Type {
 
 /// Values of these two types can stand in one global or one key.
 fn compatible(a: Type, b: Type) -> bool {
-    (a.is_integer() && b.is_integer()) || (a.is_float() && (b.is_float() || b.is_integer())) || a == b
+    (a.is_integer() && b.is_integer())
+        || (a.is_float() && (b.is_float() || b.is_integer()))
+        || a == b
 }
 
 pub(super) fn agg_name(function: AggFn) -> &'static str {
@@ -301,7 +303,12 @@ impl Checker<'_> {
         };
         if !compatible(ty, value.ty) {
             let first = self.states.get(id).kind_span;
-            let title = format!("`{}` holds {}, not {}", name.text, describe(ty), describe(value.ty));
+            let title = format!(
+                "`{}` holds {}, not {}",
+                name.text,
+                describe(ty),
+                describe(value.ty)
+            );
             return self.fail(
                 Diagnostic::error("E0406", title)
                     .primary(value.span, format!("this is {}", describe(value.ty)))
@@ -329,7 +336,10 @@ impl Checker<'_> {
             },
             Some(StateKind::Value { .. }) => {
                 let first = info.kind_span;
-                let title = format!("`{name}` is a plain value and cannot take a `{}`", agg_name(function));
+                let title = format!(
+                    "`{name}` is a plain value and cannot take a `{}`",
+                    agg_name(function)
+                );
                 return self.fail(
                     Diagnostic::error("E0413", title)
                         .primary(at, "aggregated here")
@@ -351,7 +361,11 @@ impl Checker<'_> {
         if self.probe.damaged || !self.unknown.insert(name.text.clone()) {
             return None;
         }
-        let near = nearest(&name.text, self.states.known_names());
+        let terse = self.terse();
+        let near = match terse {
+            true => None,
+            false => nearest(&name.text, self.states.known_names()),
+        };
         let out = Diagnostic::error("E0414", format!("`{}` is never assigned", name.text))
             .primary(name.span, "nothing is ever in it");
         self.fail(match near {
@@ -426,7 +440,10 @@ impl Checker<'_> {
     /// True if the global is printed as a table and not as one value.
     pub(super) fn prints_as_table(&self, id: StateId) -> bool {
         let info = self.states.get(id);
-        let keyed = info.keys.as_ref().is_some_and(|keys| !keys.types.is_empty());
+        let keyed = info
+            .keys
+            .as_ref()
+            .is_some_and(|keys| !keys.types.is_empty());
         let wide = matches!(
             info.kind,
             Some(StateKind::Aggregate(
