@@ -237,7 +237,7 @@ impl Checker<'_> {
         if numeric(value.ty) && numeric(ty) {
             return self.cast(value, ty, span);
         }
-        let title = format!("{} is not {}", capital(describe(value.ty)), describe(ty));
+        let title = format!("{} is not {}", describe(value.ty), describe(ty));
         self.fail(
             Diagnostic::error("E0406", title)
                 .primary(span, format!("this is {}", describe(value.ty)))
@@ -249,7 +249,7 @@ impl Checker<'_> {
         let from = value.ty;
         let numeric = |t: Type| t.is_integer() || t.is_float();
         let truncates = from == Type::U128 && ty.is_integer();
-        if !(numeric(from) && numeric(ty)) && !truncates && from != ty {
+        if !(truncates || from == ty || numeric(from) && numeric(ty)) {
             let text = self.source_text(value.span);
             let out = Diagnostic::error(
                 "E0406",
@@ -273,25 +273,13 @@ impl Checker<'_> {
         Some(make(ExprKind::Cast(Box::new(value)), ty, span))
     }
 
-    fn to_float(&mut self, value: ir::Expr) -> ir::Expr {
-        let span = value.span;
-        match (literal(&value), value.ty) {
-            (Some(v), ty) if ty.is_signed() => {
-                make(ExprKind::Float(v as i64 as f64), Type::F64, span)
-            }
-            (Some(v), _) => make(ExprKind::Float(v as f64), Type::F64, span),
-            (None, Type::F64) => value,
-            (None, _) => make(ExprKind::Cast(Box::new(value)), Type::F64, span),
-        }
-    }
-
     /// Gives two values one type, for `if` and `??`.
     fn unify(&mut self, a: ir::Expr, b: ir::Expr, at: Span) -> Option<(ir::Expr, ir::Expr, Type)> {
         let ty = match (a.ty, b.ty) {
             (x, y) if x == y => x,
             (x, y) if x.is_integer() && y.is_integer() => integer_type(&a, &b),
             (x, y) if numeric_pair(x, y) => {
-                let (a, b) = (self.to_float(a), self.to_float(b));
+                let (a, b) = (floated(a), floated(b));
                 return Some((a, b, Type::F64));
             }
             (x, y) => {
@@ -359,7 +347,7 @@ impl Checker<'_> {
             return make(ExprKind::Float(-v), Type::F64, span);
         }
         let zero = make(ExprKind::Float(-0.0), Type::F64, span);
-        let value = self.to_float(value);
+        let value = floated(value);
         let kind = ExprKind::Binary(BinaryOp::SubF, Box::new(zero), Box::new(value));
         make(kind, Type::F64, span)
     }
@@ -472,7 +460,7 @@ impl Checker<'_> {
                 Some(compare_integers(op, a, b, span))
             }
             (x, y) if numeric_pair(x, y) => {
-                let (a, b) = (self.to_float(a), self.to_float(b));
+                let (a, b) = (floated(a), floated(b));
                 Some(compare_floats(op, a, b, span))
             }
             (x, y) => self.not_comparable(op, at, (x, a.span), (y, b.span)),
@@ -575,7 +563,7 @@ impl Checker<'_> {
         let sign = self.sources.slice(at).to_string();
         match float_op {
             Some(op) if numeric_pair(x, y) => {
-                let (a, b) = (self.to_float(a), self.to_float(b));
+                let (a, b) = (floated(a), floated(b));
                 let kind = ExprKind::Binary(op, Box::new(a), Box::new(b));
                 Some(make(kind, Type::F64, span))
             }
@@ -1046,7 +1034,7 @@ impl Checker<'_> {
     fn abs(&mut self, arg: &ast::Expr, span: Span) -> Option<ir::Expr> {
         let value = self.expr(arg)?;
         if value.ty.is_float() {
-            let value = self.to_float(value);
+            let value = floated(value);
             return Some(make(
                 ExprKind::Call(Func::AbsFloat, vec![value]),
                 Type::F64,
@@ -1077,7 +1065,7 @@ impl Checker<'_> {
         let (a, b) = (a?, b?);
         let (x, y) = (a.ty, b.ty);
         if numeric_pair(x, y) {
-            let (a, b) = (self.to_float(a), self.to_float(b));
+            let (a, b) = (floated(a), floated(b));
             let op = pick(name == "min", Binary::Lt, Binary::Gt);
             self.nodes += size(&a) + size(&b);
             let cond = compare_floats(op, a.clone(), b.clone(), span);
@@ -1096,6 +1084,17 @@ impl Checker<'_> {
             _ => Func::MaxU,
         };
         Some(make(ExprKind::Call(func, vec![a, b]), ty, span))
+    }
+}
+
+/// Makes a number a float.
+fn floated(value: ir::Expr) -> ir::Expr {
+    let span = value.span;
+    match (literal(&value), value.ty) {
+        (Some(v), ty) if ty.is_signed() => make(ExprKind::Float(v as i64 as f64), Type::F64, span),
+        (Some(v), _) => make(ExprKind::Float(v as f64), Type::F64, span),
+        (None, Type::F64) => value,
+        (None, _) => make(ExprKind::Cast(Box::new(value)), Type::F64, span),
     }
 }
 
@@ -1334,10 +1333,6 @@ fn any_of(mut tests: Vec<ir::Expr>, span: Span) -> Option<ir::Expr> {
         tests = next;
     }
     tests.pop()
-}
-
-fn capital(text: &str) -> String {
-    text.to_string()
 }
 
 /// True if the value depends on the instruction only.

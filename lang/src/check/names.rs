@@ -222,7 +222,7 @@ impl Checker<'_> {
 
     /// Lowers a builtin variable if this event has it.
     fn available(&mut self, variable: &Variable, span: Span) -> Option<ir::Expr> {
-        if self.probe.hopeless && self.from_hopeless_event(variable) {
+        if self.probe.hopeless && self.of_hopeless_event(variable) {
             return None;
         }
         let event = self.probe.event.as_str();
@@ -260,7 +260,7 @@ impl Checker<'_> {
     }
 
     /// The event itself has been refused, and the value is one that it would have.
-    fn from_hopeless_event(&self, variable: &Variable) -> bool {
+    fn of_hopeless_event(&self, variable: &Variable) -> bool {
         let root = variable.name.split('.').next().unwrap_or("");
         match probes::find(&self.probe.event) {
             Some(row) => {
