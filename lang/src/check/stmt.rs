@@ -624,10 +624,11 @@ impl Checker<'_> {
 
     fn check_dump_length(&mut self, len: &ir::Expr) -> Option<()> {
         const MOST: u64 = 4096;
+        let text = self.source_text(len.span);
         match literal(len) {
             Some(n) if n == 0 || n > MOST => self.fail(
                 Diagnostic::error("E0415", format!("`dump` prints 1 to {MOST} bytes"))
-                    .primary(len.span, shown(n, len.ty))
+                    .primary(len.span, text)
                     .help("dump sp, 64"),
             ),
             _ => Some(()),
