@@ -957,7 +957,7 @@ impl Checker<'_> {
                 None,
             );
         }
-        let keys = self.keys(id, list, args[0].span)?;
+        let keys = self.keys(id, list, args[0].span, false)?;
         let map = make(ExprKind::State(id, keys.clone()), Type::U64, args[0].span);
         let values = std::iter::once(map).chain(keys).collect();
         Some(make(ExprKind::Call(Func::Has, values), Type::Bool, span))

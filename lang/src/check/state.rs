@@ -38,6 +38,8 @@ pub(super) struct Keys {
     pub(super) types: Vec<Type>,
     names: Vec<String>,
     span: Span,
+    /// They come from where the global is filled, not only read: the better headings.
+    defined: bool,
 }
 
 impl States {
@@ -92,6 +94,7 @@ impl States {
                 types: Vec::new(),
                 names: Vec::new(),
                 span: info.span,
+                defined: false,
             });
             ir::State {
                 name: info.name,
@@ -206,6 +209,7 @@ impl Checker<'_> {
         id: StateId,
         keys: &[ast::Expr],
         whole: Span,
+        defined: bool,
     ) -> Option<Vec<ir::Expr>> {
         let mut list = Vec::new();
         for key in keys {
@@ -221,24 +225,30 @@ impl Checker<'_> {
             list.push(value);
         }
         let names = keys.iter().map(|key| self.source_text(key.span)).collect();
-        self.check_keys(id, &list, names, whole)?;
+        let types = list.iter().map(|key| kept(key.ty)).collect();
+        let written = Keys {
+            types,
+            names,
+            span: whole,
+            defined,
+        };
+        self.check_keys(id, &list, written)?;
         Some(list)
     }
 
-    fn check_keys(
-        &mut self,
-        id: StateId,
-        list: &[ir::Expr],
-        names: Vec<String>,
-        whole: Span,
-    ) -> Option<()> {
-        let types: Vec<Type> = list.iter().map(|key| kept(key.ty)).collect();
+    fn check_keys(&mut self, id: StateId, list: &[ir::Expr], written: Keys) -> Option<()> {
+        let whole = written.span;
+        let types = written.types.clone();
         let info = self.states.get_mut(id);
         let name = info.name.clone();
-        let Some(known) = &info.keys else {
-            let span = whole;
-            info.keys = Some(Keys { types, names, span });
-            return Some(());
+        let better =
+            |known: &Keys| written.defined && !known.defined && known.types.len() == types.len();
+        let known = match &info.keys {
+            Some(known) if !better(known) => known,
+            _ => {
+                info.keys = Some(written);
+                return Some(());
+            }
         };
         let known = known.clone();
         if known.types.len() != types.len() {
@@ -388,7 +398,7 @@ impl Checker<'_> {
     ) -> Option<ir::Expr> {
         let id = self.known_state(name)?;
         let key_list = match keys {
-            Some(keys) => self.keys(id, keys, span)?,
+            Some(keys) => self.keys(id, keys, span, false)?,
             None => Vec::new(),
         };
         let info = self.states.get(id).clone();

@@ -673,7 +673,7 @@ impl Checker<'_> {
             }
         };
         self.aggregated(state, agg, function.span)?;
-        let keys = self.keys(state, &aggregate.by, span)?;
+        let keys = self.keys(state, &aggregate.by, span, true)?;
         Some(StmtKind::Aggregate { state, value, keys })
     }
 
@@ -907,7 +907,7 @@ impl Checker<'_> {
             true => lowered,
             false => self.convert(lowered, ty, name.span)?,
         };
-        let keys = self.keys(state, keys.unwrap_or(&[]), whole)?;
+        let keys = self.keys(state, keys.unwrap_or(&[]), whole, true)?;
         Some(StmtKind::SetState {
             state,
             keys,
@@ -1115,7 +1115,7 @@ impl Checker<'_> {
                     .help(format!("to empty all of it: `reset {}`", name.text)),
             );
         };
-        let keys = self.keys(state, keys, target.span)?;
+        let keys = self.keys(state, keys, target.span, false)?;
         Some(StmtKind::Delete { state, keys })
     }
 }
