@@ -86,8 +86,10 @@ impl SourceParser<'_> {
                 Err(error) => error,
             };
             if self.explained >= MAX_EXPLAINED {
-                self.explained += 1;
-                self.diagnostics.push(explain::unreadable(self.source, chunk));
+                let start = chunk.start as u32;
+                let end = start + 1;
+                let source = self.source;
+                self.report(explain::unreadable(Span { source, start, end }));
                 return Vec::new();
             }
             let Some(cut) = self.explain(chunk, *Box::new(error), &cuts) else {
@@ -127,7 +129,13 @@ impl SourceParser<'_> {
         explained.cut.filter(|cut| !follows && !cut.is_empty())
     }
 
-    fn build(&mut self, chunk: &Chunk, text: &str, pairs: Pairs<'_, Rule>, damaged: bool) -> Vec<Item> {
+    fn build(
+        &mut self,
+        chunk: &Chunk,
+        text: &str,
+        pairs: Pairs<'_, Rule>,
+        damaged: bool,
+    ) -> Vec<Item> {
         let mut builder = Builder {
             source: self.source,
             base: chunk.start,
@@ -139,6 +147,7 @@ impl SourceParser<'_> {
             deep_reported: false,
             damaged,
             odd_event: false,
+            terse: self.explained >= MAX_EXPLAINED,
             diagnostics: Vec::new(),
         };
         let items = builder.items(pairs);
@@ -170,6 +179,8 @@ struct Builder<'a> {
     damaged: bool,
     /// The event of this probe is not known: what looks like a missing `at` may belong to it.
     odd_event: bool,
+    /// Enough errors have been explained; the others are only counted.
+    terse: bool,
     diagnostics: Vec<Diagnostic>,
 }
 
@@ -240,10 +251,15 @@ impl Builder<'_> {
         let (start, end) = (span.start(), span.end());
         let tokens = &self.scan.tokens[self.chunk.tokens.clone()];
         let after = tokens.partition_point(|t| t.start < self.base + end);
-        let last = after.checked_sub(1).map_or(end, |i| tokens[i].end - self.base);
+        let last = after
+            .checked_sub(1)
+            .map_or(end, |i| tokens[i].end - self.base);
         let end = end.min(last).max(start);
         let text = self.text.get(start..end).unwrap_or("");
-        self.range(start, start + text.trim_end().len().max(usize::from(!text.is_empty())))
+        self.range(
+            start,
+            start + text.trim_end().len().max(usize::from(!text.is_empty())),
+        )
     }
 
     fn text(&self, node: &Node<'_>) -> Text {
@@ -372,8 +388,20 @@ impl Builder<'_> {
         if node.as_rule() == Rule::x_event {
             let word = self.text(&node);
             self.odd_event = true;
+<<<<<<< HEAD
             self.error(explain::unknown_event(&word));
             return Some(Event { word, args: EventArgs::None, span });
+=======
+            self.error(match self.terse {
+                true => explain::unreadable(span),
+                false => explain::unknown_event(&word),
+            });
+            return Some(Event {
+                word,
+                args: EventArgs::None,
+                span,
+            });
+>>>>>>> work-lang
         }
         let mut inner = parts(node);
         let word = self.text(&inner.next()?);
@@ -683,6 +711,9 @@ impl Builder<'_> {
     fn wrong_verb(&mut self, node: Node<'_>, is_body: bool) {
         self.damaged = true;
         let span = self.span(&node);
+        if self.terse {
+            return self.error(explain::unreadable(span));
+        }
         let mut inner = node.into_inner();
         let word = inner.next().map(|part| self.text(&part));
         let rest = inner.next().map_or("", |part| part.as_str());
@@ -773,7 +804,9 @@ impl Builder<'_> {
     }
 
     fn print_args(&mut self, node: Node<'_>) -> Vec<PrintArg> {
-        parts(node).filter_map(|part| self.print_arg(part)).collect()
+        parts(node)
+            .filter_map(|part| self.print_arg(part))
+            .collect()
     }
 
     fn print_arg(&mut self, node: Node<'_>) -> Option<PrintArg> {
@@ -911,7 +944,12 @@ impl Builder<'_> {
         expr
     }
 
-    fn climb_inner<'i, I>(&mut self, list: &mut std::iter::Peekable<I>, least: u8, span: Span) -> Expr
+    fn climb_inner<'i, I>(
+        &mut self,
+        list: &mut std::iter::Peekable<I>,
+        least: u8,
+        span: Span,
+    ) -> Expr
     where
         I: Iterator<Item = Node<'i>>,
     {
@@ -1012,7 +1050,9 @@ impl Builder<'_> {
         let span = self.span(&node);
         let text = node.as_str();
         let kind = match node.as_rule() {
-            Rule::hexint | Rule::binint | Rule::decint | Rule::sized => ExprKind::Int(number::int(text)),
+            Rule::hexint | Rule::binint | Rule::decint | Rule::sized => {
+                ExprKind::Int(number::int(text))
+            }
             Rule::timed => ExprKind::Time(number::time(text)),
             Rule::float => ExprKind::Float(text.parse().unwrap_or(0.0)),
             Rule::boolean => ExprKind::Bool(text == "true"),

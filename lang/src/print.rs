@@ -52,7 +52,7 @@ impl Display for ProbeText<'_> {
             Moment::After => "after",
         };
         writeln!(f, "  {moment} {}", EventText(&probe.event))?;
-        list(f, "at", &probe.at, |loc| loc_text(loc))?;
+        list(f, "at", &probe.at, loc_text)?;
         list(f, "in", &probe.within, region_text)?;
         list(f, "except", &probe.except, region_text)?;
         let cx = Cx { program, probe };
@@ -202,9 +202,23 @@ impl Cx<'_> {
             StmtKind::SetLocal { local, value } => {
                 format!("{} = {}", self.local(*local), self.expr(value))
             }
+<<<<<<< HEAD
             StmtKind::SetState { state, keys, op, value } => {
                 format!("{} {} {}", self.state(*state, keys), assign_text(*op), self.expr(value))
             }
+=======
+            StmtKind::SetState {
+                state,
+                keys,
+                op,
+                value,
+            } => format!(
+                "{} {} {}",
+                self.state(*state, keys),
+                assign_text(*op),
+                self.expr(value)
+            ),
+>>>>>>> work-lang
             StmtKind::If { .. } => String::new(),
             StmtKind::Next => "next".to_string(),
             StmtKind::Assert { cond, message, .. } => match message {
@@ -224,7 +238,12 @@ impl Cx<'_> {
     }
 
     fn labels(&self, list: &[ProbeId]) -> String {
-        let name = |id: &ProbeId| self.program.probes.get(id.0 as usize).map(|p| p.name.clone());
+        let name = |id: &ProbeId| {
+            self.program
+                .probes
+                .get(id.0 as usize)
+                .map(|p| p.name.clone())
+        };
         let names: Vec<String> = list.iter().filter_map(name).collect();
         names.join(", ")
     }

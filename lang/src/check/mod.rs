@@ -146,6 +146,11 @@ impl<'a> Checker<'a> {
         }
     }
 
+    /// True if nothing more needs an explanation: a finding is thrown away, or beyond those that are shown.
+    fn terse(&self) -> bool {
+        !self.reports || self.diagnostics.len() > 2 * crate::diag::MAX_ERRORS
+    }
+
     /// Reports and gives up: for the end of a function that returns an option.
     fn fail<T>(&mut self, diagnostic: Diagnostic) -> Option<T> {
         self.error(diagnostic);
@@ -298,7 +303,10 @@ impl<'a> Checker<'a> {
                 (ExprKind::Str(text.to_string()), Type::Str)
             }
             (None, _) => {
-                let title = format!("`{text}` is no value for the parameter `{}`", param.name.text);
+                let title = format!(
+                    "`{text}` is no value for the parameter `{}`",
+                    param.name.text
+                );
                 return self.fail(
                     Diagnostic::error("E0422", title)
                         .primary(span, "declared here")
@@ -373,7 +381,8 @@ impl<'a> Checker<'a> {
         let initial = match &item.initial {
             Some(value) => {
                 let value = self.constant(value, "the first value of a global");
-                let Some(value) = value.and_then(|v| self.declared_type(item.ty.as_ref(), v)) else {
+                let Some(value) = value.and_then(|v| self.declared_type(item.ty.as_ref(), v))
+                else {
                     return;
                 };
                 Some(value)
