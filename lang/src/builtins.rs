@@ -67,33 +67,14 @@ const fn alias(name: &'static str, doc: &'static str, example: &'static str) -> 
 }
 
 const fn later(name: &'static str, events: &'static [&'static str], doc: &'static str) -> Variable {
-<<<<<<< HEAD
     Variable { value: None, events, supported: false, ..dynamic(name, Builtin::Pc, Type::Word, doc, "") }
-=======
-    Variable {
-        value: None,
-        events,
-        supported: false,
-        ..dynamic(name, Builtin::Pc, Type::Word, doc, "")
-    }
->>>>>>> work-lang
 }
 
 const U32: Type = Type::Int { bits: 32, signed: false };
 
 /// All builtin variables.
 pub const VARIABLES: &[Variable] = &[
-<<<<<<< HEAD
     fixed("pc", Builtin::Pc, Type::CodeAddr, "address of this instruction", "on block count by pc"),
-=======
-    fixed(
-        "pc",
-        Builtin::Pc,
-        Type::CodeAddr,
-        "address of this instruction",
-        "on block count by pc",
-    ),
->>>>>>> work-lang
     only(
         &["insn"],
         dynamic(
@@ -107,7 +88,6 @@ pub const VARIABLES: &[Variable] = &[
     alias("sp", "stack pointer", "on insn at main print sp"),
     alias("lr", "return address register", "on insn at main print lr"),
     alias("ra", "return address register", "on insn at main print ra"),
-<<<<<<< HEAD
     alias("arg0", "first integer argument at a function's entry", "on insn at malloc print arg0"),
     alias("arg1", "second integer argument", "on insn at memcpy print arg1"),
     alias("arg2", "third integer argument", "on insn at memcpy print arg2"),
@@ -116,48 +96,6 @@ pub const VARIABLES: &[Variable] = &[
     alias("arg5", "sixth integer argument", "on insn at mmap print arg5"),
     alias("arg6", "seventh integer argument", "on insn at syscall print arg6"),
     alias("arg7", "eighth integer argument", "on insn at syscall print arg7"),
-=======
-    alias(
-        "arg0",
-        "first integer argument at a function's entry",
-        "on insn at malloc print arg0",
-    ),
-    alias(
-        "arg1",
-        "second integer argument",
-        "on insn at memcpy print arg1",
-    ),
-    alias(
-        "arg2",
-        "third integer argument",
-        "on insn at memcpy print arg2",
-    ),
-    alias(
-        "arg3",
-        "fourth integer argument",
-        "on insn at mmap print arg3",
-    ),
-    alias(
-        "arg4",
-        "fifth integer argument",
-        "on insn at mmap print arg4",
-    ),
-    alias(
-        "arg5",
-        "sixth integer argument",
-        "on insn at mmap print arg5",
-    ),
-    alias(
-        "arg6",
-        "seventh integer argument",
-        "on insn at syscall print arg6",
-    ),
-    alias(
-        "arg7",
-        "eighth integer argument",
-        "on insn at syscall print arg7",
-    ),
->>>>>>> work-lang
     fixed(
         "func",
         Builtin::Func,
@@ -165,33 +103,9 @@ pub const VARIABLES: &[Variable] = &[
         "name of the function that contains pc, or the empty string",
         "on block count by func",
     ),
-<<<<<<< HEAD
     fixed("module", Builtin::Module, Type::Str, "file name of the module that contains pc", "on block count by module"),
     fixed("section", Builtin::Section, Type::Str, "name of the section that contains pc", "on block count by section"),
     dynamic("icount", Builtin::Icount, Type::U64, "instructions that this thread has executed", "on end print icount"),
-=======
-    fixed(
-        "module",
-        Builtin::Module,
-        Type::Str,
-        "file name of the module that contains pc",
-        "on block count by module",
-    ),
-    fixed(
-        "section",
-        Builtin::Section,
-        Type::Str,
-        "name of the section that contains pc",
-        "on block count by section",
-    ),
-    dynamic(
-        "icount",
-        Builtin::Icount,
-        Type::U64,
-        "instructions that this thread has executed",
-        "on end print icount",
-    ),
->>>>>>> work-lang
     dynamic(
         "hits",
         Builtin::Hits,
@@ -199,7 +113,6 @@ pub const VARIABLES: &[Variable] = &[
         "how often this probe has fired, this time included",
         "on insn at main print hits",
     ),
-<<<<<<< HEAD
     dynamic("probe", Builtin::ProbeName, Type::Str, "name of this probe", "on insn at main print probe"),
     dynamic("tid", Builtin::Tid, Type::U64, "guest thread", "on block count by tid"),
     dynamic("pid", Builtin::Pid, Type::U64, "guest process", "on begin print pid"),
@@ -208,55 +121,6 @@ pub const VARIABLES: &[Variable] = &[
     only(
         CODE,
         fixed("insn", Builtin::InsnText, Type::Str, "the instruction, disassembled", "on insn at main print insn"),
-=======
-    dynamic(
-        "probe",
-        Builtin::ProbeName,
-        Type::Str,
-        "name of this probe",
-        "on insn at main print probe",
-    ),
-    dynamic(
-        "tid",
-        Builtin::Tid,
-        Type::U64,
-        "guest thread",
-        "on block count by tid",
-    ),
-    dynamic(
-        "pid",
-        Builtin::Pid,
-        Type::U64,
-        "guest process",
-        "on begin print pid",
-    ),
-    dynamic(
-        "now",
-        Builtin::Now,
-        Type::U64,
-        "nanoseconds since the run began",
-        "on end print \"{now:ms}\"",
-    ),
-    only(
-        ENDS,
-        dynamic(
-            "status",
-            Builtin::Status,
-            Type::I64,
-            "exit status",
-            "on end print status",
-        ),
-    ),
-    only(
-        CODE,
-        fixed(
-            "insn",
-            Builtin::InsnText,
-            Type::Str,
-            "the instruction, disassembled",
-            "on insn at main print insn",
-        ),
->>>>>>> work-lang
     ),
     only(
         CODE,
@@ -270,31 +134,11 @@ pub const VARIABLES: &[Variable] = &[
     ),
     only(
         CODE,
-<<<<<<< HEAD
         fixed("insn.mnemonic", Builtin::InsnMnemonic, Type::Str, "its mnemonic", "on insn count by insn.mnemonic"),
     ),
     only(
         CODE,
         fixed("insn.size", Builtin::InsnSize, Type::U64, "its size in bytes", "on insn when insn.size == 2 count"),
-=======
-        fixed(
-            "insn.mnemonic",
-            Builtin::InsnMnemonic,
-            Type::Str,
-            "its mnemonic",
-            "on insn count by insn.mnemonic",
-        ),
-    ),
-    only(
-        CODE,
-        fixed(
-            "insn.size",
-            Builtin::InsnSize,
-            Type::U64,
-            "its size in bytes",
-            "on insn when insn.size == 2 count",
-        ),
->>>>>>> work-lang
     ),
     only(
         CODE,
@@ -388,31 +232,11 @@ pub const VARIABLES: &[Variable] = &[
     ),
     only(
         &["block"],
-<<<<<<< HEAD
         fixed("block.addr", Builtin::BlockAddr, Type::CodeAddr, "the block's address", "on block count by block.addr"),
     ),
     only(
         &["block"],
         fixed("block.size", Builtin::BlockSize, Type::U64, "its size in bytes", "on block sum block.size"),
-=======
-        fixed(
-            "block.addr",
-            Builtin::BlockAddr,
-            Type::CodeAddr,
-            "the block's address",
-            "on block count by block.addr",
-        ),
-    ),
-    only(
-        &["block"],
-        fixed(
-            "block.size",
-            Builtin::BlockSize,
-            Type::U64,
-            "its size in bytes",
-            "on block sum block.size",
-        ),
->>>>>>> work-lang
     ),
     only(
         &["block"],
@@ -427,57 +251,25 @@ pub const VARIABLES: &[Variable] = &[
     later("insn.src", CODE, "value of the first source register"),
     later("insn.reads", CODE, "registers that it reads"),
     later("insn.writes", CODE, "registers that it writes"),
-    later(
-        "retval",
-        &["after call", "on return"],
-        "the function's result",
-    ),
+    later("retval", &["after call", "on return"], "the function's result"),
     later("ret", &["after syscall"], "the system call's result"),
-    later(
-        "args",
-        &["call", "return", "syscall"],
-        "the arguments, by name",
-    ),
+    later("args", &["call", "return", "syscall"], "the arguments, by name"),
     later("vars", &[], "local variables, by name"),
     later("sym", &[], "global variables, by name"),
-    later(
-        "thread",
-        &[],
-        "values that each guest thread has for itself",
-    ),
-    later(
-        "call",
-        &[],
-        "values that each activation of a function has for itself",
-    ),
+    later("thread", &[], "values that each guest thread has for itself"),
+    later("call", &[], "values that each activation of a function has for itself"),
     later("caller", &[], "where this function was called"),
     later("depth", &[], "depth of calls"),
     later("stack", &[], "call stack"),
-    later(
-        "elapsed",
-        &["after call", "on return", "after syscall", "after irq"],
-        "instructions since the entry",
-    ),
+    later("elapsed", &["after call", "on return", "after syscall", "after irq"], "instructions since the entry"),
     later("file", &[], "source file of pc"),
     later("line", &[], "source line of pc"),
     later("cpu", &[], "number of the CPU"),
     later("mode", &[], "mode of the CPU"),
     later("icount_all", &[], "instructions of all threads"),
-    later(
-        "addr",
-        &["read", "write", "access", "signal", "trap"],
-        "accessed address",
-    ),
-    later(
-        "size",
-        &["read", "write", "access", "load"],
-        "size of the access",
-    ),
-    later(
-        "value",
-        &["read", "write", "access"],
-        "value that is loaded or stored",
-    ),
+    later("addr", &["read", "write", "access", "signal", "trap"], "accessed address"),
+    later("size", &["read", "write", "access", "load"], "size of the access"),
+    later("value", &["read", "write", "access"], "value that is loaded or stored"),
     later("old", &["write"], "value before the store"),
     later("is_write", &["access"], "true for a store"),
     later("target", &["branch"], "where the branch goes"),
@@ -518,141 +310,23 @@ pub const FUNCTIONS: &[Function] = &[
         "the NUL-terminated guest string at p, at most max bytes (default 1024)",
         "str(x0)",
     ),
-<<<<<<< HEAD
     function_row("bytes", "p, n", (2, 2), "bytes", "n bytes of guest memory at p", "bytes(sp, 16)"),
-=======
-    function_row(
-        "bytes",
-        "p, n",
-        (2, 2),
-        "bytes",
-        "n bytes of guest memory at p",
-        "bytes(sp, 16)",
-    ),
->>>>>>> work-lang
     function_row("hex", "x", (1, 1), "str", "x in hexadecimal", "hex(x0)"),
-    function_row(
-        "sym",
-        "addr",
-        (1, 1),
-        "str",
-        "the symbol at or before an address, with the offset",
-        "sym(lr)",
-    ),
-    function_row(
-        "disas",
-        "addr",
-        (1, 1),
-        "str",
-        "the instruction at an address, disassembled",
-        "disas(pc + 4)",
-    ),
-    function_row(
-        "len",
-        "s",
-        (1, 1),
-        "u64",
-        "length of a text or of bytes",
-        "len(str(x0))",
-    ),
-    function_row(
-        "abs",
-        "x",
-        (1, 1),
-        "as x",
-        "absolute value",
-        "abs(x0 as i64)",
-    ),
-    function_row(
-        "min",
-        "a, b",
-        (2, 2),
-        "as a and b",
-        "the smaller one",
-        "min(x0, 64)",
-    ),
-    function_row(
-        "max",
-        "a, b",
-        (2, 2),
-        "as a and b",
-        "the larger one",
-        "max(x0, 64)",
-    ),
-    function_row(
-        "popcount",
-        "x",
-        (1, 1),
-        "u64",
-        "number of bits that are 1",
-        "popcount(x0)",
-    ),
-    function_row(
-        "bswap",
-        "x",
-        (1, 1),
-        "as x",
-        "bytes in the opposite order, in the width of x",
-        "bswap(w0)",
-    ),
+    function_row("sym", "addr", (1, 1), "str", "the symbol at or before an address, with the offset", "sym(lr)"),
+    function_row("disas", "addr", (1, 1), "str", "the instruction at an address, disassembled", "disas(pc + 4)"),
+    function_row("len", "s", (1, 1), "u64", "length of a text or of bytes", "len(str(x0))"),
+    function_row("abs", "x", (1, 1), "as x", "absolute value", "abs(x0 as i64)"),
+    function_row("min", "a, b", (2, 2), "as a and b", "the smaller one", "min(x0, 64)"),
+    function_row("max", "a, b", (2, 2), "as a and b", "the larger one", "max(x0, 64)"),
+    function_row("popcount", "x", (1, 1), "u64", "number of bits that are 1", "popcount(x0)"),
+    function_row("bswap", "x", (1, 1), "as x", "bytes in the opposite order, in the width of x", "bswap(w0)"),
     function_row("bit", "x, n", (2, 2), "u64", "bit n of x", "bit(x0, 63)"),
-<<<<<<< HEAD
     function_row("bits", "x, a..b as a, b", (3, 3), "u64", "bits a to b of x, b excluded", "bits(x0, 4, 8)"),
     function_row("sext", "x, n", (2, 2), "i64", "the low n bits of x, sign-extended", "sext(x0, 32)"),
     function_row("readable", "p, n", (2, 2), "bool", "true if n bytes at p can be read", "readable(x0, 8)"),
     function_row("has", "@m, k", (1, 9), "bool", "true if the map has the key", "has(@seen, x0)"),
     function_row("errno", "n", (1, 1), "str", "name of an error number, of either sign", "errno(x0)"),
     function_row("syscall_name", "n", (1, 1), "str", "name of a system call", "syscall_name(x8)"),
-=======
-    function_row(
-        "bits",
-        "x, a..b as a, b",
-        (3, 3),
-        "u64",
-        "bits a to b of x, b excluded",
-        "bits(x0, 4, 8)",
-    ),
-    function_row(
-        "sext",
-        "x, n",
-        (2, 2),
-        "i64",
-        "the low n bits of x, sign-extended",
-        "sext(x0, 32)",
-    ),
-    function_row(
-        "readable",
-        "p, n",
-        (2, 2),
-        "bool",
-        "true if n bytes at p can be read",
-        "readable(x0, 8)",
-    ),
-    function_row(
-        "has",
-        "@m, k",
-        (1, 9),
-        "bool",
-        "true if the map has the key",
-        "has(@seen, x0)",
-    ),
-    function_row(
-        "errno",
-        "n",
-        (1, 1),
-        "str",
-        "name of an error number, of either sign",
-        "errno(x0)",
-    ),
-    function_row(
-        "syscall_name",
-        "n",
-        (1, 1),
-        "str",
-        "name of a system call",
-        "syscall_name(x8)",
-    ),
->>>>>>> work-lang
     function_row(
         "rand",
         "n",
@@ -661,18 +335,7 @@ pub const FUNCTIONS: &[Function] = &[
         "a number from 0 to n - 1, the same in every run with the same seed",
         "rand(64)",
     ),
-<<<<<<< HEAD
     function_row("param", "\"name\"", (1, 1), "as the parameter", "value of a parameter", "param(\"nth\")"),
-=======
-    function_row(
-        "param",
-        "\"name\"",
-        (1, 1),
-        "as the parameter",
-        "value of a parameter",
-        "param(\"nth\")",
-    ),
->>>>>>> work-lang
     later_function("stack", "n", "call stack of at most n entries"),
     later_function("line", "addr", "source line of an address"),
 ];
@@ -694,18 +357,10 @@ mod tests {
     #[test]
     fn names_are_unique() {
         for (i, row) in VARIABLES.iter().enumerate() {
-            assert!(
-                VARIABLES[..i].iter().all(|other| other.name != row.name),
-                "{}",
-                row.name
-            );
+            assert!(VARIABLES[..i].iter().all(|other| other.name != row.name), "{}", row.name);
         }
         for (i, row) in FUNCTIONS.iter().enumerate() {
-            assert!(
-                FUNCTIONS[..i].iter().all(|other| other.name != row.name),
-                "{}",
-                row.name
-            );
+            assert!(FUNCTIONS[..i].iter().all(|other| other.name != row.name), "{}", row.name);
         }
     }
 }

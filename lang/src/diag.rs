@@ -69,18 +69,7 @@ impl Diagnostic {
     }
 
     fn new(severity: Severity, code: &'static str, title: String) -> Diagnostic {
-<<<<<<< HEAD
-        Diagnostic { severity, code, title, labels: Vec::new(), help: Vec::new(), fix: None }
-=======
-        Diagnostic {
-            severity,
-            code,
-            title: limited(title),
-            labels: Vec::new(),
-            help: Vec::new(),
-            fix: None,
-        }
->>>>>>> work-lang
+        Diagnostic { severity, code, title: limited(title), labels: Vec::new(), help: Vec::new(), fix: None }
     }
 
     /// Marks the smallest piece that is wrong.
@@ -94,15 +83,7 @@ impl Diagnostic {
     }
 
     fn label(mut self, span: Span, text: String, primary: bool) -> Diagnostic {
-<<<<<<< HEAD
-        self.labels.push(Label { span, text, primary });
-=======
-        self.labels.push(Label {
-            span,
-            text: limited(text),
-            primary,
-        });
->>>>>>> work-lang
+        self.labels.push(Label { span, text: limited(text), primary });
         self
     }
 

@@ -25,10 +25,7 @@ const FOREIGN_VERBS: &[(&str, &str)] = &[
     ("sprintf", PRINT_HELP),
     ("println", PRINT_HELP),
     ("puts", PRINT_HELP),
-    (
-        "printa",
-        "print a map with `print @name` or `print @name top 10`",
-    ),
+    ("printa", "print a map with `print @name` or `print @name top 10`"),
     ("echo", PRINT_HELP),
     ("log", PRINT_HELP),
     ("break", "to leave this probe body: `next`"),
@@ -36,36 +33,15 @@ const FOREIGN_VERBS: &[(&str, &str)] = &[
     ("ustack", "stacks are printed with `print stack`"),
     ("var", "a variable is declared with `let`: `let n = x0`"),
     ("int", "a variable is declared with `let`: `let n = x0`"),
-    (
-        "unsigned",
-        "a variable is declared with `let`: `let n = x0`",
-    ),
+    ("unsigned", "a variable is declared with `let`: `let n = x0`"),
     ("char", "a variable is declared with `let`: `let n = x0`"),
-    (
-        "while",
-        "there are no loops without bounds; count with `@n += 1` and test it in the next event",
-    ),
-    (
-        "poke",
-        "registers and memory are changed with `write`: `write u8[0x2000] = 1`",
-    ),
-    (
-        "patch",
-        "registers and memory are changed with `write`: `write x0 = 5`",
-    ),
+    ("while", "there are no loops without bounds; count with `@n += 1` and test it in the next event"),
+    ("poke", "registers and memory are changed with `write`: `write u8[0x2000] = 1`"),
+    ("patch", "registers and memory are changed with `write`: `write x0 = 5`"),
     ("quantize", "a histogram is made with `hist`: `hist x0`"),
-    (
-        "lquantize",
-        "a histogram with equal buckets: `hist x0 linear 0..100 step 10`",
-    ),
-    (
-        "sleep",
-        "probes cannot wait; `on every 1000 insns` fires regularly",
-    ),
-    (
-        "ret",
-        "to leave this probe body: `next`; to make the guest function return: `return 0`",
-    ),
+    ("lquantize", "a histogram with equal buckets: `hist x0 linear 0..100 step 10`"),
+    ("sleep", "probes cannot wait; `on every 1000 insns` fires regularly"),
+    ("ret", "to leave this probe body: `next`; to make the guest function return: `return 0`"),
 ];
 
 const PRINT_HELP: &str = "write `print \"value {x0:#x}\"`: values go inside the string, `{expr:format}`";
@@ -87,11 +63,7 @@ const MISSING: &[(&str, &str, &str)] = &[
     ("limit", "a rate", "limit 10 per 1s"),
     ("every", "a number of instructions", "every 1000 insns"),
     ("call", "a function name", "on call malloc"),
-    (
-        "syscall",
-        "a system call",
-        "on syscall openat, or * for any",
-    ),
+    ("syscall", "a system call", "on syscall openat, or * for any"),
     ("write", "what to change", "write x0 = 5"),
     ("flip", "what to change", "flip x0 bit 3"),
     ("set", "what to change", "set x0 bit 3"),
@@ -130,11 +102,7 @@ const MISSING: &[(&str, &str, &str)] = &[
     ("step", "a width", "hist x1 linear 0..200 step 10"),
     ("top", "a number", "print @calls top 10"),
     ("as", "a type", "x0 as i32"),
-    (
-        "within",
-        "a range or a set",
-        "x0 within 0x2000..0x3000, x0 within {1, 2}",
-    ),
+    ("within", "a range or a set", "x0 within 0x2000..0x3000, x0 within {1, 2}"),
     ("=~", "a pattern", "func =~ \"test_*\", func =~ /^test/"),
     ("fn", "a name", "fn double(a) = a * 2"),
     ("const", "a name", "const BASE = 0x4000"),
@@ -201,14 +169,9 @@ pub(crate) fn close_strings(text: &str, unclosed: &[(usize, usize)]) -> String {
     out
 }
 
-<<<<<<< HEAD
-pub(crate) fn unreadable(source: u32, chunk: &Chunk) -> Diagnostic {
-    Diagnostic::error("E0115", "this cannot be read either").primary(span(source, chunk.start, chunk.start + 1), "here")
-=======
 /// For errors beyond those that are shown: they are counted only.
 pub(crate) fn unreadable(span: Span) -> Diagnostic {
     Diagnostic::error("E0115", "this cannot be read either").primary(span, "here")
->>>>>>> work-lang
 }
 
 pub(crate) fn number_too_large(span: Span, what: &str, bits: u32) -> Diagnostic {
@@ -279,31 +242,12 @@ pub(crate) fn two_statements(before: Span, next: Span, text: &str) -> Diagnostic
     let first = text.get(before.start as usize..before.end as usize);
     let second = text.get(next.start as usize..next.end as usize);
     let word_end = second.unwrap_or("").find(' ').unwrap_or(1) as u32;
-<<<<<<< HEAD
     let word = Span { end: next.start + word_end.max(1), ..next };
     let gap = Span { start: before.end, end: before.end, ..before };
     Diagnostic::error("E0106", "two statements on one line need a `;` between them")
         .primary(word, "a second statement begins here")
         .help(format!("{}; {}", shortened(first), shortened(second)))
         .fix(gap, ";")
-=======
-    let word = Span {
-        end: next.start + word_end.max(1),
-        ..next
-    };
-    let gap = Span {
-        start: before.end,
-        end: before.end,
-        ..before
-    };
-    Diagnostic::error(
-        "E0106",
-        "two statements on one line need a `;` between them",
-    )
-    .primary(word, "a second statement begins here")
-    .help(format!("{}; {}", shortened(first), shortened(second)))
-    .fix(gap, ";")
->>>>>>> work-lang
 }
 
 fn shortened(text: Option<&str>) -> &str {
@@ -332,8 +276,7 @@ pub(crate) fn one_address(span: Span) -> Diagnostic {
 pub(crate) fn unknown_verb(word: &Text, rest: &str, whole: Span, text: &str, is_body: bool) -> Diagnostic {
     let before = text.get(..word.span.start as usize).unwrap_or("");
     let line_before = before.rsplit('\n').next().unwrap_or("").trim_end();
-    let follows_statement =
-        !is_body && !line_before.is_empty() && !line_before.ends_with(['{', ';', '}']);
+    let follows_statement = !is_body && !line_before.is_empty() && !line_before.ends_with(['{', ';', '}']);
     let rest = rest.trim();
     if follows_statement && !rest.starts_with('(') && !near_verb(&word.text) {
         return missing_operator(word.span, last_value(word.span, line_before));
@@ -353,9 +296,7 @@ pub(crate) fn unknown_verb(word: &Text, rest: &str, whole: Span, text: &str, is_
 
 /// The last word before an action that begins a clause.
 fn last_clause(line: &str) -> Option<&str> {
-    line.split_whitespace()
-        .rev()
-        .find(|word| CLAUSES.contains(word))
+    line.split_whitespace().rev().find(|word| CLAUSES.contains(word))
 }
 
 fn near_verb(word: &str) -> bool {
@@ -366,19 +307,14 @@ fn near_verb(word: &str) -> bool {
 fn looks_like_place(word: &str, rest: &str) -> bool {
     let next = first_word(rest);
     let known = CLAUSES.contains(&next) || verbs::find(next).is_some();
-    let offset = rest.starts_with('+')
-        && rest[1..]
-            .trim_start()
-            .starts_with(|c: char| c.is_ascii_digit());
+    let offset = rest.starts_with('+') && rest[1..].trim_start().starts_with(|c: char| c.is_ascii_digit());
     let foreign = FOREIGN_VERBS.iter().any(|(name, _)| *name == word);
     let certain = known || offset || rest.starts_with('{');
     !foreign && (certain || (rest.is_empty() && !near_verb(word)))
 }
 
 fn place_without_at(word: &Text, before: &str) -> Diagnostic {
-    let named = [
-        "call", "return", "syscall", "signal", "irq", "trap", "load", "mark",
-    ];
+    let named = ["call", "return", "syscall", "signal", "irq", "trap", "load", "mark"];
     let mut words = before.split_whitespace().rev();
     let list = words.clone().take(4).any(|w| named.contains(&w));
     if list && words.next().is_some_and(|w| !CLAUSES.contains(&w)) {
@@ -408,9 +344,7 @@ fn not_a_verb(word: &Text, rest: &str) -> Diagnostic {
     }
     if let Some(clause) = nearest(&word.text, CLAUSES).filter(|_| !near_verb(&word.text)) {
         return out
-            .help(format!(
-                "did you mean the clause `{clause}`? clauses stand before the action"
-            ))
+            .help(format!("did you mean the clause `{clause}`? clauses stand before the action"))
             .fix(word.span, clause);
     }
     if let Some(name) = nearest(&word.text, verbs::TABLE.iter().map(|verb| verb.name)) {
@@ -419,9 +353,7 @@ fn not_a_verb(word: &Text, rest: &str) -> Diagnostic {
     }
     if crate::builtins::function(&word.text).is_some() {
         let call = format!("{}{}", word.text, rest);
-        return out.help(format!(
-            "a value alone does nothing; print it: `print {call}`"
-        ));
+        return out.help(format!("a value alone does nothing; print it: `print {call}`"));
     }
     out.help("statements begin with a verb: print, write, trace, count, let, if, …")
         .help(format!("to print a value: `print {}`", word.text))
@@ -537,8 +469,7 @@ impl<'a> Failure<'a> {
         });
         let word = self.word(i);
         let labelled = self.word(i + 1) == ":" && MOMENTS.contains(&self.word(i + 2));
-        let begins =
-            ITEM_WORDS.contains(&word) || labelled || (word == "let" && self.word(i + 1) == "@");
+        let begins = ITEM_WORDS.contains(&word) || labelled || (word == "let" && self.word(i + 1) == "@");
         let continues = i > 0 && (CLAUSES.contains(&word) || verbs::find(word).is_some());
         token.starts_line && depth == 0 && token.kind == TokenKind::Word && !begins && !continues
     }
@@ -594,8 +525,7 @@ impl<'a> Failure<'a> {
         let mut end = self.tokens[first].end;
         for (i, token) in self.tokens.iter().enumerate().skip(first) {
             let word = self.word(i);
-            let stops =
-                matches!(word, ";") || (token.starts_line && i > self.at.min(self.tokens.len()));
+            let stops = matches!(word, ";") || (token.starts_line && i > self.at.min(self.tokens.len()));
             if depth == 0 && i > first && (stops || word == "}") {
                 break;
             }
@@ -629,14 +559,7 @@ impl<'a> Failure<'a> {
         if verbs::find(word).is_some() {
             return Some(
                 out.primary(self.span(first), "a statement outside any probe")
-<<<<<<< HEAD
                     .help(format!("say when it happens: `on insn at main {}`", shortened(Some(line)))),
-=======
-                    .help(format!(
-                        "say when it happens: `on insn at main {}`",
-                        shortened(Some(line))
-                    )),
->>>>>>> work-lang
             );
         }
         let out = out.primary(self.span(first), "not the beginning of a probe");
@@ -671,11 +594,7 @@ impl<'a> Failure<'a> {
                 .help("names stand alone, or in double quotes: `at main`, `in \"mem*\"`"),
             _ => {
                 let shown: String = word.chars().flat_map(char::escape_default).collect();
-                let shown = if word.chars().all(|c| !c.is_control()) {
-                    word
-                } else {
-                    &shown
-                };
+                let shown = if word.chars().all(|c| !c.is_control()) { word } else { &shown };
                 out(&format!("`{shown}` has no meaning here"), "this character")
                     .help("other alphabets can be used in strings and comments")
             }
@@ -692,9 +611,7 @@ impl<'a> Failure<'a> {
         let title = format!("`{word}` is not a number");
         let out = Diagnostic::error("E0109", title);
         let bad = match hex {
-            true => word[2..]
-                .find(|c: char| !c.is_ascii_hexdigit() && c != '_')
-                .map(|i| i + 2),
+            true => word[2..].find(|c: char| !c.is_ascii_hexdigit() && c != '_').map(|i| i + 2),
             false => word.find(|c: char| !c.is_ascii_digit() && c != '_'),
         };
         let letter = bad.and_then(|i| word[i..].chars().next());
@@ -708,8 +625,7 @@ impl<'a> Failure<'a> {
             Some(i) if hex => span(self.source, token.start + i, token.start + i + 1),
             _ => self.span(token),
         };
-        let all_hex =
-            !hex && !word.starts_with("0b") && word.bytes().all(|b| b.is_ascii_hexdigit());
+        let all_hex = !hex && !word.starts_with("0b") && word.bytes().all(|b| b.is_ascii_hexdigit());
         let help = match all_hex {
             true => format!("hexadecimal numbers start with 0x: `0x{word}`"),
             false => "numbers are 42, 0x2a, 0b101010, 1_000, 64K, 10ms".to_string(),
@@ -727,31 +643,17 @@ impl<'a> Failure<'a> {
         let habit = |title: &str, label: &str| Diagnostic::error("E0111", title).primary(at, label);
         Some(match word {
             "$" => habit("names have no `$`", "remove this")
-                .help(format!(
-                    "registers, variables and parameters stand as they are: `{next}`"
-                ))
+                .help(format!("registers, variables and parameters stand as they are: `{next}`"))
                 .fix(at, ""),
             "->" => habit("`->` is written `.`", "an operator of C")
-                .help(format!(
-                    "{}.{next}: a dot follows pointers too",
-                    self.operand_before()
-                ))
+                .help(format!("{}.{next}: a dot follows pointers too", self.operand_before()))
                 .fix(at, "."),
             "++" | "--" => {
                 let sign = &word[..1];
-                habit(
-                    &format!("there is no operator `{word}`"),
-                    "an operator of C",
-                )
-                .help(format!("{} {sign}= 1", self.operand_before()))
+                habit(&format!("there is no operator `{word}`"), "an operator of C")
+                    .help(format!("{} {sign}= 1", self.operand_before()))
             }
-            "?" => {
-                habit("there is no `? :`", "an operator of C").help("if x0 == 0 { 1 } else { 2 }")
-            }
-<<<<<<< HEAD
             "?" => habit("there is no `? :`", "an operator of C").help("if x0 == 0 { 1 } else { 2 }"),
-=======
->>>>>>> work-lang
             "::" => habit("names with `::` stand in quotes", "part of a C++ name")
                 .help("on call \"std::vector<int>::push_back(int const&)\""),
             ":=" => habit("`:=` is written `=`", "use `=`").fix(at, "="),
@@ -805,11 +707,7 @@ impl<'a> Failure<'a> {
         condition.then(|| {
             Diagnostic::error("E0103", "`=` assigns; `==` compares")
                 .primary(at, "use `==`")
-                .help(format!(
-                    "{} == {}",
-                    self.operand_before(),
-                    self.operand_after()
-                ))
+                .help(format!("{} == {}", self.operand_before(), self.operand_after()))
                 .fix(at, "==")
         })
     }
@@ -885,28 +783,17 @@ impl<'a> Failure<'a> {
             false => {
                 let action = &self.text[self.tokens[first].start..self.tokens[self.at].start];
                 let action = action.trim_end().trim_end_matches(';');
-                out.secondary(
-                    self.span(self.tokens[first]),
-                    "without braces, this is the whole body",
-                )
-                .help(format!("{{ {}; {word} … }}", shortened(Some(action))))
+                out.secondary(self.span(self.tokens[first]), "without braces, this is the whole body")
+                    .help(format!("{{ {}; {word} … }}", shortened(Some(action))))
             }
         })
     }
 
     fn operand_expected(&self) -> bool {
         let before = self.word_before();
-<<<<<<< HEAD
         let sign =
             self.before().is_some_and(|t| t.kind == TokenKind::Punct) && !matches!(before, ")" | "]" | "}" | ";");
         sign || MISSING.iter().any(|(word, ..)| *word == before && before != "@")
-=======
-        let sign = self.before().is_some_and(|t| t.kind == TokenKind::Punct)
-            && !matches!(before, ")" | "]" | "}" | ";");
-        sign || MISSING
-            .iter()
-            .any(|(word, ..)| *word == before && before != "@")
->>>>>>> work-lang
     }
 
     fn clause_after_action(&self) -> Option<Diagnostic> {
@@ -940,31 +827,14 @@ impl<'a> Failure<'a> {
             || ITEM_WORDS.contains(&word)
             || matches!(
                 word,
-<<<<<<< HEAD
                 "by" | "into" | "per" | "as" | "within" | "and" | "or" | "not" | "void" | "else" | "true" | "false"
-=======
-                "by" | "into"
-                    | "per"
-                    | "as"
-                    | "within"
-                    | "and"
-                    | "or"
-                    | "not"
-                    | "void"
-                    | "else"
-                    | "true"
-                    | "false"
->>>>>>> work-lang
             )
             || verbs::find(word).is_some();
         let named = matches!(self.word_before(), "let" | "const" | "param" | "fn" | "for");
         (reserved && named).then(|| {
-            Diagnostic::error(
-                "E0123",
-                format!("`{word}` is a word of the language and cannot be a name"),
-            )
-            .primary(self.span(token), "choose another name")
-            .help(format!("{} {word}_ = …", self.word_before()))
+            Diagnostic::error("E0123", format!("`{word}` is a word of the language and cannot be a name"))
+                .primary(self.span(token), "choose another name")
+                .help(format!("{} {word}_ = …", self.word_before()))
         })
     }
 
@@ -984,10 +854,7 @@ impl<'a> Failure<'a> {
 
     fn is_keyword(&self, token: Token) -> bool {
         let word = &self.text[token.start..token.end];
-        let contextual = matches!(
-            word,
-            "count" | "sum" | "avg" | "min" | "max" | "last" | "stats" | "hist"
-        );
+        let contextual = matches!(word, "count" | "sum" | "avg" | "min" | "max" | "last" | "stats" | "hist");
         CLAUSES.contains(&word)
             || MOMENTS.contains(&word)
             || matches!(
@@ -1038,11 +905,7 @@ impl<'a> Failure<'a> {
             }
             _ => out,
         };
-        Some(if example.is_empty() {
-            out
-        } else {
-            out.help(example)
-        })
+        Some(if example.is_empty() { out } else { out.help(example) })
     }
 
     /// Words like `count` or `max` may also be variables.
@@ -1065,8 +928,7 @@ impl<'a> Failure<'a> {
         let verb = verbs::find(word)?;
         let before = self.before().unwrap_or(token);
         let written = &self.text[token.start..before.end.max(token.end)];
-        let ended =
-            self.token().is_none_or(|t| t.starts_line) || matches!(self.word(self.at), ";" | "}");
+        let ended = self.token().is_none_or(|t| t.starts_line) || matches!(self.word(self.at), ";" | "}");
         let assigns = (first..self.at).any(|i| self.word(i) == "=");
         let out = Diagnostic::error("E0114", format!("this `{word}` is not complete"));
         let missing = match word {
@@ -1078,11 +940,7 @@ impl<'a> Failure<'a> {
             "delete" => "a map",
             _ => return None,
         };
-        let at = if ended {
-            self.span(before)
-        } else {
-            self.span(self.token()?)
-        };
+        let at = if ended { self.span(before) } else { self.span(self.token()?) };
         let label = match ended {
             true => format!("expected {missing} after this"),
             false => format!("expected {missing} before this"),
@@ -1150,16 +1008,7 @@ fn string_trouble(source: u32, token: Token, text: &str) -> Option<Diagnostic> {
     let mut i = 1;
     while i + 1 < bytes.len() {
         match bytes[i] {
-<<<<<<< HEAD
             b'\\' if !matches!(bytes[i + 1], b'n' | b't' | b'r' | b'0' | b'\\' | b'"' | b'x') => {
-=======
-            b'\\'
-                if !matches!(
-                    bytes[i + 1],
-                    b'n' | b't' | b'r' | b'0' | b'\\' | b'"' | b'x'
-                ) =>
-            {
->>>>>>> work-lang
                 return Some(
                     Diagnostic::error("E0119", "there is no such escape in a string")
                         .primary(at(i, 2), "unknown escape")
@@ -1183,18 +1032,9 @@ fn string_trouble(source: u32, token: Token, text: &str) -> Option<Diagnostic> {
     if bytes.get(i) == Some(&b'{') {
         let end = text[i..].find('}').map_or(text.len() - 1, |e| i + e + 1);
         return Some(
-<<<<<<< HEAD
             Diagnostic::error("E0119", "what stands in the braces of this string cannot be read")
                 .primary(at(i, end - i), "expected `{value}` or `{value:format}`")
                 .help("\"x0 is {x0:#x}\"; for a brace itself write {{ or }}"),
-=======
-            Diagnostic::error(
-                "E0119",
-                "what stands in the braces of this string cannot be read",
-            )
-            .primary(at(i, end - i), "expected `{value}` or `{value:format}`")
-            .help("\"x0 is {x0:#x}\"; for a brace itself write {{ or }}"),
->>>>>>> work-lang
         );
     }
     None
@@ -1238,16 +1078,8 @@ fn bpftrace(line: &str) -> Option<String> {
     let whole = line.split('{').next().unwrap_or("").trim_end();
     let name = whole.rsplit(':').next().unwrap_or("");
     let name = name.split(['/', ' ', '+']).next().unwrap_or("");
-    let name = name
-        .trim_start_matches("sys_enter_")
-        .trim_start_matches("sys_exit_");
+    let name = name.trim_start_matches("sys_enter_").trim_start_matches("sys_exit_");
     let takes_name = ours.ends_with("call") && !name.is_empty() && name != head;
-    let name = if takes_name {
-        format!(" {name}")
-    } else {
-        String::new()
-    };
-    Some(format!(
-        "{whole} {{ ... }}  is written  {ours}{name} {{ ... }}"
-    ))
+    let name = if takes_name { format!(" {name}") } else { String::new() };
+    Some(format!("{whole} {{ ... }}  is written  {ours}{name} {{ ... }}"))
 }

@@ -85,9 +85,6 @@ fn parse_all(sources: &Sources, diagnostics: &mut Diagnostics) -> Vec<ast::Item>
 
 /// Reports a diagnostic for something that a script says and this version cannot do.
 pub(crate) fn unsupported(what: &str, span: span::Span) -> Diagnostic {
-    Diagnostic::error(
-        "E0700",
-        format!("`{what}` is not supported by this version yet"),
-    )
-    .primary(span, "not supported yet")
+    Diagnostic::error("E0700", format!("`{what}` is not supported by this version yet"))
+        .primary(span, "not supported yet")
 }

@@ -38,8 +38,7 @@ pub(crate) fn time(text: &str) -> Option<u64> {
 
 /// True if a token that starts with a digit is one of the language's numbers.
 pub(crate) fn well_formed(text: &str) -> bool {
-    let digits =
-        |s: &str, ok: fn(&char) -> bool| !s.is_empty() && s.chars().all(|c| ok(&c) || c == '_');
+    let digits = |s: &str, ok: fn(&char) -> bool| !s.is_empty() && s.chars().all(|c| ok(&c) || c == '_');
     let plain = |s: &str| !s.is_empty() && s.bytes().all(|b| b.is_ascii_digit());
     if let Some(hex) = text.strip_prefix("0x") {
         return !hex.starts_with('_') && digits(hex, char::is_ascii_hexdigit);

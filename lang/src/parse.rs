@@ -129,13 +129,7 @@ impl SourceParser<'_> {
         explained.cut.filter(|cut| !follows && !cut.is_empty())
     }
 
-    fn build(
-        &mut self,
-        chunk: &Chunk,
-        text: &str,
-        pairs: Pairs<'_, Rule>,
-        damaged: bool,
-    ) -> Vec<Item> {
+    fn build(&mut self, chunk: &Chunk, text: &str, pairs: Pairs<'_, Rule>, damaged: bool) -> Vec<Item> {
         let mut builder = Builder {
             source: self.source,
             base: chunk.start,
@@ -251,15 +245,10 @@ impl Builder<'_> {
         let (start, end) = (span.start(), span.end());
         let tokens = &self.scan.tokens[self.chunk.tokens.clone()];
         let after = tokens.partition_point(|t| t.start < self.base + end);
-        let last = after
-            .checked_sub(1)
-            .map_or(end, |i| tokens[i].end - self.base);
+        let last = after.checked_sub(1).map_or(end, |i| tokens[i].end - self.base);
         let end = end.min(last).max(start);
         let text = self.text.get(start..end).unwrap_or("");
-        self.range(
-            start,
-            start + text.trim_end().len().max(usize::from(!text.is_empty())),
-        )
+        self.range(start, start + text.trim_end().len().max(usize::from(!text.is_empty())))
     }
 
     fn text(&self, node: &Node<'_>) -> Text {
@@ -388,20 +377,11 @@ impl Builder<'_> {
         if node.as_rule() == Rule::x_event {
             let word = self.text(&node);
             self.odd_event = true;
-<<<<<<< HEAD
-            self.error(explain::unknown_event(&word));
-            return Some(Event { word, args: EventArgs::None, span });
-=======
             self.error(match self.terse {
                 true => explain::unreadable(span),
                 false => explain::unknown_event(&word),
             });
-            return Some(Event {
-                word,
-                args: EventArgs::None,
-                span,
-            });
->>>>>>> work-lang
+            return Some(Event { word, args: EventArgs::None, span });
         }
         let mut inner = parts(node);
         let word = self.text(&inner.next()?);
@@ -804,9 +784,7 @@ impl Builder<'_> {
     }
 
     fn print_args(&mut self, node: Node<'_>) -> Vec<PrintArg> {
-        parts(node)
-            .filter_map(|part| self.print_arg(part))
-            .collect()
+        parts(node).filter_map(|part| self.print_arg(part)).collect()
     }
 
     fn print_arg(&mut self, node: Node<'_>) -> Option<PrintArg> {
@@ -944,12 +922,7 @@ impl Builder<'_> {
         expr
     }
 
-    fn climb_inner<'i, I>(
-        &mut self,
-        list: &mut std::iter::Peekable<I>,
-        least: u8,
-        span: Span,
-    ) -> Expr
+    fn climb_inner<'i, I>(&mut self, list: &mut std::iter::Peekable<I>, least: u8, span: Span) -> Expr
     where
         I: Iterator<Item = Node<'i>>,
     {
@@ -1050,9 +1023,7 @@ impl Builder<'_> {
         let span = self.span(&node);
         let text = node.as_str();
         let kind = match node.as_rule() {
-            Rule::hexint | Rule::binint | Rule::decint | Rule::sized => {
-                ExprKind::Int(number::int(text))
-            }
+            Rule::hexint | Rule::binint | Rule::decint | Rule::sized => ExprKind::Int(number::int(text)),
             Rule::timed => ExprKind::Time(number::time(text)),
             Rule::float => ExprKind::Float(text.parse().unwrap_or(0.0)),
             Rule::boolean => ExprKind::Bool(text == "true"),

@@ -202,23 +202,9 @@ impl Cx<'_> {
             StmtKind::SetLocal { local, value } => {
                 format!("{} = {}", self.local(*local), self.expr(value))
             }
-<<<<<<< HEAD
             StmtKind::SetState { state, keys, op, value } => {
                 format!("{} {} {}", self.state(*state, keys), assign_text(*op), self.expr(value))
             }
-=======
-            StmtKind::SetState {
-                state,
-                keys,
-                op,
-                value,
-            } => format!(
-                "{} {} {}",
-                self.state(*state, keys),
-                assign_text(*op),
-                self.expr(value)
-            ),
->>>>>>> work-lang
             StmtKind::If { .. } => String::new(),
             StmtKind::Next => "next".to_string(),
             StmtKind::Assert { cond, message, .. } => match message {
@@ -238,12 +224,7 @@ impl Cx<'_> {
     }
 
     fn labels(&self, list: &[ProbeId]) -> String {
-        let name = |id: &ProbeId| {
-            self.program
-                .probes
-                .get(id.0 as usize)
-                .map(|p| p.name.clone())
-        };
+        let name = |id: &ProbeId| self.program.probes.get(id.0 as usize).map(|p| p.name.clone());
         let names: Vec<String> = list.iter().filter_map(name).collect();
         names.join(", ")
     }

@@ -95,8 +95,7 @@ impl Report {
         let mut labels = Vec::new();
         let mut help = Vec::new();
         for label in &diagnostic.labels {
-            let elsewhere =
-                shown.is_some_and(|s| s.source != label.span.source || far(s, label.span));
+            let elsewhere = shown.is_some_and(|s| s.source != label.span.source || far(s, label.span));
             if elsewhere {
                 help.push(format!("{}: {}", sources.file_line(label.span), label.text));
                 continue;
@@ -140,17 +139,11 @@ impl SourceCode for Lines {
         if to > bytes.len() {
             return Err(MietteError::OutOfBounds);
         }
-        let start = bytes[..from]
-            .iter()
-            .rposition(|b| *b == b'\n')
-            .map_or(0, |i| i + 1);
+        let start = bytes[..from].iter().rposition(|b| *b == b'\n').map_or(0, |i| i + 1);
         // A span that ends with a line break still ends in its line.
         let last = to.max(from + 1) - 1;
         let rest = bytes.get(last..).unwrap_or(&[]);
-        let end = rest
-            .iter()
-            .position(|b| *b == b'\n')
-            .map_or(bytes.len(), |i| last + i);
+        let end = rest.iter().position(|b| *b == b'\n').map_or(bytes.len(), |i| last + i);
         let column = from - start;
         let (start, end) = window(&self.text, (start, end.max(start)), (from, to));
         let line = bytes[..start].iter().filter(|b| **b == b'\n').count();
@@ -267,11 +260,7 @@ pub fn json_one(diagnostic: &Diagnostic, sources: &Sources) -> String {
     let _ = write!(out, "],\"help\":[{}]", help.join(","));
     if let Some(fix) = &diagnostic.fix {
         let place = place(fix.span, sources);
-        let _ = write!(
-            out,
-            ",\"fix\":{{\"span\":{{{place}}},\"text\":{}}}",
-            quoted(&fix.text)
-        );
+        let _ = write!(out, ",\"fix\":{{\"span\":{{{place}}},\"text\":{}}}", quoted(&fix.text));
     }
     out.push('}');
     out

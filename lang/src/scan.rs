@@ -368,11 +368,7 @@ mod tests {
 
     #[test]
     fn deep_nesting_is_found_once_per_item() {
-        let text = format!(
-            "on begin print {}1\non end print {}1",
-            "(".repeat(300),
-            "\"{".repeat(300)
-        );
+        let text = format!("on begin print {}1\non end print {}1", "(".repeat(300), "\"{".repeat(300));
         assert_eq!(scan(&text).too_deep.len(), 2);
     }
 }

@@ -44,10 +44,7 @@ fn allowed(length: usize) -> usize {
 }
 
 fn folded(text: &str) -> Vec<char> {
-    text.chars()
-        .take(256)
-        .flat_map(char::to_lowercase)
-        .collect()
+    text.chars().take(256).flat_map(char::to_lowercase).collect()
 }
 
 fn common_prefix(a: &[char], b: &[char]) -> usize {

@@ -61,15 +61,8 @@ fn diagnostics_look_as_expected() {
     let mut wrong = Vec::new();
     for (path, text) in scripts("err") {
         let (program, diagnostics, sources) = compile(&text);
-        assert!(
-            program.is_none() || !diagnostics.is_empty(),
-            "{} compiles",
-            path.display()
-        );
-        wrong.extend(check(
-            &path.with_extension("err"),
-            &rendered(&diagnostics, &sources),
-        ));
+        assert!(program.is_none() || !diagnostics.is_empty(), "{} compiles", path.display());
+        wrong.extend(check(&path.with_extension("err"), &rendered(&diagnostics, &sources)));
     }
     report(wrong);
 }
@@ -85,42 +78,20 @@ fn the_seed_sentence_compiles() {
 fn all_table_examples_compile() {
     let mut texts: Vec<String> = Vec::new();
     let supported = |event: &&spile_lang::probes::Event| event.supported;
-    texts.extend(
-        spile_lang::probes::TABLE
-            .iter()
-            .filter(supported)
-            .map(|e| e.example.to_string()),
-    );
-    for variable in spile_lang::builtins::VARIABLES
-        .iter()
-        .filter(|v| v.supported)
-    {
+    texts.extend(spile_lang::probes::TABLE.iter().filter(supported).map(|e| e.example.to_string()));
+    for variable in spile_lang::builtins::VARIABLES.iter().filter(|v| v.supported) {
         texts.push(variable.example.to_string());
     }
-    for function in spile_lang::builtins::FUNCTIONS
-        .iter()
-        .filter(|f| f.supported)
-    {
+    for function in spile_lang::builtins::FUNCTIONS.iter().filter(|f| f.supported) {
         let example = function.example;
-        texts.push(format!(
-            "param nth = 1\non insn at main {{ @seen[x0] = 1; print {example} }}"
-        ));
+        texts.push(format!("param nth = 1\non insn at main {{ @seen[x0] = 1; print {example} }}"));
     }
     for verb in spile_lang::verbs::TABLE.iter().filter(|v| v.supported) {
         let form = verb.form;
-        texts.push(format!(
-            "spy: on insn at main {{ @calls = 1; @live[x0] = 1; {form} }}"
-        ));
+        texts.push(format!("spy: on insn at main {{ @calls = 1; @live[x0] = 1; {form} }}"));
     }
     for text in texts {
-        let text = text.replace(
-            "@calls = 1; ",
-            if text.contains("into @calls") {
-                ""
-            } else {
-                "@calls = 1; "
-            },
-        );
+        let text = text.replace("@calls = 1; ", if text.contains("into @calls") { "" } else { "@calls = 1; " });
         let (_, diagnostics, sources) = compile(&text);
         let shown = rendered(&diagnostics, &sources);
         assert!(!diagnostics.has_errors(), "{text}\n{shown}");
@@ -135,18 +106,12 @@ fn every_code_has_a_golden_file() {
     collect(&sources, &mut codes);
     assert!(codes.len() > 30);
     let mut shown = String::new();
-    for entry in std::fs::read_dir(data("err"))
-        .expect("the data folder exists")
-        .flatten()
-    {
+    for entry in std::fs::read_dir(data("err")).expect("the data folder exists").flatten() {
         if entry.path().extension().is_some_and(|e| e == "err") {
             shown.push_str(&std::fs::read_to_string(entry.path()).unwrap_or_default());
         }
     }
-    let missing: Vec<&String> = codes
-        .iter()
-        .filter(|code| !shown.contains(code.as_str()))
-        .collect();
+    let missing: Vec<&String> = codes.iter().filter(|code| !shown.contains(code.as_str())).collect();
     assert!(missing.is_empty(), "no golden file shows {missing:?}");
 }
 
@@ -180,35 +145,18 @@ fn command_line_parameters_are_checked() {
     };
     let (program, _) = with("nth", "0x10");
     let text = program.expect("compiles").to_string();
-    assert!(
-        text.contains("hit 16") && text.contains("x0 = 16"),
-        "{text}"
-    );
+    assert!(text.contains("hit 16") && text.contains("x0 = 16"), "{text}");
     for (name, value) in [("nht", "1"), ("nth", "many"), ("other", "1")] {
         let (program, diagnostics) = with(name, value);
         assert!(program.is_none());
-        assert!(
-            diagnostics.iter().any(|d| d.code == "E0422"),
-            "{diagnostics:?}"
-        );
+        assert!(diagnostics.iter().any(|d| d.code == "E0422"), "{diagnostics:?}");
     }
 }
 
 #[test]
 fn read_only_runs_refuse_patches() {
-<<<<<<< HEAD
     let sources = Sources::single("-e", "on insn at f { if x0 == 1 { write x0 = 2 } print x0; skip }");
     let options = spile_lang::Options { read_only: true, ..Default::default() };
-=======
-    let sources = Sources::single(
-        "-e",
-        "on insn at f { if x0 == 1 { write x0 = 2 } print x0; skip }",
-    );
-    let options = spile_lang::Options {
-        read_only: true,
-        ..Default::default()
-    };
->>>>>>> work-lang
     let (program, diagnostics) = spile_lang::compile_with(&sources, &Arm, &options);
     assert!(program.is_none());
     assert_eq!(diagnostics.iter().filter(|d| d.code == "E0425").count(), 2);
@@ -221,10 +169,7 @@ fn bytes_that_are_no_text_are_reported() {
     assert!(program.is_none());
     assert_eq!(diagnostics.iter().next().map(|d| d.code), Some("E0116"));
     let json = spile_lang::render::json(&diagnostics, &sources);
-    assert!(
-        json.contains("\"code\":\"E0116\"") && json.contains("\"file\":\"a.spile\""),
-        "{json}"
-    );
+    assert!(json.contains("\"code\":\"E0116\"") && json.contains("\"file\":\"a.spile\""), "{json}");
 }
 
 #[test]
@@ -260,9 +205,5 @@ fn unnamed_aggregations_are_separate_states() {
     let (program, _, _) = compile("on insn at f { count  by func; count by func }");
     let states = program.expect("compiles").states;
     assert_eq!(states.len(), 2);
-    assert!(
-        states
-            .iter()
-            .all(|state| state.name == "count by func" && state.unnamed)
-    );
+    assert!(states.iter().all(|state| state.name == "count by func" && state.unnamed));
 }

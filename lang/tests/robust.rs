@@ -58,15 +58,9 @@ fn deep_nesting_is_refused_politely() {
     for (what, text) in nested {
         let codes = soon(what, &format!("on insn at f print {text}\non end prnt"));
         assert!(!codes.is_empty(), "{what}");
-        assert!(
-            codes.contains(&"E0102") || codes.contains(&"E0115"),
-            "{what} hides the next item: {codes:?}"
-        );
+        assert!(codes.contains(&"E0102") || codes.contains(&"E0115"), "{what} hides the next item: {codes:?}");
     }
-    let blocks = format!(
-        "on insn at f {{ {} }}",
-        "if x0 { ".repeat(n) + &"} ".repeat(n)
-    );
+    let blocks = format!("on insn at f {{ {} }}", "if x0 { ".repeat(n) + &"} ".repeat(n));
     assert_eq!(soon("blocks", &blocks), ["E0107"]);
     let chain = format!("on insn at f {{ {} {{ }} }}", "if x0 { } else ".repeat(n));
     assert_eq!(soon("else if statements", &chain), ["E0107"]);
@@ -78,11 +72,7 @@ fn nesting_below_the_limit_is_accepted() {
     assert!(survives(text.as_bytes()).is_empty());
     let text = format!("on insn at f print 1{}", " + x0".repeat(190));
     assert!(survives(text.as_bytes()).is_empty());
-    let text = format!(
-        "on insn at f {{ {} trace {} }}",
-        "if x0 { ".repeat(150),
-        "} ".repeat(150)
-    );
+    let text = format!("on insn at f {{ {} trace {} }}", "if x0 { ".repeat(150), "} ".repeat(150));
     assert!(survives(text.as_bytes()).is_empty());
 }
 
@@ -110,29 +100,14 @@ fn large_garbage_ends_soon() {
     assert_eq!(soon("10 MB", &"x".repeat(10 << 20)), ["E0117"]);
     let many = |piece: fn(usize) -> String| (0..8_000).map(piece).collect::<String>();
     let kinds = [
-        (
-            "unknown names",
-            many(|i| format!("on insn at f print name{i}\n")),
-        ),
+        ("unknown names", many(|i| format!("on insn at f print name{i}\n"))),
         ("unknown words", many(|i| format!("on insn at f do{i} x\n"))),
         ("unknown events", many(|i| format!("on ev{i}\n"))),
-        (
-            "unknown functions",
-            many(|i| format!("on insn at f print fu{i}()\n")),
-        ),
-        (
-            "unknown globals",
-            many(|i| format!("on insn at f print @g{i}\n")),
-        ),
-        (
-            "undeclared variables",
-            many(|i| format!("on insn at f v{i} = 1\n")),
-        ),
+        ("unknown functions", many(|i| format!("on insn at f print fu{i}()\n"))),
+        ("unknown globals", many(|i| format!("on insn at f print @g{i}\n"))),
+        ("undeclared variables", many(|i| format!("on insn at f v{i} = 1\n"))),
         ("globals", many(|i| format!("on insn at f @g{i} = {i}\n"))),
-        (
-            "labels",
-            many(|i| format!("l{i}: on insn at f enable l{i}, m\n")),
-        ),
+        ("labels", many(|i| format!("l{i}: on insn at f enable l{i}, m\n"))),
         ("one word", fill("x")),
         ("words", fill("garbage ")),
         ("lines", fill("garbage\n")),
@@ -146,10 +121,7 @@ fn large_garbage_ends_soon() {
         ("dollars", fill("$")),
         ("newlines", fill("\n")),
         ("spaces", fill(" ")),
-        (
-            "a block that never ends",
-            format!("on begin {{ {}", fill("trace\n")),
-        ),
+        ("a block that never ends", format!("on begin {{ {}", fill("trace\n"))),
         ("one line of probes", fill("on insn at f print x0 x1 ")),
         ("slashes", format!("on insn {}", fill("/"))),
         ("a list", format!("on insn at {}", fill("f, "))),
@@ -161,9 +133,7 @@ fn large_garbage_ends_soon() {
 
 #[test]
 fn a_long_correct_script_compiles() {
-    let text =
-        "on insn at main+0x10 when x0 > 4 hit 3 { write x0 = 5; print \"x0 {x0:#x}\", x1 }\n"
-            .repeat(4000);
+    let text = "on insn at main+0x10 when x0 > 4 hit 3 { write x0 = 5; print \"x0 {x0:#x}\", x1 }\n".repeat(4000);
     assert!(soon("4000 probes", &text).is_empty());
 }
 
@@ -179,8 +149,7 @@ fn bytes_of_all_kinds_are_survived() {
 
 #[test]
 fn windows_line_ends_are_fine() {
-    let (program, diagnostics, _) =
-        compile("on insn at f {\r\n  write x0 = 1\r\n  print x0\r\n}\r\n");
+    let (program, diagnostics, _) = compile("on insn at f {\r\n  write x0 = 1\r\n  print x0\r\n}\r\n");
     assert!(program.is_some(), "{diagnostics:?}");
 }
 
@@ -211,13 +180,8 @@ impl Random {
 #[test]
 fn random_mutations_are_survived() {
     const PIECES: [&str; 24] = [
-<<<<<<< HEAD
         "{", "}", "(", ")", "\"", "/", "@", "..", "=", "==", "on ", "when ", "\n", ";", "#", "$", "0x", " x0 ", ",",
         "[", "]", "if ", "else ", "\u{e9}",
-=======
-        "{", "}", "(", ")", "\"", "/", "@", "..", "=", "==", "on ", "when ", "\n", ";", "#", "$",
-        "0x", " x0 ", ",", "[", "]", "if ", "else ", "\u{e9}",
->>>>>>> work-lang
     ];
     let mut random = Random(0x5eed);
     let all = scripts("ok");

@@ -60,9 +60,7 @@ impl Checker<'_> {
         match &e.kind {
             ast::ExprKind::Int(value) => self.int_literal(*value, span),
             ast::ExprKind::Time(Some(ns)) => Some(int(*ns, span)),
-            ast::ExprKind::Time(None) => {
-                self.fail(crate::explain::number_too_large(span, "a time in ns", 64))
-            }
+            ast::ExprKind::Time(None) => self.fail(crate::explain::number_too_large(span, "a time in ns", 64)),
             ast::ExprKind::Float(value) => Some(make(ExprKind::Float(*value), Type::F64, span)),
             ast::ExprKind::Bool(value) => Some(make(ExprKind::Int(u64::from(*value)), Type::Bool, span)),
             ast::ExprKind::Str(pieces) => self.string(pieces, span),
@@ -146,9 +144,7 @@ impl Checker<'_> {
             .primary(x.span, format!("this is {}", describe(value.ty)));
         let text = self.source_text(x.span);
         self.fail(match value.ty {
-            Type::CodeAddr => out.help(format!(
-                "the function's name is `func`, of another address `sym({text})`"
-            )),
+            Type::CodeAddr => out.help(format!("the function's name is `func`, of another address `sym({text})`")),
             Type::Word => out.help(format!("the string that it points to: `str({text})`")),
             _ => out,
         })
@@ -159,13 +155,10 @@ impl Checker<'_> {
         let text = self.text_operand(x)?;
         if !is_static(&text) {
             return self.fail(
-                Diagnostic::error(
-                    "E0417",
-                    "a regular expression is only for texts that are known before the run",
-                )
-                .primary(x.span, "depends on the run")
-                .help("func, module, section, insn.text and insn.mnemonic are known")
-                .help("any text can be compared with a glob: `=~ \"/etc/*.conf\"`"),
+                Diagnostic::error("E0417", "a regular expression is only for texts that are known before the run")
+                    .primary(x.span, "depends on the run")
+                    .help("func, module, section, insn.text and insn.mnemonic are known")
+                    .help("any text can be compared with a glob: `=~ \"/etc/*.conf\"`"),
             );
         }
         let kind = ExprKind::MatchesRegex(Box::new(text), pattern?);
@@ -180,11 +173,7 @@ impl Checker<'_> {
         Some(make(kind, ty.ty, span))
     }
 
-    pub(super) fn memory(
-        &mut self,
-        ty: &Text,
-        addr: &ast::Expr,
-    ) -> Option<(ir::MemType, ir::Expr)> {
+    pub(super) fn memory(&mut self, ty: &Text, addr: &ast::Expr) -> Option<(ir::MemType, ir::Expr)> {
         let ty = memory_type(&ty.text)?;
         let addr = self.integer(addr, "an address")?;
         Some((ty, addr))
@@ -204,24 +193,16 @@ impl Checker<'_> {
     // ---------- conversions ----------
 
     /// Converts for storing into a declared type: literals must fit, other values are truncated.
-    pub(super) fn convert(
-        &mut self,
-        value: ir::Expr,
-        ty: Type,
-        declared: Span,
-    ) -> Option<ir::Expr> {
+    pub(super) fn convert(&mut self, value: ir::Expr, ty: Type, declared: Span) -> Option<ir::Expr> {
         if value.ty == ty {
             return Some(value);
         }
         if let (Some(v), Type::Int { bits, .. }) = (literal(&value), ty) {
             if !fits(v, value.ty, bits) {
                 return self.fail(
-                    Diagnostic::error(
-                        "E0401",
-                        format!("{} does not fit in {ty}", shown(v, value.ty)),
-                    )
-                    .primary(value.span, needs(v, value.ty))
-                    .secondary(declared, format!("{ty} is {bits} bits wide")),
+                    Diagnostic::error("E0401", format!("{} does not fit in {ty}", shown(v, value.ty)))
+                        .primary(value.span, needs(v, value.ty))
+                        .secondary(declared, format!("{ty} is {bits} bits wide")),
                 );
             }
             return Some(make(ExprKind::Int(v), ty, value.span));
@@ -245,21 +226,12 @@ impl Checker<'_> {
         let truncates = from == Type::U128 && ty.is_integer();
         if !(truncates || from == ty || numeric(from) && numeric(ty)) {
             let text = self.source_text(value.span);
-            let out = Diagnostic::error(
-                "E0406",
-                format!("{} cannot become {}", describe(from), describe(ty)),
-            )
-            .primary(span, format!("from {from} to {ty}"));
+            let out = Diagnostic::error("E0406", format!("{} cannot become {}", describe(from), describe(ty)))
+                .primary(span, format!("from {from} to {ty}"));
             return self.fail(match ty {
-<<<<<<< HEAD
                 Type::Str => {
                     out.help(format!("the guest string there: `str({text})`, the number as text: `\"{{{text}}}\"`"))
                 }
-=======
-                Type::Str => out.help(format!(
-                    "the guest string there: `str({text})`, the number as text: `\"{{{text}}}\"`"
-                )),
->>>>>>> work-lang
                 Type::Bytes => out.help(format!("the guest memory there: `bytes({text}, 16)`")),
                 _ => out,
             });
@@ -273,19 +245,6 @@ impl Checker<'_> {
         Some(make(ExprKind::Cast(Box::new(value)), ty, span))
     }
 
-<<<<<<< HEAD
-    fn to_float(&mut self, value: ir::Expr) -> ir::Expr {
-        let span = value.span;
-        match (literal(&value), value.ty) {
-            (Some(v), ty) if ty.is_signed() => make(ExprKind::Float(v as i64 as f64), Type::F64, span),
-            (Some(v), _) => make(ExprKind::Float(v as f64), Type::F64, span),
-            (None, Type::F64) => value,
-            (None, _) => make(ExprKind::Cast(Box::new(value)), Type::F64, span),
-        }
-    }
-
-=======
->>>>>>> work-lang
     /// Gives two values one type, for `if` and `??`.
     fn unify(&mut self, a: ir::Expr, b: ir::Expr, at: Span) -> Option<(ir::Expr, ir::Expr, Type)> {
         let ty = match (a.ty, b.ty) {
@@ -307,13 +266,7 @@ impl Checker<'_> {
         Some((a, b, ty))
     }
 
-    fn if_expr(
-        &mut self,
-        c: &ast::Expr,
-        a: &ast::Expr,
-        b: &ast::Expr,
-        span: Span,
-    ) -> Option<ir::Expr> {
+    fn if_expr(&mut self, c: &ast::Expr, a: &ast::Expr, b: &ast::Expr, span: Span) -> Option<ir::Expr> {
         let cond = self.condition(c);
         let (a, b) = (self.expr(a), self.expr(b));
         let (a, b, ty) = self.unify(a?, b?, c.span)?;
@@ -387,12 +340,8 @@ impl Checker<'_> {
             false => out.secondary(at, "the operator"),
         };
         self.fail(match value.ty {
-            Type::Str if sign == "+" => {
-                out.help("texts are put together in a string: `\"{a}{b}\"`")
-            }
-            Type::U128 => out.help(
-                "128-bit values can be printed, stored and compared; `as u64` takes the low half",
-            ),
+            Type::Str if sign == "+" => out.help("texts are put together in a string: `\"{a}{b}\"`"),
+            Type::U128 => out.help("128-bit values can be printed, stored and compared; `as u64` takes the low half"),
             Type::Bytes => out.help("bytes can be printed; for a number use `u64[p]`"),
             _ => out,
         })
@@ -431,14 +380,7 @@ impl Checker<'_> {
         Some(make(ExprKind::Coalesce(Box::new(x), Box::new(y)), ty, span))
     }
 
-    fn compare(
-        &mut self,
-        op: Binary,
-        at: Span,
-        a: ir::Expr,
-        b: ir::Expr,
-        span: Span,
-    ) -> Option<ir::Expr> {
+    fn compare(&mut self, op: Binary, at: Span, a: ir::Expr, b: ir::Expr, span: Span) -> Option<ir::Expr> {
         let order = !matches!(op, Binary::Eq | Binary::Ne);
         match (a.ty, b.ty) {
             (Type::Str, Type::Str) if !order => {
@@ -451,12 +393,9 @@ impl Checker<'_> {
                 match (a, b) {
                     (Some(a), Some(b)) => Some(compared(op, a, b, span)),
                     _ => self.fail(
-                        Diagnostic::error(
-                            "E0406",
-                            "a 128-bit value is compared with one of 128 bits",
-                        )
-                        .primary(at, "different widths")
-                        .help("for the low half: `q0 as u64 == x0`"),
+                        Diagnostic::error("E0406", "a 128-bit value is compared with one of 128 bits")
+                            .primary(at, "different widths")
+                            .help("for the low half: `q0 as u64 == x0`"),
                     ),
                 }
             }
@@ -472,21 +411,11 @@ impl Checker<'_> {
         }
     }
 
-    fn not_comparable<T>(
-        &mut self,
-        op: Binary,
-        at: Span,
-        a: (Type, Span),
-        b: (Type, Span),
-    ) -> Option<T> {
+    fn not_comparable<T>(&mut self, op: Binary, at: Span, a: (Type, Span), b: (Type, Span)) -> Option<T> {
         let sign = self.sources.slice(at).to_string();
         let title = match a.0 == b.0 {
             true => format!("`{sign}` does not compare {}", describe(a.0)),
-            false => format!(
-                "`{sign}` does not compare {} with {}",
-                describe(a.0),
-                describe(b.0)
-            ),
+            false => format!("`{sign}` does not compare {} with {}", describe(a.0), describe(b.0)),
         };
         let out = Diagnostic::error("E0406", title)
             .primary(at, "cannot compare these")
@@ -499,9 +428,7 @@ impl Checker<'_> {
         };
         let _ = op;
         self.fail(match other {
-            Some((Type::CodeAddr, _)) => {
-                out.help("the name of the function is `func`: `func == \"main\"`")
-            }
+            Some((Type::CodeAddr, _)) => out.help("the name of the function is `func`: `func == \"main\"`"),
             Some((Type::Word, span)) => {
                 let text = self.source_text(span);
                 out.help(format!("the string that it points to: `str({text})`"))
@@ -512,10 +439,8 @@ impl Checker<'_> {
 
     /// `x0 < 0` is never true, because a register is unsigned: most likely a signed comparison was meant.
     fn warn_if_constant(&mut self, op: Binary, at: Span, a: &ir::Expr, b: &ir::Expr) {
-        let negative =
-            |e: &ir::Expr| literal(e).is_some_and(|v| e.ty.is_signed() && (v as i64) < 0);
-        let unsigned =
-            |e: &ir::Expr| literal(e).is_none() && !e.ty.is_signed() && e.ty != Type::Bool;
+        let negative = |e: &ir::Expr| literal(e).is_some_and(|v| e.ty.is_signed() && (v as i64) < 0);
+        let unsigned = |e: &ir::Expr| literal(e).is_none() && !e.ty.is_signed() && e.ty != Type::Bool;
         let zero = |e: &ir::Expr| literal(e) == Some(0);
         let order = !matches!(op, Binary::Eq | Binary::Ne);
         let pattern = |e: &ir::Expr| matches!(e.ty, Type::Word | Type::CodeAddr);
@@ -540,20 +465,11 @@ impl Checker<'_> {
             Diagnostic::warning("W0501", format!("this comparison is always {truth}"))
                 .primary(at, format!("always {truth}"))
                 .secondary(value.span, "never negative: it has no sign")
-                .help(format!(
-                    "to see it as a signed number: `{text} as {signed}`"
-                )),
+                .help(format!("to see it as a signed number: `{text} as {signed}`")),
         );
     }
 
-    fn arithmetic(
-        &mut self,
-        op: Binary,
-        at: Span,
-        a: ir::Expr,
-        b: ir::Expr,
-        span: Span,
-    ) -> Option<ir::Expr> {
+    fn arithmetic(&mut self, op: Binary, at: Span, a: ir::Expr, b: ir::Expr, span: Span) -> Option<ir::Expr> {
         let (x, y) = (a.ty, b.ty);
         if x.is_integer() && y.is_integer() {
             return self.integer_arithmetic(op, at, a, b, span);
@@ -577,11 +493,7 @@ impl Checker<'_> {
                 self.no_operator(&sign, at, float)
             }
             _ => {
-                let bad = if x.is_integer() || x.is_float() {
-                    &b
-                } else {
-                    &a
-                };
+                let bad = if x.is_integer() || x.is_float() { &b } else { &a };
                 self.no_operator(&sign, at, bad)
             }
         }
@@ -627,13 +539,7 @@ impl Checker<'_> {
 
     // ---------- within ----------
 
-    fn within_range(
-        &mut self,
-        x: &ast::Expr,
-        a: &ast::Expr,
-        b: &ast::Expr,
-        span: Span,
-    ) -> Option<ir::Expr> {
+    fn within_range(&mut self, x: &ast::Expr, a: &ast::Expr, b: &ast::Expr, span: Span) -> Option<ir::Expr> {
         let (at, x) = (x.span, self.expr(x));
         let (a, b) = (self.expr(a), self.expr(b));
         let (x, a, b) = (x?, a?, b?);
@@ -649,9 +555,7 @@ impl Checker<'_> {
         let all_integer = [&x, &a, &b].iter().all(|e| e.ty.is_integer());
         let uniform = all_integer && {
             let signed = x.ty.is_signed();
-            [&a, &b]
-                .iter()
-                .all(|e| e.ty.is_signed() == signed || small(e))
+            [&a, &b].iter().all(|e| e.ty.is_signed() == signed || small(e))
         };
         if uniform {
             let kind = ExprKind::WithinRange(Box::new(x), Box::new(a), Box::new(b));
@@ -691,13 +595,7 @@ impl Checker<'_> {
 
     // ---------- functions ----------
 
-    fn call(
-        &mut self,
-        name: &Text,
-        args: &[ast::Expr],
-        access: &[Access],
-        span: Span,
-    ) -> Option<ir::Expr> {
+    fn call(&mut self, name: &Text, args: &[ast::Expr], access: &[Access], span: Span) -> Option<ir::Expr> {
         if let Some(first) = access.first() {
             self.unsupported("a field of a result", access_span(first));
             return None;
@@ -720,10 +618,8 @@ impl Checker<'_> {
 
     fn unknown_function<T>(&mut self, name: &Text) -> Option<T> {
         if self.terse() {
-            return self.fail(
-                Diagnostic::error("E0407", "there is no such function")
-                    .primary(name.span, "not a function"),
-            );
+            return self
+                .fail(Diagnostic::error("E0407", "there is no such function").primary(name.span, "not a function"));
         }
         const FOREIGN: &[(&str, &str)] = &[
             ("ntohs", "bswap(x as u16)"),
@@ -740,10 +636,7 @@ impl Checker<'_> {
             ("sizeof", "8"),
             ("printf", "print \"{x0:#x}\""),
         ];
-        let known = builtins::FUNCTIONS
-            .iter()
-            .filter(|f| f.supported)
-            .map(|f| f.name.to_string());
+        let known = builtins::FUNCTIONS.iter().filter(|f| f.supported).map(|f| f.name.to_string());
         let mut names: Vec<String> = self.functions.keys().cloned().collect();
         names.sort();
         names.extend(known);
@@ -754,10 +647,7 @@ impl Checker<'_> {
             return self.fail(out.help(format!("here it is written: {ours}")));
         }
         if memory_type(&name.text).is_some() {
-            return self.fail(out.help(format!(
-                "guest memory is read with brackets: `{}[x0]`",
-                name.text
-            )));
+            return self.fail(out.help(format!("guest memory is read with brackets: `{}[x0]`", name.text)));
         }
         self.fail(match near {
             Some(near) => out.help(format!("did you mean `{near}`?")).fix(name.span, near),
@@ -799,36 +689,24 @@ impl Checker<'_> {
             let out = Diagnostic::error("E0418", title)
                 .primary(name.span, "called from its own body")
                 .secondary(item.name.span, "declared here")
-                .help(format!(
-                    "{}: functions are put in where they are called",
-                    chain.join(" -> ")
-                ));
+                .help(format!("{}: functions are put in where they are called", chain.join(" -> ")));
             return self.fail(out);
         }
         if args.len() != item.params.len() {
             let params: Vec<&str> = item.params.iter().map(|p| p.text.as_str()).collect();
             let wanted = (params.len(), params.len());
-            return self.wrong_arity(
-                name,
-                &params.join(", "),
-                wanted,
-                args.len(),
-                Some(item.name.span),
-            );
+            return self.wrong_arity(name, &params.join(", "), wanted, args.len(), Some(item.name.span));
         }
         let mut bound = std::collections::HashMap::new();
         for (param, arg) in item.params.iter().zip(args) {
             let value = self.expr(arg)?;
             if has_rand(&value) && uses(&item.body, &param.text) > 1 {
                 return self.fail(
-                    Diagnostic::error(
-                        "E0424",
-                        format!("`{}` would draw a random number more than once", name.text),
-                    )
-                    .primary(arg.span, "put in at each use")
-                    .secondary(param.span, "used more than once")
-                    .help(format!("let r = {}", self.source_text(arg.span)))
-                    .help(format!("and then: {}(r)", name.text)),
+                    Diagnostic::error("E0424", format!("`{}` would draw a random number more than once", name.text))
+                        .primary(arg.span, "put in at each use")
+                        .secondary(param.span, "used more than once")
+                        .help(format!("let r = {}", self.source_text(arg.span)))
+                        .help(format!("and then: {}(r)", name.text)),
                 );
             }
             bound.insert(param.text.clone(), value);
@@ -844,12 +722,7 @@ impl Checker<'_> {
         Some(ir::Expr { span, ..value })
     }
 
-    fn builtin_call(
-        &mut self,
-        name: &'static str,
-        args: &[ast::Expr],
-        span: Span,
-    ) -> Option<ir::Expr> {
+    fn builtin_call(&mut self, name: &'static str, args: &[ast::Expr], span: Span) -> Option<ir::Expr> {
         match name {
             "has" => return self.has(args, span),
             "param" => return self.param_value(&args[0]),
@@ -859,8 +732,7 @@ impl Checker<'_> {
             _ => {}
         }
         let what = format!("an argument of `{name}`");
-        let values: Vec<Option<ir::Expr>> =
-            args.iter().map(|arg| self.integer(arg, &what)).collect();
+        let values: Vec<Option<ir::Expr>> = args.iter().map(|arg| self.integer(arg, &what)).collect();
         let mut values = values.into_iter().collect::<Option<Vec<_>>>()?;
         let signed = Type::I64;
         let (func, ty) = match name {
@@ -973,12 +845,7 @@ impl Checker<'_> {
         })
     }
 
-    fn text_function(
-        &mut self,
-        name: &'static str,
-        arg: &ast::Expr,
-        span: Span,
-    ) -> Option<ir::Expr> {
+    fn text_function(&mut self, name: &'static str, arg: &ast::Expr, span: Span) -> Option<ir::Expr> {
         let value = self.expr(arg)?;
         let (func, ty, fits, wanted) = match name {
             "len" => {
@@ -1006,11 +873,7 @@ impl Checker<'_> {
         let value = self.expr(arg)?;
         if value.ty.is_float() {
             let value = floated(value);
-            return Some(make(
-                ExprKind::Call(Func::AbsFloat, vec![value]),
-                Type::F64,
-                span,
-            ));
+            return Some(make(ExprKind::Call(Func::AbsFloat, vec![value]), Type::F64, span));
         }
         if !value.ty.is_integer() {
             return self.no_operator("abs", span, &value);
@@ -1018,20 +881,10 @@ impl Checker<'_> {
         if !value.ty.is_signed() {
             return Some(ir::Expr { span, ..value });
         }
-        Some(make(
-            ExprKind::Call(Func::AbsInt, vec![value]),
-            Type::I64,
-            span,
-        ))
+        Some(make(ExprKind::Call(Func::AbsInt, vec![value]), Type::I64, span))
     }
 
-    fn extreme(
-        &mut self,
-        name: &str,
-        a: &ast::Expr,
-        b: &ast::Expr,
-        span: Span,
-    ) -> Option<ir::Expr> {
+    fn extreme(&mut self, name: &str, a: &ast::Expr, b: &ast::Expr, span: Span) -> Option<ir::Expr> {
         let (a, b) = (self.expr(a), self.expr(b));
         let (a, b) = (a?, b?);
         let (x, y) = (a.ty, b.ty);
@@ -1074,11 +927,7 @@ fn pick<T>(cond: bool, a: T, b: T) -> T {
 }
 
 fn compared(op: BinaryOp, a: ir::Expr, b: ir::Expr, span: Span) -> ir::Expr {
-    make(
-        ExprKind::Binary(op, Box::new(a), Box::new(b)),
-        Type::Bool,
-        span,
-    )
+    make(ExprKind::Binary(op, Box::new(a), Box::new(b)), Type::Bool, span)
 }
 
 /// At least one is a float, and both are numbers.
@@ -1308,9 +1157,7 @@ fn is_static(e: &ir::Expr) -> bool {
     match &e.kind {
         ExprKind::Str(_) => true,
         ExprKind::Builtin(builtin) => {
-            let row = builtins::VARIABLES
-                .iter()
-                .find(|v| v.value == Some(*builtin));
+            let row = builtins::VARIABLES.iter().find(|v| v.value == Some(*builtin));
             row.is_some_and(|row| row.is_static)
         }
         _ => false,
@@ -1417,10 +1264,7 @@ mod tests {
     #[test]
     fn folding_agrees_with_the_operators() {
         assert_eq!(folded(BinaryOp::ShrS, u64::MAX, 3), u64::MAX);
-        assert_eq!(
-            folded(BinaryOp::DivS, i64::MIN as u64, u64::MAX),
-            i64::MIN as u64
-        );
+        assert_eq!(folded(BinaryOp::DivS, i64::MIN as u64, u64::MAX), i64::MIN as u64);
         assert_eq!(folded(BinaryOp::Sub, 0, 1), u64::MAX);
     }
 }

@@ -27,18 +27,13 @@ const STYLES: &[(&str, FormatStyle)] = &[
 
 const MAX_WIDTH: u16 = 1024;
 
-const HELP: &str =
-    "formats are: d x #x 08x X b o c sym str ns us ms s, and a width with < > ^: {x0:>10}";
+const HELP: &str = "formats are: d x #x 08x X b o c sym str ns us ms s, and a width with < > ^: {x0:>10}";
 
 /// Reads a format; nothing if it is none.
 fn read(text: &str) -> Option<Format> {
     let mut format = Format::default();
     let mut rest = text.trim_end();
-    for (sign, align) in [
-        ('<', Align::Left),
-        ('>', Align::Right),
-        ('^', Align::Center),
-    ] {
+    for (sign, align) in [('<', Align::Left), ('>', Align::Right), ('^', Align::Center)] {
         if let Some(after) = rest.strip_prefix(sign) {
             format.align = Some(align);
             rest = after;
@@ -82,17 +77,10 @@ impl Checker<'_> {
         if fits {
             return Some(format);
         }
-        let title = format!(
-            "the format `{}` does not fit {}",
-            text.text.trim(),
-            describe(ty)
-        );
-        let out = Diagnostic::error("E0419", title)
-            .primary(text.span, format!("this shows {}", describe(ty)));
+        let title = format!("the format `{}` does not fit {}", text.text.trim(), describe(ty));
+        let out = Diagnostic::error("E0419", title).primary(text.span, format!("this shows {}", describe(ty)));
         self.fail(match (ty, format.style) {
-            (_, FormatStyle::Default) => {
-                out.help("`#` and `0` need a style: `{x0:#x}`, `{x0:08x}`")
-            }
+            (_, FormatStyle::Default) => out.help("`#` and `0` need a style: `{x0:#x}`, `{x0:08x}`"),
             (Type::Str, _) => out.help("a text is shown as it is, without a format: `{func}`"),
             _ => out.help(HELP),
         })
@@ -105,9 +93,7 @@ impl Checker<'_> {
             _ => format!("there is no format `{shown}`"),
         };
         let out = Diagnostic::error("E0419", title).primary(text.span, "not a format");
-        let printf = shown
-            .trim_start_matches('%')
-            .trim_end_matches(['l', 'u', 'i', 'p', 'n']);
+        let printf = shown.trim_start_matches('%').trim_end_matches(['l', 'u', 'i', 'p', 'n']);
         let hex = shown.starts_with('%') || matches!(shown, "p" | "lx" | "llx");
         let out = match hex && printf.len() <= 3 {
             true => out.help("hexadecimal with 0x is `{x0:#x}`"),

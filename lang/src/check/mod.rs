@@ -303,10 +303,7 @@ impl<'a> Checker<'a> {
                 (ExprKind::Str(text.to_string()), Type::Str)
             }
             (None, _) => {
-                let title = format!(
-                    "`{text}` is no value for the parameter `{}`",
-                    param.name.text
-                );
+                let title = format!("`{text}` is no value for the parameter `{}`", param.name.text);
                 return self.fail(
                     Diagnostic::error("E0422", title)
                         .primary(span, "declared here")
@@ -381,8 +378,7 @@ impl<'a> Checker<'a> {
         let initial = match &item.initial {
             Some(value) => {
                 let value = self.constant(value, "the first value of a global");
-                let Some(value) = value.and_then(|v| self.declared_type(item.ty.as_ref(), v))
-                else {
+                let Some(value) = value.and_then(|v| self.declared_type(item.ty.as_ref(), v)) else {
                     return;
                 };
                 Some(value)

@@ -39,8 +39,7 @@ impl Checker<'_> {
     /// Names that a definition must not take: registers, and builtins that exist everywhere.
     pub(super) fn check_free_name(&mut self, name: &Text, what: &str) {
         let register = self.target.register(&name.text).is_some();
-        let builtin =
-            builtins::variable(&name.text).is_some_and(|v| v.supported && v.events.is_empty());
+        let builtin = builtins::variable(&name.text).is_some_and(|v| v.supported && v.events.is_empty());
         let title = match (register, builtin) {
             (true, _) => format!("`{}` is a register of {}", name.text, self.target.title()),
             (_, true) => format!("`{}` is a builtin variable", name.text),
@@ -57,12 +56,7 @@ impl Checker<'_> {
         if !self.calls.is_empty() {
             return None;
         }
-        let all = self
-            .probe
-            .scopes
-            .iter()
-            .rev()
-            .flat_map(|scope| scope.iter().rev());
+        let all = self.probe.scopes.iter().rev().flat_map(|scope| scope.iter().rev());
         let found = all.clone().find(|(other, ..)| other == name);
         found.map(|(_, id, span)| (*id, *span))
     }
@@ -105,10 +99,7 @@ impl Checker<'_> {
         self.fail(
             Diagnostic::error("E0406", title)
                 .primary(at, "a part of what?")
-                .help(format!(
-                    "guest memory at that address: `u64[{} + 8]`",
-                    root.text
-                )),
+                .help(format!("guest memory at that address: `u64[{} + 8]`", root.text)),
         )
     }
 
@@ -157,19 +148,8 @@ impl Checker<'_> {
         let out = Diagnostic::error("E0421", format!("`{}` has no such part", root.text)).primary(at, "no such lane");
         let vector = self.target.lane(&root.text, "s", 0).is_some();
         self.fail(match vector {
-<<<<<<< HEAD
             true => out.help(format!("lanes are b[0..16], h[0..8], s[0..4], d[0..2], as in `{}.s[1]`", root.text)),
             false => out.help(format!("guest memory at that address: `u64[{} + 8]`", root.text)),
-=======
-            true => out.help(format!(
-                "lanes are b[0..16], h[0..8], s[0..4], d[0..2], as in `{}.s[1]`",
-                root.text
-            )),
-            false => out.help(format!(
-                "guest memory at that address: `u64[{} + 8]`",
-                root.text
-            )),
->>>>>>> work-lang
         })
     }
 
@@ -191,13 +171,7 @@ impl Checker<'_> {
         })
     }
 
-    fn part(
-        &mut self,
-        root: &Text,
-        field: &Text,
-        access: &[Access],
-        span: Span,
-    ) -> Option<ir::Expr> {
+    fn part(&mut self, root: &Text, field: &Text, access: &[Access], span: Span) -> Option<ir::Expr> {
         let name = format!("{}.{}", root.text, field.text);
         if let Some(variable) = builtins::variable(&name) {
             return match access {
@@ -206,16 +180,11 @@ impl Checker<'_> {
             };
         }
         let prefix = format!("{}.", root.text);
-        let parts = builtins::VARIABLES
-            .iter()
-            .filter_map(|v| v.name.strip_prefix(&prefix));
+        let parts = builtins::VARIABLES.iter().filter_map(|v| v.name.strip_prefix(&prefix));
         let parts: Vec<&str> = parts.collect();
         let near = nearest(&field.text, &parts);
-        let out = Diagnostic::error(
-            "E0404",
-            format!("`{}` has no part `{}`", root.text, field.text),
-        )
-        .primary(field.span, "no such part");
+        let out = Diagnostic::error("E0404", format!("`{}` has no part `{}`", root.text, field.text))
+            .primary(field.span, "no such part");
         self.fail(match near {
             Some(near) => out.help(format!("did you mean `{prefix}{near}`?")).fix(field.span, near),
             None => out.help(format!("it has: {}", parts.join(", "))),
@@ -242,15 +211,8 @@ impl Checker<'_> {
                 Some(ir::Expr { kind: ExprKind::Builtin(builtin), ty: variable.ty, span })
             }
             _ if variable.supported => self.fail(
-                Diagnostic::error(
-                    "E0404",
-                    format!(
-                        "{} has no register for `{}`",
-                        self.target.title(),
-                        variable.name
-                    ),
-                )
-                .primary(span, "no such register"),
+                Diagnostic::error("E0404", format!("{} has no register for `{}`", self.target.title(), variable.name))
+                    .primary(span, "no such register"),
             ),
             _ => {
                 self.unsupported(variable.name, span);
@@ -263,9 +225,7 @@ impl Checker<'_> {
     fn of_hopeless_event(&self, variable: &Variable) -> bool {
         let root = variable.name.split('.').next().unwrap_or("");
         match probes::find(&self.probe.event) {
-            Some(row) => {
-                row.values.contains(&root) || (variable.supported && !variable.events.is_empty())
-            }
+            Some(row) => row.values.contains(&root) || (variable.supported && !variable.events.is_empty()),
             None => true,
         }
     }
@@ -281,10 +241,7 @@ impl Checker<'_> {
         let title = format!("`{}` exists only in {list}", variable.name);
         let mut out = Diagnostic::error("E0403", title).primary(span, "not available here");
         if !event.is_empty() {
-            out = out.secondary(
-                self.probe.event_span,
-                format!("the event `{event}` does not have it"),
-            );
+            out = out.secondary(self.probe.event_span, format!("the event `{event}` does not have it"));
         }
         let first = variable.events[0];
         let help = match variable.example {
@@ -316,12 +273,8 @@ impl Checker<'_> {
             return self.fail(out.help(format!("did you mean `{near}`?")).fix(root.span, near));
         }
         self.fail(
-            out.help(format!(
-                "the address of a symbol of the program is `&{name}`"
-            ))
-            .help(format!(
-                "a variable of the body is declared first: `let {name} = …`"
-            )),
+            out.help(format!("the address of a symbol of the program is `&{name}`"))
+                .help(format!("a variable of the body is declared first: `let {name} = …`")),
         )
     }
 
@@ -367,18 +320,8 @@ impl Checker<'_> {
         let out =
             Diagnostic::error("E0420", format!("there is no type `{}`", name.name)).primary(name.span, "not a type");
         self.fail(match near {
-<<<<<<< HEAD
             Some(near) => out.help(format!("did you mean `{near}`?")).fix(name.span, near),
             None => out.help(format!("types are: {}", words.collect::<Vec<_>>().join(", "))),
-=======
-            Some(near) => out
-                .help(format!("did you mean `{near}`?"))
-                .fix(name.span, near),
-            None => out.help(format!(
-                "types are: {}",
-                words.collect::<Vec<_>>().join(", ")
-            )),
->>>>>>> work-lang
         })
     }
 }

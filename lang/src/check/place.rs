@@ -65,16 +65,12 @@ impl Checker<'_> {
                 false => format!("on {}", row.name),
             };
             let names = self.source_text(event.span);
-            let names = names
-                .strip_prefix(row.name)
-                .unwrap_or("")
-                .trim()
-                .to_string();
+            let names = names.strip_prefix(row.name).unwrap_or("").trim().to_string();
             let out = crate::unsupported(&what, event.word.span);
             return self.fail(match (row.name, after) {
-                ("call", false) if !names.contains(['*', '"']) => out.help(format!(
-                    "the first instruction of the function: `on insn at {names}`"
-                )),
+                ("call", false) if !names.contains(['*', '"']) => {
+                    out.help(format!("the first instruction of the function: `on insn at {names}`"))
+                }
                 _ => out,
             });
         }
@@ -121,11 +117,7 @@ impl Checker<'_> {
         let unit = quantity.unit.as_ref().map(|unit| unit.text.as_str());
         match unit {
             Some("insns" | "insn") => {
-                let n = self.count(
-                    &quantity.amount,
-                    "a period",
-                    "on every 100000 insns count by func",
-                )?;
+                let n = self.count(&quantity.amount, "a period", "on every 100000 insns count by func")?;
                 Some(Event::EveryInsns(n))
             }
             Some(unit) => {
@@ -259,11 +251,7 @@ impl Checker<'_> {
             return self.fail(
                 Diagnostic::error("E0415", format!("`{from}..{to}` is empty"))
                     .primary(range.span, "the end is excluded")
-                    .help(format!(
-                        "to include both ends: `hit {}..{}`",
-                        from.min(to),
-                        from.max(to) + 1
-                    )),
+                    .help(format!("to include both ends: `hit {}..{}`", from.min(to), from.max(to) + 1)),
             );
         }
         Some((from, to))
@@ -360,16 +348,7 @@ mod tests {
 
     #[test]
     fn hit_ranges_become_sorted_and_disjoint() {
-        let input = vec![
-            (9, Some(12)),
-            (1, Some(2)),
-            (2, Some(3)),
-            (10, None),
-            (4, Some(5)),
-        ];
-        assert_eq!(
-            normalised(input),
-            vec![(1, Some(3)), (4, Some(5)), (9, None)]
-        );
+        let input = vec![(9, Some(12)), (1, Some(2)), (2, Some(3)), (10, None), (4, Some(5))];
+        assert_eq!(normalised(input), vec![(1, Some(3)), (4, Some(5)), (9, None)]);
     }
 }

@@ -90,16 +90,8 @@ impl States {
 
     pub(super) fn finish(self) -> Vec<ir::State> {
         let state = |info: Info| {
-<<<<<<< HEAD
-            let keys = info.keys.unwrap_or(Keys { types: Vec::new(), names: Vec::new(), span: info.span });
-=======
-            let keys = info.keys.unwrap_or(Keys {
-                types: Vec::new(),
-                names: Vec::new(),
-                span: info.span,
-                defined: false,
-            });
->>>>>>> work-lang
+            let keys =
+                info.keys.unwrap_or(Keys { types: Vec::new(), names: Vec::new(), span: info.span, defined: false });
             ir::State {
                 name: info.name,
                 unnamed: info.unnamed,
@@ -125,9 +117,7 @@ pub(super) fn kept(ty: Type) -> Type {
 
 /// Values of these two types can stand in one global or one key.
 fn compatible(a: Type, b: Type) -> bool {
-    (a.is_integer() && b.is_integer())
-        || (a.is_float() && (b.is_float() || b.is_integer()))
-        || a == b
+    (a.is_integer() && b.is_integer()) || (a.is_float() && (b.is_float() || b.is_integer())) || a == b
 }
 
 pub(super) fn agg_name(function: AggFn) -> &'static str {
@@ -205,9 +195,6 @@ impl Checker<'_> {
     }
 
     /// Lowers keys and checks them against the other uses of the global.
-<<<<<<< HEAD
-    pub(super) fn keys(&mut self, id: StateId, keys: &[ast::Expr], whole: Span) -> Option<Vec<ir::Expr>> {
-=======
     pub(super) fn keys(
         &mut self,
         id: StateId,
@@ -215,7 +202,6 @@ impl Checker<'_> {
         whole: Span,
         defined: bool,
     ) -> Option<Vec<ir::Expr>> {
->>>>>>> work-lang
         let mut list = Vec::new();
         for key in keys {
             let value = self.expr(key)?;
@@ -231,28 +217,17 @@ impl Checker<'_> {
         }
         let names = keys.iter().map(|key| self.source_text(key.span)).collect();
         let types = list.iter().map(|key| kept(key.ty)).collect();
-        let written = Keys {
-            types,
-            names,
-            span: whole,
-            defined,
-        };
+        let written = Keys { types, names, span: whole, defined };
         self.check_keys(id, &list, written)?;
         Some(list)
     }
 
-<<<<<<< HEAD
-    fn check_keys(&mut self, id: StateId, list: &[ir::Expr], names: Vec<String>, whole: Span) -> Option<()> {
-        let types: Vec<Type> = list.iter().map(|key| kept(key.ty)).collect();
-=======
     fn check_keys(&mut self, id: StateId, list: &[ir::Expr], written: Keys) -> Option<()> {
         let whole = written.span;
         let types = written.types.clone();
->>>>>>> work-lang
         let info = self.states.get_mut(id);
         let name = info.name.clone();
-        let better =
-            |known: &Keys| written.defined && !known.defined && known.types.len() == types.len();
+        let better = |known: &Keys| written.defined && !known.defined && known.types.len() == types.len();
         let known = match &info.keys {
             Some(known) if !better(known) => known,
             _ => {
@@ -311,12 +286,7 @@ impl Checker<'_> {
         };
         if !compatible(ty, value.ty) {
             let first = self.states.get(id).kind_span;
-            let title = format!(
-                "`{}` holds {}, not {}",
-                name.text,
-                describe(ty),
-                describe(value.ty)
-            );
+            let title = format!("`{}` holds {}, not {}", name.text, describe(ty), describe(value.ty));
             return self.fail(
                 Diagnostic::error("E0406", title)
                     .primary(value.span, format!("this is {}", describe(value.ty)))
@@ -344,10 +314,7 @@ impl Checker<'_> {
             },
             Some(StateKind::Value { .. }) => {
                 let first = info.kind_span;
-                let title = format!(
-                    "`{name}` is a plain value and cannot take a `{}`",
-                    agg_name(function)
-                );
+                let title = format!("`{name}` is a plain value and cannot take a `{}`", agg_name(function));
                 return self.fail(
                     Diagnostic::error("E0413", title)
                         .primary(at, "aggregated here")
@@ -432,22 +399,9 @@ impl Checker<'_> {
     /// True if the global is printed as a table and not as one value.
     pub(super) fn prints_as_table(&self, id: StateId) -> bool {
         let info = self.states.get(id);
-<<<<<<< HEAD
         let keyed = info.keys.as_ref().is_some_and(|keys| !keys.types.is_empty());
         let wide =
             matches!(info.kind, Some(StateKind::Aggregate(AggFn::Stats(_) | AggFn::Hist | AggFn::LinearHist { .. })));
-=======
-        let keyed = info
-            .keys
-            .as_ref()
-            .is_some_and(|keys| !keys.types.is_empty());
-        let wide = matches!(
-            info.kind,
-            Some(StateKind::Aggregate(
-                AggFn::Stats(_) | AggFn::Hist | AggFn::LinearHist { .. }
-            ))
-        );
->>>>>>> work-lang
         keyed || wide
     }
 }

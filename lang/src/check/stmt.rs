@@ -44,12 +44,9 @@ impl Checker<'_> {
             let end = stmt.span.start + word.len() as u32;
             let span = Span { end, ..stmt.span };
             self.error(
-                Diagnostic::error(
-                    "E0425",
-                    format!("`{word}` changes the guest, and this run is read-only"),
-                )
-                .primary(span, "changes the guest")
-                .help("run without `--read-only` to allow it"),
+                Diagnostic::error("E0425", format!("`{word}` changes the guest, and this run is read-only"))
+                    .primary(span, "changes the guest")
+                    .help("run without `--read-only` to allow it"),
             );
         }
     }
@@ -123,10 +120,7 @@ impl Checker<'_> {
             Ast::Assign { target, op, op_span, value } => self.assign(target, *op, *op_span, value),
             Ast::Later(word, span) => {
                 let out = crate::unsupported(word, *span);
-                let returns = self
-                    .target
-                    .register("lr")
-                    .or_else(|| self.target.register("ra"));
+                let returns = self.target.register("lr").or_else(|| self.target.register("ra"));
                 let help = match (*word, self.target.argument(0), returns) {
                     ("return", Some(result), Some(link)) => Some(format!(
                         "at a function's first instruction: `write {} = 0; goto ({})`",
@@ -186,9 +180,7 @@ impl Checker<'_> {
                 let v = *v;
                 match fits(v, vt, bits) {
                     true => Some(value),
-                    false => {
-                        self.does_not_fit(&name, bits, at, value.span, (shown(v, vt), needs(v, vt)))
-                    }
+                    false => self.does_not_fit(&name, bits, at, value.span, (shown(v, vt), needs(v, vt))),
                 }
             }
             (ExprKind::Int128(v), _) if !wide => {
@@ -238,9 +230,7 @@ impl Checker<'_> {
         if let Some(digits) = name.strip_prefix('w') {
             let whole = format!("x{digits}");
             if self.target.register(&whole).is_some_and(|r| r.bits == 64) {
-                out = out.help(format!(
-                    "to set the whole 64-bit register: `write {whole} = {text}`"
-                ));
+                out = out.help(format!("to set the whole 64-bit register: `write {whole} = {text}`"));
             }
         }
         self.fail(out)
@@ -253,9 +243,7 @@ impl Checker<'_> {
             .secondary(at, "written here");
         let text = self.source_text(value.span);
         self.fail(match value.ty {
-            Type::F32 | Type::F64 => {
-                out.help(format!("the number without its fraction: `{text} as i64`"))
-            }
+            Type::F32 | Type::F64 => out.help(format!("the number without its fraction: `{text} as i64`")),
             Type::U128 => out.help(format!("its low half: `{text} as u64`")),
             Type::Str => out.help("texts are written byte by byte: `write u8[x0] = 0x41`"),
             _ => out,
@@ -289,40 +277,27 @@ impl Checker<'_> {
             if register.slot == RegisterSlot::Pc {
                 return Some(Target::Pc);
             }
-            return self
-                .writable(register, span)
-                .map(|r| Target::Place(LValue::Register(r)));
+            return self.writable(register, span).map(|r| Target::Place(LValue::Register(r)));
         }
         // A builtin or an unknown name: the value form says what is wrong with it.
         self.path(root, access, span)?;
         self.fail(
             Diagnostic::error("E0402", format!("`{}` cannot be written", root.text))
                 .primary(span, "read-only")
-                .help(
-                    "registers and guest memory can be written: `write x0 = 5`, `write u8[x0] = 5`",
-                ),
+                .help("registers and guest memory can be written: `write x0 = 5`, `write u8[x0] = 5`"),
         )
     }
 
     fn not_guest_state<T>(&mut self, root: &Text, span: Span, verb: &str) -> Option<T> {
-        let title = format!(
-            "`{}` is no guest state, so `{verb}` has no effect on it",
-            root.text
-        );
+        let title = format!("`{}` is no guest state, so `{verb}` has no effect on it", root.text);
         let constant = self.constants.get(&root.text);
         let out = Diagnostic::error("E0402", title).primary(span, "not a register or guest memory");
         let out = match constant {
-            Some(constant) if constant.is_param => {
-                out.secondary(constant.span, "a parameter").help(format!(
-                    "its value is given at the start: `-p {}=5`",
-                    root.text
-                ))
-            }
+            Some(constant) if constant.is_param => out
+                .secondary(constant.span, "a parameter")
+                .help(format!("its value is given at the start: `-p {}=5`", root.text)),
             Some(constant) => out.secondary(constant.span, "a constant"),
-            None => out.help(format!(
-                "a variable is assigned without a verb: `{} = 5`",
-                root.text
-            )),
+            None => out.help(format!("a variable is assigned without a verb: `{} = 5`", root.text)),
         };
         self.fail(out)
     }
@@ -344,15 +319,9 @@ impl Checker<'_> {
             Target::Place(place) => place,
             Target::Pc => {
                 return self.fail(
-                    Diagnostic::error(
-                        "E0402",
-                        format!(
-                            "single bits of pc cannot be changed with `{}`",
-                            bits_word(op)
-                        ),
-                    )
-                    .primary(target_span, "not bit by bit")
-                    .help("goto (pc + 8)"),
+                    Diagnostic::error("E0402", format!("single bits of pc cannot be changed with `{}`", bits_word(op)))
+                        .primary(target_span, "not bit by bit")
+                        .help("goto (pc + 8)"),
                 );
             }
         };
@@ -367,10 +336,7 @@ impl Checker<'_> {
                 self.one_bit(value, &name, bits, target_span)?
             }
             BitSelect::Bits(a, b) => {
-                let (from, to) = (
-                    self.integer(a, "a bit number"),
-                    self.integer(b, "a bit number"),
-                );
+                let (from, to) = (self.integer(a, "a bit number"), self.integer(b, "a bit number"));
                 self.many_bits(from?, to?, &name, bits, target_span)?
             }
         };
@@ -388,14 +354,7 @@ impl Checker<'_> {
         }
     }
 
-    fn no_such_bit<T>(
-        &mut self,
-        value: &ir::Expr,
-        last: u64,
-        name: &str,
-        bits: u8,
-        at: Span,
-    ) -> Option<T> {
+    fn no_such_bit<T>(&mut self, value: &ir::Expr, last: u64, name: &str, bits: u8, at: Span) -> Option<T> {
         self.fail(
             Diagnostic::error("E0401", format!("{name} has no bit {last}"))
                 .primary(value.span, "no such bit")
@@ -418,23 +377,13 @@ impl Checker<'_> {
 
     fn wide_bits<T>(&mut self, span: Span) -> Option<T> {
         self.fail(
-            Diagnostic::error(
-                "E0417",
-                "the bits of a 128-bit value must be known before the run",
-            )
-            .primary(span, "depends on the run")
-            .help("use one half of the register: `flip v0.d[1] bit (n)`"),
+            Diagnostic::error("E0417", "the bits of a 128-bit value must be known before the run")
+                .primary(span, "depends on the run")
+                .help("use one half of the register: `flip v0.d[1] bit (n)`"),
         )
     }
 
-    fn many_bits(
-        &mut self,
-        a: ir::Expr,
-        b: ir::Expr,
-        name: &str,
-        bits: u8,
-        at: Span,
-    ) -> Option<ir::Expr> {
+    fn many_bits(&mut self, a: ir::Expr, b: ir::Expr, name: &str, bits: u8, at: Span) -> Option<ir::Expr> {
         let span = a.span.to(b.span);
         if let (Some(from), Some(to)) = (literal(&a), literal(&b)) {
             if from >= to {
@@ -457,13 +406,7 @@ impl Checker<'_> {
             return self.wide_bits(span);
         }
         // ((1 << (b - a)) - 1) << a; a width of 64 shifts the one out and leaves all bits.
-        let op = |op, a, b| {
-            make(
-                ExprKind::Binary(op, Box::new(a), Box::new(b)),
-                Type::U64,
-                span,
-            )
-        };
+        let op = |op, a, b| make(ExprKind::Binary(op, Box::new(a), Box::new(b)), Type::U64, span);
         let width = op(BinaryOp::Sub, b, a.clone());
         let top = op(BinaryOp::Shl, int(1, span), width);
         let ones = op(BinaryOp::Sub, top, int(1, span));
@@ -475,8 +418,7 @@ impl Checker<'_> {
     /// `skip` and `goto` need a thread that goes on.
     fn flow_allowed(&mut self, verb: &str, span: Span) -> Option<()> {
         let event = self.probe.event.clone();
-        let wrong =
-            matches!(event.as_str(), "end" | "exit") || (verb == "skip" && event == "begin");
+        let wrong = matches!(event.as_str(), "end" | "exit") || (verb == "skip" && event == "begin");
         if !wrong {
             return Some(());
         }
@@ -505,11 +447,7 @@ impl Checker<'_> {
         Some(StmtKind::Skip(n))
     }
 
-    fn if_stmt(
-        &mut self,
-        arms: &[(ast::Expr, Vec<ast::Stmt>)],
-        otherwise: Option<&[ast::Stmt]>,
-    ) -> Option<StmtKind> {
+    fn if_stmt(&mut self, arms: &[(ast::Expr, Vec<ast::Stmt>)], otherwise: Option<&[ast::Stmt]>) -> Option<StmtKind> {
         let mut lowered = Vec::new();
         for (cond, body) in arms {
             let span = cond.span;
@@ -553,20 +491,10 @@ impl Checker<'_> {
         let out = Diagnostic::error("E0409", format!("no probe has the label `{}`", label.text))
             .primary(label.span, "not a label");
         self.fail(match (near, names.is_empty()) {
-<<<<<<< HEAD
             (Some(near), _) => out.help(format!("did you mean `{near}`?")).fix(label.span, near),
             (None, true) => {
                 out.help(format!("a label stands before the probe: `{}: on insn at main trace`", label.text))
             }
-=======
-            (Some(near), _) => out
-                .help(format!("did you mean `{near}`?"))
-                .fix(label.span, near),
-            (None, true) => out.help(format!(
-                "a label stands before the probe: `{}: on insn at main trace`",
-                label.text
-            )),
->>>>>>> work-lang
             (None, false) => out.help(format!("labels are: {}", names.join(", "))),
         })
     }
@@ -694,12 +622,7 @@ impl Checker<'_> {
         })
     }
 
-    fn linear(
-        &mut self,
-        from: &ast::Expr,
-        to: &ast::Expr,
-        step: Option<&ast::Expr>,
-    ) -> Option<AggFn> {
+    fn linear(&mut self, from: &ast::Expr, to: &ast::Expr, step: Option<&ast::Expr>) -> Option<AggFn> {
         const MOST: u64 = 10_000;
         let low = self.bucket_bound(from)?;
         let high = self.bucket_bound(to)?;
@@ -712,24 +635,14 @@ impl Checker<'_> {
         }
         let width = high.abs_diff(low);
         let step_value = match step {
-            Some(step) => self.count(
-                step,
-                "the width of a bucket",
-                "hist x1 linear 0..200 step 10",
-            )?,
+            Some(step) => self.count(step, "the width of a bucket", "hist x1 linear 0..200 step 10")?,
             None => width.div_ceil(20).max(1),
         };
         if width / step_value > MOST {
             return self.fail(
-                Diagnostic::error(
-                    "E0415",
-                    format!("this histogram has more than {MOST} buckets"),
-                )
-                .primary(
-                    from.span.to(to.span),
-                    format!("{} buckets", width / step_value),
-                )
-                .help(format!("a wider step: `step {}`", width.div_ceil(100))),
+                Diagnostic::error("E0415", format!("this histogram has more than {MOST} buckets"))
+                    .primary(from.span.to(to.span), format!("{} buckets", width / step_value))
+                    .help(format!("a wider step: `step {}`", width.div_ceil(100))),
             );
         }
         Some(AggFn::LinearHist { from: low, to: high, step: step_value })
@@ -745,24 +658,16 @@ impl Checker<'_> {
         match bound {
             Some(bound) => Some(bound),
             None => self.fail(
-                Diagnostic::error(
-                    "E0415",
-                    "the range of a histogram is given with 64-bit signed integers",
-                )
-                .primary(e.span, "not such a number")
-                .help("hist x1 linear 0..200 step 10"),
+                Diagnostic::error("E0415", "the range of a histogram is given with 64-bit signed integers")
+                    .primary(e.span, "not such a number")
+                    .help("hist x1 linear 0..200 step 10"),
             ),
         }
     }
 
     // ---------- variables ----------
 
-    fn let_stmt(
-        &mut self,
-        name: &Text,
-        ty: Option<&ast::TypeName>,
-        value: &ast::Expr,
-    ) -> Option<StmtKind> {
+    fn let_stmt(&mut self, name: &Text, ty: Option<&ast::TypeName>, value: &ast::Expr) -> Option<StmtKind> {
         self.check_free_name(name, "variable");
         if let Some((_, first)) = self.find_local(&name.text) {
             self.duplicate_local(name, first);
@@ -802,20 +707,11 @@ impl Checker<'_> {
             Diagnostic::error("E0410", format!("`{}` is declared twice", name.text))
                 .primary(name.span, "second declaration")
                 .secondary(first, "first declaration")
-                .help(format!(
-                    "to change it, leave out `let`: `{} = …`",
-                    name.text
-                )),
+                .help(format!("to change it, leave out `let`: `{} = …`", name.text)),
         );
     }
 
-    fn assign(
-        &mut self,
-        target: &ast::Expr,
-        op: AssignOp,
-        op_span: Span,
-        value: &ast::Expr,
-    ) -> Option<StmtKind> {
+    fn assign(&mut self, target: &ast::Expr, op: AssignOp, op_span: Span, value: &ast::Expr) -> Option<StmtKind> {
         match &target.kind {
             ast::ExprKind::State { name, keys } => {
                 self.assign_state(name, keys.as_deref(), op, op_span, value, target.span)
@@ -860,15 +756,7 @@ impl Checker<'_> {
             let sign = self.sources.slice(op_span).to_string();
             let out = Diagnostic::error(
                 "E0406",
-<<<<<<< HEAD
                 format!("`{sign}` is for integers, and `{}` holds {}", name.text, describe(ty)),
-=======
-                format!(
-                    "`{sign}` is for integers, and `{}` holds {}",
-                    name.text,
-                    describe(ty)
-                ),
->>>>>>> work-lang
             )
             .primary(op_span, "not for this");
             return self.fail(match ty.is_float() {
@@ -880,28 +768,13 @@ impl Checker<'_> {
             true => lowered,
             false => self.convert(lowered, ty, name.span)?,
         };
-<<<<<<< HEAD
-        let keys = self.keys(state, keys.unwrap_or(&[]), whole)?;
-        Some(StmtKind::SetState { state, keys, op, value: lowered })
-=======
         let keys = self.keys(state, keys.unwrap_or(&[]), whole, true)?;
-        Some(StmtKind::SetState {
-            state,
-            keys,
-            op,
-            value: lowered,
-        })
->>>>>>> work-lang
+        Some(StmtKind::SetState { state, keys, op, value: lowered })
     }
 
     /// `@ = count()` as in bpftrace.
     fn bpftrace_aggregate(&mut self, name: &Text, value: &ast::Expr) -> Option<Option<StmtKind>> {
-        let ast::ExprKind::Call {
-            name: function,
-            args,
-            ..
-        } = &value.kind
-        else {
+        let ast::ExprKind::Call { name: function, args, .. } = &value.kind else {
             return None;
         };
         let word = match function.text.as_str() {
@@ -957,22 +830,14 @@ impl Checker<'_> {
                     depth: 1,
                 };
                 let sum = ast::Expr {
-                    kind: ast::ExprKind::Binary(
-                        op,
-                        op_span,
-                        Box::new(old),
-                        Box::new(value.clone()),
-                    ),
+                    kind: ast::ExprKind::Binary(op, op_span, Box::new(old), Box::new(value.clone())),
                     span: whole.to(value.span),
                     depth: value.depth + 1,
                 };
                 self.expr(&sum)?
             }
         };
-        let full = matches!(
-            ty,
-            Type::Word | Type::CodeAddr | Type::Bool | Type::Int { bits: 64, .. }
-        );
+        let full = matches!(ty, Type::Word | Type::CodeAddr | Type::Bool | Type::Int { bits: 64, .. });
         let value = match full && lowered.ty.is_integer() {
             true => lowered,
             false => self.convert(lowered, ty, root.span)?,
@@ -993,17 +858,11 @@ impl Checker<'_> {
         if access.is_empty()
             && let Some(constant) = self.constants.get(name)
         {
-            let what = if constant.is_param {
-                "parameter"
-            } else {
-                "constant"
-            };
-            let out =
-                Diagnostic::error("E0402", format!("`{name}` is a {what} and keeps its value"))
-                    .primary(whole, "cannot be assigned")
-                    .secondary(constant.span, "declared here");
-            return self
-                .fail(out.help(format!("a variable of the run is a global: `@{name} = …`")));
+            let what = if constant.is_param { "parameter" } else { "constant" };
+            let out = Diagnostic::error("E0402", format!("`{name}` is a {what} and keeps its value"))
+                .primary(whole, "cannot be assigned")
+                .secondary(constant.span, "declared here");
+            return self.fail(out.help(format!("a variable of the run is a global: `@{name} = …`")));
         }
         if matches!(name, "thread" | "call") && !access.is_empty() {
             self.unsupported(&format!("{name}.x"), whole);
@@ -1047,18 +906,11 @@ impl Checker<'_> {
         let name = &root.text;
         if self.terse() {
             return self.fail(
-                Diagnostic::error("E0404", format!("there is no variable `{name}`"))
-                    .primary(root.span, "not declared"),
+                Diagnostic::error("E0404", format!("there is no variable `{name}`")).primary(root.span, "not declared"),
             );
         }
         let text = self.source_text(value.span);
-        let mut near: Vec<String> = self
-            .probe
-            .scopes
-            .iter()
-            .flatten()
-            .map(|(n, ..)| n.clone())
-            .collect();
+        let mut near: Vec<String> = self.probe.scopes.iter().flatten().map(|(n, ..)| n.clone()).collect();
         near.extend(self.target.register_names());
         let near = nearest(name, near);
         let out =

@@ -60,14 +60,7 @@ impl Target for Arm {
         if let Some(n) = numbered(name, 'w', 30) {
             return Some(integer(name, n, 32));
         }
-        for (letter, bits) in [
-            ('v', 128),
-            ('q', 128),
-            ('d', 64),
-            ('s', 32),
-            ('h', 16),
-            ('b', 8),
-        ] {
+        for (letter, bits) in [('v', 128), ('q', 128), ('d', 64), ('s', 32), ('h', 16), ('b', 8)] {
             if let Some(n) = numbered(name, letter, 31) {
                 return Some(vector(name, n, 0, bits, true));
             }
@@ -132,9 +125,7 @@ pub(crate) fn rendered(diagnostics: &Diagnostics, sources: &Sources) -> String {
 
 /// A folder of test data at the root of the workspace.
 pub(crate) fn data(folder: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("../tests/lang")
-        .join(folder)
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/lang").join(folder)
 }
 
 /// All scripts of a folder, sorted.
