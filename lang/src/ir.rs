@@ -735,6 +735,41 @@ pub enum Builtin {
     BlockLen,
 }
 
+impl Builtin {
+    /// True if the value depends on the instruction only.
+    pub fn is_static(self) -> bool {
+        match self {
+            Builtin::Pc
+            | Builtin::Func
+            | Builtin::Module
+            | Builtin::Section
+            | Builtin::ProbeName
+            | Builtin::InsnText
+            | Builtin::InsnMnemonic
+            | Builtin::InsnSize
+            | Builtin::InsnAddr
+            | Builtin::InsnBits
+            | Builtin::InsnTarget
+            | Builtin::InsnIsCall
+            | Builtin::InsnIsReturn
+            | Builtin::InsnIsBranch
+            | Builtin::InsnIsLoad
+            | Builtin::InsnIsStore
+            | Builtin::BlockAddr
+            | Builtin::BlockSize
+            | Builtin::BlockLen => true,
+            Builtin::Next
+            | Builtin::Icount
+            | Builtin::Hits
+            | Builtin::Tid
+            | Builtin::Pid
+            | Builtin::Now
+            | Builtin::Status
+            | Builtin::InsnDst => false,
+        }
+    }
+}
+
 /// A builtin function.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[allow(missing_docs, reason = "documented for users in the builtin table")]

@@ -25,6 +25,21 @@ pub trait Environment {
 
     /// The guest's number for the process.
     fn process_id(&self) -> u64;
+
+    /// Returns, and forgets, what the user may want to know and the guest is not told: why it was ended, what is not
+    /// implemented. One sentence each.
+    fn take_notes(&mut self) -> Vec<String>;
+
+    /// True in a process that the guest has forked: its end is not the end of the run.
+    fn is_child(&self) -> bool {
+        false
+    }
+
+    /// True once in each new process that the guest has forked, after the system call that made it. What the engine
+    /// shares with the parent process (memory that generated code is in) must not be used in it.
+    fn take_forked(&mut self) -> bool {
+        false
+    }
 }
 
 /// What an instruction or the environment ran into.

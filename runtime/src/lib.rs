@@ -16,5 +16,6 @@ pub mod raw;
 pub mod symbols;
 pub mod translate;
 pub mod uop;
+mod uop_text;
 pub mod vector;
 pub mod vm;

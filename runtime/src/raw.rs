@@ -111,11 +111,6 @@ impl Raw {
         Raw { semihosting, started: Instant::now(), notes: Vec::new() }
     }
 
-    /// Returns what the user may want to know (why the run ended), and forgets it.
-    pub fn take_notes(&mut self) -> Vec<String> {
-        std::mem::take(&mut self.notes)
-    }
-
     fn end(&mut self, signal: u8, note: String) -> Outcome {
         self.notes.push(note);
         Outcome::End(Status::Signaled(signal))
@@ -176,6 +171,10 @@ fn print(handle: u64, bytes: &[u8]) -> u64 {
 }
 
 impl Environment for Raw {
+    fn take_notes(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.notes)
+    }
+
     fn system_call(&mut self, cpu: &mut CpuState, _: &GuestMemory) -> Outcome {
         let note = format!("a system call before {:#x}: a raw image has no operating system", cpu.pc);
         self.end(SIGILL, note)

@@ -57,7 +57,10 @@ pub enum PlainEvent {
 }
 
 /// The probes of a run, as the loop sees them.
-pub trait ProbeEngine: Splice {
+pub trait ProbeEngine {
+    /// Calls `use_it` with what splices the probes into blocks.
+    fn splice(&mut self, use_it: &mut dyn FnMut(&mut dyn Splice));
+
     /// Performs an action; see [`Host::action`].
     fn action(
         &mut self,
@@ -79,11 +82,17 @@ pub trait ProbeEngine: Splice {
     /// True if any probe needs exact instruction counts.
     fn needs_icount(&self) -> bool;
 
-    /// The bodies of the probes that wait for `event`, as a block without instructions.
-    fn event_block(&mut self, event: PlainEvent, pc: u64, icount: u64, status: u8) -> Option<Block>;
+    /// The bodies of the probes that wait for `event`, in source order, as blocks without instructions.
+    fn event_blocks(&mut self, event: PlainEvent, pc: u64, icount: u64, status: u8) -> Vec<Block>;
 
     /// The run-time cells.
     fn cells(&self) -> Arc<[AtomicU64]>;
+
+    /// Writes out what is buffered, before the guest may write to the same terminal.
+    fn flush(&mut self);
+
+    /// The engine itself, for its owner.
+    fn as_any(&mut self) -> &mut dyn std::any::Any;
 }
 
 /// How a run ended.
@@ -131,6 +140,10 @@ pub struct Vm {
     cells: Arc<[AtomicU64]>,
     cache: Cache,
     jit: Option<Jit>,
+    /// True if blocks are compiled; `jit` is made anew when it is needed in a forked process.
+    compiles: bool,
+    /// Whether generated code keeps the instruction count exact.
+    count: bool,
     /// Number of blocks translated, retranslations included.
     translated: u64,
     /// Value of `cpu.icount` at which `every` probes fire next.
@@ -165,7 +178,9 @@ impl Vm {
             config,
             cells,
             cache: Cache::default(),
+            compiles: jit.is_some(),
             jit,
+            count,
             translated: 0,
             next_every: u64::MAX,
         })
@@ -206,6 +221,12 @@ impl Vm {
         self.cache.entry(id).block.clone()
     }
 
+    /// Returns the code of the region at `pc` for dumps: Cranelift's IR, or host code if `assembly`.
+    pub fn generated_code(&mut self, pc: u64, assembly: bool) -> String {
+        let region = vec![self.block_at(pc)];
+        self.jit.as_mut().map(|jit| jit.dump(&region, assembly)).unwrap_or_default()
+    }
+
     /// Does one thing: handles what is pending, or executes a block or a chain of them.
     fn turn(&mut self) -> Option<End> {
         if self.cpu.poll.load(Ordering::Relaxed) != 0
@@ -223,7 +244,7 @@ impl Vm {
         let resumed = std::mem::replace(&mut self.cpu.resume, resume::ENTRY);
         let enters = resumed == resume::ENTRY;
         let id = self.block(self.cpu.pc, enters);
-        if enters && self.jit.is_some() {
+        if enters && self.compiles {
             if let Some(code) = self.code(id, remaining) {
                 self.enter_code(code);
                 return None;
@@ -253,6 +274,10 @@ impl Vm {
             return None;
         }
         let pc = entry.block.pc;
+        if self.jit.is_none() {
+            self.jit = Jit::new(&self.memory, &self.cells, self.count).ok();
+            self.compiles = self.jit.is_some();
+        }
         let region = self.region(pc);
         let jit = self.jit.as_mut()?;
         let compiled = jit.compile(&region)?;
@@ -324,7 +349,16 @@ impl Vm {
                 Leave::Next => return None,
                 Leave::Trap(event) => return self.trap(event),
                 Leave::Syscall(next) => {
-                    match self.environment.system_call(&mut self.cpu, &self.memory) {
+                    if let Some(probes) = &mut self.probes {
+                        probes.flush();
+                    }
+                    let outcome = self.environment.system_call(&mut self.cpu, &self.memory);
+                    if self.environment.take_forked() {
+                        // The parent goes on writing to the memory that its generated code is in.
+                        self.jit = None;
+                        self.cache.forget_code();
+                    }
+                    match outcome {
                         Outcome::Continue => {}
                         Outcome::Redirect => return None,
                         Outcome::End(status) => return Some(End::Guest(status)),
@@ -369,8 +403,14 @@ impl Vm {
         if let Some(id) = self.cache.find(pc, enters) {
             return id;
         }
-        let splice = self.probes.as_deref_mut().map(|probes| probes as &mut dyn Splice);
-        let block = translate(self.isa, &self.memory, pc, enters, splice);
+        let mut block = None;
+        match self.probes.as_deref_mut() {
+            None => block = Some(translate(self.isa, &self.memory, pc, enters, None)),
+            Some(probes) => probes.splice(&mut |splice| {
+                block = Some(translate(self.isa, &self.memory, pc, enters, Some(splice)));
+            }),
+        }
+        let block = block.unwrap_or_default();
         if self.memory.perms(pc) != 0 {
             self.memory.mark_code(pc);
             if (block.end - 1) / PAGE != pc / PAGE && self.memory.perms(block.end - 1) != 0 {
@@ -450,14 +490,14 @@ impl Vm {
 
     /// Runs the bodies of the probes that wait for `event`.
     fn fire(&mut self, event: PlainEvent, status: u8) {
-        let (pc, icount, resumed) = (self.cpu.pc, self.cpu.icount, self.cpu.resume);
-        let Some(block) = self.probes.as_mut().and_then(|probes| probes.event_block(event, pc, icount, status)) else {
-            return;
-        };
-        self.in_context(|cpu, ctx| interp::run(&block, 0, 0, cpu, ctx));
-        // A `goto` in the body moves pc; else the run goes on where it was.
-        if self.cpu.pc == block.end {
-            (self.cpu.pc, self.cpu.resume) = (pc, resumed);
+        let Some(probes) = self.probes.as_mut() else { return };
+        for block in probes.event_blocks(event, self.cpu.pc, self.cpu.icount, status) {
+            let (pc, resumed) = (self.cpu.pc, self.cpu.resume);
+            self.in_context(|cpu, ctx| interp::run(&block, 0, 0, cpu, ctx));
+            // A `goto` in the body moves pc; else the run goes on where it was.
+            if self.cpu.pc == block.end {
+                (self.cpu.pc, self.cpu.resume) = (pc, resumed);
+            }
         }
     }
 }

@@ -33,6 +33,9 @@ impl Environment for Bare {
     fn process_id(&self) -> u64 {
         1
     }
+    fn take_notes(&mut self) -> Vec<String> {
+        Vec::new()
+    }
 }
 
 /// Runs a raw image at 0x1000 with a page of data at 0x8000.

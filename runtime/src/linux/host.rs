@@ -593,6 +593,24 @@ pub(super) fn is_ignored(signal: u8) -> bool {
     current_action(c_int::from(signal)).sa_sigaction == libc::SIG_IGN
 }
 
+/// Ends this process by `signal`, as the guest was ended by it. The emulator's own state is no core dump of the guest,
+/// so none is written.
+pub(super) fn die_of_signal(signal: u8) {
+    let none = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: these calls take plain values and valid pointers to locals; nothing runs afterwards that minds them.
+    unsafe {
+        libc::setrlimit(libc::RLIMIT_CORE, &raw const none);
+        let mut action: libc::sigaction = std::mem::zeroed();
+        action.sa_sigaction = libc::SIG_DFL;
+        libc::sigaction(i32::from(signal), &raw const action, std::ptr::null_mut());
+        let mut set: libc::sigset_t = std::mem::zeroed();
+        libc::sigemptyset(&raw mut set);
+        libc::sigaddset(&raw mut set, i32::from(signal));
+        libc::sigprocmask(libc::SIG_UNBLOCK, &raw const set, std::ptr::null_mut());
+        libc::raise(i32::from(signal));
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

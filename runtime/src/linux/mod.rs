@@ -178,6 +178,11 @@ enum After {
     Child { stack: Option<u64>, thread_pointer: Option<u64> },
 }
 
+/// Ends this process by `signal`, after a guest that died of it. Returns if the host ignores the signal by default.
+pub fn die_of_signal(signal: u8) {
+    host::die_of_signal(signal);
+}
+
 /// The Linux kernel as one guest process sees it.
 pub struct Kernel {
     abi: &'static dyn LinuxAbi,
@@ -208,20 +213,10 @@ pub struct Kernel {
     stack_pointer: u64,
     started: Instant,
     is_child: bool,
+    just_forked: bool,
 }
 
 impl Kernel {
-    /// Returns what the user may want to know and the guest is not told (unknown calls, refused features), and
-    /// forgets it.
-    pub fn take_notes(&mut self) -> Vec<String> {
-        std::mem::take(&mut self.notes)
-    }
-
-    /// True in a process that the guest forked.
-    pub fn is_child(&self) -> bool {
-        self.is_child
-    }
-
     /// The regions of the guest's address space.
     pub fn map(&self) -> &AddressMap {
         &self.map
@@ -270,6 +265,18 @@ impl Kernel {
 }
 
 impl Environment for Kernel {
+    fn take_notes(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.notes)
+    }
+
+    fn is_child(&self) -> bool {
+        self.is_child
+    }
+
+    fn take_forked(&mut self) -> bool {
+        std::mem::take(&mut self.just_forked)
+    }
+
     fn system_call(&mut self, cpu: &mut CpuState, memory: &GuestMemory) -> Outcome {
         if self.signals.next_deliverable().is_some() {
             // They came before the call, so their handlers run before it.

@@ -268,6 +268,11 @@ static INDEX: [u8; INDEX_SIZE] = {
     index
 };
 
+/// Returns the name of a system call.
+pub fn name(number: u64) -> Option<&'static str> {
+    find(number).map(|row| row.name)
+}
+
 /// Finds the row of a call.
 pub fn find(number: u64) -> Option<&'static Row> {
     let position = usize::from(*INDEX.get(usize::try_from(number).ok()?)?);

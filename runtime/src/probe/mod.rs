@@ -5,3 +5,11 @@
 //! by the probe runtime.
 
 pub mod action;
+pub mod attach;
+pub mod engine;
+pub mod format;
+pub mod listing;
+pub mod lower;
+pub mod output;
+pub mod runtime;
+pub mod state;

@@ -136,9 +136,15 @@ fn differences(reference: &[u8], result: &[u8], ignored: &[String]) -> Vec<(Stri
     }
     values(reference)
         .zip(values(result))
-        .filter(|((name, a), (_, b))| a != b && !ignored.contains(name))
+        .filter(|((name, a), (_, b))| a != b && !ignored.contains(name) && !same_fault(name, *a, *b))
         .map(|((name, a), (_, b))| (name, a, b))
         .collect()
+}
+
+/// QEMU has the address of a fault from the host, which gives 0 for those that no x86-64 address can be; and it keeps
+/// the tag in the top byte or not, as it happens.
+fn same_fault(name: &str, expected: u128, found: u128) -> bool {
+    name == "fault-address" && (expected == 0 || (expected ^ found) << 72 == 0)
 }
 
 fn listing(case: &Case) -> String {

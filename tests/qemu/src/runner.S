@@ -3,7 +3,7 @@
 //
 // Fixed places, the same in image.rs:
 //   0x00400000  this code, whose first three words are the entry, `save` and `save_taken`; then the cases' instructions
-//   0x10000000  cells: number of cases left, pointer to the next case; the result at +0x100; the cases' records
+//   0x5a5a0000  cells: number of cases left, pointer to the next case; the result at +0x100; the cases' records
 //   0x20000000  the window of 8 KiB that the instructions load from and store to
 //   0x20010000  what the window holds at the start of every case
 //   0x20020000  the stack of signal handlers, 64 KiB
@@ -15,7 +15,7 @@
 // No register is free when a case ends, so tpidr_el0 keeps x0.
     .equ RECORD, 800
     .equ RESULT, 864
-    .equ CELLS, 0x10000000
+    .equ CELLS, 0x5a5a0000
     .equ PIECES, 512
     .globl _start
 _start:

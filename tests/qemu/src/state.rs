@@ -135,7 +135,7 @@ impl State {
     /// Sets the registers that the instruction uses for addresses.
     pub(crate) fn prepare(&mut self, random: &mut Random, word: &Word) {
         if let Some(index @ ..31) = word.index() {
-            self.x[index] = small_offset(random);
+            self.x[index] = small_offset(random, word);
         }
         match (word.class.kind, word.base()) {
             (Kind::Memory | Kind::StoreExclusive, Some(base @ ..31)) => self.x[base] = address(random, word),
@@ -175,12 +175,13 @@ fn address(random: &mut Random, word: &Word) -> u64 {
     WINDOW + 4096 - 512 + random.below(64) as u64 * 16 + misalignment
 }
 
-/// An index that keeps a scaled access in the window, whether it is read as 64, signed 32 or unsigned 32 bits.
-fn small_offset(random: &mut Random) -> u64 {
+/// An index that keeps a scaled access in the window. The upper half is anything if the instruction reads 32 bits.
+fn small_offset(random: &mut Random, word: &Word) -> u64 {
     let small = random.below(64) as u64;
+    let reads_32_bits = word.bits >> 13 & 1 == 0;
     match random.below(3) {
         0 => small.wrapping_neg(),
-        1 => small | (random.bits() << 32),
+        1 if reads_32_bits => small | (random.bits() << 32),
         _ => small,
     }
 }

@@ -20,6 +20,7 @@ pub(super) type LiftFn = fn(u32, &mut Lift<'_>) -> Result<(), Undefined>;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Row {
     /// The manual's mnemonic and variant: `add_imm`.
+    #[cfg_attr(not(test), expect(dead_code, reason = "names are for the reader and the tests"))]
     pub name: &'static str,
     /// The fixed bits.
     pub mask: u32,

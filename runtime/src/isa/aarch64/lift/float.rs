@@ -69,7 +69,6 @@ pub(super) const ROWS: &[Row] = &[
     row("fmov_from_x_top", "10011110 101 01 111 000000 nnnnn ddddd", fmov_from_x_top),
     row("fmov_half_to_general", "s0011110 111 00 110 000000 nnnnn ddddd", |w, l| fmov_to_general(w, l, Lanes::H, 0)),
     row("fmov_half_from_general", "s0011110 111 00 111 000000 nnnnn ddddd", |w, l| fmov_from_general(w, l, Lanes::H)),
-    row("fjcvtzs", "00011110 011 11 110 000000 nnnnn ddddd", |_, _| Err(Undefined)),
     // ---- fixed point
     row("scvtf_fix", "s0011110 pp0 00 010 ffffff nnnnn ddddd", |w, l| from_int(w, l, true, fraction_bits(w)?)),
     row("ucvtf_fix", "s0011110 pp0 00 011 ffffff nnnnn ddddd", |w, l| from_int(w, l, false, fraction_bits(w)?)),

@@ -1,0 +1,272 @@
+//! The command line: every flag with its short and long text. Nothing is done here.
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+/// Trace and patch programs at the instruction: probes inlined into translated code.
+#[derive(Debug, Parser)]
+#[command(
+    name = "spile",
+    version,
+    max_term_width = 100,
+    after_help = "Examples:
+  spile run -e 'on insn count by func into @f' ./prog
+  spile run -e 'on insn at main print x0, x1' ./prog arg
+  spile run -e 'on insn at check+0x1c skip' ./prog
+  spile list -e 'on insn \"bl*\" in main count' ./prog"
+)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run a guest program with probes
+    #[command(after_help = "Options stand before the program; all that follows it is the guest's.
+
+Exit status: the guest's own. If the guest dies of a signal, spile dies of the same one.
+124: --max-insns was reached. 125: an error of spile's own, with nothing run.
+
+Examples:
+  spile run -e 'on insn at 0x800 write x0 = 5' --raw --arch aarch64 --base 0x800 boot.bin
+  spile run -s trace.spile -o trace.txt ./prog
+  spile run -e 'on every 100000 insns count by func' ./prog")]
+    Run(RunArgs),
+    /// Check scripts without running anything
+    #[command(after_help = "Without a program the syntax, names and types are checked; with one, places too.
+
+Examples:
+  spile check trace.spile
+  spile check -e 'on insn at main+2 trace' ./prog")]
+    Check(CheckArgs),
+    /// List what scripts match in a program: places, static and dynamic parts, what they patch
+    #[command(after_help = "Examples:
+  spile list -e 'on insn \"ld*\" in main count' ./prog
+  spile list ./prog                        all functions of the program
+  spile list ./prog 'mem*'                 those that match")]
+    List(ListArgs),
+    /// Show a stage of the translation
+    #[command(
+        after_help = "Stages: ast and ir of the scripts; uop, clif and asm of the block at --at, probes included.
+
+Examples:
+  spile dump --stage ir -e 'on insn at main write x0 = 5'
+  spile dump --stage uop --at main -e 'on insn at main write x0 = 5' ./prog"
+    )]
+    Dump(DumpArgs),
+}
+
+/// Where probes come from.
+#[derive(Debug, Default, Args)]
+pub(crate) struct ScriptArgs {
+    /// Probe text; may be given several times
+    #[arg(short = 'e', value_name = "TEXT", value_parser = clap::value_parser!(OsString))]
+    pub(crate) text: Vec<OsString>,
+
+    /// Probe text that begins after `on`: --on TEXT is -e 'on TEXT'
+    #[arg(long = "on", value_name = "TEXT")]
+    pub(crate) on: Vec<String>,
+
+    /// Script file; may be given several times
+    #[arg(short = 's', value_name = "FILE")]
+    pub(crate) script: Vec<PathBuf>,
+
+    /// Value of a `param`
+    #[arg(short = 'p', value_name = "NAME=VALUE")]
+    pub(crate) param: Vec<String>,
+
+    /// Refuse probes that change the guest
+    #[arg(long)]
+    pub(crate) read_only: bool,
+
+    /// Report errors and output as JSON, one object a line
+    #[arg(long)]
+    pub(crate) json: bool,
+
+    /// Draw diagnostics with plain ASCII characters
+    #[arg(long)]
+    pub(crate) ascii: bool,
+}
+
+/// How to load the guest.
+#[derive(Debug, Default, Args)]
+pub(crate) struct GuestArgs {
+    /// Directory under which a dynamic program's interpreter and libraries are found
+    #[arg(short = 'L', value_name = "SYSROOT", env = "SPILE_SYSROOT")]
+    pub(crate) sysroot: Option<PathBuf>,
+
+    /// The program is a raw image, not an ELF file
+    #[arg(long, requires = "arch")]
+    pub(crate) raw: bool,
+
+    /// Guest architecture of a raw image, or of scripts that are checked without a program
+    #[arg(long, value_name = "NAME")]
+    pub(crate) arch: Option<String>,
+
+    /// Address at which a raw image is loaded
+    #[arg(long, value_name = "ADDR", value_parser = number, default_value = "0", requires = "raw")]
+    pub(crate) base: u64,
+
+    /// Address at which a raw image is entered; the base if not given
+    #[arg(long, value_name = "ADDR", value_parser = number, requires = "raw")]
+    pub(crate) entry: Option<u64>,
+}
+
+/// Arguments of `spile run`.
+#[derive(Debug, Args)]
+pub(crate) struct RunArgs {
+    #[command(flatten)]
+    pub(crate) scripts: ScriptArgs,
+
+    #[command(flatten)]
+    pub(crate) guest: GuestArgs,
+
+    /// Write probe output to FILE instead of standard error
+    #[arg(short = 'o', value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+
+    /// End the run after N instructions, with status 124
+    #[arg(long, value_name = "N", value_parser = number)]
+    pub(crate) max_insns: Option<u64>,
+
+    /// Which engine tiers run the guest
+    #[arg(long, value_enum, default_value_t = TierArg::Auto)]
+    pub(crate) tier: TierArg,
+
+    /// Seed of `rand`
+    #[arg(long, value_name = "N", value_parser = number, default_value = "0")]
+    pub(crate) seed: u64,
+
+    /// Exit with status 3 if a probe never fired
+    #[arg(long)]
+    pub(crate) strict: bool,
+
+    /// No report at the end
+    #[arg(short = 'q', long)]
+    pub(crate) quiet: bool,
+
+    /// Say what was not implemented: system calls and the like
+    #[arg(long)]
+    pub(crate) verbose: bool,
+
+    /// Guest program
+    #[arg(value_name = "PROGRAM")]
+    pub(crate) program: PathBuf,
+
+    /// Its arguments
+    #[arg(value_name = "ARGS", trailing_var_arg = true, allow_hyphen_values = true)]
+    pub(crate) args: Vec<OsString>,
+}
+
+/// Arguments of `spile check`.
+#[derive(Debug, Args)]
+pub(crate) struct CheckArgs {
+    #[command(flatten)]
+    pub(crate) scripts: ScriptArgs,
+
+    #[command(flatten)]
+    pub(crate) guest: GuestArgs,
+
+    /// Script files, and the guest program if one of the files is not a script
+    #[arg(value_name = "FILE")]
+    pub(crate) files: Vec<PathBuf>,
+}
+
+/// Arguments of `spile list`.
+#[derive(Debug, Args)]
+pub(crate) struct ListArgs {
+    #[command(flatten)]
+    pub(crate) scripts: ScriptArgs,
+
+    #[command(flatten)]
+    pub(crate) guest: GuestArgs,
+
+    /// Guest program
+    #[arg(value_name = "PROGRAM")]
+    pub(crate) program: PathBuf,
+
+    /// Without scripts: functions whose names match this glob, or `regs` for the registers
+    #[arg(value_name = "WHAT")]
+    pub(crate) what: Option<String>,
+}
+
+/// Arguments of `spile dump`.
+#[derive(Debug, Args)]
+pub(crate) struct DumpArgs {
+    #[command(flatten)]
+    pub(crate) scripts: ScriptArgs,
+
+    #[command(flatten)]
+    pub(crate) guest: GuestArgs,
+
+    /// What to show
+    #[arg(long, value_enum)]
+    pub(crate) stage: Stage,
+
+    /// Address or symbol of the block; the entry point if not given
+    #[arg(long, value_name = "PLACE")]
+    pub(crate) at: Option<String>,
+
+    /// Guest program, for the stages that have one
+    #[arg(value_name = "PROGRAM")]
+    pub(crate) program: Option<PathBuf>,
+}
+
+/// Engine tiers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum TierArg {
+    /// Interpret first, compile what is hot
+    Auto,
+    /// Never compile
+    Interp,
+    /// Compile everything at first sight
+    Jit,
+}
+
+/// Stages of translation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Stage {
+    /// Syntax tree of the scripts
+    Ast,
+    /// Checked scripts
+    Ir,
+    /// Micro-ops of a block
+    Uop,
+    /// Cranelift IR of a block
+    Clif,
+    /// Host code of a block
+    Asm,
+}
+
+/// Parses a number as scripts write it: decimal or with `0x`, `_` between digits.
+fn number(text: &str) -> Result<u64, String> {
+    let digits = text.replace('_', "");
+    let parsed = match digits.strip_prefix("0x") {
+        Some(hex) => u64::from_str_radix(hex, 16),
+        None => digits.parse(),
+    };
+    parsed.map_err(|_| "expected a number such as 4096 or 0x1000".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn numbers_are_read_as_in_scripts() {
+        assert_eq!(number("0x1_000"), Ok(4096));
+        assert_eq!(number("1_000"), Ok(1000));
+        for bad in ["", "0x", "12x", "-1", "0x10000000000000000"] {
+            assert!(number(bad).is_err(), "{bad}");
+        }
+    }
+}

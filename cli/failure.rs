@@ -1,0 +1,93 @@
+//! What can go wrong before the guest runs, and how it is shown.
+
+use serde_json::json;
+use spile_lang::diag::Diagnostics;
+use spile_lang::render::{self, Style};
+use spile_lang::source::Sources;
+use std::io::{IsTerminal, Write};
+
+/// An error of Spile's own.
+pub(crate) enum Failure {
+    /// One sentence, and a hint if there is a next step.
+    Plain {
+        /// What is wrong.
+        message: String,
+        /// What to do about it.
+        hint: Option<String>,
+        /// Report as JSON.
+        json: bool,
+    },
+    /// Findings in scripts.
+    Script {
+        /// What was found.
+        diagnostics: Diagnostics,
+        /// Where.
+        sources: Sources,
+        /// How to show it.
+        look: Look,
+    },
+}
+
+/// How findings are shown.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Look {
+    /// JSON, one object a line.
+    pub(crate) json: bool,
+    /// Plain ASCII.
+    pub(crate) ascii: bool,
+}
+
+impl Failure {
+    /// A plain error.
+    pub(crate) fn new(message: impl Into<String>) -> Failure {
+        Failure::Plain { message: message.into(), hint: None, json: false }
+    }
+
+    /// Adds a hint.
+    pub(crate) fn with_hint(self, text: Option<String>) -> Failure {
+        match self {
+            Failure::Plain { message, json, .. } => Failure::Plain { message, hint: text, json },
+            other => other,
+        }
+    }
+
+    /// Reports plain errors in the way that findings are.
+    pub(crate) fn looking(self, look: Look) -> Failure {
+        match self {
+            Failure::Plain { message, hint, .. } => Failure::Plain { message, hint, json: look.json },
+            other => other,
+        }
+    }
+
+    /// Writes it to standard error.
+    pub(crate) fn report(&self) {
+        let mut err = std::io::stderr().lock();
+        // A closed standard error cannot be reported anywhere.
+        let _ = match self {
+            Failure::Plain { message, hint, json: true } => {
+                writeln!(err, "{}", json!({ "type": "error", "severity": "error", "message": message, "help": hint }))
+            }
+            Failure::Plain { message, hint, json: false } => {
+                let hint = hint.as_ref().map(|hint| format!("\n  help: {hint}")).unwrap_or_default();
+                writeln!(err, "spile: {message}{hint}")
+            }
+            Failure::Script { diagnostics, sources, look } => show(&mut err, diagnostics, sources, *look),
+        };
+    }
+}
+
+/// Writes findings.
+pub(crate) fn show(
+    out: &mut impl Write,
+    diagnostics: &Diagnostics,
+    sources: &Sources,
+    look: Look,
+) -> std::io::Result<()> {
+    if look.json {
+        return out.write_all(render::json(diagnostics, sources).as_bytes());
+    }
+    let terminal = std::io::stderr().is_terminal();
+    let colour = terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    let style = Style { ascii: look.ascii || !terminal && look.ascii, colour, ..Style::default() };
+    out.write_all(render::render(diagnostics, sources, style).as_bytes())
+}

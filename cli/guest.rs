@@ -1,0 +1,106 @@
+//! From the command line's program and loading options to a guest that is ready to run.
+
+use crate::args::GuestArgs;
+use crate::failure::Failure;
+use crate::scripts::reason;
+use spile_runtime::cpu::CpuState;
+use spile_runtime::env::Environment;
+use spile_runtime::isa::{self, Isa};
+use spile_runtime::linux::{self, ExecHook};
+use spile_runtime::mem::GuestMemory;
+use spile_runtime::raw;
+use spile_runtime::symbols::SymbolTable;
+use std::ffi::{CString, OsStr, OsString};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::Path;
+use std::sync::Arc;
+
+/// A loaded guest.
+pub(crate) struct Guest {
+    pub(crate) isa: &'static dyn Isa,
+    pub(crate) cpu: Box<CpuState>,
+    pub(crate) memory: Arc<GuestMemory>,
+    pub(crate) environment: Box<dyn Environment>,
+    pub(crate) symbols: Arc<SymbolTable>,
+}
+
+/// The architecture that `--arch` names, or the default one.
+pub(crate) fn architecture(args: &GuestArgs) -> Result<&'static dyn Isa, Failure> {
+    let Some(name) = &args.arch else { return Ok(isa::all()[0]) };
+    isa::by_name(name).ok_or_else(|| {
+        let known: Vec<_> = isa::all().iter().map(|isa| isa.arch()).collect();
+        Failure::new(format!("no guest architecture `{name}`")).with_hint(Some(format!("known: {}", known.join(", "))))
+    })
+}
+
+/// Loads the program for inspection only: nothing of the host is changed for it.
+pub(crate) fn inspect(args: &GuestArgs, program: &Path) -> Result<Guest, Failure> {
+    load(args, program, &[], None, 0)
+}
+
+/// Loads the program. With `exec` it is to be run for real: signals reach it, and it may execute others.
+pub(crate) fn load(
+    args: &GuestArgs,
+    program: &Path,
+    arguments: &[OsString],
+    exec: Option<ExecHook>,
+    seed: u64,
+) -> Result<Guest, Failure> {
+    if args.raw { load_raw(args, program) } else { load_linux(args, program, arguments, exec, seed) }
+}
+
+fn load_raw(args: &GuestArgs, program: &Path) -> Result<Guest, Failure> {
+    let isa = architecture(args)?;
+    let image = std::fs::read(program)
+        .map_err(|error| Failure::new(format!("cannot read {}: {}", program.display(), reason(&error))))?;
+    let process = raw::start(isa, &image, args.base, args.entry.unwrap_or(args.base))
+        .map_err(|why| Failure::new(format!("cannot load {}: {why}", program.display())))?;
+    let symbols = SymbolTable::raw(program, process.range.0..process.range.1);
+    Ok(Guest {
+        isa,
+        cpu: Box::new(process.cpu),
+        memory: Arc::new(process.memory),
+        environment: Box::new(process.environment),
+        symbols: Arc::new(symbols),
+    })
+}
+
+fn load_linux(
+    args: &GuestArgs,
+    program: &Path,
+    arguments: &[OsString],
+    exec: Option<ExecHook>,
+    _seed: u64,
+) -> Result<Guest, Failure> {
+    let c_string =
+        |text: &OsStr| CString::new(text.as_bytes()).map_err(|_| Failure::new("an argument contains a NUL byte"));
+    let mut argv = vec![c_string(program.as_os_str())?];
+    for argument in arguments {
+        argv.push(c_string(argument)?);
+    }
+    let envp = std::env::vars_os()
+        .filter_map(|(name, value)| {
+            let mut pair = name.into_vec();
+            pair.push(b'=');
+            pair.extend(value.into_vec());
+            CString::new(pair).ok()
+        })
+        .collect();
+    let config = linux::Config {
+        program: program.to_owned(),
+        argv,
+        envp,
+        sysroot: args.sysroot.clone(),
+        seed: None,
+        host_signals: exec.is_some(),
+        exec,
+    };
+    let process = linux::start(config).map_err(|error| Failure::new(error.to_string()).with_hint(error.hint()))?;
+    Ok(Guest {
+        isa: process.isa,
+        cpu: Box::new(process.cpu),
+        memory: Arc::new(process.memory),
+        environment: Box::new(process.kernel),
+        symbols: Arc::new(SymbolTable::of(&process.images)),
+    })
+}

@@ -1,0 +1,65 @@
+//! From the command line's `-e`, `--on` and `-s` to sources and a checked program.
+
+use crate::args::ScriptArgs;
+use crate::failure::{Failure, Look, show};
+use spile_lang::Options;
+use spile_lang::ir::Program;
+use spile_lang::source::Sources;
+use spile_lang::target::Target;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+/// How findings in these scripts are shown.
+pub(crate) fn look(args: &ScriptArgs) -> Look {
+    Look { json: args.json, ascii: args.ascii }
+}
+
+/// Reads all sources: texts first, then files, each kind in the order given.
+pub(crate) fn sources(args: &ScriptArgs, files: &[impl AsRef<Path>]) -> Result<Sources, Failure> {
+    let mut sources = Sources::new();
+    let texts = args.text.iter().map(|text| text.as_bytes().to_vec());
+    let ons = args.on.iter().map(|text| format!("on {text}").into_bytes());
+    for (index, text) in texts.chain(ons).enumerate() {
+        let name = if index == 0 { "-e".to_owned() } else { format!("-e:{}", index + 1) };
+        sources.add(name, text);
+    }
+    for path in args.script.iter().map(AsRef::as_ref).chain(files.iter().map(AsRef::as_ref)) {
+        let text = std::fs::read(path)
+            .map_err(|error| Failure::new(format!("cannot read the script {}: {}", path.display(), reason(&error))))?;
+        sources.add(path.display().to_string(), text);
+    }
+    Ok(sources)
+}
+
+/// Checks the sources against a guest architecture. Warnings are shown at once.
+pub(crate) fn compile(args: &ScriptArgs, sources: &Sources, target: &dyn Target) -> Result<Program, Failure> {
+    let options = Options { params: params(args)?, read_only: args.read_only };
+    let (program, diagnostics) = spile_lang::compile_with(sources, target, &options);
+    let look = look(args);
+    match program {
+        Some(program) => {
+            let _ = show(&mut std::io::stderr(), &diagnostics, sources, look);
+            Ok(program)
+        }
+        None => Err(Failure::Script { diagnostics, sources: sources.clone(), look }),
+    }
+}
+
+fn params(args: &ScriptArgs) -> Result<Vec<(String, String)>, Failure> {
+    args.param
+        .iter()
+        .map(|text| match text.split_once('=') {
+            Some((name, value)) => Ok((name.trim().to_owned(), value.trim().to_owned())),
+            None => Err(Failure::new(format!("-p {text}: expected NAME=VALUE"))),
+        })
+        .collect()
+}
+
+/// An error of the host as people say it: `no such file` instead of `No such file or directory (os error 2)`.
+pub(crate) fn reason(error: &std::io::Error) -> String {
+    let text = error.to_string();
+    match text.split_once(" (os error") {
+        Some((words, _)) => words.to_owned(),
+        None => text,
+    }
+}

@@ -1,0 +1,1180 @@
+//! Place resolution: which code addresses each probe is attached to, in the program that is loaded.
+//!
+//! Names become addresses here, and every place is checked against memory: there must be code, and an instruction must
+//! begin there. All faults are collected. What a probe then does at its sites is the lowering's business.
+//!
+//! | code  | says |
+//! |---|---|
+//! | E0301 | no guest code at an address or in a region |
+//! | E0302 | an address is in the middle of an instruction |
+//! | E0303 | no symbol or section of that name, no match of a glob |
+//! | E0304 | several symbols of one name |
+//! | E0305 | no module of that name |
+//! | E0415 | an empty region, as the checker calls it where it sees that without the program |
+//! | W0502 | the probe matches no instruction (an error unless it is `optional`) |
+
+use crate::glob;
+use crate::isa::{InsnFacts, Isa};
+use crate::mem::{GuestMemory, PAGE, perm};
+use crate::probe::format::address_text;
+use hashbrown::HashMap;
+use regex::{Regex, RegexBuilder};
+use spile_lang::diag::{Diagnostic, Diagnostics};
+use spile_lang::ir::{
+    Event, Expr, ExprKind, Filter, GotoTarget, InsnPattern, LValue, Loc, Place, PrintValue, Probe, ProbeId, Program,
+    Region, RegionKind, Stmt, StmtKind, StrPart,
+};
+use spile_lang::span::Span;
+use spile_lang::suggest::nearest;
+use std::ops::Range;
+
+/// The symbols of the loaded modules, as probes see them.
+pub trait Symbols {
+    /// Returns the loaded modules; the program itself is the first.
+    fn modules(&self) -> Vec<Module>;
+
+    /// Calls `f` with every symbol of every module. Names are demangled.
+    fn each_symbol(&self, f: &mut dyn FnMut(&Symbol));
+
+    /// Returns the sections of a module, an index into [`Symbols::modules`], at their run-time addresses.
+    fn sections(&self, module: usize) -> Vec<(String, Range<u64>)>;
+
+    /// Returns the symbol at or before an address that has it in its extent.
+    fn locate(&self, addr: u64) -> Option<Location>;
+
+    /// Returns all symbols of this exact name.
+    fn named(&self, name: &str) -> Vec<Symbol> {
+        let mut found = Vec::new();
+        self.each_symbol(&mut |symbol| {
+            if symbol.name == name {
+                found.push(symbol.clone());
+            }
+        });
+        found
+    }
+}
+
+/// A loaded program file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Module {
+    /// File name without directories.
+    pub name: String,
+    /// Run-time address minus file address.
+    pub bias: u64,
+    /// It can be loaded anywhere, so its file addresses are not its run-time addresses.
+    pub position_independent: bool,
+    /// From its first to behind its last mapped byte.
+    pub range: Range<u64>,
+    /// Its executable parts.
+    pub code: Vec<Range<u64>>,
+}
+
+/// A named address.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Symbol {
+    /// Index into [`Symbols::modules`].
+    pub module: usize,
+    /// Its name, demangled.
+    pub name: String,
+    /// Run-time address.
+    pub addr: u64,
+    /// Size in bytes; 0 if the file does not say.
+    pub size: u64,
+    /// Code, not data.
+    pub function: bool,
+}
+
+/// Where an address is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Location {
+    /// Name of the symbol.
+    pub name: String,
+    /// Bytes from its beginning.
+    pub offset: u64,
+}
+
+/// What places are resolved against.
+#[derive(Clone, Copy)]
+pub struct World<'a> {
+    /// Names.
+    pub symbols: &'a dyn Symbols,
+    /// The loaded program.
+    pub memory: &'a GuestMemory,
+    /// The guest architecture.
+    pub isa: &'a dyn Isa,
+}
+
+/// Where a probe is attached.
+#[derive(Clone, Debug)]
+pub struct Attachment {
+    /// Which probe.
+    pub probe: ProbeId,
+    /// Code addresses, sorted, merged, ends excluded.
+    pub ranges: Vec<Range<u64>>,
+    /// The probe names no place: [`Attachment::ranges`] is all addresses, save for `except`.
+    pub everywhere: bool,
+    /// The `at` and `in` places one by one, for `spile list`.
+    pub places: Vec<PlaceRanges>,
+    /// Addresses of `goto` targets and of `&name`, by [`Loc::span`].
+    pub addresses: HashMap<Span, u64>,
+    matcher: Matcher,
+}
+
+/// What one `at` or `in` place stands for.
+#[derive(Clone, Debug)]
+pub struct PlaceRanges {
+    /// Where it is written.
+    pub span: Span,
+    /// Its code addresses.
+    pub ranges: Vec<Range<u64>>,
+}
+
+/// An instruction that a probe matches.
+#[derive(Clone, Debug)]
+pub struct Site {
+    /// Its address.
+    pub pc: u64,
+    /// Its encoding.
+    pub bits: u32,
+    /// Its size in bytes.
+    pub len: u8,
+    /// What is known of it.
+    pub facts: InsnFacts,
+}
+
+#[derive(Clone, Debug)]
+enum Matcher {
+    Any,
+    Glob(String),
+    Regex(Regex),
+}
+
+impl Attachment {
+    /// True if an instruction at `pc` is in one of the probe's places.
+    pub fn matches(&self, pc: u64) -> bool {
+        contains(&self.ranges, pc)
+    }
+
+    /// True if any of `code` may be in one of the probe's places.
+    pub fn touches(&self, code: &Range<u64>) -> bool {
+        let index = self.ranges.partition_point(|range| range.end <= code.start);
+        self.ranges.get(index).is_some_and(|range| range.start < code.end)
+    }
+
+    /// True if the probe selects instructions by what they are, so that [`Attachment::selects`] needs their facts.
+    pub fn has_pattern(&self) -> bool {
+        !matches!(self.matcher, Matcher::Any)
+    }
+
+    /// True if an instruction matches the pattern of the `insn` event.
+    pub fn selects(&self, facts: &InsnFacts) -> bool {
+        match &self.matcher {
+            Matcher::Any => true,
+            Matcher::Glob(pattern) => glob::matches(pattern, &facts.mnemonic),
+            Matcher::Regex(regex) => regex.is_match(&facts.text),
+        }
+    }
+
+    /// Returns the instructions that the probe matches, in address order: those of its places, or of the main
+    /// program's code if it names none.
+    pub fn scan<'a>(&'a self, world: &World<'a>) -> impl Iterator<Item = Site> + use<'a> {
+        let code = if self.everywhere { main_code(world) } else { all_code(world) };
+        let ranges = intersection(&self.ranges, &code);
+        // Code outside the modules (a raw image, generated code) is only looked at where it is asked for.
+        let ranges = if ranges.is_empty() && !self.everywhere { self.ranges.clone() } else { ranges };
+        instructions(ranges, *world).filter(|site| self.selects(&site.facts))
+    }
+}
+
+fn contains(ranges: &[Range<u64>], pc: u64) -> bool {
+    let index = ranges.partition_point(|range| range.end <= pc);
+    ranges.get(index).is_some_and(|range| range.start <= pc)
+}
+
+/// Resolves the places of all probes.
+///
+/// # Errors
+/// Everything that is wrong with them.
+pub fn attach(program: &Program, world: &World<'_>) -> Result<Vec<Attachment>, Diagnostics> {
+    let mut attachments = Vec::new();
+    let mut diagnostics = Diagnostics::new();
+    for (index, probe) in program.probes.iter().enumerate() {
+        let mut resolver = Resolver { world, probe, faults: Vec::new() };
+        attachments.push(resolver.probe(ProbeId(index as u32)));
+        resolver.faults.into_iter().for_each(|fault| diagnostics.push(fault));
+    }
+    if diagnostics.is_empty() { Ok(attachments) } else { Err(diagnostics.finish()) }
+}
+
+/// Reads the instruction at `pc`; the result is its encoding and its size.
+pub fn fetch(memory: &GuestMemory, isa: &dyn Isa, pc: u64) -> Option<(u32, u8)> {
+    let half = u16::from_le_bytes(memory.fetch::<2>(pc).ok()?);
+    match isa.insn_len(half) {
+        2 => Some((u32::from(half), 2)),
+        len => Some((u32::from_le_bytes(memory.fetch::<4>(pc).ok()?), len)),
+    }
+}
+
+struct Resolver<'a> {
+    world: &'a World<'a>,
+    probe: &'a Probe,
+    faults: Vec<Diagnostic>,
+}
+
+/// An address that a place stands for.
+#[derive(Clone, Copy)]
+struct Found {
+    addr: u64,
+    /// Bytes from there; 0 if unknown.
+    size: u64,
+    /// A bare number or `module:number`.
+    number: bool,
+}
+
+/// A place that is wrong, and whether `optional` forgives it.
+struct Fault {
+    diagnostic: Diagnostic,
+    forgivable: bool,
+}
+
+impl From<Diagnostic> for Fault {
+    fn from(diagnostic: Diagnostic) -> Fault {
+        Fault { diagnostic, forgivable: false }
+    }
+}
+
+fn absent(diagnostic: Diagnostic) -> Fault {
+    Fault { diagnostic, forgivable: true }
+}
+
+impl Resolver<'_> {
+    fn probe(&mut self, id: ProbeId) -> Attachment {
+        let probe = self.probe;
+        let points: Vec<PlaceRanges> = probe.at.iter().map(|loc| self.place(loc.span, Self::points, loc)).collect();
+        let regions: Vec<PlaceRanges> =
+            probe.within.iter().map(|region| self.place(region.span, Self::region, region)).collect();
+        let except: Vec<PlaceRanges> =
+            probe.except.iter().map(|region| self.place(region.span, Self::excepted, region)).collect();
+        let mut ranges = vec![0..u64::MAX];
+        for list in [&points, &regions] {
+            if !list.is_empty() {
+                let union = merged(list.iter().flat_map(|place| place.ranges.clone()).collect());
+                ranges = intersection(&ranges, &union);
+            }
+        }
+        let ranges = difference(&ranges, &merged(except.into_iter().flat_map(|place| place.ranges).collect()));
+        let mut attachment = Attachment {
+            probe: id,
+            ranges,
+            everywhere: points.is_empty() && regions.is_empty(),
+            places: points.into_iter().chain(regions).collect(),
+            addresses: HashMap::new(),
+            matcher: matcher(&probe.event),
+        };
+        self.addresses(&mut attachment);
+        if self.faults.is_empty() && !probe.optional {
+            self.check_not_empty(&attachment);
+        }
+        attachment
+    }
+
+    /// Resolves one place. A fault that `optional` forgives leaves no ranges.
+    fn place<T>(
+        &mut self,
+        span: Span,
+        resolve: fn(&Self, &T) -> Result<Vec<Range<u64>>, Fault>,
+        what: &T,
+    ) -> PlaceRanges {
+        let ranges = match resolve(self, what) {
+            Ok(ranges) => merged(ranges),
+            Err(fault) => {
+                if !(fault.forgivable && self.probe.optional) {
+                    self.faults.push(fault.diagnostic);
+                }
+                Vec::new()
+            }
+        };
+        PlaceRanges { span, ranges }
+    }
+
+    /// Single instructions.
+    fn points(&self, loc: &Loc) -> Result<Vec<Range<u64>>, Fault> {
+        if loc.place == Place::Any {
+            return Ok(vec![0..u64::MAX]);
+        }
+        let found = self.find(loc)?;
+        found.iter().map(|found| self.instruction(loc, found.addr)).collect()
+    }
+
+    fn region(&self, region: &Region) -> Result<Vec<Range<u64>>, Fault> {
+        let ranges = self.extent(region)?;
+        if ranges.iter().all(|range| !self.has_code(range)) {
+            let title = format!("no guest code in {}", region_text(&ranges));
+            let diagnostic = Diagnostic::error("E0301", title).primary(region.span, "nothing executable in here");
+            return Err(absent(self.where_code_is(diagnostic)));
+        }
+        Ok(ranges)
+    }
+
+    /// What is excepted need not be code.
+    fn excepted(&self, region: &Region) -> Result<Vec<Range<u64>>, Fault> {
+        self.extent(region)
+    }
+
+    fn extent(&self, region: &Region) -> Result<Vec<Range<u64>>, Fault> {
+        let range = match &region.kind {
+            RegionKind::Extent(loc) => return self.extents(loc),
+            RegionKind::Range(from, to) => self.one(from)?..self.one(to)?,
+            RegionKind::Len(from, len) => {
+                let from = self.one(from)?;
+                from..from.saturating_add(*len)
+            }
+        };
+        if range.is_empty() {
+            let diagnostic =
+                Diagnostic::error("E0415", "this region is empty").primary(region.span, "the end is excluded");
+            return Err(diagnostic.help(format!("it is {:#x}..{:#x}", range.start, range.end)).into());
+        }
+        Ok(vec![range])
+    }
+
+    /// The extent of a symbol or section, of all matches of a glob; of an address the one instruction there.
+    fn extents(&self, loc: &Loc) -> Result<Vec<Range<u64>>, Fault> {
+        if loc.place == Place::Any {
+            return Ok(vec![0..u64::MAX]);
+        }
+        let extent = |found: &Found| {
+            if found.number || loc.offset != 0 {
+                return self.instruction(loc, found.addr);
+            }
+            let size = if found.size > 0 { found.size } else { self.size_of(found.addr) };
+            Ok(found.addr..found.addr.saturating_add(size))
+        };
+        self.find(loc)?.iter().map(extent).collect()
+    }
+
+    /// For symbols without a size, which assembly has: up to the next symbol or the end of the code.
+    fn size_of(&self, addr: u64) -> u64 {
+        let code = all_code(self.world);
+        let mut end = code.iter().find(|range| range.contains(&addr)).map_or(addr + 4, |range| range.end);
+        self.world.symbols.each_symbol(&mut |symbol| {
+            if symbol.addr > addr {
+                end = end.min(symbol.addr);
+            }
+        });
+        end - addr
+    }
+
+    fn one(&self, loc: &Loc) -> Result<u64, Fault> {
+        match self.find(loc)?[..] {
+            [found] => Ok(found.addr),
+            ref several => {
+                let title = format!("an address is needed here, and this matches {} places", several.len());
+                Err(Diagnostic::error("E0304", title).primary(loc.span, "more than one place").into())
+            }
+        }
+    }
+
+    /// Resolves names; the result is not empty.
+    fn find(&self, loc: &Loc) -> Result<Vec<Found>, Fault> {
+        let mut found = match &loc.place {
+            Place::Addr(addr) => vec![Found { addr: *addr, size: 0, number: true }],
+            Place::Symbol(name) if name.starts_with('.') => self.section(loc, name, None)?,
+            Place::Symbol(name) => self.symbol(loc, name, None)?,
+            Place::Glob(pattern) => self.glob(loc, pattern, None)?,
+            Place::ModuleSymbol { module, symbol } if symbol.starts_with('.') => {
+                self.section(loc, symbol, Some(self.module(loc, module)?))?
+            }
+            Place::ModuleSymbol { module, symbol } => self.symbol(loc, symbol, Some(self.module(loc, module)?))?,
+            Place::ModuleGlob { module, glob } => self.glob(loc, glob, Some(self.module(loc, module)?))?,
+            Place::ModuleAddr { module, addr } => {
+                let module = &self.world.symbols.modules()[self.module(loc, module)?];
+                vec![Found { addr: addr.wrapping_add(module.bias), size: 0, number: true }]
+            }
+            Place::Any => vec![Found { addr: 0, size: 0, number: true }],
+        };
+        for found in &mut found {
+            found.addr = found.addr.wrapping_add_signed(loc.offset);
+        }
+        Ok(found)
+    }
+
+    fn module(&self, loc: &Loc, name: &str) -> Result<usize, Fault> {
+        let modules = self.world.symbols.modules();
+        if let Some(index) = modules.iter().position(|module| is_called(&module.name, name)) {
+            return Ok(index);
+        }
+        let names: Vec<&str> = modules.iter().map(|module| module.name.as_str()).collect();
+        let stems: Vec<&str> = names.iter().map(|name| stem(name)).collect();
+        let title = format!("no module named `{name}` is loaded");
+        let diagnostic = Diagnostic::error("E0305", title).primary(loc.span, "no such module");
+        let diagnostic = match nearest(name, names.iter().chain(&stems)) {
+            Some(close) => diagnostic.help(format!("did you mean `{close}`?")),
+            None => diagnostic,
+        };
+        Err(absent(diagnostic.help(format!("loaded: {}", quoted_list(&names)))))
+    }
+
+    /// The program comes first, then the libraries; several hits in one of these two steps are an error.
+    fn symbol(&self, loc: &Loc, name: &str, module: Option<usize>) -> Result<Vec<Found>, Fault> {
+        let mut all = self.world.symbols.named(name);
+        all.retain(|symbol| module.is_none_or(|module| symbol.module == module));
+        if module.is_none() && all.iter().any(|symbol| symbol.module == 0) {
+            all.retain(|symbol| symbol.module == 0);
+        }
+        if all.iter().any(|symbol| symbol.function) {
+            all.retain(|symbol| symbol.function);
+        }
+        // Aliases of one address are one place; the one that knows its size speaks for all.
+        all.sort_by_key(|symbol| (symbol.addr, std::cmp::Reverse(symbol.size)));
+        all.dedup_by_key(|symbol| symbol.addr);
+        match &all[..] {
+            [] => Err(absent(self.no_symbol(loc, name, module))),
+            [one] => Ok(vec![Found { addr: one.addr, size: one.size, number: false }]),
+            several => Err(self.ambiguous(loc, name, several).into()),
+        }
+    }
+
+    fn ambiguous(&self, loc: &Loc, name: &str, several: &[Symbol]) -> Diagnostic {
+        let modules = self.world.symbols.modules();
+        let title = format!("`{name}` is the name of {} different places", several.len());
+        let mut diagnostic = Diagnostic::error("E0304", title).primary(loc.span, "which one?");
+        let same = several.iter().all(|symbol| symbol.module == several[0].module);
+        for symbol in several.iter().take(8) {
+            let module = &modules[symbol.module];
+            let exact = match same {
+                true => format!("{}:{:#x}", stem(&module.name), symbol.addr.wrapping_sub(module.bias)),
+                false => format!("{}:{name}", stem(&module.name)),
+            };
+            diagnostic = diagnostic.help(format!("`{exact}` at {:#x}, {} bytes", symbol.addr, symbol.size));
+        }
+        if several.len() > 8 {
+            diagnostic = diagnostic.help(format!("and {} more", several.len() - 8));
+        }
+        diagnostic.help(format!("for all of them: \"{name}\" in quotes"))
+    }
+
+    fn no_symbol(&self, loc: &Loc, name: &str, module: Option<usize>) -> Diagnostic {
+        let title = format!("no symbol named `{name}` in {}", self.where_looked(module));
+        let mut diagnostic = Diagnostic::error("E0303", title).primary(loc.span, "matches nothing");
+        let modules = self.world.symbols.modules();
+        let mut names: Vec<(String, usize)> = Vec::new();
+        self.world.symbols.each_symbol(&mut |symbol| {
+            if module.is_none_or(|module| symbol.module == module) {
+                names.push((symbol.name.clone(), symbol.module));
+            }
+        });
+        names.sort_by_key(|(_, module)| *module);
+        let first = nearest(name, names.iter().map(|(name, _)| name));
+        let others = names.iter().map(|(name, _)| name).filter(|other| Some(*other) != first.as_ref());
+        let close: Vec<String> = first.iter().cloned().chain(nearest(name, others)).collect();
+        let with_module = |close: &String| {
+            let at = names.iter().find(|(name, _)| name == close).map_or(0, |(_, module)| *module);
+            format!("`{close}` ({})", modules[at].name)
+        };
+        if let Some(first) = close.first() {
+            let list: Vec<String> = close.iter().map(with_module).collect();
+            diagnostic = diagnostic.help(format!("did you mean {}?", list.join(" or ")));
+            if loc.offset == 0 && module.is_none() {
+                diagnostic = diagnostic.fix(loc.span, first.clone());
+            }
+        }
+        if names.is_empty() {
+            return diagnostic.help("it has no symbols: it is stripped. Use addresses, as `spile list` shows them");
+        }
+        diagnostic.help(format!("names are exact: for a pattern write \"{}\"", pattern_for(name)))
+    }
+
+    fn where_looked(&self, module: Option<usize>) -> String {
+        let modules = self.world.symbols.modules();
+        let name = |index: usize| modules.get(index).map_or("the program", |module| module.name.as_str()).to_string();
+        match (module, modules.len()) {
+            (Some(module), _) => name(module),
+            (None, 0 | 1) => name(0),
+            (None, 2) => format!("{} or its library", name(0)),
+            (None, n) => format!("{} or its {} libraries", name(0), n - 1),
+        }
+    }
+
+    fn section(&self, loc: &Loc, name: &str, module: Option<usize>) -> Result<Vec<Found>, Fault> {
+        let module = module.unwrap_or(0);
+        let sections = self.world.symbols.sections(module);
+        if let Some((_, range)) = sections.iter().find(|(section, _)| section == name) {
+            return Ok(vec![Found { addr: range.start, size: range.end - range.start, number: false }]);
+        }
+        // A name like `.L1` or `.hidden` may be a symbol after all.
+        if let Ok(found) = self.symbol(loc, name, Some(module)) {
+            return Ok(found);
+        }
+        let title = format!("no section named `{name}` in {}", self.where_looked(Some(module)));
+        let diagnostic = Diagnostic::error("E0303", title).primary(loc.span, "no such section");
+        let names: Vec<&str> = sections.iter().map(|(name, _)| name.as_str()).collect();
+        let code = sections.iter().filter(|(_, range)| self.has_code(range)).map(|(name, _)| name.as_str());
+        let code: Vec<&str> = code.collect();
+        let diagnostic = match nearest(name, names) {
+            Some(close) => diagnostic.help(format!("did you mean `{close}`?")).fix(loc.span, close),
+            None => diagnostic,
+        };
+        Err(absent(diagnostic.help_if((!code.is_empty()).then(|| format!("with code: {}", quoted_list(&code))))))
+    }
+
+    fn glob(&self, loc: &Loc, pattern: &str, module: Option<usize>) -> Result<Vec<Found>, Fault> {
+        let mut found = Vec::new();
+        let mut data = 0;
+        self.world.symbols.each_symbol(&mut |symbol| {
+            if module.is_none_or(|module| symbol.module == module) && glob::matches(pattern, &symbol.name) {
+                match symbol.function {
+                    true => found.push(Found { addr: symbol.addr, size: symbol.size, number: false }),
+                    false => data += 1,
+                }
+            }
+        });
+        // Aliases are one place.
+        found.sort_by_key(|found| (found.addr, std::cmp::Reverse(found.size)));
+        found.dedup_by_key(|found| found.addr);
+        if found.is_empty() {
+            let title = format!("no function matches \"{pattern}\" in {}", self.where_looked(module));
+            let diagnostic = Diagnostic::error("E0303", title).primary(loc.span, "matches nothing");
+            let note = match data {
+                0 => None,
+                1 => Some("1 variable matches; a pattern means functions only".to_string()),
+                n => Some(format!("{n} variables match; a pattern means functions only")),
+            };
+            return Err(absent(diagnostic.help_if(note).help("`*` stands for any text, `?` for one character")));
+        }
+        Ok(found)
+    }
+
+    // ---- what must be at an address
+
+    fn is_code(&self, addr: u64) -> bool {
+        self.world.memory.perms(addr) & perm::EXEC != 0
+    }
+
+    /// Modules are looked at first; of other memory at most the first gibibytes.
+    fn has_code(&self, range: &Range<u64>) -> bool {
+        const MOST_PAGES: u64 = 1 << 20;
+        let known = all_code(self.world).iter().any(|code| code.start < range.end && range.start < code.end);
+        let pages = range.start / PAGE..range.end.div_ceil(PAGE);
+        known || pages.take(MOST_PAGES as usize).any(|page| self.is_code(page * PAGE))
+    }
+
+    /// Returns the extent of the one instruction at `addr`.
+    fn instruction(&self, loc: &Loc, addr: u64) -> Result<Range<u64>, Fault> {
+        let World { memory, isa, .. } = *self.world;
+        if !self.is_code(addr) {
+            return Err(absent(self.no_code(loc, addr)));
+        }
+        if let Some(before) = self.instruction_around(addr) {
+            return Err(self.in_the_middle(loc, addr, before).into());
+        }
+        let len = fetch(memory, isa, addr).map_or(isa.insn_align(), |(_, len)| u64::from(len));
+        Ok(addr..addr + len)
+    }
+
+    /// Returns the beginning of the instruction that `addr` is in the middle of.
+    fn instruction_around(&self, addr: u64) -> Option<u64> {
+        let World { memory, isa, symbols } = *self.world;
+        let align = isa.insn_align();
+        if !addr.is_multiple_of(align) {
+            return Some(addr - addr % align);
+        }
+        if align >= 4 {
+            return None;
+        }
+        // Instructions of several sizes: counted from the beginning of the function, where that is known.
+        let mut at = addr - symbols.locate(addr)?.offset;
+        while at < addr {
+            let next = at + u64::from(fetch(memory, isa, at)?.1);
+            if next > addr {
+                return Some(at);
+            }
+            at = next;
+        }
+        None
+    }
+
+    fn no_code(&self, loc: &Loc, addr: u64) -> Diagnostic {
+        let symbols = self.world.symbols;
+        let title = match &loc.place {
+            Place::Addr(_) => format!("no guest code at {addr:#x}"),
+            _ => format!("no guest code at {} ({addr:#x})", address_text(addr, symbols)),
+        };
+        let mapped = self.world.memory.perms(addr) & perm::MAPPED != 0;
+        let label = if mapped { "this is data, not code" } else { "nothing executable is mapped here" };
+        let diagnostic = Diagnostic::error("E0301", title).primary(loc.span, label);
+        let modules = symbols.modules();
+        let relative = |module: &Module| module.range.contains(&addr.wrapping_add(module.bias));
+        let at_file_address = modules.iter().position(|module| module.position_independent && relative(module));
+        match (&loc.place, at_file_address) {
+            (Place::Addr(number), Some(index)) => self.file_address(diagnostic, loc, *number, index, &modules[index]),
+            _ => self.where_code_is(diagnostic),
+        }
+    }
+
+    /// A number out of objdump's listing of a position-independent program.
+    fn file_address(
+        &self,
+        diagnostic: Diagnostic,
+        loc: &Loc,
+        number: u64,
+        index: usize,
+        module: &Module,
+    ) -> Diagnostic {
+        let run_time = number.wrapping_add(module.bias);
+        let sections = self.world.symbols.sections(index);
+        let section = sections.iter().find(|(_, range)| range.contains(&run_time));
+        let inside = section.map_or("it".to_string(), |(name, _)| format!("its {name}"));
+        let stem = stem(&module.name);
+        let (name, bias) = (&module.name, module.bias);
+        let symbol = match self.world.symbols.locate(run_time) {
+            Some(_) => format!(" <{}>", address_text(run_time, self.world.symbols)),
+            None => String::new(),
+        };
+        diagnostic
+            .help(format!("`{name}` is position-independent and loaded at {bias:#x}; {number:#x} is inside {inside}"))
+            .help(format!("write the file address as `{stem}:{number:#x}` (= {run_time:#x}{symbol})"))
+            .fix(loc.span, format!("{stem}:{}", offset_text(number, loc.offset)))
+    }
+
+    fn where_code_is(&self, diagnostic: Diagnostic) -> Diagnostic {
+        let modules = self.world.symbols.modules();
+        let line = modules.first().filter(|module| !module.code.is_empty()).map(|module| {
+            let ranges: Vec<String> =
+                module.code.iter().map(|code| format!("{:#x}..{:#x}", code.start, code.end)).collect();
+            format!("the code of {} is at {}", module.name, ranges.join(", "))
+        });
+        diagnostic.help_if(line)
+    }
+
+    fn in_the_middle(&self, loc: &Loc, addr: u64, before: u64) -> Diagnostic {
+        let World { memory, isa, symbols } = *self.world;
+        let place = |addr| address_text(addr, symbols);
+        let len = fetch(memory, isa, before).map_or(isa.insn_align(), |(_, len)| u64::from(len));
+        let title = format!("{} is in the middle of an instruction", place(addr));
+        let label = format!("{len}-byte instruction at {}", place(before));
+        let mut diagnostic = Diagnostic::error("E0302", title).primary(loc.span, label);
+        for at in [before, before + len] {
+            if let Some((bits, len)) = fetch(memory, isa, at) {
+                let bytes: Vec<String> =
+                    bits.to_le_bytes()[..usize::from(len)].iter().map(|byte| format!("{byte:02x}")).collect();
+                let text = isa.disassemble(bits, at);
+                diagnostic = diagnostic.help(format!("{}:  {}   {text}", place(at), bytes.join(" ")));
+            }
+        }
+        diagnostic.help(format!("use `{}` or `{}`", place(before), place(before + len))).fix(loc.span, place(before))
+    }
+
+    // ---- no match
+
+    fn check_not_empty(&mut self, attachment: &Attachment) {
+        if !matches!(self.probe.event, Event::Insn(_) | Event::Block) {
+            return;
+        }
+        if attachment.everywhere {
+            // Libraries that are loaded later may have what is looked for.
+            let alone = self.world.symbols.modules().len() == 1;
+            if attachment.has_pattern() && alone && attachment.scan(self.world).next().is_none() {
+                self.faults.push(self.no_match(attachment));
+            }
+        } else if attachment.scan(self.world).next().is_none() {
+            self.faults.push(self.no_match(attachment));
+        }
+    }
+
+    fn no_match(&self, attachment: &Attachment) -> Diagnostic {
+        let count = |ranges: &[Range<u64>]| instructions(ranges.to_vec(), *self.world).take(1_000_000).count();
+        let all = if attachment.everywhere { main_code(self.world) } else { attachment.ranges.clone() };
+        let label = match (&attachment.matcher, count(&all)) {
+            (_, 0) => "nothing is left of its places".to_string(),
+            (Matcher::Glob(pattern), n) => format!("none of {n} matches \"{pattern}\""),
+            (Matcher::Regex(regex), n) => format!("none of {n} matches /{}/", regex.as_str()),
+            (Matcher::Any, n) => format!("none of {n}"),
+        };
+        let mut diagnostic =
+            Diagnostic::error("W0502", "this probe matches 0 instructions").primary(self.probe.head, label);
+        for place in &attachment.places {
+            diagnostic = diagnostic.secondary(place.span, plural(count(&place.ranges), "instruction"));
+        }
+        for region in &self.probe.except {
+            diagnostic = diagnostic.secondary(region.span, "taken away");
+        }
+        diagnostic.help("to allow no match, add `optional`")
+    }
+
+    // ---- addresses in bodies
+
+    fn addresses(&mut self, attachment: &mut Attachment) {
+        let mut found = Locs::default();
+        let probe = self.probe;
+        for filter in &probe.filters {
+            if let Filter::When(expr) = filter {
+                found.expr(expr);
+            }
+        }
+        found.block(&probe.body);
+        for loc in found.targets {
+            match self.one(loc).and_then(|addr| self.instruction(loc, addr)) {
+                Ok(range) => drop(attachment.addresses.insert(loc.span, range.start)),
+                Err(fault) => self.faults.push(fault.diagnostic),
+            }
+        }
+        for loc in found.values {
+            match self.one(loc) {
+                Ok(addr) => drop(attachment.addresses.insert(loc.span, addr)),
+                Err(fault) => self.faults.push(fault.diagnostic),
+            }
+        }
+    }
+}
+
+/// The places that a body names.
+#[derive(Default)]
+struct Locs<'a> {
+    /// Of `goto`: there must be an instruction.
+    targets: Vec<&'a Loc>,
+    /// `&name`: any address will do.
+    values: Vec<&'a Loc>,
+}
+
+impl<'a> Locs<'a> {
+    fn block(&mut self, stmts: &'a [Stmt]) {
+        stmts.iter().for_each(|stmt| self.stmt(stmt));
+    }
+
+    fn stmt(&mut self, stmt: &'a Stmt) {
+        match &stmt.kind {
+            StmtKind::Write { target, value } | StmtKind::Bits { target, mask: value, .. } => {
+                if let LValue::Memory { addr, .. } = target {
+                    self.expr(addr);
+                }
+                self.expr(value);
+            }
+            StmtKind::Goto(GotoTarget::Loc(loc)) => self.targets.push(loc),
+            StmtKind::Goto(GotoTarget::Expr(expr)) | StmtKind::Skip(expr) | StmtKind::Warn(expr) => self.expr(expr),
+            StmtKind::Fail(expr) | StmtKind::Exit(expr) | StmtKind::SetLocal { value: expr, .. } => self.expr(expr),
+            StmtKind::Print(args) => {
+                for arg in args {
+                    if let PrintValue::Expr(expr) = &arg.value {
+                        self.expr(expr);
+                    }
+                }
+            }
+            StmtKind::Dump { addr, len } => [addr, len].into_iter().for_each(|expr| self.expr(expr)),
+            StmtKind::Aggregate { value, keys, .. } => keys.iter().chain(value).for_each(|expr| self.expr(expr)),
+            StmtKind::SetState { keys, value, .. } => {
+                keys.iter().chain(std::iter::once(value)).for_each(|expr| self.expr(expr));
+            }
+            StmtKind::If { cond, then, otherwise } => {
+                self.expr(cond);
+                self.block(then);
+                self.block(otherwise);
+            }
+            StmtKind::Assert { cond, message, .. } => {
+                std::iter::once(cond).chain(message).for_each(|expr| self.expr(expr));
+            }
+            StmtKind::Delete { keys, .. } => keys.iter().for_each(|expr| self.expr(expr)),
+            StmtKind::Trace | StmtKind::Next => {}
+            StmtKind::Enable(_) | StmtKind::Disable(_) | StmtKind::Reset(_) => {}
+        }
+    }
+
+    fn expr(&mut self, expr: &'a Expr) {
+        match &expr.kind {
+            ExprKind::AddrOf(loc) => self.values.push(loc),
+            ExprKind::Interp(parts) => {
+                for part in parts {
+                    if let StrPart::Value(expr, _) = part {
+                        self.expr(expr);
+                    }
+                }
+            }
+            ExprKind::Load { addr: a, .. } | ExprKind::Unary(_, a) | ExprKind::Cast(a) => self.expr(a),
+            ExprKind::MatchesGlob(a, _) | ExprKind::MatchesRegex(a, _) => self.expr(a),
+            ExprKind::Binary(_, a, b) | ExprKind::And(a, b) | ExprKind::Or(a, b) | ExprKind::Coalesce(a, b) => {
+                [a, b].into_iter().for_each(|expr| self.expr(expr));
+            }
+            ExprKind::If(a, b, c) | ExprKind::WithinRange(a, b, c) => {
+                [a, b, c].into_iter().for_each(|expr| self.expr(expr));
+            }
+            ExprKind::WithinSet(a, list) => {
+                self.expr(a);
+                list.iter().for_each(|expr| self.expr(expr));
+            }
+            ExprKind::Call(_, list) | ExprKind::State(_, list) => list.iter().for_each(|expr| self.expr(expr)),
+            ExprKind::Int(_) | ExprKind::Int128(_) | ExprKind::Float(_) | ExprKind::Str(_) => {}
+            ExprKind::Register(_) | ExprKind::Local(_) | ExprKind::Builtin(_) => {}
+        }
+    }
+}
+
+// ---- instructions and ranges
+
+/// Returns the instructions in `ranges`. What is not executable is passed over page by page.
+fn instructions<'a>(ranges: Vec<Range<u64>>, world: World<'a>) -> impl Iterator<Item = Site> + use<'a> {
+    let align = world.isa.insn_align();
+    ranges.into_iter().flat_map(move |range| {
+        let mut pc = range.start.next_multiple_of(align);
+        std::iter::from_fn(move || {
+            loop {
+                if pc >= range.end {
+                    return None;
+                }
+                let at = pc;
+                let Some((bits, len)) = fetch(world.memory, world.isa, at) else {
+                    pc = (at / PAGE + 1).saturating_mul(PAGE);
+                    continue;
+                };
+                pc = at + u64::from(len);
+                return Some(Site { pc: at, bits, len, facts: world.isa.facts(bits, at) });
+            }
+        })
+    })
+}
+
+fn main_code(world: &World<'_>) -> Vec<Range<u64>> {
+    merged(world.symbols.modules().into_iter().take(1).flat_map(|module| module.code).collect())
+}
+
+fn all_code(world: &World<'_>) -> Vec<Range<u64>> {
+    merged(world.symbols.modules().into_iter().flat_map(|module| module.code).collect())
+}
+
+/// Sorts ranges and joins those that touch; empty ones vanish.
+fn merged(mut ranges: Vec<Range<u64>>) -> Vec<Range<u64>> {
+    ranges.retain(|range| !range.is_empty());
+    ranges.sort_by_key(|range| range.start);
+    let mut out: Vec<Range<u64>> = Vec::with_capacity(ranges.len());
+    for range in ranges {
+        match out.last_mut() {
+            Some(last) if range.start <= last.end => last.end = last.end.max(range.end),
+            _ => out.push(range),
+        }
+    }
+    out
+}
+
+fn intersection(a: &[Range<u64>], b: &[Range<u64>]) -> Vec<Range<u64>> {
+    let (mut i, mut j, mut out) = (0, 0, Vec::new());
+    while let (Some(x), Some(y)) = (a.get(i), b.get(j)) {
+        let both = x.start.max(y.start)..x.end.min(y.end);
+        if !both.is_empty() {
+            out.push(both);
+        }
+        if x.end < y.end { i += 1 } else { j += 1 }
+    }
+    out
+}
+
+fn difference(a: &[Range<u64>], b: &[Range<u64>]) -> Vec<Range<u64>> {
+    let mut gaps = Vec::with_capacity(b.len() + 1);
+    let mut from = 0;
+    for range in b {
+        gaps.push(from..range.start);
+        from = range.end;
+    }
+    gaps.push(from..u64::MAX);
+    gaps.retain(|gap| !gap.is_empty());
+    intersection(a, &gaps)
+}
+
+fn matcher(event: &Event) -> Matcher {
+    match event {
+        Event::Insn(InsnPattern::Glob(pattern)) => Matcher::Glob(pattern.to_lowercase()),
+        Event::Insn(InsnPattern::Regex(pattern)) => {
+            let regex = RegexBuilder::new(&pattern.text).case_insensitive(pattern.ignore_case).build();
+            // The checker has compiled it once; what does not compile here matches nothing.
+            regex.map_or_else(|_| Matcher::Glob("\0".to_string()), Matcher::Regex)
+        }
+        Event::Insn(InsnPattern::Any) | Event::Block | Event::EveryInsns(_) => Matcher::Any,
+        Event::Begin | Event::End | Event::Exit => Matcher::Any,
+    }
+}
+
+// ---- words
+
+/// `libc.so.6` is `libc`, `prog.elf` is `prog`.
+fn stem(file: &str) -> &str {
+    let end = file.find(".so").or_else(|| file.rfind('.').filter(|at| *at > 0));
+    end.map_or(file, |end| &file[..end])
+}
+
+fn is_called(file: &str, name: &str) -> bool {
+    file == name || stem(file) == name
+}
+
+fn quoted_list(names: &[&str]) -> String {
+    names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
+}
+
+fn plural(n: usize, thing: &str) -> String {
+    format!("{n} {thing}{}", if n == 1 { "" } else { "s" })
+}
+
+fn offset_text(number: u64, offset: i64) -> String {
+    match offset {
+        0 => format!("{number:#x}"),
+        n if n < 0 => format!("{number:#x}-{:#x}", n.unsigned_abs()),
+        n => format!("{number:#x}+{n:#x}"),
+    }
+}
+
+fn region_text(ranges: &[Range<u64>]) -> String {
+    match ranges {
+        [range] => format!("{:#x}..{:#x}", range.start, range.end),
+        several => plural(several.len(), "region"),
+    }
+}
+
+/// `parse_headr` becomes `parse_*`: up to the last separator, else the first half.
+fn pattern_for(name: &str) -> String {
+    let cut = name.rfind(['_', ':', '.']).map(|at| at + 1).filter(|at| *at < name.len());
+    let cut = cut.unwrap_or_else(|| name.char_indices().nth(name.chars().count().div_ceil(2)).map_or(0, |(at, _)| at));
+    format!("{}*", &name[..cut])
+}
+
+#[cfg(test)]
+pub(crate) mod testing {
+    use super::*;
+    use crate::block::Lift;
+    use crate::cpu::CpuState;
+    use spile_lang::target::{Register, RegisterSlot, Target};
+    use spile_lang::types::Type;
+
+    /// `prog`, position-independent, with code at 0x1000..0x1200, and `libnet.so.1`.
+    pub(crate) struct TestSymbols {
+        pub(crate) modules: Vec<Module>,
+        pub(crate) symbols: Vec<Symbol>,
+    }
+
+    impl TestSymbols {
+        pub(crate) fn sample() -> TestSymbols {
+            let module = |name: &str, bias, range: Range<u64>, code: Range<u64>| Module {
+                name: name.to_string(),
+                bias,
+                position_independent: true,
+                range,
+                code: vec![code],
+            };
+            let symbol = |module, name: &str, addr, size, function| Symbol {
+                module,
+                name: name.to_string(),
+                addr,
+                size,
+                function,
+            };
+            TestSymbols {
+                modules: vec![
+                    module("prog", 0x800, 0x800..0x3000, 0x1000..0x1200),
+                    module("libnet.so.1", 0x8000, 0x8000..0x9000, 0x8000..0x8100),
+                ],
+                symbols: vec![
+                    symbol(0, "main", 0x1000, 0x100, true),
+                    symbol(0, "parse_header", 0x1100, 0x40, true),
+                    symbol(0, "parse_line", 0x1140, 0x40, true),
+                    symbol(0, "twice", 0x1180, 8, true),
+                    symbol(0, "twice", 0x1190, 8, true),
+                    symbol(0, "label", 0x11a0, 0, true),
+                    symbol(0, "counter", 0x2000, 8, false),
+                    symbol(1, "parse_hdr", 0x8000, 0x40, true),
+                    symbol(1, "main", 0x8040, 0x40, true),
+                    symbol(1, "parse_hdr_alias", 0x8000, 0x40, true),
+                ],
+            }
+        }
+    }
+
+    impl Symbols for TestSymbols {
+        fn modules(&self) -> Vec<Module> {
+            self.modules.clone()
+        }
+        fn each_symbol(&self, f: &mut dyn FnMut(&Symbol)) {
+            self.symbols.iter().for_each(f);
+        }
+        fn sections(&self, module: usize) -> Vec<(String, Range<u64>)> {
+            match module {
+                0 => vec![(".text".to_string(), 0x1000..0x1200), (".data".to_string(), 0x2000..0x2100)],
+                _ => Vec::new(),
+            }
+        }
+        fn locate(&self, addr: u64) -> Option<Location> {
+            let found = self.symbols.iter().find(|symbol| (symbol.addr..symbol.addr + symbol.size).contains(&addr))?;
+            Some(Location { name: found.name.clone(), offset: addr - found.addr })
+        }
+    }
+
+    /// Instructions of four bytes: the low byte says which, the next one is the operand.
+    pub(crate) struct TestIsa;
+
+    impl Target for TestIsa {
+        fn arch(&self) -> &'static str {
+            "test"
+        }
+        fn title(&self) -> &'static str {
+            "Test"
+        }
+        fn register(&self, name: &str) -> Option<Register> {
+            let slot = match name {
+                "nzcv" => RegisterSlot::Flags,
+                _ => match name.split_at_checked(1)? {
+                    ("x", n) => RegisterSlot::Int(n.parse().ok()?),
+                    ("v", n) => RegisterSlot::Vector(n.parse().ok()?),
+                    _ => return None,
+                },
+            };
+            let bits = if matches!(slot, RegisterSlot::Vector(_)) { 128 } else { 64 };
+            let (name, ty) = (name.to_string(), Type::Word);
+            Some(Register { name, slot, offset: 0, bits, ty, zero_extends: true, read_only: None })
+        }
+        fn lane(&self, _register: &str, _shape: &str, _index: u64) -> Option<Register> {
+            None
+        }
+        fn register_names(&self) -> Vec<String> {
+            Vec::new()
+        }
+        fn argument(&self, _n: u8) -> Option<Register> {
+            None
+        }
+    }
+
+    impl Isa for TestIsa {
+        fn insn_len(&self, _first: u16) -> u8 {
+            4
+        }
+        fn insn_align(&self) -> u64 {
+            4
+        }
+        fn lift(&self, _bits: u32, _lift: &mut Lift<'_>) {}
+        fn disassemble(&self, bits: u32, pc: u64) -> String {
+            self.facts(bits, pc).text
+        }
+        fn facts(&self, bits: u32, _pc: u64) -> InsnFacts {
+            let mnemonic = ["nop", "mov", "bl", "ret"][bits as usize & 3].to_string();
+            let text = if bits & 3 == 1 { format!("mov x0, #{}", bits >> 8 & 255) } else { mnemonic.clone() };
+            InsnFacts { mnemonic, text, ..InsnFacts::default() }
+        }
+        fn read_system(&self, _cpu: &CpuState, _reg: u32, _ticks: u64) -> Option<u64> {
+            None
+        }
+        fn write_system(&self, _cpu: &mut CpuState, _reg: u32, _value: u64) -> bool {
+            false
+        }
+        fn shown_registers(&self) -> &'static [&'static str] {
+            &["x0", "x1", "nzcv", "v0"]
+        }
+        fn elf_machine(&self) -> u16 {
+            0
+        }
+    }
+
+    /// Memory that fits [`TestSymbols`]: `nop`, `mov x0, #1`, and so on from 0x1000; data at 0x2000.
+    pub(crate) fn memory() -> GuestMemory {
+        let memory = GuestMemory::new(u64::MAX >> 8).unwrap();
+        for code in [0x1000, 0x8000] {
+            memory.map_anonymous(code, PAGE, perm::READ | perm::EXEC, false).unwrap();
+        }
+        memory.map_anonymous(0x2000, PAGE, perm::READ | perm::WRITE, false).unwrap();
+        for n in 0..0x80u32 {
+            let bits = n & 1 | (n & 0xff) << 8;
+            memory.write_forced(0x1000 + 4 * u64::from(n), &bits.to_le_bytes()).unwrap();
+        }
+        memory
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::testing::{TestIsa, TestSymbols, memory};
+    use super::*;
+    use spile_lang::render::{self, Style};
+    use spile_lang::source::Sources;
+
+    fn attached(script: &str) -> Result<Vec<Attachment>, String> {
+        let sources = Sources::single("-e", script);
+        let (program, diagnostics) = spile_lang::compile(&sources, &TestIsa);
+        let style = Style { ascii: true, ..Style::default() };
+        let program = program.unwrap_or_else(|| panic!("{}", render::render(&diagnostics, &sources, style)));
+        let (symbols, memory) = (TestSymbols::sample(), memory());
+        let world = World { symbols: &symbols, memory: &memory, isa: &TestIsa };
+        attach(&program, &world).map_err(|diagnostics| render::render(&diagnostics, &sources, style))
+    }
+
+    #[track_caller]
+    fn ranges(script: &str, expected: &[Range<u64>]) {
+        let attachments = attached(script).unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(attachments[0].ranges, expected, "{script}");
+    }
+
+    #[test]
+    fn places_become_ranges() {
+        let all = 0..u64::MAX;
+        ranges("on insn trace", &[all.clone()]);
+        ranges("on insn at 0x1000 trace", &[0x1000..0x1004]);
+        ranges("on insn at 0x1000, 0x1004, 0x1010 trace", &[0x1000..0x1008, 0x1010..0x1014]);
+        ranges("on insn at main+0x10 trace", &[0x1010..0x1014]);
+        ranges("on insn at prog:0x800 trace", &[0x1000..0x1004]);
+        ranges("on insn at libnet:main trace", &[0x8040..0x8044]);
+        ranges("on insn at \"parse_*\" trace", &[0x1100..0x1104, 0x1140..0x1144, 0x8000..0x8004]);
+        ranges("on insn in main trace", &[0x1000..0x1100]);
+        ranges("on insn in main, parse_line trace", &[0x1000..0x1100, 0x1140..0x1180]);
+        ranges("on insn in \"parse_*\" trace", &[0x1100..0x1180, 0x8000..0x8040]);
+        ranges("on insn in .text trace", &[0x1000..0x1200]);
+        ranges("on insn in main..main+0x20 trace", &[0x1000..0x1020]);
+        ranges("on insn in main..+0x20 trace", &[0x1000..0x1020]);
+        ranges("on insn in label trace", &[0x11a0..0x1200]);
+        ranges("on insn in .text except main trace", &[0x1100..0x1200]);
+        ranges("on insn in main except main+0x10..+0x10 trace", &[0x1000..0x1010, 0x1020..0x1100]);
+        ranges("on insn except main trace", &[0..0x1000, 0x1100..u64::MAX]);
+        ranges("on insn at main+0x10, parse_line in main trace", &[0x1010..0x1014]);
+        ranges("on insn at nowhere optional trace", &[]);
+        ranges("on insn \"bl\" in main optional trace", &[0x1000..0x1100]);
+    }
+
+    #[test]
+    fn looking_up_addresses() {
+        let attachments = attached("on insn at main, parse_line trace").unwrap();
+        let matches = |pc| attachments[0].matches(pc);
+        assert_eq!([0xffc, 0x1000, 0x1004, 0x1140, 0x1144].map(matches), [false, true, false, true, false]);
+        let touches = |range| attachments[0].touches(&range);
+        assert!(touches(0xf00..0x1001) && touches(0x1000..0x1200) && touches(0x1143..0x1150));
+        assert!(!touches(0xf00..0x1000) && !touches(0x1004..0x1140) && !touches(0x1144..u64::MAX));
+    }
+
+    #[test]
+    fn goto_targets_and_addresses_of_names() {
+        let attachments = attached("on insn at main { print &counter; goto parse_line+4 }").unwrap();
+        let mut addresses: Vec<u64> = attachments[0].addresses.values().copied().collect();
+        addresses.sort_unstable();
+        assert_eq!(addresses, [0x1144, 0x2000]);
+    }
+
+    #[test]
+    fn patterns_select_instructions() {
+        let count = |script: &str| {
+            let (symbols, memory) = (TestSymbols::sample(), memory());
+            let world = World { symbols: &symbols, memory: &memory, isa: &TestIsa };
+            attached(script).unwrap()[0].scan(&world).count()
+        };
+        assert_eq!(count("on insn in main trace"), 64);
+        assert_eq!(count("on insn \"m*\" in main trace"), 32);
+        assert_eq!(count("on insn /#1[0-9]$/ in main trace"), 5);
+        assert_eq!(count("on insn \"nop\" trace"), 64);
+    }
+
+    /// The file holds scripts, each behind `--- `, and what they are told. `BLESS=1` writes it anew.
+    #[test]
+    fn errors_are_explained() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/src/probe/attach_errors.txt");
+        let golden = std::fs::read_to_string(path).unwrap();
+        let mut fresh = String::new();
+        for script in golden.lines().filter_map(|line| line.strip_prefix("--- ")) {
+            let error = attached(&script.replace("\\n", "\n")).map(|list| list.len()).unwrap_err();
+            fresh.push_str(&format!("--- {script}\n{error}\n"));
+        }
+        if std::env::var_os("BLESS").is_some() {
+            std::fs::write(path, &fresh).unwrap();
+        } else {
+            assert_eq!(golden, fresh, "BLESS=1 accepts this");
+        }
+    }
+}

@@ -1,0 +1,305 @@
+//! One probe at one place: its filters, its firing and the frame in which its statements are lowered.
+
+use super::code::{Atom, Code, Label, Value};
+use super::fold::{Folder, Static};
+use super::{ActionKey, Fired, LowerHost, Place, Plan, Point, ProgramKey, Shared, TooComplex};
+use crate::probe::action::{Action, ActionSite};
+use crate::uop::{BinOp, Uop, X, slot};
+use spile_lang::ir::{Expr, Filter, HitCounts, Probe, ProbeId, Program, StateId, StateKind};
+use spile_lang::span::Span;
+use spile_lang::types::Type;
+
+type Result<T> = std::result::Result<T, TooComplex>;
+
+/// What the lowering of one probe at one place has at hand.
+pub(super) struct Body<'a> {
+    pub(super) code: Code<'a>,
+    pub(super) program: &'a Program,
+    pub(super) shared: &'a Shared,
+    pub(super) host: &'a mut dyn LowerHost,
+    pub(super) place: &'a Place<'a>,
+    pub(super) point: &'a mut Point,
+    pub(super) id: ProbeId,
+    /// Where the `let` variables are.
+    pub(super) locals: Vec<Value>,
+    /// The number of this firing, if the body asks for it and the probe has fired.
+    pub(super) hits: Option<X>,
+    /// Cell that counts the firings.
+    pub(super) fired: u32,
+    /// The end of the body.
+    pub(super) leave: Label,
+    /// Where failing loads go, innermost `??` last.
+    pub(super) fallbacks: Vec<Label>,
+    /// Number of enclosing conditions that are decided at run time.
+    pub(super) depth: u32,
+}
+
+/// Whether control can go on behind what has been lowered.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Flow {
+    On,
+    Left,
+}
+
+/// The probe itself as the place that an action is for.
+pub(super) struct ProbeKey(pub(super) Span);
+
+impl ProgramKey for ProbeKey {
+    fn key(&self) -> (usize, Span) {
+        (0, self.0)
+    }
+}
+
+impl<'a> Body<'a> {
+    /// Prepares the lowering of `id` at `place`, appending to `uops`; temporaries end at `end`.
+    pub(super) fn new(
+        shared: &'a Shared,
+        host: &'a mut dyn LowerHost,
+        place: &'a Place<'a>,
+        point: &'a mut Point,
+        id: ProbeId,
+        uops: &'a mut Vec<Uop>,
+        end: X,
+    ) -> Self {
+        let code = Code::new(uops, slot::PROBE, end);
+        Body {
+            code,
+            program: &shared.program,
+            shared,
+            host,
+            place,
+            point,
+            id,
+            locals: Vec::new(),
+            hits: None,
+            fired: shared.fired[id.0 as usize].cell(),
+            leave: Label::default(),
+            fallbacks: Vec::new(),
+            depth: 0,
+        }
+    }
+
+    /// Lowers the whole probe: filters, firing, statements.
+    pub(super) fn lower(mut self) -> Result<()> {
+        let program = self.program;
+        let probe = &program.probes[self.id.0 as usize];
+        self.code.span = probe.span;
+        for local in &probe.locals {
+            let value = if local.ty == Type::U128 {
+                let d = self.code.temps(2)?;
+                Value::Two(Atom::Slot(d), Atom::Slot(d + 1))
+            } else {
+                Value::One(Atom::Slot(self.code.temp()?))
+            };
+            self.locals.push(value);
+        }
+        let hits = if self.shared.uses_hits(self.id) { Some(self.code.temp()?) } else { None };
+        self.code.keep();
+        if self.filters(probe)? == Flow::On {
+            self.fire(hits);
+            self.statements(&probe.body)?;
+        }
+        let leave = std::mem::take(&mut self.leave);
+        self.code.bind(leave);
+        Ok(())
+    }
+
+    fn filters(&mut self, probe: &Probe) -> Result<Flow> {
+        for (index, filter) in probe.filters.iter().enumerate() {
+            let mark = self.code.mark();
+            let flow = match filter {
+                Filter::When(condition) => self.leave_unless(condition)?,
+                Filter::Hit(spec) => {
+                    let cell = self.shared.hit_cells[self.id.0 as usize][index];
+                    self.count_hit(&spec.counts, cell)?
+                }
+            };
+            if flow == Flow::Left {
+                return Ok(Flow::Left);
+            }
+            self.code.release(mark);
+        }
+        Ok(Flow::On)
+    }
+
+    fn leave_unless(&mut self, condition: &Expr) -> Result<Flow> {
+        match self.fold(condition) {
+            Some(known) if known.is_true() => Ok(Flow::On),
+            Some(_) => {
+                self.code.jump(&mut self.leave);
+                Ok(Flow::Left)
+            }
+            None => {
+                let mut out = Label::default();
+                self.branch(condition, false, &mut out)?;
+                self.leave.join(out);
+                Ok(Flow::On)
+            }
+        }
+    }
+
+    /// Counts an execution and goes on if its number passes.
+    fn count_hit(&mut self, counts: &HitCounts, cell: u32) -> Result<Flow> {
+        let count = self.code.temp()?;
+        self.code.push(Uop::MovI { d: count, imm: 1 });
+        self.code.push(Uop::CellAdd { d: count, a: count, cell });
+        let count = Atom::Slot(count);
+        match counts {
+            HitCounts::Every(n) => self.hit_every(count, *n)?,
+            HitCounts::Ranges(ranges) if ranges.is_empty() => {
+                self.code.jump(&mut self.leave);
+                return Ok(Flow::Left);
+            }
+            HitCounts::Ranges(ranges) => self.hit_ranges(count, ranges)?,
+        }
+        Ok(Flow::On)
+    }
+
+    fn hit_every(&mut self, count: Atom, n: u64) -> Result<()> {
+        if n < 2 {
+            return Ok(());
+        }
+        let rest = if n.is_power_of_two() {
+            let d = self.code.temp()?;
+            self.code.bin(BinOp::And64, d, count, Atom::Const(n - 1))?;
+            Atom::Slot(d)
+        } else {
+            let (x, y) = (self.code.slot(count)?, self.code.slot(Atom::Const(n))?);
+            let d = self.code.temp()?;
+            self.code.push(Uop::Bin { op: BinOp::DivUA64, d, a: x, b: y });
+            self.code.push(Uop::MulSub64 { d, a: d, b: y, c: x });
+            Atom::Slot(d)
+        };
+        self.code.jump_if(true, rest, &mut self.leave);
+        Ok(())
+    }
+
+    fn hit_ranges(&mut self, count: Atom, ranges: &[(u64, Option<u64>)]) -> Result<()> {
+        let mut pass = Label::default();
+        let (last, others) = ranges.split_last().expect("a hit clause has ranges");
+        for range in others {
+            let mark = self.code.mark();
+            let inside = self.in_range(count, *range)?;
+            self.code.jump_if(true, inside, &mut pass);
+            self.code.release(mark);
+        }
+        let inside = self.in_range(count, *last)?;
+        self.code.jump_if(false, inside, &mut self.leave);
+        self.code.bind(pass);
+        if let Some(end) = last.1 {
+            self.exhaust_at(count, end - 1, others.is_empty() && end - last.0 == 1)?;
+        }
+        Ok(())
+    }
+
+    /// A condition that is true if `from <= count < to`.
+    fn in_range(&mut self, count: Atom, (from, to): (u64, Option<u64>)) -> Result<Atom> {
+        let d = self.code.temp()?;
+        match to {
+            None if from <= 1 => return Ok(Atom::Const(1)),
+            None => {
+                let low = Atom::Slot(self.code.slot(Atom::Const(from))?);
+                self.code.bin(BinOp::LeU, d, low, count)?;
+            }
+            Some(to) if to == from + 1 => self.code.bin(BinOp::Eq, d, count, Atom::Const(from))?,
+            Some(to) => {
+                self.code.bin(BinOp::Sub64, d, count, Atom::Const(from))?;
+                self.code.bin(BinOp::LtU, d, Atom::Slot(d), Atom::Const(to - from))?;
+            }
+        }
+        Ok(Atom::Slot(d))
+    }
+
+    /// Reports that the probe cannot fire again, if this was its last possible hit.
+    fn exhaust_at(&mut self, count: Atom, last: u64, only: bool) -> Result<()> {
+        let mut over = Label::default();
+        if !only {
+            let d = self.code.temp()?;
+            self.code.bin(BinOp::Eq, d, count, Atom::Const(last))?;
+            self.code.jump_if(false, Atom::Slot(d), &mut over);
+        }
+        let key = self.probe_key();
+        self.act(Action::Exhausted, (slot::ZERO, 0), &key)?;
+        self.code.bind(over);
+        Ok(())
+    }
+
+    /// Counts the firing.
+    fn fire(&mut self, hits: Option<X>) {
+        match (hits, self.shared.fired[self.id.0 as usize]) {
+            (Some(d), fired) => {
+                self.code.push(Uop::MovI { d, imm: 1 });
+                self.code.push(Uop::CellAdd { d, a: d, cell: fired.cell() });
+                self.hits = Some(d);
+            }
+            (None, Fired::Own(cell)) => self.code.push(Uop::CellInc { cell, n: 1 }),
+            // The body's only statement counts in the same cell.
+            (None, Fired::ByCount(_)) => {}
+        }
+    }
+
+    // ---- used by expressions and statements
+
+    /// The value of `e` if it is known now.
+    pub(super) fn fold(&self, e: &Expr) -> Option<Static> {
+        Folder { shared: self.shared, host: self.host, place: self.place, probe: self.id }.fold(e)
+    }
+
+    pub(super) fn probe_key(&self) -> ProbeKey {
+        ProbeKey(self.program.probes[self.id.0 as usize].head)
+    }
+
+    /// The cell of a scalar global that holds an integer.
+    pub(super) fn integer_cell(&self, state: StateId) -> Option<u32> {
+        match &self.program.states[state.0 as usize] {
+            state_of if !state_of.keys.is_empty() => None,
+            state_of => match state_of.kind {
+                StateKind::Value { ty, .. } if ty.is_integer() => self.host.scalar_cell(state),
+                _ => None,
+            },
+        }
+    }
+
+    /// Appends the call of an action, which is made once for all sites.
+    pub(super) fn emit_action<K: ProgramKey>(&mut self, action: Action, (args, n): (X, u8), d: X, at: &K) {
+        match action {
+            Action::Enable(_) | Action::Disable(_) | Action::Exhausted => self.point.poll_for_probes = true,
+            Action::Exit | Action::Fail | Action::AssertFailed { .. } | Action::MemoryWrite { .. } => {
+                self.point.poll_at_once = true;
+            }
+            _ => {}
+        }
+        let state = matches!(action, Action::TraceBegin | Action::TraceEnd);
+        let action = self.shared.action(self.host, self.id, action, at);
+        self.code.push(Uop::Action { action, d, args, n, state });
+    }
+
+    /// True if the place that the point's plan is made for knows that this statement is always reached.
+    pub(super) fn is_certain(&self) -> bool {
+        self.depth == 0 && !self.leave.is_used() && self.point.plan != Plan::None
+    }
+}
+
+impl Shared {
+    /// Returns the index of `action` in the engine's table, which it enters when it comes up first.
+    pub(super) fn action<K: ProgramKey>(
+        &self,
+        host: &mut dyn LowerHost,
+        probe: ProbeId,
+        action: Action,
+        at: &K,
+    ) -> u32 {
+        let (address, span) = at.key();
+        let detail = match action {
+            Action::Float(op) => op as u8,
+            _ => 0,
+        };
+        let key = ActionKey { probe, address, span, kind: std::mem::discriminant(&action), detail };
+        *self.actions.borrow_mut().entry(key).or_insert_with(|| host.push_action(ActionSite { action, probe, span }))
+    }
+
+    /// True if the body of `probe` mentions `hits`.
+    pub(super) fn uses_hits(&self, probe: ProbeId) -> bool {
+        self.uses_hits[probe.0 as usize]
+    }
+}

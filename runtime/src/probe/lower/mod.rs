@@ -1,0 +1,564 @@
+//! Lowering: from a probe of the checked IR to micro-ops at a guest instruction.
+//!
+//! A probe is lowered anew at each site, and everything that depends only on the instruction is decided then: a
+//! condition on `insn.mnemonic` or `func` costs nothing at run time, and a probe that it excludes leaves no trace in
+//! the block. What micro-ops cannot do is an [`Action`]; actions are made once for all sites.
+//!
+//! Nothing here resolves places, keeps maps or prints: that is behind [`LowerHost`]. Bodies use the probe slots only
+//! and touch guest slots only where the script patches them.
+
+mod body;
+mod code;
+mod expr;
+mod fold;
+mod place;
+mod stmt;
+#[cfg(test)]
+mod tests;
+mod walk;
+
+use super::action::{Action, ActionSite, TextHandle};
+use crate::block::{Block, Insn};
+use crate::glob;
+use crate::isa::{InsnFacts, Isa};
+use crate::translate::{PROBE_END, Site, Splice};
+use crate::uop::{Lanes, Uop, X, slot};
+use crate::vector::V2Op;
+use body::{Body, ProbeKey};
+use code::{Atom, Code, Label};
+use fold::Folder;
+use hashbrown::HashMap;
+use place::Place;
+use regex::{Regex, RegexBuilder};
+use spile_lang::ir::{
+    self, AggFn, Builtin, Expr, ExprKind, Filter, InsnPattern, Loc, Moment, Pattern, Probe, ProbeId, Program, StateId,
+    StateKind, Stmt, StmtKind,
+};
+use spile_lang::span::Span;
+use std::cell::{OnceCell, RefCell};
+use std::mem::Discriminant;
+use std::rc::Rc;
+use std::sync::Arc;
+
+/// Slot that keeps the target of a `skip` or `goto` until the last probe of the point has run.
+const REDIRECT_TARGET: X = PROBE_END - 1;
+/// Slot that is not zero once a probe of the point has redirected execution.
+const REDIRECT_FLAG: X = PROBE_END - 2;
+/// First slot that bodies may not use.
+const BODY_END: X = REDIRECT_FLAG;
+/// Slots that [`Lowering::check`] keeps back, so that what it accepts fits everywhere.
+const RESERVE: X = 8;
+
+/// What the lowering needs of the probe runtime.
+pub trait LowerHost {
+    /// Enters an action into the engine's table and returns its index.
+    fn push_action(&mut self, site: ActionSite) -> u32;
+
+    /// Returns the handle of a text that lives as long as the run.
+    fn intern(&mut self, text: &str) -> TextHandle;
+
+    /// Returns a new run-time cell that holds 0.
+    fn new_cell(&mut self) -> u32;
+
+    /// Tells which cell counts the firings of `probe`.
+    fn set_fired_cell(&mut self, probe: ProbeId, cell: u32);
+
+    /// Returns a cell that counts the applications of a patch; `what` says what is patched: `x0`, `u32[0x2000]`.
+    fn patch_cell(&mut self, probe: ProbeId, span: Span, what: &str) -> u32;
+
+    /// Returns the cell of a scalar global that holds an integer, if it is kept in one.
+    fn scalar_cell(&self, state: StateId) -> Option<u32>;
+
+    /// Returns the cell that counts in aggregation `state`, a `count`, under `keys` (as they stand in slots; none for
+    /// an aggregation without keys), if it is kept in one.
+    fn count_cell(&mut self, state: StateId, keys: &[u64]) -> Option<u32>;
+
+    /// True if the probe is enabled and can still fire.
+    fn is_active(&self, probe: ProbeId) -> bool;
+
+    /// True if a probe that is active may match in `start..end`.
+    fn touches(&self, start: u64, end: u64) -> bool;
+
+    /// True if the places of the probe include `pc` and its exceptions do not.
+    fn matches(&self, probe: ProbeId, pc: u64) -> bool;
+
+    /// Returns the address that a `goto` target or `&name` was resolved to, its offset included.
+    fn address_of(&self, loc: &Loc) -> Option<u64>;
+
+    /// Returns the name of the function that contains `pc`, or the empty string.
+    fn function(&self, pc: u64) -> String;
+
+    /// Returns the name of the module that contains `pc`, or the empty string.
+    fn module(&self, pc: u64) -> String;
+
+    /// Returns the name of the section that contains `pc`, or the empty string.
+    fn section(&self, pc: u64) -> String;
+}
+
+/// What the bodies of events without an instruction (`begin`, `end`, `exit`, `every`) see.
+///
+/// The instruction count is not among it: bodies read it when they run, as they do everything else.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Event {
+    /// Where the thread stands.
+    pub pc: u64,
+    /// How it ended, for `exit` and `end`.
+    pub status: u64,
+}
+
+/// A body that needs more temporaries than there are slots; the span is where they ran out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TooComplex(pub Span);
+
+/// A program on its way into blocks: what is made once, not once for each site.
+pub struct Lowering {
+    shared: Shared,
+}
+
+/// What all bodies share.
+struct Shared {
+    program: Arc<Program>,
+    isa: &'static dyn Isa,
+    actions: RefCell<HashMap<ActionKey, u32>>,
+    regexes: RefCell<HashMap<(String, bool), Option<Regex>>>,
+    patches: RefCell<HashMap<(ProbeId, usize, Span), u32>>,
+    /// For each probe, where its firings are counted.
+    fired: Vec<Fired>,
+    /// For each probe and filter, the cell that counts executions; 0 for filters that are no `hit`.
+    hit_cells: Vec<Vec<u32>>,
+    /// For each probe, whether its body asks for `hits`.
+    uses_hits: Vec<bool>,
+}
+
+/// Where the firings of a probe are counted.
+#[derive(Clone, Copy, Debug)]
+enum Fired {
+    /// In a cell of its own.
+    Own(u32),
+    /// In the cell of its only statement, a `count`.
+    ByCount(u32),
+}
+
+impl Fired {
+    fn cell(self) -> u32 {
+        match self {
+            Fired::Own(cell) | Fired::ByCount(cell) => cell,
+        }
+    }
+}
+
+/// What makes an action the same at all sites: what it is and where in the program it stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct ActionKey {
+    probe: ProbeId,
+    address: usize,
+    span: Span,
+    kind: Discriminant<Action>,
+    detail: u8,
+}
+
+/// A node of the program that actions stand for. The program does not move, so its address identifies it.
+trait ProgramKey {
+    fn key(&self) -> (usize, Span);
+}
+
+impl ProgramKey for Expr {
+    fn key(&self) -> (usize, Span) {
+        (std::ptr::from_ref(self).addr(), self.span)
+    }
+}
+
+impl ProgramKey for Stmt {
+    fn key(&self) -> (usize, Span) {
+        (std::ptr::from_ref(self).addr(), self.span)
+    }
+}
+
+/// What the probes of one point of the guest have in common.
+#[derive(Debug)]
+struct Point {
+    plan: Plan,
+    /// Number of statements lowered that redirect execution.
+    redirects: usize,
+    /// The latest of them is reached whenever the point is.
+    certain: bool,
+    /// Target of a redirect that always happens.
+    target: Atom,
+    /// Something was lowered after which the thread must look up at once: code may change, the run may end.
+    poll_at_once: bool,
+    /// Something was lowered that changes which probes are active.
+    poll_for_probes: bool,
+}
+
+/// How redirects of a point are lowered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Plan {
+    /// There is no guest code to redirect.
+    None,
+    /// Not known yet whether there are any: the result is only looked at if there are none.
+    Explore,
+    /// There is a single one, and it always happens.
+    Always,
+    /// They set the flag; the first one wins.
+    Flagged { several: bool },
+}
+
+impl Point {
+    fn new(plan: Plan) -> Self {
+        Point { plan, redirects: 0, certain: false, target: Atom::ZERO, poll_at_once: false, poll_for_probes: false }
+    }
+}
+
+impl Lowering {
+    /// Prepares `program`; `host` is asked for the cells that its probes need.
+    pub fn new(program: Arc<Program>, isa: &'static dyn Isa, host: &mut dyn LowerHost) -> Self {
+        let ids = || (0..program.probes.len()).map(|index| ProbeId(index as u32));
+        let fired = ids().map(|id| fired_cell(&program, id, host)).collect();
+        let hit_cells = program.probes.iter().map(|probe| hit_cells(probe, host)).collect();
+        let uses_hits = program.probes.iter().map(|probe| mentions_hits(&probe.body)).collect();
+        let shared = Shared {
+            isa,
+            actions: RefCell::default(),
+            regexes: RefCell::default(),
+            patches: RefCell::default(),
+            fired,
+            hit_cells,
+            uses_hits,
+            program,
+        };
+        Lowering { shared }
+    }
+
+    /// Returns what translation splices into blocks.
+    pub fn splicer<'a>(&'a self, host: &'a mut dyn LowerHost) -> ProbeSplicer<'a> {
+        ProbeSplicer { shared: &self.shared, host, seen: None }
+    }
+
+    /// Lowers the body of an event without an instruction. The block has no instructions and ends by running off.
+    pub fn event_block(&self, host: &mut dyn LowerHost, probe: ProbeId, event: Event) -> Block {
+        let place = Place::event(event, self.shared.isa);
+        let mut uops = Vec::new();
+        let mut point = Point::new(Plan::None);
+        if Body::new(&self.shared, host, &place, &mut point, probe, &mut uops, BODY_END).lower().is_err() {
+            uops.clear();
+        }
+        Block { pc: event.pc, end: event.pc, insns: Vec::new(), uops }
+    }
+
+    /// Lists the probes whose bodies are too complex, with where. All others can be lowered everywhere.
+    pub fn check(&self, host: &mut dyn LowerHost) -> Vec<(ProbeId, Span)> {
+        let ids = (0..self.shared.program.probes.len()).map(|index| ProbeId(index as u32));
+        ids.filter_map(|id| self.check_probe(host, id).err().map(|TooComplex(span)| (id, span))).collect()
+    }
+
+    /// Lowers a probe where it needs the most slots: nothing folds, and operands come from vectors and jumps.
+    fn check_probe(&self, host: &mut dyn LowerHost, id: ProbeId) -> Result<(), TooComplex> {
+        let insn = Insn { pc: 0x1000, bits: 0, len: 4, start: 0, body: 0, after: 0 };
+        let body = [Uop::V2 { op: V2Op::And, t: Lanes::Q, d: slot::VREG, a: slot::VREG, b: slot::VREG, imm: 0 }];
+        let (block_pc, block_size, block_len) = (0x1000, 4, 1);
+        let site = Site { insn, body: &body, enters_block: true, block_pc, block_size, block_len, jumps: true };
+        let probe = &self.shared.program.probes[id.0 as usize];
+        let after = probe.moment == Moment::After;
+        let place = match probe.event {
+            ir::Event::Insn(_) | ir::Event::Block => Place::at(&site, after, self.shared.isa, Rc::default()),
+            _ => Place::event(Event::default(), self.shared.isa),
+        };
+        let (place, mut uops) = (place.worst(), Vec::new());
+        let mut point = Point::new(Plan::Flagged { several: true });
+        Body::new(&self.shared, host, &place, &mut point, id, &mut uops, BODY_END - RESERVE).lower()
+    }
+}
+
+/// Splices the active probes of a program into blocks.
+pub struct ProbeSplicer<'a> {
+    shared: &'a Shared,
+    host: &'a mut dyn LowerHost,
+    /// The latest instruction looked at.
+    seen: Option<Seen>,
+}
+
+/// What has been found out of an instruction.
+#[derive(Clone)]
+struct Seen {
+    pc: u64,
+    bits: u32,
+    enters_block: bool,
+    facts: Rc<OnceCell<InsnFacts>>,
+    /// The probes that concern it, in source order.
+    probes: Rc<[ProbeId]>,
+    /// The look at changed probes waits for the end of the instruction, because it is being traced.
+    late_poll: bool,
+}
+
+/// What a point does for one probe.
+#[derive(Clone, Copy)]
+enum Part {
+    /// Its filters and body.
+    Body,
+    /// The other half of its `trace`.
+    TraceBegin,
+    /// The other half of its `trace`.
+    TraceEnd,
+}
+
+impl Splice for ProbeSplicer<'_> {
+    fn touches(&mut self, start: u64, end: u64) -> bool {
+        self.host.touches(start, end)
+    }
+
+    fn before(&mut self, site: &Site<'_>, uops: &mut Vec<Uop>) {
+        self.seen = None;
+        let seen = self.look(site);
+        if seen.probes.is_empty() {
+            return;
+        }
+        let parts: Vec<_> = seen.probes.iter().filter_map(|&id| Some((id, self.part_before(id)?))).collect();
+        let traced: Vec<_> = seen.probes.iter().copied().filter(|&id| self.traces_before(id)).collect();
+        let place = Place::at(site, false, self.shared.isa, seen.facts);
+        let point = self.point(&place, &parts, &traced, false, uops);
+        let late_poll = point.poll_for_probes && !traced.is_empty();
+        if let Some(seen) = &mut self.seen {
+            seen.late_poll = late_poll;
+        }
+        if point.plan != Plan::Always && (point.poll_at_once || (point.poll_for_probes && !late_poll)) {
+            uops.push(Uop::Poll { body: true });
+        }
+    }
+
+    fn has_after(&mut self, site: &Site<'_>) -> bool {
+        let seen = self.look(site);
+        seen.probes.iter().any(|&id| self.part_after(id).is_some())
+    }
+
+    fn after(&mut self, site: &Site<'_>, uops: &mut Vec<Uop>) {
+        let seen = self.look(site);
+        let parts: Vec<_> = seen.probes.iter().filter_map(|&id| Some((id, self.part_after(id)?))).collect();
+        let place = Place::at(site, true, self.shared.isa, seen.facts);
+        let point = self.point(&place, &parts, &[], true, uops);
+        let polls = point.poll_at_once || point.poll_for_probes || seen.late_poll;
+        if polls && !site.jumps && point.plan != Plan::Always {
+            uops.push(Uop::Poll { body: false });
+        }
+    }
+}
+
+impl ProbeSplicer<'_> {
+    fn probe(&self, id: ProbeId) -> &Probe {
+        &self.shared.program.probes[id.0 as usize]
+    }
+
+    /// Finds out which probes concern the instruction at `site`.
+    fn look(&mut self, site: &Site<'_>) -> Seen {
+        let (pc, bits, enters_block) = (site.insn.pc, site.insn.bits, site.enters_block);
+        if let Some(seen) = &self.seen
+            && (seen.pc, seen.bits, seen.enters_block) == (pc, bits, enters_block)
+        {
+            return seen.clone();
+        }
+        let facts = Rc::<OnceCell<InsnFacts>>::default();
+        let place = Place::at(site, false, self.shared.isa, Rc::clone(&facts));
+        let ids = (0..self.shared.program.probes.len()).map(|index| ProbeId(index as u32));
+        let probes = ids.filter(|&id| self.concerns(id, &place, enters_block)).collect();
+        let seen = Seen { pc, bits, enters_block, facts, probes, late_poll: false };
+        self.seen = Some(seen.clone());
+        seen
+    }
+
+    fn concerns(&self, id: ProbeId, place: &Place<'_>, enters_block: bool) -> bool {
+        let probe = self.probe(id);
+        let event = match &probe.event {
+            ir::Event::Insn(_) => true,
+            ir::Event::Block => enters_block,
+            ir::Event::EveryInsns(_) | ir::Event::Begin | ir::Event::End | ir::Event::Exit => false,
+        };
+        event
+            && self.host.is_active(id)
+            && self.host.matches(id, place.pc())
+            && self.selects(probe, place)
+            && self.may_pass(id, place)
+    }
+
+    fn selects(&self, probe: &Probe, place: &Place<'_>) -> bool {
+        let ir::Event::Insn(pattern) = &probe.event else { return true };
+        match (pattern, place.facts()) {
+            (InsnPattern::Any, _) => true,
+            (InsnPattern::Glob(glob), Some(facts)) => glob::matches(glob, &facts.mnemonic),
+            (InsnPattern::Regex(pattern), Some(facts)) => self.shared.regex_matches(pattern, &facts.text),
+            (_, None) => false,
+        }
+    }
+
+    /// False if a condition is known not to hold here. One behind a `hit` does not count: the executions are counted
+    /// all the same.
+    fn may_pass(&self, id: ProbeId, place: &Place<'_>) -> bool {
+        let folder = Folder { shared: self.shared, host: self.host, place, probe: id };
+        let conditions = self.probe(id).filters.iter().map_while(|filter| match filter {
+            Filter::When(condition) => Some(condition),
+            Filter::Hit(_) => None,
+        });
+        conditions.into_iter().all(|condition| folder.fold(condition).is_none_or(|known| known.is_true()))
+    }
+
+    fn traces_before(&self, id: ProbeId) -> bool {
+        let probe = self.probe(id);
+        matches!(probe.event, ir::Event::Insn(_)) && probe.moment != Moment::After && traces(probe)
+    }
+
+    fn part_before(&self, id: ProbeId) -> Option<Part> {
+        let probe = self.probe(id);
+        match (&probe.event, probe.moment) {
+            (ir::Event::Insn(_), Moment::After) => traces(probe).then_some(Part::TraceBegin),
+            _ => Some(Part::Body),
+        }
+    }
+
+    fn part_after(&self, id: ProbeId) -> Option<Part> {
+        let probe = self.probe(id);
+        match (&probe.event, probe.moment) {
+            (ir::Event::Insn(_), Moment::After) => Some(Part::Body),
+            _ => self.traces_before(id).then_some(Part::TraceEnd),
+        }
+    }
+
+    /// Lowers a point, with its redirect at the end. `traced` are the probes whose trace of this instruction ends
+    /// when a redirect leaves it out.
+    fn point(
+        &mut self,
+        place: &Place<'_>,
+        parts: &[(ProbeId, Part)],
+        traced: &[ProbeId],
+        done: bool,
+        uops: &mut Vec<Uop>,
+    ) -> Point {
+        let start = uops.len();
+        let explored = self.parts(place, parts, Plan::Explore, uops);
+        if explored.redirects == 0 {
+            return explored;
+        }
+        uops.truncate(start);
+        let several = explored.redirects > 1;
+        let plan = if explored.certain && !several { Plan::Always } else { Plan::Flagged { several } };
+        if let Plan::Flagged { .. } = plan {
+            uops.push(Uop::MovI { d: REDIRECT_FLAG, imm: 0 });
+        }
+        let point = self.parts(place, parts, plan, uops);
+        let mut over = Label::default();
+        let mut code = Code::new(uops, REDIRECT_TARGET, PROBE_END);
+        if let Plan::Flagged { .. } = plan {
+            code.jump_if(false, Atom::Slot(REDIRECT_FLAG), &mut over);
+        }
+        for &id in traced {
+            code.push(self.trace_half(id, Action::TraceEnd));
+        }
+        if let (Plan::Always, Atom::Const(imm)) = (plan, point.target) {
+            code.push(Uop::MovI { d: REDIRECT_TARGET, imm });
+        }
+        code.push(Uop::Goto { a: REDIRECT_TARGET, done });
+        code.bind(over);
+        point
+    }
+
+    fn parts(&mut self, place: &Place<'_>, parts: &[(ProbeId, Part)], plan: Plan, uops: &mut Vec<Uop>) -> Point {
+        let mut point = Point::new(plan);
+        for &(id, part) in parts {
+            match part {
+                Part::Body => self.body(place, id, &mut point, uops),
+                Part::TraceBegin => uops.push(self.trace_half(id, Action::TraceBegin)),
+                Part::TraceEnd => uops.push(self.trace_half(id, Action::TraceEnd)),
+            }
+        }
+        point
+    }
+
+    fn body(&mut self, place: &Place<'_>, id: ProbeId, point: &mut Point, uops: &mut Vec<Uop>) {
+        let start = uops.len();
+        let body = Body::new(self.shared, self.host, place, point, id, uops, BODY_END);
+        if body.lower().is_err() {
+            // `check` has refused such probes before the guest ran.
+            uops.truncate(start);
+        }
+    }
+
+    fn trace_half(&mut self, id: ProbeId, action: Action) -> Uop {
+        let key = ProbeKey(self.probe(id).span);
+        let action = self.shared.action(self.host, id, action, &key);
+        Uop::Action { action, d: slot::ZERO, args: slot::ZERO, n: 0, state: true }
+    }
+}
+
+impl Shared {
+    /// True if `pattern` matches somewhere in `text`. Each expression is compiled once.
+    fn regex_matches(&self, pattern: &Pattern, text: &str) -> bool {
+        let mut regexes = self.regexes.borrow_mut();
+        let regex = regexes.entry((pattern.text.clone(), pattern.ignore_case)).or_insert_with(|| {
+            // The checker has compiled it before.
+            RegexBuilder::new(&pattern.text).case_insensitive(pattern.ignore_case).build().ok()
+        });
+        regex.as_ref().is_some_and(|regex| regex.is_match(text))
+    }
+
+    /// The cell that counts the applications of a patch.
+    fn patch_cell(&self, host: &mut dyn LowerHost, probe: ProbeId, what: &str, statement: &Stmt) -> u32 {
+        let (address, span) = statement.key();
+        *self.patches.borrow_mut().entry((probe, address, span)).or_insert_with(|| host.patch_cell(probe, span, what))
+    }
+}
+
+fn traces(probe: &Probe) -> bool {
+    let mut found = false;
+    walk::statements(&probe.body, &mut |statement| found |= matches!(statement.kind, StmtKind::Trace));
+    found
+}
+
+fn mentions_hits(body: &[Stmt]) -> bool {
+    let mut found = false;
+    walk::statements(body, &mut |statement| {
+        walk::expressions(statement, &mut |e| found |= matches!(e.kind, ExprKind::Builtin(Builtin::Hits)));
+    });
+    found
+}
+
+/// Decides where the firings of a probe are counted: if all that it does is to count them, in that cell alone.
+fn fired_cell(program: &Program, id: ProbeId, host: &mut dyn LowerHost) -> Fired {
+    let shared = match program.probes[id.0 as usize].body.as_slice() {
+        [Stmt { kind: StmtKind::Aggregate { state, value: None, keys }, .. }]
+            if keys.is_empty() && counts_only_here(program, *state) =>
+        {
+            host.count_cell(*state, &[])
+        }
+        _ => None,
+    };
+    let fired = shared.map_or_else(|| Fired::Own(host.new_cell()), Fired::ByCount);
+    host.set_fired_cell(id, fired.cell());
+    fired
+}
+
+/// True if `state` is a count without keys that a single statement of the program changes.
+fn counts_only_here(program: &Program, state: StateId) -> bool {
+    let global = &program.states[state.0 as usize];
+    if global.kind != StateKind::Aggregate(AggFn::Count) || !global.keys.is_empty() {
+        return false;
+    }
+    let mut changes = 0;
+    for probe in &program.probes {
+        walk::statements(&probe.body, &mut |statement| {
+            let changed = match &statement.kind {
+                StmtKind::Aggregate { state: other, .. }
+                | StmtKind::SetState { state: other, .. }
+                | StmtKind::Delete { state: other, .. } => *other == state,
+                StmtKind::Reset(states) => states.contains(&state),
+                _ => false,
+            };
+            changes += usize::from(changed);
+        });
+    }
+    changes == 1
+}
+
+fn hit_cells(probe: &Probe, host: &mut dyn LowerHost) -> Vec<u32> {
+    let cell = |filter: &Filter| match filter {
+        Filter::Hit(_) => host.new_cell(),
+        Filter::When(_) => 0,
+    };
+    probe.filters.iter().map(cell).collect()
+}

@@ -1,0 +1,116 @@
+//! Where a probe is lowered: at an instruction, before or after it, or at an event without one.
+
+use super::code::Atom;
+use super::fold::Static;
+use super::{Event, LowerHost};
+use crate::isa::{InsnFacts, Isa};
+use crate::translate::{NEXT_PC, Site};
+use crate::uop::Operand;
+use spile_lang::ir::Builtin;
+use std::cell::OnceCell;
+use std::rc::Rc;
+
+/// A place, with what is known of it. Facts that cost something are found out when they are asked for.
+pub(super) struct Place<'a> {
+    site: Option<&'a Site<'a>>,
+    event: Event,
+    after: bool,
+    isa: &'static dyn Isa,
+    facts: Rc<OnceCell<InsnFacts>>,
+    /// Only the need for slots is of interest: nothing folds that depends on the place.
+    checking: bool,
+}
+
+impl<'a> Place<'a> {
+    /// A place before or after the instruction at `site`; `facts` are shared between the two.
+    pub(super) fn at(site: &'a Site<'a>, after: bool, isa: &'static dyn Isa, facts: Rc<OnceCell<InsnFacts>>) -> Self {
+        Place { site: Some(site), event: Event::default(), after, isa, facts, checking: false }
+    }
+
+    /// An event that is not at an instruction.
+    pub(super) fn event(event: Event, isa: &'static dyn Isa) -> Self {
+        Place { site: None, event, after: false, isa, facts: Rc::default(), checking: false }
+    }
+
+    /// The same place, where nothing that depends on it folds.
+    pub(super) fn worst(self) -> Self {
+        Place { checking: true, ..self }
+    }
+
+    pub(super) fn nothing_is_static(&self) -> bool {
+        self.checking
+    }
+
+    /// Address of the instruction.
+    pub(super) fn pc(&self) -> u64 {
+        self.site.map_or(self.event.pc, |site| site.insn.pc)
+    }
+
+    /// Size of the instruction in bytes.
+    pub(super) fn insn_len(&self) -> u64 {
+        self.site.map_or(self.isa.insn_align(), |site| site.insn.len.into())
+    }
+
+    /// What the instruction writes first.
+    pub(super) fn destination(&self) -> Option<Operand> {
+        self.site?.destination()
+    }
+
+    pub(super) fn facts(&self) -> Option<&InsnFacts> {
+        let site = self.site?;
+        Some(self.facts.get_or_init(|| self.isa.facts(site.insn.bits, site.insn.pc)))
+    }
+
+    fn fall_through(&self) -> u64 {
+        self.pc().wrapping_add(self.insn_len())
+    }
+
+    /// Where `skip` counts from: this instruction, or the next one for an after-probe.
+    pub(super) fn skip_base(&self) -> Atom {
+        match self.site {
+            Some(site) if self.after && site.jumps => Atom::Slot(NEXT_PC),
+            _ if self.after => Atom::Const(self.fall_through()),
+            _ => Atom::Const(self.pc()),
+        }
+    }
+
+    /// The value of a context value that is known when the place is.
+    pub(super) fn builtin(&self, builtin: Builtin, host: &dyn LowerHost) -> Option<Static> {
+        let int = |value: u64| Some(Static::Int(value));
+        let fact = |get: fn(&InsnFacts) -> u64| int(self.facts().map_or(0, get));
+        let text =
+            |get: fn(&InsnFacts) -> &String| Some(Static::Text(self.facts().map(get).cloned().unwrap_or_default()));
+        let of_site = |get: fn(&Site<'_>) -> u64| int(self.site.map_or(0, get));
+        match builtin {
+            Builtin::Pc | Builtin::InsnAddr => int(self.pc()),
+            Builtin::Next => match self.skip_base() {
+                Atom::Slot(_) => None,
+                Atom::Const(_) => int(self.fall_through()),
+            },
+            Builtin::Func => Some(Static::Text(host.function(self.pc()))),
+            Builtin::Module => Some(Static::Text(host.module(self.pc()))),
+            Builtin::Section => Some(Static::Text(host.section(self.pc()))),
+            Builtin::Status => int(self.event.status),
+            Builtin::InsnText => text(|facts| &facts.text),
+            Builtin::InsnMnemonic => text(|facts| &facts.mnemonic),
+            Builtin::InsnTarget => fact(|facts| facts.target.unwrap_or(0)),
+            Builtin::InsnIsCall => fact(|facts| facts.is_call.into()),
+            Builtin::InsnIsReturn => fact(|facts| facts.is_return.into()),
+            Builtin::InsnIsBranch => fact(|facts| facts.is_branch.into()),
+            Builtin::InsnIsLoad => fact(|facts| facts.is_load.into()),
+            Builtin::InsnIsStore => fact(|facts| facts.is_store.into()),
+            Builtin::InsnSize => of_site(|site| site.insn.len.into()),
+            Builtin::InsnBits => of_site(|site| site.insn.bits.into()),
+            Builtin::BlockAddr => of_site(|site| site.block_pc),
+            Builtin::BlockSize => of_site(|site| site.block_size),
+            Builtin::BlockLen => of_site(|site| site.block_len),
+            Builtin::Icount
+            | Builtin::Hits
+            | Builtin::ProbeName
+            | Builtin::Tid
+            | Builtin::Pid
+            | Builtin::Now
+            | Builtin::InsnDst => None,
+        }
+    }
+}

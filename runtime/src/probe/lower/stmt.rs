@@ -1,0 +1,574 @@
+//! Statements to micro-ops.
+
+use super::body::{Body, Flow};
+use super::code::{Atom, Label, Value};
+use super::expr::{NZCV_SHIFT, lane};
+use super::fold::truncate;
+use super::{Plan, REDIRECT_FLAG, REDIRECT_TARGET, TooComplex};
+use crate::probe::action::{Action, PrintPart};
+use crate::uop::{BinOp, Lanes, UnOp, Uop, X, slot};
+use crate::vector::XvOp;
+use spile_lang::ir::{
+    AggFn, AssignOp, BinaryOp, BitsOp, Event, Expr, GotoTarget, LValue, LocalId, MemType, Moment, PrintArg, PrintValue,
+    StateId, StateKind, Stmt, StmtKind,
+};
+use spile_lang::target::{Register, RegisterSlot};
+use spile_lang::types::Type;
+
+type Result<T> = std::result::Result<T, TooComplex>;
+
+impl Body<'_> {
+    /// Lowers statements up to one that always leaves the body.
+    pub(super) fn statements(&mut self, statements: &[Stmt]) -> Result<Flow> {
+        for statement in statements {
+            let mark = self.code.mark();
+            self.code.span = statement.span;
+            let flow = self.statement(statement)?;
+            self.code.release(mark);
+            if flow == Flow::Left {
+                return Ok(Flow::Left);
+            }
+        }
+        Ok(Flow::On)
+    }
+
+    fn statement(&mut self, s: &Stmt) -> Result<Flow> {
+        match &s.kind {
+            StmtKind::Write { target, value } => self.write(target, value, s)?,
+            StmtKind::Bits { op, target, mask } => self.change_bits(*op, target, mask, s)?,
+            StmtKind::Skip(n) => self.skip(n, s)?,
+            StmtKind::Goto(target) => self.goto(target, s)?,
+            StmtKind::Print(args) => self.print(args, s)?,
+            StmtKind::Trace => self.trace(s)?,
+            StmtKind::Dump { addr, len } => self.output(Action::Dump, &[addr, len], s)?,
+            StmtKind::Warn(text) => self.output(Action::Warn, &[text], s)?,
+            StmtKind::Aggregate { state, value, keys } => self.aggregate(*state, value.as_ref(), keys, s)?,
+            StmtKind::SetLocal { local, value } => self.set_local(*local, value)?,
+            StmtKind::SetState { state, keys, op, value } => self.set_state(*state, keys, *op, value, s)?,
+            StmtKind::If { cond, then, otherwise } => return self.if_else(cond, then, otherwise),
+            StmtKind::Next => return Ok(self.leave_body()),
+            StmtKind::Assert { cond, message, text } => self.assert(cond, message.as_ref(), text, s)?,
+            StmtKind::Fail(text) => {
+                self.output(Action::Fail, &[text], s)?;
+                return Ok(self.leave_body());
+            }
+            StmtKind::Exit(status) => {
+                self.output(Action::Exit, &[status], s)?;
+                return Ok(self.leave_body());
+            }
+            StmtKind::Enable(probes) => self.output(Action::Enable(probes.clone()), &[], s)?,
+            StmtKind::Disable(probes) => self.output(Action::Disable(probes.clone()), &[], s)?,
+            StmtKind::Reset(states) => self.output(Action::StateReset(states.clone()), &[], s)?,
+            StmtKind::Delete { state, keys } => {
+                let keys: Vec<&Expr> = keys.iter().collect();
+                self.output(Action::StateDelete(*state), &keys, s)?;
+            }
+        }
+        Ok(Flow::On)
+    }
+
+    fn leave_body(&mut self) -> Flow {
+        self.code.jump(&mut self.leave);
+        Flow::Left
+    }
+
+    /// An action on values, without a result.
+    fn output(&mut self, action: Action, args: &[&Expr], s: &Stmt) -> Result<()> {
+        let args = self.arguments(args)?;
+        self.act(action, args, s)
+    }
+
+    // ---- flow
+
+    fn if_else(&mut self, cond: &Expr, then: &[Stmt], otherwise: &[Stmt]) -> Result<Flow> {
+        if let Some(known) = self.fold(cond) {
+            return self.statements(if known.is_true() { then } else { otherwise });
+        }
+        let mark = self.code.mark();
+        let (mut no, mut end) = (Label::default(), Label::default());
+        self.branch(cond, false, &mut no)?;
+        self.code.release(mark);
+        self.depth += 1;
+        let first = self.statements(then)?;
+        if first == Flow::On && !otherwise.is_empty() {
+            self.code.jump(&mut end);
+        }
+        self.code.bind(no);
+        let second = self.statements(otherwise)?;
+        self.code.bind(end);
+        self.depth -= 1;
+        Ok(if first == Flow::Left && second == Flow::Left { Flow::Left } else { Flow::On })
+    }
+
+    fn assert(&mut self, cond: &Expr, message: Option<&Expr>, text: &str, s: &Stmt) -> Result<()> {
+        let mut holds = Label::default();
+        self.branch(cond, true, &mut holds)?;
+        let args: Vec<&Expr> = message.into_iter().collect();
+        let action = Action::AssertFailed { text: text.to_owned(), message: message.is_some() };
+        // A condition that is known to hold costs nothing.
+        if self.fold(cond).is_none_or(|known| !known.is_true()) {
+            self.output(action, &args, s)?;
+        }
+        self.code.bind(holds);
+        Ok(())
+    }
+
+    // ---- control of the guest
+
+    fn skip(&mut self, n: &Expr, s: &Stmt) -> Result<()> {
+        let count = self.atom(n)?;
+        let len = self.place.insn_len();
+        let base = self.place.skip_base();
+        let mut none = Label::default();
+        let target = match (base, count) {
+            (_, Atom::Const(0)) => return Ok(()),
+            (Atom::Const(base), Atom::Const(n)) => Atom::Const(base.wrapping_add(n.wrapping_mul(len))),
+            (base, Atom::Const(n)) => {
+                let d = self.code.temp()?;
+                self.code.bin(BinOp::Add64, d, base, Atom::Const(n.wrapping_mul(len)))?;
+                Atom::Slot(d)
+            }
+            (base, count) => {
+                // `skip 0` is no skip; to go to this very instruction would be an endless loop.
+                self.code.jump_if(false, count, &mut none);
+                self.depth += 1;
+                let d = self.code.temp()?;
+                self.code.bin(BinOp::Mul64, d, count, Atom::Const(len))?;
+                self.code.bin(BinOp::Add64, d, Atom::Slot(d), base)?;
+                Atom::Slot(d)
+            }
+        };
+        self.redirect(target, s)?;
+        if none.is_used() {
+            self.depth -= 1;
+        }
+        self.code.bind(none);
+        Ok(())
+    }
+
+    fn goto(&mut self, target: &GotoTarget, s: &Stmt) -> Result<()> {
+        let target = match target {
+            GotoTarget::Loc(loc) => match self.host.address_of(loc) {
+                Some(address) => Atom::Const(address),
+                None => return Ok(()),
+            },
+            GotoTarget::Expr(e) => self.atom(e)?,
+        };
+        self.redirect(target, s)
+    }
+
+    /// Execution goes on at `target` after the last probe of this point.
+    fn redirect(&mut self, target: Atom, s: &Stmt) -> Result<()> {
+        let certain = self.is_certain();
+        self.point.redirects += 1;
+        self.point.certain = certain;
+        match self.point.plan {
+            Plan::None => {}
+            Plan::Always => {
+                self.point.target = match target {
+                    Atom::Const(_) => target,
+                    Atom::Slot(_) => {
+                        self.code.move_to(REDIRECT_TARGET, target);
+                        Atom::Slot(REDIRECT_TARGET)
+                    }
+                };
+            }
+            Plan::Explore | Plan::Flagged { several: false } => self.set_redirect(target),
+            Plan::Flagged { several: true } => {
+                let (mut first, mut done) = (Label::default(), Label::default());
+                self.code.jump_if(false, Atom::Slot(REDIRECT_FLAG), &mut first);
+                self.act(Action::SecondRedirect, (slot::ZERO, 0), s)?;
+                self.code.jump(&mut done);
+                self.code.bind(first);
+                self.set_redirect(target);
+                self.code.bind(done);
+            }
+        }
+        Ok(())
+    }
+
+    fn set_redirect(&mut self, target: Atom) {
+        match target {
+            Atom::Const(imm) => self.code.push(Uop::MovI { d: REDIRECT_TARGET, imm }),
+            Atom::Slot(a) => self.code.push(Uop::Un { op: UnOp::Mov, d: REDIRECT_TARGET, a }),
+        }
+        self.code.push(Uop::MovI { d: REDIRECT_FLAG, imm: 1 });
+    }
+
+    // ---- patches
+
+    fn write(&mut self, target: &LValue, value: &Expr, s: &Stmt) -> Result<()> {
+        match target {
+            LValue::Register(register) if register.slot == RegisterSlot::Pc => {
+                let target = self.atom(value)?;
+                self.redirect(target, s)?;
+            }
+            LValue::Register(register) => {
+                let new = self.value_for(value, register.ty)?;
+                self.write_register(register, new)?;
+                self.patched(&register.name, s)?;
+            }
+            LValue::Memory { ty, addr } => {
+                let (first, n) = self.memory_arguments(ty)?;
+                self.move_address(first, addr)?;
+                let mark = self.code.mark();
+                let new = self.value_for(value, ty.ty)?;
+                self.store_local(first + 1, new, Self::slot_type(ty));
+                self.code.release(mark);
+                self.write_memory(ty, (first, n), addr, s)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Lowers a value that is going to be stored into something of type `ty`, whose width cuts it off.
+    fn value_for(&mut self, value: &Expr, ty: Type) -> Result<Value> {
+        let mark = self.code.mark();
+        let new = self.expr(value)?;
+        let float = ty.is_float() || value.ty.is_float();
+        if float || ty == Type::U128 { self.convert(mark, new, value.ty, ty, value) } else { Ok(new) }
+    }
+
+    fn write_register(&mut self, register: &Register, value: Value) -> Result<()> {
+        let (lsb, len) = (register.offset, register.bits);
+        match register.slot {
+            RegisterSlot::Int(slot::ZERO) | RegisterSlot::Pc => Ok(()),
+            RegisterSlot::Int(d) => self.write_integer(d, lsb, len, register.zero_extends, value.low()),
+            RegisterSlot::Vector(d) => self.write_vector(d, lsb, len, register.zero_extends, value),
+            RegisterSlot::Flags => self.write_flags(lsb, len, value.low()),
+        }
+    }
+
+    fn write_integer(&mut self, d: X, lsb: u8, len: u8, zero_extends: bool, value: Atom) -> Result<()> {
+        if len >= 64 {
+            self.code.move_to(d, value);
+            return Ok(());
+        }
+        let mask = u64::MAX >> (64 - len);
+        match value {
+            Atom::Const(imm) if zero_extends => self.code.push(Uop::MovI { d, imm: (imm & mask) << lsb }),
+            Atom::Slot(a) if zero_extends && lsb == 0 && len == 32 => {
+                self.code.push(Uop::Un { op: UnOp::Zext32, d, a })
+            }
+            Atom::Slot(a) if zero_extends && lsb == 0 => self.code.push(Uop::BfxU { d, a, lsb: 0, len }),
+            value => {
+                let b = self.code.slot(value)?;
+                let a = if zero_extends { slot::ZERO } else { d };
+                self.code.push(Uop::Bfi { d, a, b, lsb, len });
+            }
+        }
+        Ok(())
+    }
+
+    fn write_vector(&mut self, d: X, lsb: u8, len: u8, zero_extends: bool, value: Value) -> Result<()> {
+        if len == 128 {
+            let [low, high] = value.halves();
+            return match (low, high) {
+                (Atom::Const(imm), Atom::Const(0)) => {
+                    self.code.push(Uop::VMovI { d, both: false, imm });
+                    Ok(())
+                }
+                _ => {
+                    self.insert(d, Lanes::D2, 0, low)?;
+                    self.insert(d, Lanes::D2, 1, high)
+                }
+            };
+        }
+        let (t, index) = lane(lsb, len);
+        match value.low() {
+            Atom::Const(imm) if zero_extends && lsb == 0 => {
+                self.code.push(Uop::VMovI { d, both: false, imm: imm & (u64::MAX >> (64 - len)) });
+                Ok(())
+            }
+            value => {
+                // The value is in a slot of its own before the register is cleared.
+                let value = Atom::Slot(self.code.slot(value)?);
+                if zero_extends {
+                    self.code.push(Uop::VMovI { d, both: false, imm: 0 });
+                }
+                self.insert(d, t, index, value)
+            }
+        }
+    }
+
+    fn insert(&mut self, d: X, t: Lanes, index: u32, value: Atom) -> Result<()> {
+        let a = self.code.slot(value)?;
+        self.code.push(Uop::Xv { op: XvOp::Insert, t, d, a, imm: index });
+        Ok(())
+    }
+
+    fn write_flags(&mut self, lsb: u8, len: u8, value: Atom) -> Result<()> {
+        let whole = lsb == 0 && len >= 32;
+        let packed = match value {
+            Atom::Const(value) if whole => Atom::Const(value >> NZCV_SHIFT & 15),
+            value if whole => {
+                let d = self.code.temp()?;
+                self.code.bin(BinOp::Shr64, d, value, Atom::Const(NZCV_SHIFT))?;
+                Atom::Slot(d)
+            }
+            value => {
+                let b = self.code.slot(value)?;
+                let d = self.code.temp()?;
+                self.code.push(Uop::GetNzcv { d });
+                let lsb = lsb.saturating_sub(NZCV_SHIFT as u8);
+                self.code.push(Uop::Bfi { d, a: d, b, lsb, len: len.min(4) });
+                Atom::Slot(d)
+            }
+        };
+        let a = self.code.slot(packed)?;
+        self.code.push(Uop::SetNzcv { a });
+        Ok(())
+    }
+
+    fn change_bits(&mut self, op: BitsOp, target: &LValue, mask: &Expr, s: &Stmt) -> Result<()> {
+        match target {
+            LValue::Register(register) => {
+                let mark = self.code.mark();
+                let bits = self.expr(mask)?;
+                let old = self.register(register)?;
+                if let (RegisterSlot::Int(d), 64..) = (register.slot, register.bits) {
+                    self.code.bin(op_of(op), d, old.low(), bits.low())?;
+                } else if register.slot == RegisterSlot::Pc {
+                    let new = self.apply(op, old, bits)?;
+                    return self.redirect(new.low(), s);
+                } else {
+                    let new = self.apply(op, old, bits)?;
+                    self.write_register(register, new)?;
+                }
+                self.code.release(mark);
+                self.patched(&register.name, s)
+            }
+            LValue::Memory { ty, addr } => {
+                let (first, n) = self.memory_arguments(ty)?;
+                self.move_address(first, addr)?;
+                let mark = self.code.mark();
+                let bits = self.expr(mask)?;
+                let old = self.load_at(ty, Atom::Slot(first), s)?;
+                let new = self.apply(op, old, bits)?;
+                self.store_local(first + 1, new, Self::slot_type(ty));
+                self.code.release(mark);
+                self.write_memory(ty, (first, n), addr, s)
+            }
+        }
+    }
+
+    /// Changes the bits of a value, 128 bits wide or 64.
+    fn apply(&mut self, op: BitsOp, old: Value, bits: Value) -> Result<Value> {
+        let [b0, b1] = bits.halves();
+        let mut change = |old: Atom, bits: Atom| {
+            let d = self.code.temp()?;
+            self.code.bin(op_of(op), d, old, bits)?;
+            Ok(Atom::Slot(d))
+        };
+        Ok(match old {
+            Value::One(old) => Value::One(change(old, b0)?),
+            Value::Two(low, high) => Value::Two(change(low, b0)?, change(high, b1)?),
+        })
+    }
+
+    /// Slots for the arguments of [`Action::MemoryWrite`].
+    fn memory_arguments(&mut self, ty: &MemType) -> Result<(X, u8)> {
+        let n = if ty.bytes == 16 { 3 } else { 2 };
+        Ok((self.code.temps(n)?, n as u8))
+    }
+
+    fn slot_type(ty: &MemType) -> Type {
+        if ty.bytes == 16 { Type::U128 } else { Type::U64 }
+    }
+
+    fn move_address(&mut self, d: X, addr: &Expr) -> Result<()> {
+        let mark = self.code.mark();
+        let value = self.atom(addr)?;
+        self.code.move_to(d, value);
+        self.code.release(mark);
+        Ok(())
+    }
+
+    fn write_memory(&mut self, ty: &MemType, args: (X, u8), addr: &Expr, s: &Stmt) -> Result<()> {
+        let action = Action::MemoryWrite { bytes: ty.bytes, big_endian: ty.big_endian };
+        let written = self.call_action(action, args, s)?.low();
+        self.require_memory(written, args.0, s)?;
+        let address = match self.fold(addr) {
+            Some(super::fold::Static::Int(address)) => format!("{address:#x}"),
+            _ => "…".to_owned(),
+        };
+        let order = if ty.big_endian { "be" } else { "" };
+        self.patched(&format!("{}{order}[{address}]", ty.ty), s)
+    }
+
+    /// Counts a patch; the first one is reported with where and when it happened.
+    fn patched(&mut self, what: &str, s: &Stmt) -> Result<()> {
+        let cell = self.shared.patch_cell(self.host, self.id, what, s);
+        let mark = self.code.mark();
+        let count = self.code.temp()?;
+        let mut over = Label::default();
+        self.code.push(Uop::CellGet { d: count, cell });
+        self.code.push(Uop::CellInc { cell, n: 1 });
+        self.code.jump_if(true, Atom::Slot(count), &mut over);
+        self.act(Action::Patched(what.to_owned()), (slot::ZERO, 0), s)?;
+        self.code.bind(over);
+        self.code.release(mark);
+        Ok(())
+    }
+
+    // ---- output
+
+    fn print(&mut self, args: &[PrintArg], s: &Stmt) -> Result<()> {
+        let mut parts = Vec::new();
+        let mut values = Vec::new();
+        for PrintArg { name, value } in args {
+            let name = name.clone();
+            match value {
+                PrintValue::Expr(e) => {
+                    parts.push(PrintPart::Value { name, ty: e.ty });
+                    values.push(e);
+                }
+                PrintValue::State { state, top } => parts.push(PrintPart::State { name, state: *state, top: *top }),
+            }
+        }
+        self.output(Action::Print(parts), &values, s)
+    }
+
+    fn trace(&mut self, s: &Stmt) -> Result<()> {
+        let program = self.program;
+        let probe = &program.probes[self.id.0 as usize];
+        let action = match (&probe.event, probe.moment) {
+            (Event::Insn(_), Moment::After) => Action::TraceEnd,
+            (Event::Insn(_), _) => Action::TraceBegin,
+            (Event::Block, _) => Action::TraceEvent("block"),
+            (Event::EveryInsns(_), _) => Action::TraceEvent("every"),
+            (Event::Begin, _) => Action::TraceEvent("begin"),
+            (Event::End, _) => Action::TraceEvent("end"),
+            (Event::Exit, _) => Action::TraceEvent("exit"),
+        };
+        self.output(action, &[], s)
+    }
+
+    // ---- variables and globals
+
+    fn set_local(&mut self, local: LocalId, value: &Expr) -> Result<()> {
+        let program = self.program;
+        let ty = program.probes[self.id.0 as usize].locals[local.0 as usize].ty;
+        let mark = self.code.mark();
+        let new = self.expr(value)?;
+        let new = self.convert(mark, new, value.ty, ty, value)?;
+        if let Atom::Slot(d) = self.locals[local.0 as usize].low() {
+            self.store_local(d, new, ty);
+        }
+        Ok(())
+    }
+
+    fn aggregate(&mut self, state: StateId, value: Option<&Expr>, keys: &[Expr], s: &Stmt) -> Result<()> {
+        let program = self.program;
+        let StateKind::Aggregate(function) = program.states[state.0 as usize].kind else { return Ok(()) };
+        if function == AggFn::Count
+            && let Some(keys) = self.static_keys(keys)
+            && let Some(cell) = self.host.count_cell(state, &keys)
+        {
+            self.code.push(Uop::CellInc { cell, n: 1 });
+            return Ok(());
+        }
+        let args: Vec<&Expr> = keys.iter().chain(value).collect();
+        self.output(Action::Aggregate(state, function), &args, s)
+    }
+
+    /// The keys as they stand in slots, if all of them are known.
+    fn static_keys(&mut self, keys: &[Expr]) -> Option<Vec<u64>> {
+        let mut slots = Vec::new();
+        for key in keys {
+            let known = self.fold(key)?;
+            for atom in self.constant(&known, key.ty).atoms() {
+                match atom {
+                    Atom::Const(value) => slots.push(value),
+                    Atom::Slot(_) => return None,
+                }
+            }
+        }
+        Some(slots)
+    }
+
+    fn set_state(&mut self, state: StateId, keys: &[Expr], op: AssignOp, value: &Expr, s: &Stmt) -> Result<()> {
+        let program = self.program;
+        let ty = match program.states[state.0 as usize].kind {
+            StateKind::Value { ty, .. } => ty,
+            StateKind::Aggregate(_) => value.ty,
+        };
+        if keys.is_empty()
+            && let Some(cell) = self.integer_cell(state)
+        {
+            return self.set_cell(cell, ty, op, value, s);
+        }
+        let widths = |e: &Expr| if e.ty == Type::U128 { 2 } else { 1 };
+        let n: usize = keys.iter().map(widths).sum::<usize>() + if ty == Type::U128 { 2 } else { 1 };
+        let first = self.code.temps(n)?;
+        let mut at = first;
+        for key in keys {
+            let mark = self.code.mark();
+            let slots = self.expr(key)?;
+            self.store_local(at, slots, key.ty);
+            self.code.release(mark);
+            at += widths(key) as X;
+        }
+        let mark = self.code.mark();
+        let new = self.expr(value)?;
+        let new = self.convert(mark, new, value.ty, ty, value)?;
+        self.store_local(at, new, ty);
+        self.code.release(mark);
+        self.act(Action::StateSet(state, op), (first, n as u8), s)
+    }
+
+    /// Assigns to a global integer in its cell.
+    fn set_cell(&mut self, cell: u32, ty: Type, op: AssignOp, value: &Expr, s: &Stmt) -> Result<()> {
+        let mark = self.code.mark();
+        let new = self.expr(value)?;
+        let new = self.convert(mark, new, value.ty, if op == AssignOp::Set { ty } else { Type::U64 }, value)?.low();
+        let whole = truncate(u64::MAX, ty) == u64::MAX && !matches!(ty, Type::Bool | Type::Int { bits: 0..64, .. });
+        match (op, new) {
+            (AssignOp::Set, new) => {
+                let a = self.code.slot(new)?;
+                self.code.push(Uop::CellSet { a, cell });
+            }
+            (AssignOp::Add, Atom::Const(n)) if whole => self.code.push(Uop::CellInc { cell, n }),
+            (AssignOp::Sub, Atom::Const(n)) if whole => self.code.push(Uop::CellInc { cell, n: n.wrapping_neg() }),
+            (AssignOp::Add, Atom::Slot(a)) if whole => {
+                let d = self.code.temp()?;
+                self.code.push(Uop::CellAdd { d, a, cell });
+            }
+            (AssignOp::Sub, Atom::Slot(a)) if whole => {
+                let d = self.code.temp()?;
+                self.code.push(Uop::Un { op: UnOp::Neg64, d, a });
+                self.code.push(Uop::CellAdd { d, a: d, cell });
+            }
+            (op, new) => {
+                let old = self.code.temp()?;
+                self.code.push(Uop::CellGet { d: old, cell });
+                let above = self.code.mark();
+                let combined = self.arithmetic(above, combine(op), Atom::Slot(old), new, s)?.low();
+                let above = self.code.mark();
+                let combined = self.narrow(above, combined, Type::U64, ty)?.low();
+                let a = self.code.slot(combined)?;
+                self.code.push(Uop::CellSet { a, cell });
+            }
+        }
+        Ok(())
+    }
+}
+
+fn op_of(op: BitsOp) -> BinOp {
+    match op {
+        BitsOp::Flip => BinOp::Xor64,
+        BitsOp::Set => BinOp::Or64,
+        BitsOp::Clear => BinOp::AndNot64,
+    }
+}
+
+fn combine(op: AssignOp) -> BinaryOp {
+    match op {
+        AssignOp::Set | AssignOp::Or => BinaryOp::Or,
+        AssignOp::Add => BinaryOp::Add,
+        AssignOp::Sub => BinaryOp::Sub,
+        AssignOp::Mul => BinaryOp::Mul,
+        AssignOp::And => BinaryOp::And,
+        AssignOp::Xor => BinaryOp::Xor,
+    }
+}

@@ -1,0 +1,1589 @@
+//! What probe bodies do at run time: performs [`Action`]s, keeps texts, globals, errors and the verdict.
+//!
+//! It knows nothing of blocks and of how bodies are lowered. The decisions of this module that scripts can see:
+//!
+//! - `assert` that fails is reported, and the run goes on; its status is then 1 if it would have been 0.
+//!   One place reports its first ten failures in full; all are counted.
+//! - `fail` ends the run with status 1, `exit n` with the low eight bits of `n`. The first request counts.
+//! - A map that is full takes no new keys: a run-time error, and the run goes on.
+//! - If probe output cannot be written, the run ends: results that nobody sees are no results.
+
+use crate::cpu::{CpuState, poll};
+use crate::glob;
+use crate::interp::ActionCall;
+use crate::isa::Isa;
+use crate::mem::{Fault, GuestMemory, perm};
+use crate::probe::action::{Action, ActionSite, FloatOp, PrintPart, TextHandle, TextPart};
+use crate::probe::attach::Symbols;
+use crate::probe::format::{self, TextRef, Value, View, address_text, grouped, put};
+use crate::probe::output::{self, Json, Output};
+use crate::probe::state::{Cells, Full, KeyPart, States, Stored};
+use hashbrown::HashMap;
+use regex::bytes::{Regex, RegexBuilder};
+use spile_lang::diag::{Diagnostic, Diagnostics};
+use spile_lang::ir::{AggFn, AssignOp, Func, Pattern, ProbeId, Program, StateId, StateKind};
+use spile_lang::source::Sources;
+use spile_lang::span::Span;
+use spile_lang::target::{Register, RegisterSlot};
+use spile_lang::types::Type;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+/// What actions may look at besides the CPU.
+#[derive(Clone, Copy)]
+pub struct Guest<'a> {
+    /// Guest memory.
+    pub memory: &'a GuestMemory,
+    /// The guest architecture.
+    pub isa: &'a dyn Isa,
+    /// Symbols of what is loaded now.
+    pub symbols: &'a dyn Symbols,
+    /// The guest's number of the running thread.
+    pub thread_id: u64,
+    /// The guest's number of the process.
+    pub process_id: u64,
+    /// Names of system calls by number.
+    pub syscall_name: fn(u64) -> Option<&'static str>,
+}
+
+/// A probe has asked for the end of the run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ExitRequest {
+    /// The status that the run ends with.
+    pub status: u8,
+    /// Why.
+    pub reason: ExitReason,
+}
+
+/// Why a run is to end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ExitReason {
+    /// `exit`.
+    Exit,
+    /// `fail`, with its text, which has been printed.
+    Fail(String),
+    /// Probe output cannot be written; a sentence that nobody has seen yet.
+    Output(String),
+}
+
+/// The state of all probes of a run.
+pub struct ProbeRuntime {
+    sites: Vec<Arc<ActionSite>>,
+    probes: Vec<ProbeState>,
+    texts: Texts,
+    states: States,
+    cells: Arc<Cells>,
+    output: Output,
+    errors: Vec<RunError>,
+    changes: Vec<ProbeId>,
+    end: Option<ExitRequest>,
+    random: Random,
+    patches: Patches,
+    asserts: HashMap<u32, u64>,
+    regexes: HashMap<u32, Option<Regex>>,
+    traces: Vec<Snapshot>,
+    shown: Option<Vec<Register>>,
+    start: Instant,
+}
+
+struct ProbeState {
+    name: String,
+    /// `file:line`.
+    place: String,
+    /// Counts firings.
+    hits: u32,
+    enabled: bool,
+    exhausted: bool,
+}
+
+/// Where something happened.
+#[derive(Clone, Debug)]
+struct Context {
+    pc: u64,
+    at: String,
+    icount: u64,
+    thread: u64,
+}
+
+struct RunError {
+    code: &'static str,
+    probe: ProbeId,
+    span: Span,
+    count: u64,
+    detail: String,
+    first: Context,
+}
+
+#[derive(Default)]
+struct Patches {
+    /// Cells that count applications, with what they patch.
+    cells: Vec<(u32, String)>,
+    /// By what was patched, in order of first application.
+    list: Vec<Patch>,
+}
+
+struct Patch {
+    what: String,
+    first: Context,
+}
+
+/// The registers before an instruction that is traced.
+struct Snapshot {
+    probe: ProbeId,
+    thread: u64,
+    pc: u64,
+    icount: u64,
+    values: Vec<u128>,
+}
+
+/// `bytes` and `dump` show at most so many bytes.
+const MOST_DUMPED: u64 = 4096;
+/// `str` and `bytes` read at most so many.
+const MOST_READ: u64 = 1 << 20;
+/// Failures of one `assert` that are reported in full.
+const ASSERTS_SHOWN: u64 = 10;
+
+impl ProbeRuntime {
+    /// Creates the run-time state of a program. Output goes to `output`; `seed` is for `rand`.
+    pub fn new(program: &Program, sources: &Sources, output: Output, seed: u64) -> ProbeRuntime {
+        let cells = Cells::new();
+        let states = States::new(&program.states, Arc::clone(&cells));
+        let probe = |probe: &spile_lang::ir::Probe| ProbeState {
+            name: probe.name.clone(),
+            place: sources.file_line(probe.head),
+            hits: cells.allocate().expect("a run has far fewer probes than cells"),
+            enabled: !probe.disabled,
+            exhausted: false,
+        };
+        ProbeRuntime {
+            sites: Vec::new(),
+            probes: program.probes.iter().map(probe).collect(),
+            texts: Texts::new(),
+            states,
+            cells,
+            output,
+            errors: Vec::new(),
+            changes: Vec::new(),
+            end: None,
+            random: Random::new(seed),
+            patches: Patches::default(),
+            asserts: HashMap::new(),
+            regexes: HashMap::new(),
+            traces: Vec::new(),
+            shown: None,
+            start: Instant::now(),
+        }
+    }
+
+    // ---- for the lowering
+
+    /// Adds an action and returns its number, which [`ActionCall::action`] names.
+    pub fn push(&mut self, site: ActionSite) -> u32 {
+        self.sites.push(Arc::new(site));
+        (self.sites.len() - 1) as u32
+    }
+
+    /// Returns the handle of a text that lives for the whole run. The same text has the same handle; the empty text
+    /// has handle 0.
+    pub fn intern(&mut self, text: &str) -> u64 {
+        self.texts.intern(text)
+    }
+
+    /// Returns the cells, for generated code and for counters of the lowering's own.
+    pub fn cells(&self) -> &Arc<Cells> {
+        &self.cells
+    }
+
+    /// Returns the cell that counts the firings of a probe: the lowering increments it, `hits` reads it, and so does
+    /// the report.
+    pub fn hits_cell(&self, probe: ProbeId) -> u32 {
+        self.probes[probe.0 as usize].hits
+    }
+
+    /// Makes `cell` count the firings of a probe from now on.
+    pub fn set_hits_cell(&mut self, probe: ProbeId, cell: u32) {
+        self.probes[probe.0 as usize].hits = cell;
+    }
+
+    /// Returns a cell that holds 0 and nobody else uses.
+    pub fn new_cell(&self) -> u32 {
+        self.cells.allocate().expect("a run has far fewer counters than cells")
+    }
+
+    /// Returns a cell that counts applications of a patch of `what`, for the report.
+    pub fn patch_cell(&mut self, what: &str) -> u32 {
+        let cell = self.new_cell();
+        self.patches.cells.push((cell, what.to_owned()));
+        cell
+    }
+
+    /// Returns the text of a handle.
+    pub fn text(&self, handle: u64) -> &[u8] {
+        self.texts.get(handle).bytes
+    }
+
+    /// Returns the globals.
+    pub fn states(&self) -> &States {
+        &self.states
+    }
+
+    /// Returns the globals, for [`States::cell_for`].
+    pub fn states_mut(&mut self) -> &mut States {
+        &mut self.states
+    }
+
+    // ---- for the execution loop
+
+    /// True if a probe is to be in translated code: enabled, and not after its last possible hit.
+    pub fn is_active(&self, probe: ProbeId) -> bool {
+        let probe = &self.probes[probe.0 as usize];
+        probe.enabled && !probe.exhausted
+    }
+
+    /// Returns, and forgets, the probes that have become active or inactive.
+    pub fn take_changes(&mut self) -> Vec<ProbeId> {
+        std::mem::take(&mut self.changes)
+    }
+
+    /// Returns what the run is to end with.
+    pub fn end_request(&self) -> Option<&ExitRequest> {
+        self.end.as_ref()
+    }
+
+    /// Returns the status of a run that would end with `status`: that of the first `exit` or `fail`, and 1 instead of
+    /// 0 after a failed `assert`.
+    pub fn final_status(&self, status: u8) -> u8 {
+        match self.end.as_ref().map_or(status, |end| end.status) {
+            0 if !self.asserts.is_empty() => 1,
+            status => status,
+        }
+    }
+
+    /// Drops the texts of the last firing. Needed only where two firings of a probe follow each other at the same
+    /// `pc` and instruction count; else [`ProbeRuntime::perform`] notices by itself.
+    pub fn begin_firing(&mut self) {
+        self.texts.begin_firing();
+    }
+
+    /// Writes out what is buffered: to be called before the guest may write to the same terminal.
+    pub fn flush(&mut self) {
+        self.output.flush();
+        self.note_output_failure();
+    }
+
+    fn note_output_failure(&mut self) -> bool {
+        match self.output.failure() {
+            Some(failure) if self.end.is_none() => {
+                let reason = ExitReason::Output(failure.to_string());
+                self.end = Some(ExitRequest { status: 1, reason });
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Performs an action; the arguments are in `cpu.x[call.args..]`. Returns its result.
+    pub fn perform(&mut self, call: ActionCall, cpu: &CpuState, guest: &Guest<'_>) -> u64 {
+        let site = Arc::clone(&self.sites[call.action as usize]);
+        self.texts.firing_of(site.probe, call.pc, call.icount);
+        let args = &cpu.x[usize::from(call.args)..][..usize::from(call.n)];
+        let mut fire = Firing { call, site: &site, guest, args: Args { slots: args, at: 0 }, poll: 0 };
+        let result = self.dispatch(&mut fire, cpu);
+        let stop = if self.note_output_failure() { poll::STOP } else { 0 };
+        cpu.poll.fetch_or(fire.poll | stop, Ordering::Relaxed);
+        result
+    }
+
+    fn dispatch(&mut self, fire: &mut Firing<'_>, cpu: &CpuState) -> u64 {
+        match &fire.site.action {
+            Action::Interpolate(parts) => self.interpolate(fire, parts),
+            Action::GuestText => self.guest_text(fire),
+            Action::GuestBytes => self.guest_bytes(fire),
+            Action::TextEquals => {
+                let (a, b) = (fire.args.word(), fire.args.word());
+                u64::from(self.texts.get(a).bytes == self.texts.get(b).bytes)
+            }
+            Action::TextMatchesGlob(pattern) => {
+                u64::from(glob::matches_bytes(pattern.as_bytes(), self.texts.get(fire.args.word()).bytes))
+            }
+            Action::TextMatchesRegex(pattern) => self.matches_regex(fire, pattern),
+
+            Action::Call(func) => self.call(fire, *func),
+            Action::Float(op) => float(*op, fire.args.word(), fire.args.word()),
+            Action::Now => self.start.elapsed().as_nanos() as u64,
+            Action::ThreadId => fire.guest.thread_id,
+            Action::ProcessId => fire.guest.process_id,
+
+            Action::StateGet(state) => self.state_get(fire, *state),
+            Action::StateSet(state, op) => self.state_set(fire, *state, *op),
+            Action::StateHas(state) => {
+                let key = self.key(fire, *state);
+                u64::from(self.states.has(*state, &key))
+            }
+            Action::StateDelete(state) => {
+                let key = self.key(fire, *state);
+                self.states.delete(*state, &key);
+                0
+            }
+            Action::StateReset(list) => {
+                list.iter().for_each(|state| self.states.reset(*state));
+                0
+            }
+            Action::Aggregate(state, function) => self.aggregate(fire, *state, *function),
+
+            Action::Print(parts) => self.print(fire, parts),
+            Action::Dump => self.dump(fire),
+            Action::Warn => self.warn(fire),
+            Action::TraceBegin => self.trace_begin(fire, cpu),
+            Action::TraceEnd => self.trace_end(fire, cpu),
+            Action::TraceEvent(word) => self.trace_event(fire, word),
+
+            Action::AssertFailed { text, message } => self.assert_failed(fire, text, *message),
+            Action::Fail => self.fail(fire),
+            Action::Exit => self.exit(fire),
+
+            Action::Enable(list) => self.switch(fire, list, true),
+            Action::Disable(list) => self.switch(fire, list, false),
+            Action::Exhausted => {
+                let probe = &mut self.probes[fire.site.probe.0 as usize];
+                if !std::mem::replace(&mut probe.exhausted, true) {
+                    self.changes.push(fire.site.probe);
+                    fire.poll |= poll::CODE;
+                }
+                0
+            }
+
+            Action::MemoryWrite { bytes, big_endian } => memory_write(fire, *bytes, *big_endian),
+            Action::Patched(what) => self.patched(fire, what),
+            Action::BadMemory => {
+                let addr = fire.args.word();
+                self.bad_memory(fire, addr)
+            }
+            Action::DivisionByZero => self.error(fire, "R0602", String::new()),
+            Action::SecondRedirect => self.error(fire, "R0604", String::new()),
+        }
+    }
+
+    // ---- text
+
+    /// The next argument as a value of type `ty`.
+    fn value(&self, args: &mut Args<'_>, ty: Type) -> Value<'_> {
+        match ty {
+            Type::U128 => Value::Wide(args.wide()),
+            Type::Str | Type::Bytes => Value::Text(self.texts.get(args.word())),
+            _ => Value::Word(args.word()),
+        }
+    }
+
+    fn interpolate(&mut self, fire: &mut Firing<'_>, parts: &[TextPart]) -> u64 {
+        let mut out = String::new();
+        let view = View { symbols: fire.guest.symbols, memory: fire.guest.memory };
+        for part in parts {
+            match part {
+                TextPart::Text(text) => out.push_str(text),
+                TextPart::Value(ty, how) => {
+                    let value = self.value(&mut fire.args, *ty);
+                    format::show_with(&mut out, value, *ty, how, &view);
+                }
+            }
+        }
+        self.texts.add(out.into_bytes(), false)
+    }
+
+    fn guest_text(&mut self, fire: &mut Firing<'_>) -> u64 {
+        let (addr, max) = (fire.args.word(), fire.args.word());
+        let most = self.limited(fire, max, MOST_READ);
+        match fire.guest.memory.read_c_string(addr, most as usize) {
+            Ok((mut bytes, ended)) => {
+                if !ended {
+                    bytes.extend_from_slice(self.output.glyph("…", "...").as_bytes());
+                }
+                self.texts.add(bytes, true)
+            }
+            Err(_) => TextHandle::BAD.0,
+        }
+    }
+
+    fn guest_bytes(&mut self, fire: &mut Firing<'_>) -> u64 {
+        let (addr, len) = (fire.args.word(), fire.args.word());
+        let len = self.limited(fire, len, MOST_READ);
+        match fire.guest.memory.read_vec(addr, len) {
+            Ok(bytes) => self.texts.add(bytes, true),
+            Err(_) => TextHandle::BAD.0,
+        }
+    }
+
+    fn limited(&mut self, fire: &Firing<'_>, wanted: u64, most: u64) -> u64 {
+        if wanted > most {
+            let detail = format!("{} bytes were wanted, {} is the most", grouped(wanted), grouped(most));
+            self.error(fire, "R0606", detail);
+        }
+        wanted.min(most)
+    }
+
+    fn matches_regex(&mut self, fire: &mut Firing<'_>, pattern: &Pattern) -> u64 {
+        let text = self.texts.get(fire.args.word());
+        let regex = self.regexes.entry(fire.call.action).or_insert_with(|| compile(pattern));
+        u64::from(regex.as_ref().is_some_and(|regex| regex.is_match(text.bytes)))
+    }
+
+    fn shown_text(&self, handle: u64) -> String {
+        let text = self.texts.get(handle);
+        let mut out = String::new();
+        match text.raw {
+            true => format::escape(&mut out, text.bytes, true),
+            false => out.push_str(&String::from_utf8_lossy(text.bytes)),
+        }
+        out
+    }
+
+    // ---- values
+
+    fn call(&mut self, fire: &mut Firing<'_>, func: Func) -> u64 {
+        let (first, second) = (fire.args.peek(0), fire.args.peek(1));
+        let guest = fire.guest;
+        let text = match func {
+            Func::Hex => format!("{first:#x}"),
+            Func::Sym => address_text(first, guest.symbols),
+            Func::Disas => match fetch(guest, first) {
+                Some((bits, _)) => guest.isa.disassemble(bits, first),
+                None => "<unreadable>".to_string(),
+            },
+            Func::Errno => format::errno_name(first as i64),
+            Func::SyscallName => (guest.syscall_name)(first).map_or(first.to_string(), str::to_string),
+            Func::Len => return self.texts.get(first).bytes.len() as u64,
+            Func::Readable => return u64::from(guest.memory.check(first, second, crate::mem::Access::Read).is_ok()),
+            Func::Rand if first == 0 => return self.error(fire, "R0605", String::new()),
+            Func::Rand => return self.random.below(first),
+            Func::Str | Func::Bytes | Func::AbsInt | Func::AbsFloat | Func::MinU | Func::MinS | Func::MaxU => return 0,
+            Func::MaxS | Func::Popcount | Func::Bswap | Func::Bit | Func::Bits | Func::Sext | Func::Has => return 0,
+        };
+        self.texts.add(text.into_bytes(), false)
+    }
+
+    // ---- globals
+
+    fn key(&self, fire: &mut Firing<'_>, state: StateId) -> Vec<KeyPart> {
+        let types = &self.states.def(state).keys;
+        let part = |ty: &Type| match self.value(&mut fire.args, *ty) {
+            Value::Word(n) => KeyPart::Int(n),
+            Value::Wide(n) => KeyPart::Wide(n),
+            Value::Text(text) => KeyPart::Text(text.bytes.into()),
+        };
+        types.iter().map(part).collect()
+    }
+
+    fn stored(&self, fire: &mut Firing<'_>, ty: Type) -> Stored {
+        match self.value(&mut fire.args, ty) {
+            Value::Word(n) => Stored::Int(n),
+            Value::Wide(n) => Stored::Wide(n),
+            Value::Text(text) => Stored::Text(text.bytes.into()),
+        }
+    }
+
+    fn state_get(&mut self, fire: &mut Firing<'_>, state: StateId) -> u64 {
+        let key = self.key(fire, state);
+        match self.states.get(state, &key) {
+            Some(Stored::Int(n)) => n,
+            Some(Stored::Wide(n)) => n as u64,
+            Some(Stored::Text(text)) => self.texts.add(text.into_vec(), true),
+            None => 0,
+        }
+    }
+
+    fn state_set(&mut self, fire: &mut Firing<'_>, state: StateId, op: AssignOp) -> u64 {
+        let StateKind::Value { ty, .. } = self.states.def(state).kind else { return 0 };
+        let key = self.key(fire, state);
+        let value = self.stored(fire, ty);
+        let done = self.states.set(state, &key, op, value);
+        self.note_full(fire, state, done)
+    }
+
+    fn aggregate(&mut self, fire: &mut Firing<'_>, state: StateId, function: AggFn) -> u64 {
+        let key = self.key(fire, state);
+        let value = match function {
+            AggFn::Count => Stored::Int(0),
+            AggFn::Last(ty) => self.stored(fire, ty),
+            _ => Stored::Int(fire.args.word()),
+        };
+        let done = self.states.aggregate(state, &key, value);
+        self.note_full(fire, state, done)
+    }
+
+    fn note_full(&mut self, fire: &Firing<'_>, state: StateId, done: Result<(), Full>) -> u64 {
+        if done == Err(Full) {
+            let def = self.states.def(state);
+            let detail = format!("`{}` holds {} keys, its capacity", def.name, grouped(def.capacity));
+            self.error(fire, "R0603", detail);
+        }
+        0
+    }
+
+    // ---- output
+
+    fn probe_name(&self, probe: ProbeId) -> &str {
+        &self.probes[probe.0 as usize].name
+    }
+
+    fn record(&self, kind: &str, probe: ProbeId) -> Json {
+        Json::new(kind).str("probe", self.probe_name(probe))
+    }
+
+    fn print(&mut self, fire: &mut Firing<'_>, parts: &[PrintPart]) -> u64 {
+        let json = self.output.style().json;
+        let mut words: Vec<String> = Vec::new();
+        let mut messages: Vec<String> = Vec::new();
+        let mut record = self.record("print", fire.site.probe);
+        let mut tables = Vec::new();
+        let mut fields = false;
+        for part in parts {
+            match part {
+                PrintPart::Value { name, ty } => {
+                    let value = self.value(&mut fire.args, *ty);
+                    let mut shown = String::new();
+                    format::show(&mut shown, value, *ty, fire.guest.symbols);
+                    if name.is_empty() {
+                        words.push(shown.clone());
+                        messages.push(shown);
+                    } else {
+                        words.push(format!("{name}={shown}"));
+                        record = record.raw(name, &output::json_value(value, *ty, fire.guest.symbols));
+                    }
+                    fields = true;
+                }
+                PrintPart::State { name, state, top } => {
+                    self.states.mark_printed(*state);
+                    match output::inline_scalar(&self.states, *state, fire.guest.symbols) {
+                        Some((text, value)) => {
+                            let name = if name.is_empty() { &self.states.def(*state).name } else { name };
+                            words.push(format!("{name}={text}"));
+                            record = record.raw(name, &value);
+                            fields = true;
+                        }
+                        None => tables.push((name, *state, *top)),
+                    }
+                }
+            }
+        }
+        match json {
+            true if fields && messages.is_empty() => self.output.record(record),
+            true if fields => self.output.record(record.str("msg", &messages.join(" "))),
+            false if fields => self.output.line(&words.join(" ")),
+            _ => {}
+        }
+        for (name, state, top) in tables {
+            output::print_state(&mut self.output, &self.states, state, name, top, fire.guest.symbols);
+        }
+        0
+    }
+
+    fn dump(&mut self, fire: &mut Firing<'_>) -> u64 {
+        let (addr, len) = (fire.args.word(), fire.args.word());
+        let len = self.limited(fire, len, MOST_DUMPED);
+        let bytes = match fire.guest.memory.read_vec(addr, len) {
+            Ok(bytes) => bytes,
+            Err(Fault { addr, .. }) => return self.bad_memory(fire, addr),
+        };
+        if self.output.style().json {
+            let mut text = String::new();
+            format::hex_pairs(&mut text, &bytes);
+            let record = self.record("print", fire.site.probe).int("addr", addr).str("bytes", &text);
+            self.output.record(record);
+            return 0;
+        }
+        for (n, row) in bytes.chunks(16).enumerate() {
+            self.output.line(&dump_row(addr.wrapping_add(16 * n as u64), row));
+        }
+        0
+    }
+
+    fn warn(&mut self, fire: &mut Firing<'_>) -> u64 {
+        let text = self.shown_text(fire.args.word());
+        if self.output.style().json {
+            let record = self.context(fire).add_to(self.record("warn", fire.site.probe).str("msg", &text));
+            self.output.record(record);
+        } else {
+            let line = format!("{}: warning: {text}", self.probe_name(fire.site.probe));
+            self.output.line(&line);
+        }
+        0
+    }
+
+    fn context(&self, fire: &Firing<'_>) -> Context {
+        let pc = fire.call.pc;
+        Context { pc, at: address_text(pc, fire.guest.symbols), icount: fire.call.icount, thread: fire.guest.thread_id }
+    }
+
+    // ---- traces
+
+    fn trace_begin(&mut self, fire: &Firing<'_>, cpu: &CpuState) -> u64 {
+        let shown = self.shown.take().unwrap_or_else(|| shown_registers(fire.guest.isa));
+        let values = shown.iter().map(|register| read_register(cpu, register)).collect();
+        self.shown = Some(shown);
+        let call = fire.call;
+        let snapshot =
+            Snapshot { probe: fire.site.probe, thread: fire.guest.thread_id, pc: call.pc, icount: call.icount, values };
+        match self.traces.iter().position(|old| old.probe == snapshot.probe && old.thread == snapshot.thread) {
+            // The one before has not come to its end: a fault, a `skip`, a system call that did not return. If it is
+            // the same execution once more, it is simply replaced.
+            Some(index) => {
+                let old = std::mem::replace(&mut self.traces[index], snapshot);
+                if (old.pc, old.icount) != (call.pc, call.icount) {
+                    self.trace_line(&old, None, fire.guest);
+                }
+            }
+            None => self.traces.push(snapshot),
+        }
+        0
+    }
+
+    fn trace_end(&mut self, fire: &Firing<'_>, cpu: &CpuState) -> u64 {
+        let mine = |old: &Snapshot| old.probe == fire.site.probe && old.thread == fire.guest.thread_id;
+        if let Some(index) = self.traces.iter().position(mine) {
+            let snapshot = self.traces.swap_remove(index);
+            let same = snapshot.pc == fire.call.pc;
+            self.trace_line(&snapshot, same.then_some(cpu), fire.guest);
+        }
+        0
+    }
+
+    /// Prints an instruction; without `after` it was begun and did not complete.
+    fn trace_line(&mut self, before: &Snapshot, after: Option<&CpuState>, guest: &Guest<'_>) {
+        let text = match fetch(guest, before.pc) {
+            Some((bits, _)) => guest.isa.disassemble(bits, before.pc),
+            None => "<unreadable>".to_string(),
+        };
+        let shown = self.shown.as_deref().unwrap_or_default();
+        let changed = |(register, old): (&Register, &u128)| {
+            let new = read_register(after?, register);
+            (new != *old).then(|| (register.clone(), *old, new))
+        };
+        let changes: Vec<_> = shown.iter().zip(&before.values).filter_map(changed).collect();
+        let at = address_text(before.pc, guest.symbols);
+        if self.output.style().json {
+            let record = self.record("trace", before.probe).int("pc", before.pc).str("at", &at);
+            let record = record.int("icount", before.icount).int("thread", before.thread).str("insn", &text);
+            let json = |value: u128| match u64::try_from(value) {
+                Ok(value) => value.to_string(),
+                Err(_) => output::quoted(&format!("{value:#x}")),
+            };
+            let change = |object: Json, (register, old, new): &(Register, u128, u128)| {
+                object.raw(&register.name, &format!("[{},{}]", json(*old), json(*new)))
+            };
+            let record = record.raw("changes", &changes.iter().fold(Json::part(), change).finish());
+            let record = if after.is_some() { record } else { record.raw("completed", "false") };
+            self.output.record(record);
+            return;
+        }
+        let arrow = self.output.glyph("→", "->");
+        let mut line = format!("{at:<20}  {text:<30}");
+        for (n, (register, old, new)) in changes.iter().enumerate() {
+            let gap = if n == 0 { "    " } else { "  " };
+            let (old, new) = (register_text(register, *old), register_text(register, *new));
+            put(&mut line, format_args!("{gap}{}: {old} {arrow} {new}", register.name));
+        }
+        if after.is_none() {
+            line.push_str("    (did not complete)");
+        }
+        self.output.line(line.trim_end());
+    }
+
+    fn trace_event(&mut self, fire: &Firing<'_>, word: &str) -> u64 {
+        let context = self.context(fire);
+        if self.output.style().json {
+            let record = context.add_to(self.record("trace", fire.site.probe).str("event", word));
+            self.output.record(record);
+        } else if matches!(word, "begin" | "end" | "exit") {
+            self.output.line(word);
+        } else {
+            self.output.line(&format!("{:<20}  {word}", context.at));
+        }
+        0
+    }
+
+    // ---- verdicts
+
+    fn assert_failed(&mut self, fire: &mut Firing<'_>, text: &str, message: bool) -> u64 {
+        let message = if message { self.shown_text(fire.args.word()) } else { String::new() };
+        let failures = self.asserts.entry(fire.call.action).or_insert(0);
+        *failures += 1;
+        if *failures > ASSERTS_SHOWN {
+            return 0;
+        }
+        let context = self.context(fire);
+        if self.output.style().json {
+            let record = self.record("verdict", fire.site.probe).str("verdict", "assert").str("condition", text);
+            let record = if message.is_empty() { record } else { record.str("msg", &message) };
+            self.output.record(context.add_to(record));
+        } else {
+            let colon = if message.is_empty() { "" } else { ": " };
+            let name = self.probe_name(fire.site.probe);
+            let line = format!("{name}: assertion failed: {text}{colon}{message} ({})", context.text());
+            self.output.line(&line);
+        }
+        0
+    }
+
+    fn fail(&mut self, fire: &mut Firing<'_>) -> u64 {
+        let text = self.shown_text(fire.args.word());
+        let context = self.context(fire);
+        if self.output.style().json {
+            let record = self.record("verdict", fire.site.probe).str("verdict", "fail").str("msg", &text);
+            self.output.record(context.add_to(record.int("status", 1)));
+        } else {
+            let line = format!("{}: failed: {text} ({})", self.probe_name(fire.site.probe), context.text());
+            self.output.line(&line);
+        }
+        self.request_end(fire, ExitRequest { status: 1, reason: ExitReason::Fail(text) })
+    }
+
+    fn exit(&mut self, fire: &mut Firing<'_>) -> u64 {
+        let status = fire.args.word() as u8;
+        if self.output.style().json {
+            let record = self.record("verdict", fire.site.probe).str("verdict", "exit").int("status", status.into());
+            let record = self.context(fire).add_to(record);
+            self.output.record(record);
+        }
+        self.request_end(fire, ExitRequest { status, reason: ExitReason::Exit })
+    }
+
+    fn request_end(&mut self, fire: &mut Firing<'_>, request: ExitRequest) -> u64 {
+        self.end.get_or_insert(request);
+        fire.poll |= poll::STOP;
+        0
+    }
+
+    // ---- probes and patches
+
+    fn switch(&mut self, fire: &mut Firing<'_>, list: &[ProbeId], on: bool) -> u64 {
+        for id in list {
+            let probe = &mut self.probes[id.0 as usize];
+            if std::mem::replace(&mut probe.enabled, on) != on && !probe.exhausted {
+                self.changes.push(*id);
+                fire.poll |= poll::CODE;
+            }
+        }
+        0
+    }
+
+    fn patched(&mut self, fire: &Firing<'_>, what: &str) -> u64 {
+        if !self.patches.list.iter().any(|patch| patch.what == what) {
+            let first = self.context(fire);
+            self.patches.list.push(Patch { what: what.to_string(), first });
+        }
+        0
+    }
+
+    // ---- run-time errors
+
+    fn bad_memory(&mut self, fire: &Firing<'_>, addr: u64) -> u64 {
+        let mapped = fire.guest.memory.perms(addr) & perm::MAPPED != 0;
+        let detail = format!("address {addr:#x}, {}", if mapped { "not readable" } else { "unmapped" });
+        self.error(fire, "R0601", detail)
+    }
+
+    /// Counts an error; only the first one at a place keeps its context.
+    fn error(&mut self, fire: &Firing<'_>, code: &'static str, detail: String) -> u64 {
+        let (probe, span) = (fire.site.probe, fire.site.span);
+        if let Some(error) = self.errors.iter_mut().find(|e| (e.code, e.probe, e.span) == (code, probe, span)) {
+            error.count += 1;
+            return 0;
+        }
+        let first = self.context(fire);
+        if self.output.style().json {
+            let record = self.record("error", probe).str("code", code).str("msg", error_title(code));
+            let record = if detail.is_empty() { record } else { record.str("detail", &detail) };
+            self.output.record(first.add_to(record));
+        }
+        self.errors.push(RunError { code, probe, span, count: 1, detail, first });
+        0
+    }
+
+    /// Returns the run-time errors so far, each place once, in source order.
+    pub fn diagnostics(&self) -> Diagnostics {
+        let mut diagnostics = Diagnostics::new();
+        for error in &self.errors {
+            diagnostics.push(self.diagnostic(error));
+        }
+        diagnostics.finish()
+    }
+
+    /// How often `what` has been patched.
+    fn patch_count(&self, what: &str) -> u64 {
+        let cells = self.patches.cells.iter().filter(|(_, patched)| patched == what);
+        cells.map(|&(cell, _)| self.cells.get(cell)).sum()
+    }
+
+    fn diagnostic(&self, error: &RunError) -> Diagnostic {
+        let times = match error.count {
+            1 => "once".to_string(),
+            n => format!("{} times", grouped(n)),
+        };
+        let hits = self.cells.get(self.probes[error.probe.0 as usize].hits);
+        let of = if hits > 0 { format!(" (of {} hits)", grouped(hits)) } else { String::new() };
+        let comma = if error.detail.is_empty() { "" } else { ", " };
+        let first = format!("first: {}{comma}{}", error.detail, error.first.text());
+        let diagnostic = Diagnostic::warning(error.code, format!("{} {times}{of}", error_title(error.code)));
+        error_help(error.code).iter().fold(diagnostic.primary(error.span, first), |d, line| d.help(*line))
+    }
+
+    // ---- the end
+
+    /// Ends the run's output: traces that were begun, globals that the script has not printed itself, in JSON the
+    /// `end` record. The `exit` and `end` probes have run by now. `status` is what [`ProbeRuntime::final_status`]
+    /// gave.
+    pub fn finish(&mut self, guest: &Guest<'_>, status: u8) -> Report {
+        for snapshot in std::mem::take(&mut self.traces) {
+            self.trace_line(&snapshot, None, guest);
+        }
+        for state in self.states.unprinted() {
+            output::print_state(&mut self.output, &self.states, state, "", None, guest.symbols);
+        }
+        let hidden: u64 = self.asserts.values().map(|n| n.saturating_sub(ASSERTS_SHOWN)).sum();
+        if hidden > 0 && !self.output.style().json {
+            self.output.line(&format!("{} more failed assertions are not shown", grouped(hidden)));
+        }
+        let report = self.report();
+        if self.output.style().json {
+            self.output.record(report.record(status));
+        }
+        self.flush();
+        report
+    }
+
+    /// Returns the numbers of the run.
+    pub fn report(&self) -> Report {
+        let never = self.probes.iter().filter(|probe| self.cells.get(probe.hits) == 0);
+        let name = |probe: &ProbeState| match probe.name == probe.place {
+            true => probe.name.clone(),
+            false => format!("{} ({})", probe.name, probe.place),
+        };
+        Report {
+            probes: self.probes.len() as u64,
+            fired: self.probes.iter().map(|probe| self.cells.get(probe.hits)).sum(),
+            patches: self.patches.cells.iter().map(|&(cell, _)| self.cells.get(cell)).sum(),
+            first_patch: self
+                .patches
+                .list
+                .first()
+                .map(|patch| format!("{} at {}, icount {}", patch.what, patch.first.at, grouped(patch.first.icount))),
+            patched: self.patches.list.iter().map(|patch| patch.record(self.patch_count(&patch.what))).collect(),
+            never_fired: never.map(name).collect(),
+            errors: self.errors.iter().map(|error| error.count).sum(),
+            asserts_failed: self.asserts.values().sum(),
+        }
+    }
+}
+
+impl Context {
+    fn text(&self) -> String {
+        format!("at {}, icount {}, thread {}", self.at, grouped(self.icount), self.thread)
+    }
+
+    fn add_to(&self, record: Json) -> Json {
+        record.int("pc", self.pc).str("at", &self.at).int("icount", self.icount).int("thread", self.thread)
+    }
+}
+
+impl Patch {
+    fn record(&self, count: u64) -> String {
+        self.first.add_to(Json::part().str("what", &self.what).int("count", count)).finish()
+    }
+}
+
+fn error_title(code: &str) -> &'static str {
+    match code {
+        "R0601" => "probe met bad guest memory",
+        "R0602" => "probe divided by zero",
+        "R0603" => "a full map refused a new key",
+        "R0604" => "a second `skip` or `goto` at the same point was ignored",
+        "R0605" => "`rand(0)` has no number to give",
+        _ => "more bytes were asked for than a probe reads",
+    }
+}
+
+fn error_help(code: &str) -> &'static [&'static str] {
+    match code {
+        "R0601" => &["the probe body was left at this point each time", "to give a value instead: `… ?? 0`"],
+        "R0602" => &["the probe body was left at this point each time", "to avoid it: `if d != 0 { … }`"],
+        "R0603" => &["keys that were there went on being updated", "for more room: `let @m: u64 max 4M`"],
+        "R0604" => &["the first one of a point wins, in source order"],
+        "R0605" => &["`rand(n)` gives a number from 0 to n - 1; the result was 0 here"],
+        _ => &["the rest was cut off"],
+    }
+}
+
+/// The numbers of a run, for its last line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Report {
+    /// Number of probes.
+    pub probes: u64,
+    /// Number of firings.
+    pub fired: u64,
+    /// Number of patches applied.
+    pub patches: u64,
+    /// What, where and when the first one was.
+    pub first_patch: Option<String>,
+    /// Each kind of patch, as a JSON object.
+    pub patched: Vec<String>,
+    /// Probes that never fired, as `label (file:line)`.
+    pub never_fired: Vec<String>,
+    /// Number of run-time errors.
+    pub errors: u64,
+    /// Number of failed assertions.
+    pub asserts_failed: u64,
+}
+
+impl Report {
+    /// Returns the last line of a run.
+    pub fn line(&self) -> String {
+        let mut parts = vec![format!("probes: {}", grouped(self.probes)), format!("fired: {}", grouped(self.fired))];
+        parts.push(match (&self.first_patch, self.patches) {
+            (None, _) => "patches applied: 0".to_string(),
+            (Some(first), 1) => format!("patches applied: 1 ({first})"),
+            (Some(first), n) => format!("patches applied: {} (first: {first})", grouped(n)),
+        });
+        if !self.never_fired.is_empty() {
+            parts.push(format!("never fired: {}", self.never_fired.join(", ")));
+        }
+        parts.push(format!("errors: {}", grouped(self.errors)));
+        if self.asserts_failed > 0 {
+            parts.push(format!("failed assertions: {}", grouped(self.asserts_failed)));
+        }
+        parts.join("   ")
+    }
+
+    fn record(&self, status: u8) -> Json {
+        let never: Vec<String> = self.never_fired.iter().map(|name| output::quoted(name)).collect();
+        let record = Json::new("end").int("status", status.into()).int("probes", self.probes).int("fired", self.fired);
+        let record = record.int("patches", self.patches).raw("patched", &format!("[{}]", self.patched.join(",")));
+        let record = record.raw("never_fired", &format!("[{}]", never.join(","))).int("errors", self.errors);
+        record.int("failed_assertions", self.asserts_failed)
+    }
+}
+
+/// An action that is being performed.
+struct Firing<'a> {
+    call: ActionCall,
+    site: &'a ActionSite,
+    guest: &'a Guest<'a>,
+    args: Args<'a>,
+    /// What the thread is to look at afterwards.
+    poll: u32,
+}
+
+/// Takes argument slots one after the other.
+struct Args<'a> {
+    slots: &'a [u64],
+    at: usize,
+}
+
+impl Args<'_> {
+    fn word(&mut self) -> u64 {
+        let word = self.peek(0);
+        self.at += 1;
+        word
+    }
+
+    fn wide(&mut self) -> u128 {
+        u128::from(self.word()) | u128::from(self.word()) << 64
+    }
+
+    fn peek(&self, n: usize) -> u64 {
+        self.slots.get(self.at + n).copied().unwrap_or(0)
+    }
+}
+
+/// The texts that handles stand for.
+struct Texts {
+    interned: Vec<Box<[u8]>>,
+    index: HashMap<Box<str>, u64>,
+    firing: Vec<(Vec<u8>, bool)>,
+    current: (ProbeId, u64, u64),
+}
+
+impl Texts {
+    fn new() -> Texts {
+        let mut texts = Texts {
+            interned: Vec::new(),
+            index: HashMap::new(),
+            firing: Vec::new(),
+            current: (ProbeId(u32::MAX), 0, 0),
+        };
+        texts.intern("");
+        texts
+    }
+
+    fn intern(&mut self, text: &str) -> u64 {
+        if let Some(handle) = self.index.get(text) {
+            return *handle;
+        }
+        let handle = self.interned.len() as u64;
+        self.interned.push(text.as_bytes().into());
+        self.index.insert(text.into(), handle);
+        handle
+    }
+
+    fn begin_firing(&mut self) {
+        self.firing.clear();
+    }
+
+    /// Texts live as long as the firing does; another probe, place or time is another firing.
+    fn firing_of(&mut self, probe: ProbeId, pc: u64, icount: u64) {
+        if std::mem::replace(&mut self.current, (probe, pc, icount)) != (probe, pc, icount) {
+            self.begin_firing();
+        }
+    }
+
+    fn add(&mut self, bytes: Vec<u8>, raw: bool) -> u64 {
+        self.firing.push((bytes, raw));
+        TextHandle::FIRING + (self.firing.len() - 1) as u64
+    }
+
+    fn get(&self, handle: u64) -> TextRef<'_> {
+        let empty = TextRef { bytes: &[], raw: false };
+        match handle.checked_sub(TextHandle::FIRING) {
+            None => self.interned.get(handle as usize).map_or(empty, |bytes| TextRef { bytes, raw: false }),
+            Some(n) => {
+                let text = usize::try_from(n).ok().and_then(|n| self.firing.get(n));
+                text.map_or(empty, |(bytes, raw)| TextRef { bytes, raw: *raw })
+            }
+        }
+    }
+}
+
+/// SplitMix64: small, good enough for fault injection, and the same on every host for ever.
+struct Random(u64);
+
+impl Random {
+    fn new(seed: u64) -> Random {
+        Random(seed)
+    }
+
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let z = (self.0 ^ self.0 >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let z = (z ^ z >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ z >> 31
+    }
+
+    /// Returns a number below `n`, which is not 0, all equally likely (Lemire's method).
+    fn below(&mut self, n: u64) -> u64 {
+        loop {
+            let wide = u128::from(self.next()) * u128::from(n);
+            if wide as u64 >= n.wrapping_neg() % n {
+                return (wide >> 64) as u64;
+            }
+        }
+    }
+}
+
+fn compile(pattern: &Pattern) -> Option<Regex> {
+    RegexBuilder::new(&pattern.text).case_insensitive(pattern.ignore_case).build().ok()
+}
+
+fn float(op: FloatOp, a: u64, b: u64) -> u64 {
+    let (x, y) = (f64::from_bits(a), f64::from_bits(b));
+    match op {
+        FloatOp::Add => (x + y).to_bits(),
+        FloatOp::Sub => (x - y).to_bits(),
+        FloatOp::Mul => (x * y).to_bits(),
+        FloatOp::Div => (x / y).to_bits(),
+        FloatOp::Neg => (-x).to_bits(),
+        FloatOp::Abs => x.abs().to_bits(),
+        FloatOp::Eq => u64::from(x == y),
+        FloatOp::Ne => u64::from(x != y),
+        FloatOp::Lt => u64::from(x < y),
+        FloatOp::Le => u64::from(x <= y),
+        FloatOp::FromF32 => f64::from(f32::from_bits(a as u32)).to_bits(),
+        FloatOp::ToF32 => u64::from((x as f32).to_bits()),
+        FloatOp::FromUnsigned => (a as f64).to_bits(),
+        FloatOp::FromSigned => (a as i64 as f64).to_bits(),
+        FloatOp::ToUnsigned => x as u64,
+        FloatOp::ToSigned => x as i64 as u64,
+    }
+}
+
+/// A patch may write what the guest may not.
+fn memory_write(fire: &mut Firing<'_>, bytes: u8, big_endian: bool) -> u64 {
+    let addr = fire.args.word();
+    let value = if bytes == 16 { fire.args.wide() } else { u128::from(fire.args.word()) };
+    let mut image = value.to_le_bytes();
+    let image = &mut image[..usize::from(bytes).min(16)];
+    if big_endian {
+        image.reverse();
+    }
+    let written = fire.guest.memory.write_forced(addr, image).is_ok();
+    if fire.guest.memory.has_written_code() {
+        fire.poll |= poll::CODE;
+    }
+    u64::from(written)
+}
+
+/// Returns the instruction at `pc` and its size.
+pub(crate) fn fetch(guest: &Guest<'_>, pc: u64) -> Option<(u32, u8)> {
+    crate::probe::attach::fetch(guest.memory, guest.isa, pc)
+}
+
+fn shown_registers(isa: &dyn Isa) -> Vec<Register> {
+    let registers = isa.shown_registers().iter().filter_map(|name| isa.register(name));
+    registers.filter(|register| register.slot != RegisterSlot::Pc).collect()
+}
+
+fn read_register(cpu: &CpuState, register: &Register) -> u128 {
+    let slot = match register.slot {
+        RegisterSlot::Int(n) => u128::from(cpu.x[usize::from(n)]),
+        RegisterSlot::Vector(n) => cpu.v[usize::from(n)],
+        RegisterSlot::Pc => u128::from(cpu.pc),
+        // Compared and shown as the four bits, wherever the architecture has them.
+        RegisterSlot::Flags => return u128::from(cpu.nzcv()),
+    };
+    let mask = if register.bits >= 128 { u128::MAX } else { (1 << register.bits) - 1 };
+    slot >> register.offset & mask
+}
+
+/// Flags as letters, those that are set in upper case; everything else in hexadecimal.
+fn register_text(register: &Register, value: u128) -> String {
+    match register.slot {
+        RegisterSlot::Flags => {
+            let letter = |(n, c): (usize, char)| if value >> (3 - n) & 1 != 0 { c } else { c.to_ascii_lowercase() };
+            "NZCV".chars().enumerate().map(letter).collect()
+        }
+        RegisterSlot::Int(_) | RegisterSlot::Vector(_) | RegisterSlot::Pc => format!("{value:#x}"),
+    }
+}
+
+fn dump_row(addr: u64, bytes: &[u8]) -> String {
+    let mut line = format!("{addr:#x}  ");
+    for n in 0..16 {
+        let gap = if n == 8 { " " } else { "" };
+        match bytes.get(n) {
+            Some(byte) => put(&mut line, format_args!("{gap}{byte:02x} ")),
+            None => put(&mut line, format_args!("{gap}   ")),
+        }
+    }
+    let shown = |byte: &u8| if matches!(byte, 0x20..=0x7e) { char::from(*byte) } else { '.' };
+    let text: String = bytes.iter().map(shown).collect();
+    format!("{line} |{text}|")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::probe::attach::testing::{TestIsa, TestSymbols, memory};
+    use crate::probe::output::Style;
+    use crate::probe::output::testing::Capture;
+    use spile_lang::ir::Format;
+
+    /// A runtime whose actions are performed as if at `main+0x4`, of the script's first probe.
+    struct Rig {
+        runtime: ProbeRuntime,
+        capture: Capture,
+        cpu: CpuState,
+        memory: GuestMemory,
+        symbols: TestSymbols,
+        pc: u64,
+    }
+
+    impl Rig {
+        fn new(script: &str, style: Style) -> Rig {
+            Rig::with(script, style, Capture::default())
+        }
+
+        fn with(script: &str, style: Style, capture: Capture) -> Rig {
+            let sources = Sources::single("t.spile", script);
+            let (program, diagnostics) = spile_lang::compile(&sources, &TestIsa);
+            let program = program.unwrap_or_else(|| panic!("{diagnostics:?}"));
+            let runtime = ProbeRuntime::new(&program, &sources, capture.output(style), 7);
+            let (memory, symbols) = (memory(), TestSymbols::sample());
+            Rig { runtime, capture, cpu: CpuState::default(), memory, symbols, pc: 0x1004 }
+        }
+
+        fn text(script: &str) -> Rig {
+            Rig::new(script, Style::default())
+        }
+
+        fn json(script: &str) -> Rig {
+            Rig::new(script, Style { json: true, ascii: false })
+        }
+
+        fn guest(&self) -> Guest<'_> {
+            guest(&self.memory, &self.symbols)
+        }
+
+        fn push(&mut self, action: Action) -> u32 {
+            self.runtime.push(ActionSite { action, probe: ProbeId(0), span: Span { source: 0, start: 0, end: 7 } })
+        }
+
+        fn perform(&mut self, action: u32, args: &[u64]) -> u64 {
+            self.cpu.x[96..96 + args.len()].copy_from_slice(args);
+            let call = ActionCall { action, args: 96, n: args.len() as u8, pc: self.pc, icount: 1017 };
+            self.runtime.perform(call, &self.cpu, &guest(&self.memory, &self.symbols))
+        }
+
+        fn act(&mut self, action: Action, args: &[u64]) -> u64 {
+            let action = self.push(action);
+            self.perform(action, args)
+        }
+
+        fn poll(&self) -> u32 {
+            self.cpu.poll.swap(0, Ordering::Relaxed)
+        }
+
+        fn shown(&self, handle: u64) -> String {
+            self.runtime.shown_text(handle)
+        }
+
+        fn output(&mut self) -> String {
+            self.runtime.flush();
+            self.capture.text()
+        }
+
+        fn finish(&mut self) -> Report {
+            self.runtime.finish(&guest(&self.memory, &self.symbols), 0)
+        }
+    }
+
+    fn guest<'a>(memory: &'a GuestMemory, symbols: &'a TestSymbols) -> Guest<'a> {
+        let syscall_name = |n| (n == 64).then_some("write");
+        Guest { memory, isa: &TestIsa, symbols, thread_id: 1, process_id: 2, syscall_name }
+    }
+
+    fn value(name: &str, ty: Type) -> PrintPart {
+        PrintPart::Value { name: name.to_string(), ty }
+    }
+
+    #[test]
+    fn texts() {
+        let mut rig = Rig::text("on insn trace");
+        rig.memory.write_forced(0x2000, b"hello\0\xde\xad").unwrap();
+        let hello = rig.act(Action::GuestText, &[0x2000, 64]);
+        assert_eq!(rig.shown(hello), "hello");
+        let cut = rig.act(Action::GuestText, &[0x2000, 3]);
+        assert_eq!(rig.shown(cut), "hel…");
+        assert_eq!(rig.act(Action::GuestText, &[8, 3]), TextHandle::BAD.0);
+        let bytes = rig.act(Action::GuestBytes, &[0x2006, 2]);
+        assert_eq!(rig.act(Action::GuestBytes, &[0x2fff, 2]), TextHandle::BAD.0);
+        let interned = rig.runtime.intern("hello");
+        assert_eq!(rig.runtime.intern("hello"), interned);
+        assert_eq!(rig.runtime.intern(""), 0);
+        assert_eq!(rig.act(Action::TextEquals, &[hello, interned]), 1);
+        assert_eq!(rig.act(Action::TextEquals, &[cut, interned]), 0);
+        assert_eq!(rig.act(Action::TextMatchesGlob("h*o".into()), &[hello]), 1);
+        let pattern = Pattern { text: "^HE.*O$".into(), ignore_case: true };
+        assert_eq!(rig.act(Action::TextMatchesRegex(pattern), &[hello]), 1);
+        let parts = vec![
+            TextPart::Value(Type::Str, Format { width: 7, ..Format::default() }),
+            TextPart::Text("|".into()),
+            TextPart::Value(Type::U128, Format::default()),
+            TextPart::Text(" ".into()),
+            TextPart::Value(Type::Bytes, Format::default()),
+        ];
+        let joined = rig.act(Action::Interpolate(parts), &[hello, 1, 1, bytes]);
+        assert_eq!(rig.shown(joined), "hello  |0x10000000000000001 de ad");
+        rig.pc += 4;
+        rig.act(Action::Now, &[]);
+        assert_eq!(rig.shown(joined), "", "texts end with the firing");
+    }
+
+    #[test]
+    fn functions() {
+        let mut rig = Rig::text("on insn trace");
+        let text = |rig: &mut Rig, func, arg| {
+            let handle = rig.act(Action::Call(func), &[arg]);
+            rig.shown(handle)
+        };
+        assert_eq!(text(&mut rig, Func::Hex, 255), "0xff");
+        assert_eq!(text(&mut rig, Func::Sym, 0x1010), "main+0x10");
+        assert_eq!(text(&mut rig, Func::Disas, 0x1004), "mov x0, #1");
+        assert_eq!(text(&mut rig, Func::Errno, -2i64 as u64), "ENOENT");
+        assert_eq!(text(&mut rig, Func::SyscallName, 64), "write");
+        assert_eq!(text(&mut rig, Func::SyscallName, 9999), "9999");
+        let hello = rig.runtime.intern("hello");
+        assert_eq!(rig.act(Action::Call(Func::Len), &[hello]), 5);
+        assert_eq!(rig.act(Action::Call(Func::Readable), &[0x2000, 4096]), 1);
+        assert_eq!(rig.act(Action::Call(Func::Readable), &[0x2000, 4097]), 0);
+        assert_eq!([rig.act(Action::ThreadId, &[]), rig.act(Action::ProcessId, &[])], [1, 2]);
+        let half = 0.5f64.to_bits();
+        assert_eq!(rig.act(Action::Float(FloatOp::Add), &[half, half]), 1f64.to_bits());
+        assert_eq!(rig.act(Action::Float(FloatOp::ToUnsigned), &[(-1f64).to_bits()]), 0);
+        assert_eq!(rig.act(Action::Float(FloatOp::ToSigned), &[f64::NAN.to_bits()]), 0);
+        assert_eq!(rig.act(Action::Float(FloatOp::ToF32), &[half]), u64::from(0.5f32.to_bits()));
+    }
+
+    #[test]
+    fn random_numbers_are_the_same_for_a_seed_and_cover_the_range() {
+        let numbers = |seed| {
+            let mut random = Random::new(seed);
+            (0..1000).map(|_| random.below(6)).collect::<Vec<_>>()
+        };
+        assert_eq!(numbers(1), numbers(1));
+        assert_ne!(numbers(1), numbers(2));
+        for face in 0..6 {
+            let times = numbers(3).iter().filter(|n| **n == face).count();
+            assert!((100..240).contains(&times), "{face}: {times}");
+        }
+        assert!(Random::new(0).below(u64::MAX) < u64::MAX);
+        let mut rig = Rig::text("on insn trace");
+        assert_eq!(rig.act(Action::Call(Func::Rand), &[0]), 0);
+        assert_eq!(rig.runtime.diagnostics().iter().next().unwrap().code, "R0605");
+    }
+
+    #[test]
+    fn prints() {
+        let script = "on insn { count by pc into @m; print @m }";
+        let parts = vec![
+            value("x0", Type::Word),
+            value("n", Type::I64),
+            value("pc", Type::CodeAddr),
+            value("", Type::Str),
+            PrintPart::State { name: "@m".into(), state: StateId(0), top: None },
+        ];
+        let run = |mut rig: Rig| {
+            rig.act(Action::Aggregate(StateId(0), AggFn::Count), &[0x1004]);
+            let text = rig.runtime.intern("say \"hi\"");
+            rig.act(Action::Print(parts.clone()), &[5, -1i64 as u64, 0x1004, text]);
+            rig.finish();
+            rig.output()
+        };
+        assert_eq!(run(Rig::text(script)), "x0=0x5 n=-1 pc=main+0x4 say \"hi\"\n@m[pc]:\n  1  main+0x4\n");
+        let json = run(Rig::json(script));
+        let lines: Vec<&str> = json.lines().collect();
+        assert_eq!(
+            lines[..2],
+            [
+                r#"{"type":"print","probe":"t.spile:1","x0":5,"n":-1,"pc":"main+0x4","msg":"say \"hi\""}"#,
+                r#"{"type":"map","name":"@m","keys":["pc"],"rows":[{"key":["main+0x4"],"value":1}]}"#,
+            ]
+        );
+        assert!(lines[2].starts_with(r#"{"type":"end","status":0,"probes":1,"fired":0,"#), "{}", lines[2]);
+        assert_eq!(lines.len(), 3, "what has been printed is not printed again");
+    }
+
+    #[test]
+    fn scalars_print_in_line_and_globals_at_the_end() {
+        let mut rig = Rig::text("on insn { count into @n; sum x0 by pc into @s; @g = 5; print @n }");
+        let n = rig.runtime.states().scalar_cell(StateId(0)).unwrap();
+        rig.runtime.cells().all()[n as usize].store(12, Ordering::Relaxed);
+        rig.act(Action::Print(vec![PrintPart::State { name: String::new(), state: StateId(0), top: None }]), &[]);
+        rig.act(Action::Aggregate(StateId(1), AggFn::Sum(false)), &[0x1000, 40]);
+        let g = rig.runtime.states().scalar_cell(StateId(2)).unwrap();
+        assert_eq!(rig.act(Action::StateGet(StateId(2)), &[]), 0);
+        rig.act(Action::StateSet(StateId(2), AssignOp::Add), &[5]);
+        assert_eq!(rig.runtime.cells().get(g), 5);
+        rig.finish();
+        assert_eq!(rig.output(), "@n=12\n@s[pc]:\n  40  main\n@g: 5\n");
+    }
+
+    #[test]
+    fn maps_of_text() {
+        let mut rig = Rig::text("on insn { @m[insn.mnemonic] = insn.text; print @m[\"mov\"] }");
+        let (mov, text) = (rig.runtime.intern("mov"), rig.runtime.intern("mov x0, #1"));
+        assert_eq!(rig.act(Action::StateHas(StateId(0)), &[mov]), 0);
+        assert_eq!(rig.act(Action::StateGet(StateId(0)), &[mov]), 0, "the empty text");
+        rig.act(Action::StateSet(StateId(0), AssignOp::Set), &[mov, text]);
+        let read = rig.act(Action::StateGet(StateId(0)), &[mov]);
+        assert_eq!(rig.shown(read), "mov x0, #1");
+        assert_eq!(rig.act(Action::StateHas(StateId(0)), &[mov]), 1);
+        rig.act(Action::StateDelete(StateId(0)), &[mov]);
+        assert_eq!(rig.act(Action::StateHas(StateId(0)), &[mov]), 0);
+        rig.act(Action::StateSet(StateId(0), AssignOp::Set), &[mov, text]);
+        rig.act(Action::StateReset(vec![StateId(0)]), &[]);
+        assert_eq!(rig.act(Action::StateHas(StateId(0)), &[mov]), 0);
+    }
+
+    #[test]
+    fn traces_show_what_changed() {
+        let mut rig = Rig::text("on insn trace");
+        let (begin, end) = (rig.push(Action::TraceBegin), rig.push(Action::TraceEnd));
+        rig.cpu.x[0] = 5;
+        rig.cpu.set_nzcv(0b0110);
+        rig.perform(begin, &[]);
+        rig.cpu.x[0] = 1;
+        rig.cpu.set_nzcv(0b1010);
+        rig.cpu.v[0] = 1 << 100;
+        rig.perform(end, &[]);
+        rig.perform(end, &[]);
+        rig.perform(begin, &[]);
+        rig.perform(begin, &[]);
+        rig.pc = 0x1080;
+        rig.perform(begin, &[]);
+        rig.perform(end, &[]);
+        rig.perform(begin, &[]);
+        rig.finish();
+        assert_eq!(
+            rig.output(),
+            "main+0x4              mov x0, #1                        \
+             x0: 0x5 → 0x1  nzcv: nZCv → NzCv  v0: 0x0 → 0x10000000000000000000000000\n\
+             main+0x4              mov x0, #1                        (did not complete)\n\
+             main+0x80             nop\n\
+             main+0x80             nop                               (did not complete)\n"
+        );
+        let mut rig = Rig::json("on insn trace");
+        rig.act(Action::TraceBegin, &[]);
+        rig.cpu.x[1] = 3;
+        rig.act(Action::TraceEnd, &[]);
+        rig.act(Action::TraceEvent("block"), &[]);
+        assert_eq!(
+            rig.output(),
+            concat!(
+                r#"{"type":"trace","probe":"t.spile:1","pc":4100,"at":"main+0x4","icount":1017,"thread":1,"#,
+                r#""insn":"mov x0, #1","changes":{"x1":[0,3]}}"#,
+                "\n",
+                r#"{"type":"trace","probe":"t.spile:1","event":"block","pc":4100,"at":"main+0x4","icount":1017,"thread":1}"#,
+                "\n"
+            )
+        );
+    }
+
+    #[test]
+    fn verdicts() {
+        let mut rig = Rig::text("on insn trace");
+        let message = rig.runtime.intern("too many");
+        assert_eq!(rig.runtime.final_status(0), 0);
+        let assert = rig.push(Action::AssertFailed { text: "@n < 3".into(), message: true });
+        for _ in 0..12 {
+            rig.perform(assert, &[message]);
+        }
+        assert_eq!(rig.poll(), 0, "the run goes on");
+        assert_eq!([rig.runtime.final_status(0), rig.runtime.final_status(9)], [1, 9]);
+        rig.act(Action::Exit, &[0x102]);
+        assert_eq!(rig.poll(), poll::STOP);
+        rig.act(Action::Fail, &[message]);
+        assert_eq!(rig.runtime.end_request(), Some(&ExitRequest { status: 2, reason: ExitReason::Exit }));
+        assert_eq!(rig.runtime.final_status(0), 2, "the first request counts");
+        let report = rig.finish();
+        assert_eq!(report.asserts_failed, 12);
+        let output = rig.output();
+        let line = "t.spile:1: assertion failed: @n < 3: too many (at main+0x4, icount 1 017, thread 1)\n";
+        let fail = "t.spile:1: failed: too many (at main+0x4, icount 1 017, thread 1)\n";
+        assert_eq!(output, format!("{}{fail}2 more failed assertions are not shown\n", line.repeat(10)));
+    }
+
+    #[test]
+    fn probes_are_switched() {
+        let mut rig = Rig::text("on insn trace\na: on insn disabled trace\non insn enable a");
+        let (first, a) = (ProbeId(0), ProbeId(1));
+        let runtime = &rig.runtime;
+        assert_eq!([runtime.is_active(first), runtime.is_active(a)], [true, false]);
+        rig.act(Action::Disable(vec![a]), &[]);
+        assert_eq!((rig.poll(), rig.runtime.take_changes()), (0, vec![]), "nothing has changed");
+        rig.act(Action::Enable(vec![a]), &[]);
+        assert!(rig.runtime.is_active(a));
+        rig.act(Action::Exhausted, &[]);
+        assert!(!rig.runtime.is_active(first));
+        assert_eq!((rig.poll(), rig.runtime.take_changes()), (poll::CODE, vec![a, first]));
+        rig.act(Action::Enable(vec![first]), &[]);
+        assert!(!rig.runtime.is_active(first), "what is exhausted stays so");
+        assert_eq!(rig.runtime.take_changes(), []);
+    }
+
+    #[test]
+    fn memory_is_patched_whatever_it_permits() {
+        let mut rig = Rig::text("on insn trace");
+        let write = |bytes, big_endian| Action::MemoryWrite { bytes, big_endian };
+        assert_eq!(rig.act(write(4, false), &[0x2000, 0x1122_3344]), 1);
+        assert_eq!(rig.act(write(4, true), &[0x2004, 0x1122_3344]), 1);
+        assert_eq!(rig.act(write(16, false), &[0x2008, 1, 2]), 1);
+        assert_eq!(rig.memory.read_vec(0x2000, 8).unwrap(), [0x44, 0x33, 0x22, 0x11, 0x11, 0x22, 0x33, 0x44]);
+        assert_eq!(rig.memory.read_vec(0x2008, 16).unwrap()[7..9], [0, 2]);
+        assert_eq!(rig.poll(), 0);
+        rig.memory.mark_code(0x1000);
+        assert_eq!(rig.act(write(4, false), &[0x1000, 0]), 1, "code is not writable for the guest");
+        assert_eq!(rig.poll(), poll::CODE);
+        assert_eq!(rig.act(write(4, false), &[0x9_0000, 0]), 0);
+    }
+
+    #[test]
+    fn dumps() {
+        let mut rig = Rig::text("on insn trace");
+        rig.memory.write_forced(0x2000, b"hello\0\xde\xad12345678end").unwrap();
+        rig.act(Action::Dump, &[0x2000, 19]);
+        rig.act(Action::Dump, &[0x2ff8, 16]);
+        rig.act(Action::Dump, &[0x2000, 0]);
+        assert_eq!(
+            rig.output(),
+            "0x2000  68 65 6c 6c 6f 00 de ad  31 32 33 34 35 36 37 38  |hello...12345678|\n\
+             0x2010  65 6e 64                                          |end|\n"
+        );
+        assert_eq!(rig.runtime.diagnostics().iter().next().unwrap().code, "R0601");
+    }
+
+    #[test]
+    fn run_time_errors_are_counted_with_their_first_context() {
+        let mut rig = Rig::text("on insn { let a = u64[x0]; print a }");
+        let bad = rig.push(Action::BadMemory);
+        for addr in [8, 16, 24] {
+            rig.perform(bad, &[addr]);
+        }
+        let hits = rig.runtime.hits_cell(ProbeId(0));
+        rig.runtime.cells().set(hits, 2048);
+        assert_eq!(rig.output(), "", "never a line per hit");
+        let diagnostics = rig.runtime.diagnostics();
+        let diagnostic = diagnostics.iter().next().unwrap();
+        assert_eq!(diagnostic.title, "probe met bad guest memory 3 times (of 2 048 hits)");
+        assert_eq!(diagnostic.labels[0].text, "first: address 0x8, unmapped, at main+0x4, icount 1 017, thread 1");
+        assert_eq!(rig.finish().errors, 3);
+        let mut rig = Rig::json("on insn trace");
+        let zero = rig.push(Action::DivisionByZero);
+        rig.perform(zero, &[]);
+        rig.perform(zero, &[]);
+        assert_eq!(
+            rig.output(),
+            concat!(
+                r#"{"type":"error","probe":"t.spile:1","code":"R0602","msg":"probe divided by zero","pc":4100,"#,
+                r#""at":"main+0x4","icount":1017,"thread":1}"#,
+                "\n"
+            )
+        );
+    }
+
+    #[test]
+    fn a_full_map_is_a_run_time_error() {
+        let mut rig = Rig::text("let @m: u64 max 2\non insn @m[x0] = 1");
+        for key in 0..5 {
+            rig.act(Action::StateSet(StateId(0), AssignOp::Set), &[key, 1]);
+        }
+        let diagnostics = rig.runtime.diagnostics();
+        let diagnostic = diagnostics.iter().next().unwrap();
+        assert_eq!((diagnostic.code, &diagnostic.title[..]), ("R0603", "a full map refused a new key 3 times"));
+        assert!(diagnostic.labels[0].text.starts_with("first: `@m` holds 2 keys, its capacity, at main"));
+    }
+
+    #[test]
+    fn the_report() {
+        let mut rig = Rig::text("on insn trace\nspy: on insn trace\non insn trace");
+        let patched = rig.push(Action::Patched("x0".into()));
+        rig.perform(patched, &[]);
+        for (probe, hits) in [(0, 1200), (2, 4)] {
+            let cell = rig.runtime.hits_cell(ProbeId(probe));
+            rig.runtime.cells().set(cell, hits);
+        }
+        assert_eq!(
+            rig.finish().line(),
+            "probes: 3   fired: 1 204   patches applied: 1 (x0 at main+0x4, icount 1 017)   \
+             never fired: spy (t.spile:2)   errors: 0"
+        );
+        rig.perform(patched, &[]);
+        rig.act(Action::DivisionByZero, &[]);
+        assert_eq!(
+            rig.finish().line(),
+            "probes: 3   fired: 1 204   patches applied: 2 (first: x0 at main+0x4, icount 1 017)   \
+             never fired: spy (t.spile:2)   errors: 1"
+        );
+    }
+
+    #[test]
+    fn output_that_fails_ends_the_run() {
+        let mut rig = Rig::with("on insn trace", Style::default(), Capture::failing(std::io::ErrorKind::BrokenPipe));
+        let text = rig.runtime.intern(&"x".repeat(70_000));
+        rig.act(Action::Print(vec![value("", Type::Str)]), &[text]);
+        assert_eq!(rig.poll(), poll::STOP);
+        let request = rig.runtime.end_request().unwrap().clone();
+        let why = "cannot write probe output to out.txt: the reader has closed the pipe".to_string();
+        assert_eq!(request, ExitRequest { status: 1, reason: ExitReason::Output(why) });
+        let guest = rig.guest().thread_id;
+        assert_eq!(guest, 1);
+    }
+}
