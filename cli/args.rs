@@ -152,6 +152,14 @@ pub(crate) struct RunArgs {
     #[arg(long)]
     pub(crate) verbose: bool,
 
+    /// What the guest program is told as its name, if not the path; for programs that a guest executes
+    #[arg(long, value_name = "NAME", hide = true)]
+    pub(crate) argv0: Option<OsString>,
+
+    /// The guest program starts with SIGPIPE ignored; for programs that a guest executes
+    #[arg(long, hide = true)]
+    pub(crate) sigpipe_ignored: bool,
+
     /// Guest program
     #[arg(value_name = "PROGRAM")]
     pub(crate) program: PathBuf,

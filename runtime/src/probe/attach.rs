@@ -231,20 +231,26 @@ struct Found {
     number: bool,
 }
 
+/// What a place comes to.
+type Resolved = Result<Vec<Range<u64>>, Fault>;
+
+/// All addresses.
+const EVERYTHING: Range<u64> = 0..u64::MAX;
+
 /// A place that is wrong, and whether `optional` forgives it.
 struct Fault {
-    diagnostic: Diagnostic,
+    diagnostic: Box<Diagnostic>,
     forgivable: bool,
 }
 
 impl From<Diagnostic> for Fault {
     fn from(diagnostic: Diagnostic) -> Fault {
-        Fault { diagnostic, forgivable: false }
+        Fault { diagnostic: Box::new(diagnostic), forgivable: false }
     }
 }
 
 fn absent(diagnostic: Diagnostic) -> Fault {
-    Fault { diagnostic, forgivable: true }
+    Fault { diagnostic: Box::new(diagnostic), forgivable: true }
 }
 
 impl Resolver<'_> {
@@ -255,7 +261,7 @@ impl Resolver<'_> {
             probe.within.iter().map(|region| self.place(region.span, Self::region, region)).collect();
         let except: Vec<PlaceRanges> =
             probe.except.iter().map(|region| self.place(region.span, Self::excepted, region)).collect();
-        let mut ranges = vec![0..u64::MAX];
+        let mut ranges = vec![EVERYTHING];
         for list in [&points, &regions] {
             if !list.is_empty() {
                 let union = merged(list.iter().flat_map(|place| place.ranges.clone()).collect());
@@ -279,17 +285,12 @@ impl Resolver<'_> {
     }
 
     /// Resolves one place. A fault that `optional` forgives leaves no ranges.
-    fn place<T>(
-        &mut self,
-        span: Span,
-        resolve: fn(&Self, &T) -> Result<Vec<Range<u64>>, Fault>,
-        what: &T,
-    ) -> PlaceRanges {
+    fn place<T>(&mut self, span: Span, resolve: fn(&Self, &T) -> Resolved, what: &T) -> PlaceRanges {
         let ranges = match resolve(self, what) {
             Ok(ranges) => merged(ranges),
             Err(fault) => {
                 if !(fault.forgivable && self.probe.optional) {
-                    self.faults.push(fault.diagnostic);
+                    self.faults.push(*fault.diagnostic);
                 }
                 Vec::new()
             }
@@ -298,15 +299,15 @@ impl Resolver<'_> {
     }
 
     /// Single instructions.
-    fn points(&self, loc: &Loc) -> Result<Vec<Range<u64>>, Fault> {
+    fn points(&self, loc: &Loc) -> Resolved {
         if loc.place == Place::Any {
-            return Ok(vec![0..u64::MAX]);
+            return Ok(vec![EVERYTHING]);
         }
         let found = self.find(loc)?;
         found.iter().map(|found| self.instruction(loc, found.addr)).collect()
     }
 
-    fn region(&self, region: &Region) -> Result<Vec<Range<u64>>, Fault> {
+    fn region(&self, region: &Region) -> Resolved {
         let ranges = self.extent(region)?;
         if ranges.iter().all(|range| !self.has_code(range)) {
             let title = format!("no guest code in {}", region_text(&ranges));
@@ -317,11 +318,11 @@ impl Resolver<'_> {
     }
 
     /// What is excepted need not be code.
-    fn excepted(&self, region: &Region) -> Result<Vec<Range<u64>>, Fault> {
+    fn excepted(&self, region: &Region) -> Resolved {
         self.extent(region)
     }
 
-    fn extent(&self, region: &Region) -> Result<Vec<Range<u64>>, Fault> {
+    fn extent(&self, region: &Region) -> Resolved {
         let range = match &region.kind {
             RegionKind::Extent(loc) => return self.extents(loc),
             RegionKind::Range(from, to) => self.one(from)?..self.one(to)?,
@@ -339,9 +340,9 @@ impl Resolver<'_> {
     }
 
     /// The extent of a symbol or section, of all matches of a glob; of an address the one instruction there.
-    fn extents(&self, loc: &Loc) -> Result<Vec<Range<u64>>, Fault> {
+    fn extents(&self, loc: &Loc) -> Resolved {
         if loc.place == Place::Any {
-            return Ok(vec![0..u64::MAX]);
+            return Ok(vec![EVERYTHING]);
         }
         let extent = |found: &Found| {
             if found.number || loc.offset != 0 {
@@ -523,7 +524,9 @@ impl Resolver<'_> {
         let mut data = 0;
         self.world.symbols.each_symbol(&mut |symbol| {
             if module.is_none_or(|module| symbol.module == module) && glob::matches(pattern, &symbol.name) {
-                match symbol.function {
+                // Labels of assembly need not be marked as functions.
+                let label = self.is_code(symbol.addr) && symbol.addr.is_multiple_of(self.world.isa.insn_align());
+                match symbol.function || label {
                     true => found.push(Found { addr: symbol.addr, size: symbol.size, number: false }),
                     false => data += 1,
                 }
@@ -716,13 +719,13 @@ impl Resolver<'_> {
         for loc in found.targets {
             match self.one(loc).and_then(|addr| self.instruction(loc, addr)) {
                 Ok(range) => drop(attachment.addresses.insert(loc.span, range.start)),
-                Err(fault) => self.faults.push(fault.diagnostic),
+                Err(fault) => self.faults.push(*fault.diagnostic),
             }
         }
         for loc in found.values {
             match self.one(loc) {
                 Ok(addr) => drop(attachment.addresses.insert(loc.span, addr)),
-                Err(fault) => self.faults.push(fault.diagnostic),
+                Err(fault) => self.faults.push(*fault.diagnostic),
             }
         }
     }

@@ -27,7 +27,6 @@ use spile_lang::span::Span;
 use spile_lang::target::{Register, RegisterSlot};
 use spile_lang::types::Type;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 /// What actions may look at besides the CPU.
@@ -284,14 +283,14 @@ impl ProbeRuntime {
     }
 
     /// Performs an action; the arguments are in `cpu.x[call.args..]`. Returns its result.
-    pub fn perform(&mut self, call: ActionCall, cpu: &CpuState, guest: &Guest<'_>) -> u64 {
+    pub fn perform(&mut self, call: ActionCall, cpu: &mut CpuState, guest: &Guest<'_>) -> u64 {
         let site = Arc::clone(&self.sites[call.action as usize]);
         self.texts.firing_of(site.probe, call.pc, call.icount);
         let args = &cpu.x[usize::from(call.args)..][..usize::from(call.n)];
         let mut fire = Firing { call, site: &site, guest, args: Args { slots: args, at: 0 }, poll: 0 };
         let result = self.dispatch(&mut fire, cpu);
         let stop = if self.note_output_failure() { poll::STOP } else { 0 };
-        cpu.poll.fetch_or(fire.poll | stop, Ordering::Relaxed);
+        cpu.poll.fetch_or(fire.poll | stop, std::sync::atomic::Ordering::Relaxed);
         result
     }
 
@@ -940,7 +939,7 @@ impl Report {
     pub fn line(&self) -> String {
         let mut parts = vec![format!("probes: {}", grouped(self.probes)), format!("fired: {}", grouped(self.fired))];
         parts.push(match (&self.first_patch, self.patches) {
-            (None, _) => "patches applied: 0".to_string(),
+            (None, n) => format!("patches applied: {}", grouped(n)),
             (Some(first), 1) => format!("patches applied: 1 ({first})"),
             (Some(first), n) => format!("patches applied: {} (first: {first})", grouped(n)),
         });
@@ -1175,6 +1174,7 @@ mod tests {
     use crate::probe::output::Style;
     use crate::probe::output::testing::Capture;
     use spile_lang::ir::Format;
+    use std::sync::atomic::Ordering;
 
     /// A runtime whose actions are performed as if at `main+0x4`, of the script's first probe.
     struct Rig {
@@ -1219,7 +1219,7 @@ mod tests {
         fn perform(&mut self, action: u32, args: &[u64]) -> u64 {
             self.cpu.x[96..96 + args.len()].copy_from_slice(args);
             let call = ActionCall { action, args: 96, n: args.len() as u8, pc: self.pc, icount: 1017 };
-            self.runtime.perform(call, &self.cpu, &guest(&self.memory, &self.symbols))
+            self.runtime.perform(call, &mut self.cpu, &guest(&self.memory, &self.symbols))
         }
 
         fn act(&mut self, action: Action, args: &[u64]) -> u64 {
@@ -1555,6 +1555,8 @@ mod tests {
     fn the_report() {
         let mut rig = Rig::text("on insn trace\nspy: on insn trace\non insn trace");
         let patched = rig.push(Action::Patched("x0".into()));
+        let cell = rig.runtime.patch_cell("x0");
+        rig.runtime.cells().set(cell, 1);
         rig.perform(patched, &[]);
         for (probe, hits) in [(0, 1200), (2, 4)] {
             let cell = rig.runtime.hits_cell(ProbeId(probe));
@@ -1565,7 +1567,7 @@ mod tests {
             "probes: 3   fired: 1 204   patches applied: 1 (x0 at main+0x4, icount 1 017)   \
              never fired: spy (t.spile:2)   errors: 0"
         );
-        rig.perform(patched, &[]);
+        rig.runtime.cells().set(cell, 2);
         rig.act(Action::DivisionByZero, &[]);
         assert_eq!(
             rig.finish().line(),

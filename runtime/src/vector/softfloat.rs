@@ -315,7 +315,8 @@ fn round_sum(f: Format, a: Term, b: Term, env: &mut FpEnv) -> u64 {
 }
 
 /// Computes on the host if that cannot differ: rounding is the default, nothing is flushed, Inexact is raised already,
-/// and the result shows that no other exception occurred, as it is normal and not the smallest.
+/// and the result shows that no other exception occurred, as it is normal and not the smallest. The host must be in
+/// its default rounding mode without flushing; its own exception flags may change.
 fn on_host(f: Format, env: &FpEnv, single: impl FnOnce() -> f32, double: impl FnOnce() -> f64) -> Option<u64> {
     if env.status & INEXACT == 0 || env.control & (ROUNDING | FLUSH) != 0 {
         return None;

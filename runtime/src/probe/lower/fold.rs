@@ -75,8 +75,8 @@ impl Folder<'_> {
             ExprKind::Coalesce(a, _) => self.fold(a),
             ExprKind::WithinRange(x, from, to) => self.within_range(x, from, to),
             ExprKind::WithinSet(x, set) => self.within_set(x, set),
-            ExprKind::MatchesGlob(text, glob) => match self.fold(text)? {
-                Static::Text(text) => Some(Static::Int(glob::matches(glob, &text).into())),
+            ExprKind::MatchesGlob(text, pattern) => match self.fold(text)? {
+                Static::Text(text) => Some(Static::Int(glob::matches(pattern, &text).into())),
                 _ => None,
             },
             ExprKind::MatchesRegex(text, pattern) => match self.fold(text)? {

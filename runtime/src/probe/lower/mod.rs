@@ -124,7 +124,8 @@ struct Shared {
     patches: RefCell<HashMap<(ProbeId, usize, Span), u32>>,
     /// For each probe, where its firings are counted.
     fired: Vec<Fired>,
-    /// For each probe and filter, the cell that counts executions; 0 for filters that are no `hit`.
+    /// For each probe and filter, the cell that counts executions; 0 for filters that are no `hit`. With a single
+    /// guest thread to a process, counts per thread are the same cells.
     hit_cells: Vec<Vec<u32>>,
     /// For each probe, whether its body asks for `hits`.
     uses_hits: Vec<bool>,
@@ -382,7 +383,7 @@ impl ProbeSplicer<'_> {
         let ir::Event::Insn(pattern) = &probe.event else { return true };
         match (pattern, place.facts()) {
             (InsnPattern::Any, _) => true,
-            (InsnPattern::Glob(glob), Some(facts)) => glob::matches(glob, &facts.mnemonic),
+            (InsnPattern::Glob(pattern), Some(facts)) => glob::matches(pattern, &facts.mnemonic),
             (InsnPattern::Regex(pattern), Some(facts)) => self.shared.regex_matches(pattern, &facts.text),
             (_, None) => false,
         }

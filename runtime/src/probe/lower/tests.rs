@@ -11,7 +11,7 @@ use crate::interp::{ActionCall, Context, Host, Leave, run};
 use crate::mem::{GuestMemory, PAGE, perm};
 use crate::probe::action::{FloatOp, PrintPart};
 use crate::translate::translate;
-use crate::uop::{BinOp as UopBin, JumpHint, UnOp};
+use crate::uop::{BinOp as UopBin, JumpHint};
 use spile_lang::ir::{BinaryOp, HitCounts, HitSpec, LValue, Local, LocalId, MemType, PrintArg, PrintValue, State};
 use spile_lang::target::{Register, RegisterSlot, Target};
 use spile_lang::types::Type;
@@ -23,12 +23,12 @@ struct Toy;
 static TOY: Toy = Toy;
 
 /// x`d` = imm
-fn mov(d: u8, imm: u16) -> u32 {
-    0x0100_0000 | u32::from(d) << 16 | u32::from(imm)
+const fn mov(d: u8, imm: u16) -> u32 {
+    0x0100_0000 | (d as u32) << 16 | imm as u32
 }
 /// x`d` += imm
-fn add(d: u8, imm: u16) -> u32 {
-    0x0200_0000 | u32::from(d) << 16 | u32::from(imm)
+const fn add(d: u8, imm: u16) -> u32 {
+    0x0200_0000 | (d as u32) << 16 | imm as u32
 }
 /// Jumps to an address.
 fn jump(to: u16) -> u32 {

@@ -3,7 +3,7 @@
 use super::*;
 use spile_lang::ir::GotoTarget;
 
-const CODE: [u32; 3] = [0x0100_0001, 0x0200_0002, HALT];
+const CODE: [u32; 3] = [mov(0, 1), add(0, 2), HALT];
 
 fn at(pc: u64, id: u32, mut machine: Machine) -> Machine {
     machine.mock.places.push((ProbeId(id), pc));
@@ -227,6 +227,21 @@ fn redirects_after_an_instruction() {
     assert_eq!(machine.cpu.x[..6], [1, 0, 0, 0, 0, 1]);
     assert_eq!(machine.journal(), "0x8000 Print 0x8004\n0x8008 Print 0x8010");
     assert_eq!(machine.cpu.icount, 3);
+}
+
+#[test]
+fn where_a_branch_goes_on() {
+    let next = print([builtin(Builtin::Next, Type::CodeAddr)]);
+    let patch = write(xn(1), int(0));
+    for (x1, expected) in [(1, "0x8000 Patched\n0x8000 Print 0x8008"), (0, "0x8000 Patched\n0x8000 Print 0x8004")] {
+        let body = vec![patch.clone(), next.clone()];
+        let after = probe(Moment::After, ir::Event::Insn(InsnPattern::Any), Vec::new(), body);
+        let mut machine = at(BASE, 0, Machine::probes(vec![after]));
+        machine.cpu.x[1] = x1;
+        machine.run(&[jump_nz(1, 0x8008), mov(0, 1), HALT]);
+        // The branch has decided before the probe changed its operand.
+        assert_eq!((machine.journal().as_str(), machine.cpu.x[0]), (expected, 1 - x1));
+    }
 }
 
 #[test]
