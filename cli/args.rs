@@ -49,11 +49,13 @@ Examples:
   spile list ./prog 'mem*'                 those that match")]
     List(ListArgs),
     /// Show a stage of the translation
-    #[command(after_help = "Stages: ast and ir of the scripts; uop, clif and asm of the block at --at, probes included.
+    #[command(
+        after_help = "Stages: ast and ir of the scripts; uop, clif and asm of the block at --at, probes included.
 
 Examples:
   spile dump --stage ir -e 'on insn at main write x0 = 5'
-  spile dump --stage uop --at main -e 'on insn at main write x0 = 5' ./prog")]
+  spile dump --stage uop --at main -e 'on insn at main write x0 = 5' ./prog"
+    )]
     Dump(DumpArgs),
 }
 
@@ -149,6 +151,14 @@ pub(crate) struct RunArgs {
     /// Say what was not implemented: system calls and the like
     #[arg(long)]
     pub(crate) verbose: bool,
+
+    /// What the guest program is told as its name, if not the path; for programs that a guest executes
+    #[arg(long, value_name = "NAME", hide = true)]
+    pub(crate) argv0: Option<OsString>,
+
+    /// The guest program starts with SIGPIPE ignored; for programs that a guest executes
+    #[arg(long, hide = true)]
+    pub(crate) sigpipe_ignored: bool,
 
     /// Guest program
     #[arg(value_name = "PROGRAM")]

@@ -39,12 +39,9 @@ fn block(args: &DumpArgs, sources: &Sources) -> Result<String, Failure> {
     let pc = place(args, &guest)?;
     let program = scripts::compile(&args.scripts, sources, guest.isa)?;
     let output = Output::new(Box::new(std::io::sink()), "nowhere", Style::default());
-    let probes = Probes::attach(program, sources, guest.symbols.clone(), &guest.memory, guest.isa, output, 0)
-        .map_err(|diagnostics| Failure::Script {
-            diagnostics,
-            sources: sources.clone(),
-            look: scripts::look(&args.scripts),
-        })?;
+    let probes = Probes::attach(program, sources, guest.symbols.clone(), &guest.memory, guest.isa, output, 0).map_err(
+        |diagnostics| Failure::Script { diagnostics, sources: sources.clone(), look: scripts::look(&args.scripts) },
+    )?;
     let probes: Box<dyn ProbeEngine> = Box::new(probes);
     let config = Config { tier: Tier::Jit, ..Config::default() };
     let Guest { isa, cpu, memory, environment, .. } = guest;

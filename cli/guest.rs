@@ -33,20 +33,27 @@ pub(crate) fn architecture(args: &GuestArgs) -> Result<&'static dyn Isa, Failure
     })
 }
 
-/// Loads the program for inspection only: nothing of the host is changed for it.
-pub(crate) fn inspect(args: &GuestArgs, program: &Path) -> Result<Guest, Failure> {
-    load(args, program, &[], None, 0)
+/// How a program is started that is to run for real.
+#[derive(Default)]
+pub(crate) struct Start<'a> {
+    /// Its arguments, without its name.
+    pub(crate) arguments: &'a [OsString],
+    /// Its name, if not its path.
+    pub(crate) name: Option<&'a OsStr>,
+    /// How it executes others. Without it, host signals do not reach the guest: it is not to be run.
+    pub(crate) exec: Option<ExecHook>,
+    /// It starts with `SIGPIPE` ignored.
+    pub(crate) ignores_sigpipe: bool,
 }
 
-/// Loads the program. With `exec` it is to be run for real: signals reach it, and it may execute others.
-pub(crate) fn load(
-    args: &GuestArgs,
-    program: &Path,
-    arguments: &[OsString],
-    exec: Option<ExecHook>,
-    seed: u64,
-) -> Result<Guest, Failure> {
-    if args.raw { load_raw(args, program) } else { load_linux(args, program, arguments, exec, seed) }
+/// Loads the program for inspection only: nothing of the host is changed for it.
+pub(crate) fn inspect(args: &GuestArgs, program: &Path) -> Result<Guest, Failure> {
+    load(args, program, Start::default())
+}
+
+/// Loads the program.
+pub(crate) fn load(args: &GuestArgs, program: &Path, start: Start<'_>) -> Result<Guest, Failure> {
+    if args.raw { load_raw(args, program) } else { load_linux(args, program, start) }
 }
 
 fn load_raw(args: &GuestArgs, program: &Path) -> Result<Guest, Failure> {
@@ -65,18 +72,11 @@ fn load_raw(args: &GuestArgs, program: &Path) -> Result<Guest, Failure> {
     })
 }
 
-fn load_linux(
-    args: &GuestArgs,
-    program: &Path,
-    arguments: &[OsString],
-    exec: Option<ExecHook>,
-    _seed: u64,
-) -> Result<Guest, Failure> {
-    let c_string = |text: &OsStr| {
-        CString::new(text.as_bytes()).map_err(|_| Failure::new("an argument contains a NUL byte"))
-    };
-    let mut argv = vec![c_string(program.as_os_str())?];
-    for argument in arguments {
+fn load_linux(args: &GuestArgs, program: &Path, start: Start<'_>) -> Result<Guest, Failure> {
+    let c_string =
+        |text: &OsStr| CString::new(text.as_bytes()).map_err(|_| Failure::new("an argument contains a NUL byte"));
+    let mut argv = vec![c_string(start.name.unwrap_or(program.as_os_str()))?];
+    for argument in start.arguments {
         argv.push(c_string(argument)?);
     }
     let envp = std::env::vars_os()
@@ -93,8 +93,9 @@ fn load_linux(
         envp,
         sysroot: args.sysroot.clone(),
         seed: None,
-        host_signals: exec.is_some(),
-        exec,
+        ignores_sigpipe: start.ignores_sigpipe,
+        host_signals: start.exec.is_some(),
+        exec: start.exec,
     };
     let process = linux::start(config).map_err(|error| Failure::new(error.to_string()).with_hint(error.hint()))?;
     Ok(Guest {

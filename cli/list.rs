@@ -4,8 +4,8 @@ use crate::args::ListArgs;
 use crate::failure::Failure;
 use crate::guest::{self, Guest};
 use crate::scripts;
+use spile_runtime::glob;
 use spile_runtime::probe::attach::{Symbols, World, attach};
-use spile_runtime::probe::glob;
 use spile_runtime::probe::listing;
 use std::fmt::Write as _;
 use std::io::Write;
@@ -23,8 +23,11 @@ pub(crate) fn list(args: &ListArgs) -> Result<u8, Failure> {
     } else {
         let program = scripts::compile(&args.scripts, &sources, guest.isa)?;
         let world = World { symbols: &*guest.symbols, memory: &guest.memory, isa: guest.isa };
-        let attachments = attach(&program, &world)
-            .map_err(|diagnostics| Failure::Script { diagnostics, sources: sources.clone(), look })?;
+        let attachments = attach(&program, &world).map_err(|diagnostics| Failure::Script {
+            diagnostics,
+            sources: sources.clone(),
+            look,
+        })?;
         listing::list(&program, &attachments, &world, &sources)
     };
     // A reader that has seen enough closes the pipe: that is no error.

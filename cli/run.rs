@@ -6,22 +6,26 @@ use crate::guest::{self, Guest};
 use crate::scripts::{self, reason};
 use spile_lang::source::Sources;
 use spile_runtime::env::Status;
-use spile_runtime::linux::ExecHook;
+use spile_runtime::linux::{self, ExecHook};
 use spile_runtime::probe::engine::Probes;
 use spile_runtime::probe::output::{Output, Style};
 use spile_runtime::probe::runtime::ExitReason;
 use spile_runtime::vm::{Config, End, ProbeEngine, Tier, Vm};
-use std::ffi::{CStr, CString, OsStr, OsString};
+use std::ffi::{CString, OsString};
 use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::process::CommandExt;
 
 /// Runs the guest and returns the exit status.
 pub(crate) fn run(args: &RunArgs) -> Result<u8, Failure> {
     let look = scripts::look(&args.scripts);
     let sources = scripts::sources(&args.scripts, &[] as &[&str])?;
-    let exec = Some(exec_hook());
-    let guest = guest::load(&args.guest, &args.program, &args.args, exec, args.seed).map_err(|f| f.looking(look))?;
+    let start = guest::Start {
+        arguments: &args.args,
+        name: args.argv0.as_deref(),
+        exec: Some(exec_hook()),
+        ignores_sigpipe: args.sigpipe_ignored,
+    };
+    let guest = guest::load(&args.guest, &args.program, start).map_err(|f| f.looking(look))?;
     let probes = probes(args, &sources, &guest)?;
     let config = Config { tier: tier(args.tier), max_insns: args.max_insns, count: false };
     let Guest { isa, cpu, memory, environment, .. } = guest;
@@ -46,8 +50,7 @@ fn probes(args: &RunArgs, sources: &Sources, guest: &Guest) -> Result<Option<Box
         return Ok(None);
     }
     let output = output(args)?;
-    let attached =
-        Probes::attach(program, sources, guest.symbols.clone(), &guest.memory, guest.isa, output, args.seed);
+    let attached = Probes::attach(program, sources, guest.symbols.clone(), &guest.memory, guest.isa, output, args.seed);
     match attached {
         Ok(probes) => Ok(Some(Box::new(probes))),
         Err(diagnostics) => {
@@ -83,7 +86,7 @@ fn finish(args: &RunArgs, sources: &Sources, vm: &mut Vm, end: End) -> u8 {
     }
     let status = report(args, sources, vm, status);
     if let End::Guest(Status::Signaled(signal)) = end {
-        spile_runtime::linux::die_of_signal(signal);
+        linux::die_of_signal(signal);
     }
     status
 }
@@ -115,22 +118,21 @@ fn say(args: &RunArgs, text: &str) {
 
 /// How `execve` in the guest starts another guest program: this command again, with the same options.
 fn exec_hook() -> ExecHook {
-    let own: Vec<OsString> = own_options();
-    Box::new(move |path: &CStr, argv: &[CString], envp: &[CString]| {
-        let text = |c: &CString| OsStr::from_bytes(c.to_bytes()).to_owned();
-        let mut command = std::process::Command::new("/proc/self/exe");
-        command.arg0("spile").args(&own).arg(OsStr::from_bytes(path.to_bytes()));
-        command.args(argv.iter().skip(1).map(text));
-        command.env_clear();
-        for pair in envp {
-            let bytes = pair.to_bytes();
-            let split = bytes.iter().position(|&byte| byte == b'=').unwrap_or(bytes.len());
-            let (name, value) = (&bytes[..split], bytes.get(split + 1..).unwrap_or_default());
-            if !name.is_empty() {
-                command.env(OsStr::from_bytes(name), OsStr::from_bytes(value));
-            }
+    let own = own_options();
+    Box::new(move |exec| {
+        let text = |text: &[u8]| CString::new(text).unwrap_or_default();
+        let mut argv = vec![text(b"spile")];
+        argv.extend(own.iter().map(|option| text(option.as_bytes())));
+        if let Some(name) = exec.argv.first() {
+            argv.extend([text(b"--argv0"), name.clone()]);
         }
-        command.exec()
+        if exec.ignores_sigpipe {
+            argv.push(text(b"--sigpipe-ignored"));
+        }
+        argv.push(text(b"--"));
+        argv.push(exec.path.to_owned());
+        argv.extend(exec.argv.iter().skip(1).cloned());
+        linux::execute(c"/proc/self/exe", &argv, exec.envp)
     })
 }
 
@@ -143,6 +145,14 @@ fn own_options() -> Vec<OsString> {
     while let Some(option) = rest.next() {
         if !option.as_bytes().starts_with(b"-") || option == "--" {
             break;
+        }
+        // The new program has these of its own.
+        if option == "--argv0" {
+            rest.next();
+            continue;
+        }
+        if option == "--sigpipe-ignored" {
+            continue;
         }
         let takes_value = ["-e", "-s", "-p", "-L", "-o", "--on", "--arch", "--max-insns", "--tier", "--seed"];
         let value = takes_value.iter().any(|name| option == *name);

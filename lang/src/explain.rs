@@ -283,10 +283,19 @@ pub(crate) fn unknown_verb(word: &Text, rest: &str, whole: Span, text: &str, is_
     if rest.starts_with("++") || rest.starts_with("--") {
         return step_operator(&word.text, &rest[..2], whole);
     }
-    if is_body && looks_like_place(&word.text, rest) {
+    if is_body && last_clause(line_before) == Some("when") && !near_verb(&word.text) {
+        return missing_operator(word.span, last_value(word.span, line_before));
+    }
+    let placed = matches!(last_clause(line_before), Some("at" | "in"));
+    if is_body && !placed && looks_like_place(&word.text, rest) {
         return place_without_at(word, line_before);
     }
     not_a_verb(word, rest)
+}
+
+/// The last word before an action that begins a clause.
+fn last_clause(line: &str) -> Option<&str> {
+    line.split_whitespace().rev().find(|word| CLAUSES.contains(word))
 }
 
 fn near_verb(word: &str) -> bool {
@@ -299,7 +308,8 @@ fn looks_like_place(word: &str, rest: &str) -> bool {
     let known = CLAUSES.contains(&next) || verbs::find(next).is_some();
     let offset = rest.starts_with('+') && rest[1..].trim_start().starts_with(|c: char| c.is_ascii_digit());
     let foreign = FOREIGN_VERBS.iter().any(|(name, _)| *name == word);
-    !foreign && !near_verb(word) && (known || offset || rest.is_empty() || rest.starts_with('{'))
+    let certain = known || offset || rest.starts_with('{');
+    !foreign && (certain || (rest.is_empty() && !near_verb(word)))
 }
 
 fn place_without_at(word: &Text, before: &str) -> Diagnostic {
@@ -401,6 +411,9 @@ impl<'a> Failure<'a> {
     }
 
     pub(crate) fn explain(&self) -> Explained {
+        if let Some(rest) = self.garbage() {
+            return rest;
+        }
         let bracket = self.bracket();
         let follow_up = bracket.is_some() || self.statement().is_none();
         let diagnostic = self
@@ -413,10 +426,51 @@ impl<'a> Failure<'a> {
             .or_else(|| self.clause_after_action())
             .or_else(|| self.reserved_name())
             .or_else(|| self.two_values())
+            .or_else(|| self.string())
             .or_else(|| self.missing())
             .or_else(|| self.incomplete())
             .unwrap_or_else(|| self.unexpected());
+        let follow_up = follow_up || self.word(self.at) == "}";
         Explained { diagnostic, cut: self.cut(), follow_up }
+    }
+
+    /// A line that begins nothing, outside all brackets: it is explained and cut out by itself.
+    fn garbage(&self) -> Option<Explained> {
+        let first = if self.begins_nothing(0) { 0 } else { self.at };
+        if !self.begins_nothing(first) || (first > 0 && self.operand_expected()) {
+            return None;
+        }
+        let rest = Failure { tokens: self.tokens[first..].to_vec(), at: 0, ..*self };
+        let mut depth = 0i64;
+        let ends = |(i, token): (usize, &Token)| {
+            let fresh = i > 0 && token.starts_line && depth <= 0;
+            match rest.word(i) {
+                "{" | "(" | "[" => depth += 1,
+                "}" | ")" | "]" => depth -= 1,
+                _ => {}
+            }
+            fresh.then_some(token.start)
+        };
+        let start = rest.tokens.first()?.start;
+        let found = rest.tokens.iter().enumerate().find_map(ends);
+        let end = found.or(rest.tokens.last().map(|t| t.end))?;
+        Some(Explained { diagnostic: rest.first_word_wrong()?, cut: Some(start..end), follow_up: false })
+    }
+
+    fn begins_nothing(&self, i: usize) -> bool {
+        let Some(token) = self.tokens.get(i) else {
+            return false;
+        };
+        let depth = (0..i).fold(0i64, |depth, i| match self.word(i) {
+            "{" | "(" | "[" => depth + 1,
+            "}" | ")" | "]" => depth - 1,
+            _ => depth,
+        });
+        let word = self.word(i);
+        let labelled = self.word(i + 1) == ":" && MOMENTS.contains(&self.word(i + 2));
+        let begins = ITEM_WORDS.contains(&word) || labelled || (word == "let" && self.word(i + 1) == "@");
+        let continues = i > 0 && (CLAUSES.contains(&word) || verbs::find(word).is_some());
+        token.starts_line && depth == 0 && token.kind == TokenKind::Word && !begins && !continues
     }
 
     fn span(&self, token: Token) -> Span {
@@ -563,13 +617,14 @@ impl<'a> Failure<'a> {
         let label = match (hex, letter) {
             (true, Some(letter)) => format!("`{letter}` is not a hexadecimal digit"),
             (true, None) => "digits are missing".to_string(),
+            (false, Some('b')) if word.starts_with("0b") => "binary digits are 0 and 1".to_string(),
             (false, _) => "letters in a number".to_string(),
         };
         let at = match bad {
             Some(i) if hex => span(self.source, token.start + i, token.start + i + 1),
             _ => self.span(token),
         };
-        let all_hex = !hex && word.bytes().all(|b| b.is_ascii_hexdigit());
+        let all_hex = !hex && !word.starts_with("0b") && word.bytes().all(|b| b.is_ascii_hexdigit());
         let help = match all_hex {
             true => format!("hexadecimal numbers start with 0x: `0x{word}`"),
             false => "numbers are 42, 0x2a, 0b101010, 1_000, 64K, 10ms".to_string(),
@@ -590,12 +645,12 @@ impl<'a> Failure<'a> {
                 .help(format!("registers, variables and parameters stand as they are: `{next}`"))
                 .fix(at, ""),
             "->" => habit("`->` is written `.`", "an operator of C")
-                .help(format!("{before}.{next}: a dot follows pointers too"))
+                .help(format!("{}.{next}: a dot follows pointers too", self.operand_before()))
                 .fix(at, "."),
             "++" | "--" => {
                 let sign = &word[..1];
                 habit(&format!("there is no operator `{word}`"), "an operator of C")
-                    .help(format!("{} {sign}= 1", if before.is_empty() { next } else { before }))
+                    .help(format!("{} {sign}= 1", self.operand_before()))
             }
             "?" => habit("there is no `? :`", "an operator of C").help("if x0 == 0 { 1 } else { 2 }"),
             "::" => habit("names with `::` stand in quotes", "part of a C++ name")
@@ -611,6 +666,38 @@ impl<'a> Failure<'a> {
         })
     }
 
+    /// What stands before the failure without a space in it: `@n`, `x0.next`.
+    fn operand_before(&self) -> &'a str {
+        let mut first = self.at.saturating_sub(1);
+        while first > 0 && self.touches(first - 1) && !is_operator(self.word(first - 1)) {
+            first -= 1;
+        }
+        self.between(first, self.at)
+    }
+
+    fn operand_after(&self) -> &'a str {
+        let mut last = self.at + 2;
+        while self.touches(last - 1) && !matches!(self.word(last), ")" | "}" | ";" | ",") {
+            last += 1;
+        }
+        self.between(self.at + 1, last)
+    }
+
+    /// True if this token and the next one have nothing between them.
+    fn touches(&self, i: usize) -> bool {
+        let pair = (self.tokens.get(i), self.tokens.get(i + 1));
+        matches!(pair, (Some(a), Some(b)) if a.end == b.start)
+    }
+
+    /// The text from one token up to before another.
+    fn between(&self, from: usize, to: usize) -> &'a str {
+        let last = to.checked_sub(1).and_then(|i| self.tokens.get(i));
+        match (self.tokens.get(from), last) {
+            (Some(a), Some(b)) if a.start <= b.end => shortened_at(&self.text[a.start..b.end], 60),
+            _ => "",
+        }
+    }
+
     fn single_equals(&self, token: Token) -> Option<Diagnostic> {
         let at = self.span(token);
         let first = self.statement().map(|i| self.word(i));
@@ -619,7 +706,7 @@ impl<'a> Failure<'a> {
         condition.then(|| {
             Diagnostic::error("E0103", "`=` assigns; `==` compares")
                 .primary(at, "use `==`")
-                .help(format!("{} == {}", self.word_before(), self.word(self.at + 1)))
+                .help(format!("{} == {}", self.operand_before(), self.operand_after()))
                 .fix(at, "==")
         })
     }
@@ -719,8 +806,16 @@ impl<'a> Failure<'a> {
             Diagnostic::error("E0122", format!("`{word}` stands before the action"))
                 .primary(self.span(token), "a clause after the action")
                 .secondary(self.span(self.tokens[first]), "the action begins here")
-                .help(format!("on insn at main {word} … {}", self.word(first))),
+                .help(format!("{} {} {}", self.between(0, first), self.rest_of_line(), self.between(first, self.at))),
         )
+    }
+
+    fn rest_of_line(&self) -> &'a str {
+        let mut last = self.at + 1;
+        while self.tokens.get(last).is_some_and(|t| !t.starts_line) {
+            last += 1;
+        }
+        self.between(self.at, last)
     }
 
     /// A word of the language where a name is expected.
@@ -836,9 +931,9 @@ impl<'a> Failure<'a> {
         let assigns = (first..self.at).any(|i| self.word(i) == "=");
         let out = Diagnostic::error("E0114", format!("this `{word}` is not complete"));
         let missing = match word {
-            "write" | "let" if !assigns => "= and a value",
+            "write" | "let" if !assigns => "`=` and a value",
             "flip" | "set" | "clear" => "`bit N`, `bits A..B` or `mask M`",
-            "stick" => "= and a value",
+            "stick" => "`=` and a value",
             "dump" => "a comma and a length",
             "if" => "a block in braces",
             "delete" => "a map",
@@ -860,8 +955,11 @@ impl<'a> Failure<'a> {
             return self.unfinished();
         };
         let word = shortened_at(self.word(self.at), 40);
-        if token.kind == TokenKind::Str {
-            return string_trouble(self.source, token, self.word(self.at));
+        let bare = self.word_before();
+        if matches!(bare, "trace" | "next" | "stop" | "count") {
+            return Diagnostic::error("E0115", format!("nothing follows `{bare}`"))
+                .primary(self.span(token), "did not expect this")
+                .help(format!("to print a value: `print {word}`"));
         }
         let out = Diagnostic::error("E0115", format!("`{word}` does not fit here"))
             .primary(self.span(token), "did not expect this");
@@ -869,6 +967,11 @@ impl<'a> Failure<'a> {
             Some(verb) => out.help(format!("for example: {}", verb.form)),
             None => out.help(self.item_form()),
         }
+    }
+
+    fn string(&self) -> Option<Diagnostic> {
+        let token = self.token().filter(|token| token.kind == TokenKind::Str)?;
+        string_trouble(self.source, token, self.word(self.at))
     }
 
     fn unfinished(&self) -> Diagnostic {
@@ -898,23 +1001,27 @@ impl<'a> Failure<'a> {
 }
 
 /// Says what inside a string the grammar could not read.
-fn string_trouble(source: u32, token: Token, text: &str) -> Diagnostic {
+fn string_trouble(source: u32, token: Token, text: &str) -> Option<Diagnostic> {
     let bytes = text.as_bytes();
     let at = |i: usize, n: usize| span(source, token.start + i, token.start + i + n);
     let mut i = 1;
     while i + 1 < bytes.len() {
         match bytes[i] {
             b'\\' if !matches!(bytes[i + 1], b'n' | b't' | b'r' | b'0' | b'\\' | b'"' | b'x') => {
-                return Diagnostic::error("E0119", "there is no such escape in a string")
-                    .primary(at(i, 2), "unknown escape")
-                    .help("escapes are \\n \\t \\r \\0 \\\\ \\\" \\x41; a backslash is `\\\\`");
+                return Some(
+                    Diagnostic::error("E0119", "there is no such escape in a string")
+                        .primary(at(i, 2), "unknown escape")
+                        .help("escapes are \\n \\t \\r \\0 \\\\ \\\" \\x41; a backslash is `\\\\`"),
+                );
             }
             b'\\' => i += 2,
             b'}' if bytes[i + 1] == b'}' => i += 2,
             b'}' => {
-                return Diagnostic::error("E0119", "a brace in a string is written twice")
-                    .primary(at(i, 1), "closes nothing")
-                    .help("`}}` prints }");
+                return Some(
+                    Diagnostic::error("E0119", "a brace in a string is written twice")
+                        .primary(at(i, 1), "closes nothing")
+                        .help("`}}` prints }"),
+                );
             }
             b'{' if bytes[i + 1] == b'{' => i += 2,
             b'{' => break,
@@ -923,13 +1030,13 @@ fn string_trouble(source: u32, token: Token, text: &str) -> Diagnostic {
     }
     if bytes.get(i) == Some(&b'{') {
         let end = text[i..].find('}').map_or(text.len() - 1, |e| i + e + 1);
-        return Diagnostic::error("E0119", "what stands in the braces of this string cannot be read")
-            .primary(at(i, end - i), "expected `{value}` or `{value:format}`")
-            .help("\"x0 is {x0:#x}\"; for a brace itself write {{ or }}");
+        return Some(
+            Diagnostic::error("E0119", "what stands in the braces of this string cannot be read")
+                .primary(at(i, end - i), "expected `{value}` or `{value:format}`")
+                .help("\"x0 is {x0:#x}\"; for a brace itself write {{ or }}"),
+        );
     }
-    Diagnostic::error("E0115", "a text in quotes does not fit here")
-        .primary(span(source, token.start, token.end), "did not expect this")
-        .help("on insn at main print \"x0 is {x0:#x}\"")
+    None
 }
 
 fn is_operator(word: &str) -> bool {

@@ -119,7 +119,8 @@ impl SourceParser<'_> {
         let failure = explain::Failure::new(self.source, self.original, tokens, at, cuts);
         let explained = failure.explain();
         // What follows from an earlier cut is not reported.
-        let follows = cuts.last().is_some_and(|cut| at < cut.end || explained.follow_up);
+        let last = cuts.iter().map(|cut| cut.end).max();
+        let follows = last.is_some_and(|end| at < end || explained.follow_up);
         if !follows {
             self.report(explained.diagnostic);
         }
@@ -137,6 +138,7 @@ impl SourceParser<'_> {
             level: 0,
             deep_reported: false,
             damaged,
+            odd_event: false,
             diagnostics: Vec::new(),
         };
         let items = builder.items(pairs);
@@ -166,14 +168,17 @@ struct Builder<'a> {
     level: usize,
     deep_reported: bool,
     damaged: bool,
+    /// The event of this probe is not known: what looks like a missing `at` may belong to it.
+    odd_event: bool,
     diagnostics: Vec<Diagnostic>,
 }
 
 type Node<'i> = Pair<'i, Rule>;
 
-/// The parts of a node, keywords left out.
+/// The parts of a node, keywords and `=` left out.
 fn parts(node: Node<'_>) -> impl Iterator<Item = Node<'_>> {
-    node.into_inner().filter(|part| part.as_rule() < Rule::K_on)
+    let matters = |part: &Node<'_>| part.as_rule() < Rule::K_on && part.as_rule() != Rule::assign;
+    node.into_inner().filter(matters)
 }
 
 /// Binding powers, loose to tight.
@@ -265,8 +270,8 @@ impl Builder<'_> {
     fn item(&mut self, node: Node<'_>) -> Option<Item> {
         let span = self.span(&node);
         Some(match node.as_rule() {
-            Rule::use_i => Item::Use(span),
-            Rule::struct_i => Item::Struct(span),
+            Rule::use_i => Item::Use(word_of(span, "use")),
+            Rule::struct_i => Item::Struct(word_of(span, "struct")),
             Rule::param_i => self.param(node)?,
             Rule::const_i => self.constant(node)?,
             Rule::state_i => self.state(node)?,
@@ -342,6 +347,7 @@ impl Builder<'_> {
         let (mut label, mut moment, mut event, mut body) = (None, None, None, None);
         let mut clauses: Vec<Clause> = Vec::new();
         let mut from = span;
+        self.odd_event = false;
         for part in parts(node) {
             match part.as_rule() {
                 Rule::label => label = parts(part).next().map(|name| self.text(&name)),
@@ -365,6 +371,7 @@ impl Builder<'_> {
         let node = parts(node).next()?;
         if node.as_rule() == Rule::x_event {
             let word = self.text(&node);
+            self.odd_event = true;
             self.error(explain::unknown_event(&word));
             return Some(Event { word, args: EventArgs::None, span });
         }
@@ -542,6 +549,7 @@ impl Builder<'_> {
             Rule::c_since => ClauseKind::Later("since"),
             Rule::c_until => ClauseKind::Later("until"),
             Rule::c_limit => ClauseKind::Later("limit"),
+            _ if self.odd_event => return None,
             _ => {
                 self.error(explain::missing_at(span, node.as_str(), event));
                 return None;
@@ -613,7 +621,8 @@ impl Builder<'_> {
         let (start, end) = (before.end as usize, span.start as usize);
         let between = self.original.get(start..end).unwrap_or("");
         let wrong_word = next.clone().into_inner().next().is_some_and(|inner| inner.as_rule() == Rule::x_verb);
-        if !between.contains('\n') && !wrong_word {
+        let after_block = self.original[..start].ends_with('}');
+        if !between.contains('\n') && !wrong_word && !after_block {
             self.error(explain::two_statements(before, span, self.original));
         }
     }
@@ -677,7 +686,7 @@ impl Builder<'_> {
         let mut inner = node.into_inner();
         let word = inner.next().map(|part| self.text(&part));
         let rest = inner.next().map_or("", |part| part.as_str());
-        if let Some(word) = word {
+        if let Some(word) = word.filter(|_| !(is_body && self.odd_event)) {
             let diagnostic = explain::unknown_verb(&word, rest, span, self.original, is_body);
             self.error(diagnostic);
         }
@@ -714,14 +723,14 @@ impl Builder<'_> {
         let span = self.span(&node);
         let mut inner = parts(node);
         let target = self.lvalue(inner.next()?)?;
-        let sign = inner.next()?;
-        if sign.as_rule() == Rule::x_eq {
-            let equals = parts(sign).next()?;
+        let value = inner.next()?;
+        if value.as_rule() == Rule::x_eq {
+            let equals = parts(value).next()?;
             let at = self.span(&equals);
             self.error(explain::double_equals(at, span, self.original));
             return None;
         }
-        let value = self.expr(inner.next()?);
+        let value = self.expr(value);
         Some(Assign { target, value, span })
     }
 
@@ -1015,6 +1024,7 @@ impl Builder<'_> {
             Rule::mapref => return self.state_ref(node),
             Rule::path => return self.path(node),
             Rule::paren => return self.paren(node),
+            Rule::next_value => ExprKind::Path { root: self.text(&node), access: Vec::new() },
             _ => ExprKind::Missing,
         };
         leaf(kind, span)
@@ -1149,6 +1159,10 @@ impl Builder<'_> {
             None => Expr { span, ..expr },
         }
     }
+}
+
+fn word_of(span: Span, word: &str) -> Span {
+    Span { end: span.start + word.len() as u32, ..span }
 }
 
 fn moment_of(text: &str) -> Moment {

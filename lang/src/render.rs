@@ -3,8 +3,8 @@
 use std::fmt::{self, Write};
 
 use miette::{
-    GraphicalReportHandler, GraphicalTheme, LabeledSpan, NamedSource, NarratableReportHandler, SourceCode, SourceSpan,
-    ThemeCharacters, ThemeStyles,
+    GraphicalReportHandler, GraphicalTheme, LabeledSpan, MietteError, MietteSpanContents, NarratableReportHandler,
+    SourceCode, SourceSpan, SpanContents, ThemeCharacters, ThemeStyles,
 };
 
 use crate::diag::{Diagnostic, Diagnostics, Severity};
@@ -84,26 +84,27 @@ struct Report {
     severity: Severity,
     labels: Vec<LabeledSpan>,
     help: Option<String>,
-    source: Option<NamedSource<String>>,
+    source: Option<Lines>,
 }
 
 impl Report {
     fn new(diagnostic: &Diagnostic, sources: &Sources) -> Report {
         let shown = diagnostic.span();
         let source = shown.and_then(|span| sources.get(span.source));
-        let length = source.map_or(0, |source| source.text().len());
+        let text = source.map_or("", |source| source.text());
         let mut labels = Vec::new();
         let mut help = Vec::new();
         for label in &diagnostic.labels {
-            if Some(label.span.source) != shown.map(|span| span.source) {
+            let elsewhere = shown.is_some_and(|s| s.source != label.span.source || far(s, label.span));
+            if elsewhere {
                 help.push(format!("{}: {}", sources.file_line(label.span), label.text));
                 continue;
             }
-            let span = drawn(label.span, length);
-            let text = Some(label.text.clone());
+            let span = drawn(label.span, text);
+            let words = Some(label.text.clone());
             labels.push(match label.primary {
-                true => LabeledSpan::new_primary_with_span(text, span),
-                false => LabeledSpan::new_with_span(text, span),
+                true => LabeledSpan::new_primary_with_span(words, span),
+                false => LabeledSpan::new_with_span(words, span),
             });
         }
         help.extend(diagnostic.help.iter().cloned());
@@ -113,16 +114,73 @@ impl Report {
             severity: diagnostic.severity,
             labels,
             help: (!help.is_empty()).then(|| help.join("\n")),
-            source: source.map(|s| NamedSource::new(s.name(), printable(s.text()))),
+            source: source.map(|s| Lines { name: s.name().to_string(), text: printable(s.text()) }),
         }
     }
 }
 
-/// A span that lies inside the text.
-fn drawn(span: Span, length: usize) -> SourceSpan {
-    let start = (span.start as usize).min(length);
-    let end = (span.end as usize).clamp(start, length);
+/// A source that shows the whole lines of a span and no others.
+#[derive(Debug)]
+struct Lines {
+    name: String,
+    text: String,
+}
+
+impl SourceCode for Lines {
+    fn read_span<'a>(
+        &'a self,
+        span: &SourceSpan,
+        _context_before: usize,
+        _context_after: usize,
+    ) -> Result<Box<dyn SpanContents<'a> + 'a>, MietteError> {
+        let bytes = self.text.as_bytes();
+        let from = span.offset();
+        let to = from + span.len();
+        if to > bytes.len() {
+            return Err(MietteError::OutOfBounds);
+        }
+        let start = bytes[..from].iter().rposition(|b| *b == b'\n').map_or(0, |i| i + 1);
+        // A span that ends with a line break still ends in its line.
+        let last = to.max(from + 1) - 1;
+        let rest = bytes.get(last..).unwrap_or(&[]);
+        let end = rest.iter().position(|b| *b == b'\n').map_or(bytes.len(), |i| last + i);
+        let column = from - start;
+        let (start, end) = window(&self.text, (start, end.max(start)), (from, to));
+        let line = bytes[..start].iter().filter(|b| **b == b'\n').count();
+        let shown = SourceSpan::from((start, end - start));
+        let data = &bytes[start..end];
+        let count = data.iter().filter(|b| **b == b'\n').count() + 1;
+        Ok(Box::new(MietteSpanContents::new_named(self.name.clone(), data, shown, line, column, count)))
+    }
+}
+
+/// Lines longer than this are shown in part.
+const LONG_LINE: usize = 400;
+
+/// So much of a long line is shown before and after a span.
+const MARGIN: usize = 60;
+
+/// Cuts a long line down to the neighbourhood of a span.
+fn window(text: &str, (start, end): (usize, usize), (from, to): (usize, usize)) -> (usize, usize) {
+    if end - start <= LONG_LINE {
+        return (start, end);
+    }
+    let low = text.floor_char_boundary(from.saturating_sub(MARGIN).max(start));
+    let high = text.ceil_char_boundary((to + MARGIN).min(end));
+    (low, high)
+}
+
+/// A span that lies inside the text and is not so long that its picture is of no use.
+fn drawn(span: Span, text: &str) -> SourceSpan {
+    let start = text.floor_char_boundary((span.start as usize).min(text.len()));
+    let end = (span.end as usize).clamp(start, text.len());
+    let end = text.ceil_char_boundary(end.min(start + LONG_LINE));
     SourceSpan::from((start, end - start))
+}
+
+/// Labels far from the primary one would pull everything between them into the picture.
+fn far(a: Span, b: Span) -> bool {
+    a.start.abs_diff(b.start) > 16 * LONG_LINE as u32
 }
 
 /// Control characters of a script must not reach the terminal; a byte stays a byte, so that spans stay true.

@@ -79,13 +79,7 @@ impl SymbolTable {
         self.sections.push(sections);
     }
 
-    fn read_symbols(
-        &mut self,
-        file: &object::File<'_>,
-        module: usize,
-        bias: u64,
-        sections: &[(String, Range<u64>)],
-    ) {
+    fn read_symbols(&mut self, file: &object::File<'_>, module: usize, bias: u64, sections: &[(String, Range<u64>)]) {
         let mut found: Vec<Symbol> = file.symbols().filter_map(|s| symbol(&s, module, bias)).collect();
         if found.is_empty() {
             found = file.dynamic_symbols().filter_map(|s| symbol(&s, module, bias)).collect();

@@ -48,6 +48,7 @@ impl Case {
         }
         cpu.x[16] = MEMORY;
         cpu.x[slot::FP_CONTROL as usize] = u64::from(self.control);
+        cpu.x[slot::FP_STATUS as usize] = 16 * (self.b as u64 % 2);
         cpu.set_nzcv(self.a as u64 & 15);
         cpu
     }
@@ -83,7 +84,7 @@ impl Case {
             write!(text, " nzcv={:x}", cpu.nzcv()).unwrap();
         }
         let status = cpu.x[slot::FP_STATUS as usize];
-        if status != 0 {
+        if status != before.x[slot::FP_STATUS as usize] {
             write!(text, " fpsr={status:x}").unwrap();
         }
         for i in 0..16 {

@@ -33,7 +33,6 @@ const FOREIGN: &[(&str, &str)] = &[
     ("rdi", "arg0"),
     ("rsi", "arg1"),
     ("rdx", "arg2"),
-    ("rax", "x0"),
 ];
 
 impl Checker<'_> {

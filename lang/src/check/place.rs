@@ -64,8 +64,15 @@ impl Checker<'_> {
                 true => format!("after {}", row.name),
                 false => format!("on {}", row.name),
             };
-            self.unsupported(&what, event.word.span);
-            return None;
+            let names = self.source_text(event.span);
+            let names = names.strip_prefix(row.name).unwrap_or("").trim().to_string();
+            let out = crate::unsupported(&what, event.word.span);
+            return self.fail(match (row.name, after) {
+                ("call", false) if !names.contains(['*', '"']) => {
+                    out.help(format!("the first instruction of the function: `on insn at {names}`"))
+                }
+                _ => out,
+            });
         }
         Some(match (row.name, &event.args) {
             ("insn", EventArgs::None) => Event::Insn(InsnPattern::Any),

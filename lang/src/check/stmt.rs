@@ -119,8 +119,16 @@ impl Checker<'_> {
             Ast::Next => Some(StmtKind::Next),
             Ast::Assign { target, op, op_span, value } => self.assign(target, *op, *op_span, value),
             Ast::Later(word, span) => {
-                self.unsupported(word, *span);
-                None
+                let out = crate::unsupported(word, *span);
+                let returns = self.target.register("lr").or_else(|| self.target.register("ra"));
+                let help = match (*word, self.target.argument(0), returns) {
+                    ("return", Some(result), Some(link)) => Some(format!(
+                        "at a function's first instruction: `write {} = 0; goto ({})`",
+                        result.name, link.name
+                    )),
+                    _ => None,
+                };
+                self.fail(out.help_if(help))
             }
         }
     }

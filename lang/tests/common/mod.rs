@@ -11,7 +11,7 @@ use spile_lang::target::{Register, RegisterSlot, Target};
 use spile_lang::types::Type;
 
 /// The target.
-pub struct Arm;
+pub(crate) struct Arm;
 
 fn integer(name: &str, slot: u8, bits: u8) -> Register {
     Register {
@@ -111,25 +111,25 @@ impl Target for Arm {
 }
 
 /// Compiles one text.
-pub fn compile(text: &str) -> (Option<Program>, Diagnostics, Sources) {
+pub(crate) fn compile(text: &str) -> (Option<Program>, Diagnostics, Sources) {
     let sources = Sources::single("-e", text);
     let (program, diagnostics) = spile_lang::compile(&sources, &Arm);
     (program, diagnostics, sources)
 }
 
 /// Renders as the golden files have it.
-pub fn rendered(diagnostics: &Diagnostics, sources: &Sources) -> String {
+pub(crate) fn rendered(diagnostics: &Diagnostics, sources: &Sources) -> String {
     let style = Style { ascii: true, ..Style::default() };
     render(diagnostics, sources, style)
 }
 
 /// A folder of test data at the root of the workspace.
-pub fn data(folder: &str) -> PathBuf {
+pub(crate) fn data(folder: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/lang").join(folder)
 }
 
 /// All scripts of a folder, sorted.
-pub fn scripts(folder: &str) -> Vec<(PathBuf, String)> {
+pub(crate) fn scripts(folder: &str) -> Vec<(PathBuf, String)> {
     let entries = std::fs::read_dir(data(folder)).expect("the data folder exists");
     let mut paths: Vec<PathBuf> = entries.filter_map(|e| Some(e.ok()?.path())).collect();
     paths.retain(|path| path.extension().is_some_and(|e| e == "spile"));

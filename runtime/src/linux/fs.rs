@@ -192,6 +192,50 @@ pub(super) fn readlinkat(kernel: &mut Kernel, memory: &GuestMemory, [dir, path, 
     Ok(len as u64)
 }
 
+/// Extended attributes can be read, not changed.
+pub(super) fn no_xattr(_: &mut Kernel, _: &GuestMemory, _: Args) -> Result {
+    Err(Errno::EOPNOTSUPP)
+}
+
+/// Makes a call that fills a buffer; with size 0 it only tells the size.
+fn filling(memory: &GuestMemory, addr: u64, size: u64, call: impl FnOnce(&mut [u8]) -> Result) -> Result {
+    let mut out = vec![0; size.min(1 << 16) as usize];
+    let len = call(&mut out)?;
+    if size != 0 {
+        memory.write(addr, &out[..len as usize])?;
+    }
+    Ok(len)
+}
+
+pub(super) fn getxattr(kernel: &mut Kernel, memory: &GuestMemory, [path, name, value, size, ..]: Args) -> Result {
+    let (path, name) = (existing_path(kernel, memory, path)?, read_path(memory, name)?);
+    filling(memory, value, size, |out| host::getxattr(&path, &name, out))
+}
+
+pub(super) fn lgetxattr(kernel: &mut Kernel, memory: &GuestMemory, [path, name, value, size, ..]: Args) -> Result {
+    let (path, name) = (existing_path(kernel, memory, path)?, read_path(memory, name)?);
+    filling(memory, value, size, |out| host::lgetxattr(&path, &name, out))
+}
+
+pub(super) fn fgetxattr(_: &mut Kernel, memory: &GuestMemory, [fd, name, value, size, ..]: Args) -> Result {
+    let name = read_path(memory, name)?;
+    filling(memory, value, size, |out| host::fgetxattr(fd as i32, &name, out))
+}
+
+pub(super) fn listxattr(kernel: &mut Kernel, memory: &GuestMemory, [path, list, size, ..]: Args) -> Result {
+    let path = existing_path(kernel, memory, path)?;
+    filling(memory, list, size, |out| host::listxattr(&path, out))
+}
+
+pub(super) fn llistxattr(kernel: &mut Kernel, memory: &GuestMemory, [path, list, size, ..]: Args) -> Result {
+    let path = existing_path(kernel, memory, path)?;
+    filling(memory, list, size, |out| host::llistxattr(&path, out))
+}
+
+pub(super) fn flistxattr(_: &mut Kernel, memory: &GuestMemory, [fd, list, size, ..]: Args) -> Result {
+    filling(memory, list, size, |out| host::flistxattr(fd as i32, out))
+}
+
 pub(super) fn getdents64(_: &mut Kernel, memory: &GuestMemory, [fd, buf, count, ..]: Args) -> Result {
     host::getdents64(fd as i32, buffer(memory, buf, count & 0xffff_ffff, Access::Write)?)
 }

@@ -11,6 +11,7 @@
 #![allow(unsafe_code, reason = "raw system calls and signal handlers")]
 
 use super::errno::Errno;
+use crate::cpu::poll;
 use crate::mem::HostRange;
 use std::ffi::{CStr, c_int, c_void};
 use std::os::fd::BorrowedFd;
@@ -180,6 +181,12 @@ host_calls! {
     plain fn fstatfs(fd: i32, out: &mut [u8; 120]) = SYS_fstatfs;
     plain fn faccessat2(dir: i32, path: &CStr, mode: u64, flags: u64) = SYS_faccessat2;
     plain fn readlinkat(dir: i32, path: &CStr, out: &mut [u8]) = SYS_readlinkat;
+    plain fn getxattr(path: &CStr, name: &CStr, out: &mut [u8]) = SYS_getxattr;
+    plain fn lgetxattr(path: &CStr, name: &CStr, out: &mut [u8]) = SYS_lgetxattr;
+    plain fn fgetxattr(fd: i32, name: &CStr, out: &mut [u8]) = SYS_fgetxattr;
+    plain fn listxattr(path: &CStr, out: &mut [u8]) = SYS_listxattr;
+    plain fn llistxattr(path: &CStr, out: &mut [u8]) = SYS_llistxattr;
+    plain fn flistxattr(fd: i32, out: &mut [u8]) = SYS_flistxattr;
     plain fn getdents64(fd: i32, out: HostRange) = SYS_getdents64;
     plain fn getcwd(out: &mut [u8]) = SYS_getcwd;
     plain fn chdir(path: &CStr) = SYS_chdir;
@@ -431,8 +438,8 @@ struct SignalWords {
     pending: AtomicU64,
     /// The guest's signal mask.
     blocked: AtomicU64,
-    /// What the execution loop polls, or null.
-    poll: AtomicPtr<u32>,
+    /// What the execution loop polls, or null. Only [`set_poll_word`] sets it.
+    poll: AtomicPtr<AtomicU32>,
 }
 
 static SIGNALS: SignalWords =
@@ -444,12 +451,9 @@ static INFO: [[AtomicU64; 16]; 65] = [const { [const { AtomicU64::new(0) }; 16] 
 /// The host's handlers of hardware faults before ours, for faults of the emulator itself.
 static FORMER: [[AtomicU64; 4]; 32] = [const { [const { AtomicU64::new(0) }; 4] }; 32];
 
-/// Makes signals that arrive set `*word` to 1, so that the thread that polls it leaves generated code.
-///
-/// # Safety
-/// `word` stays valid, and is accessed atomically or by generated code only, until another word or null is given.
-pub unsafe fn set_poll_word(word: *mut u32) {
-    SIGNALS.poll.store(word, Ordering::Release);
+/// Makes signals that arrive set [`poll::SIGNAL`] in `word`, so that the thread that polls it leaves generated code.
+pub(super) fn set_poll_word(word: &'static AtomicU32) {
+    SIGNALS.poll.store(std::ptr::from_ref(word).cast_mut(), Ordering::Release);
 }
 
 /// Returns the recorded signals as a set.
@@ -498,10 +502,10 @@ extern "C" fn record(signal: c_int, info: *mut libc::siginfo_t, context: *mut c_
         // SAFETY: plain memory of this context.
         unsafe { libc::sigaddset(&raw mut context.uc_sigmask, signal) };
     }
-    let poll = SIGNALS.poll.load(Ordering::Acquire);
-    if !poll.is_null() {
-        // SAFETY: promised to `set_poll_word`.
-        unsafe { AtomicU32::from_ptr(poll) }.store(1, Ordering::Release);
+    let word = SIGNALS.poll.load(Ordering::Acquire);
+    if !word.is_null() {
+        // SAFETY: `set_poll_word` took it from a reference that lives for ever.
+        unsafe { &*word }.fetch_or(poll::SIGNAL, Ordering::Release);
     }
     if SIGNALS.blocked.load(Ordering::Acquire) & bit == 0 {
         leave_blocking_call(context);

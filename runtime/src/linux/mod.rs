@@ -120,8 +120,28 @@ pub struct FrameContext {
     pub alternate_stack: [u64; 3],
 }
 
-/// Replaces this process by another guest program, as `execve`: path, arguments, environment. Returns on failure only.
-pub type ExecHook = Box<dyn Fn(&CStr, &[CString], &[CString]) -> std::io::Error + Send>;
+/// A guest program that a guest process wants to be replaced by.
+#[derive(Clone, Copy, Debug)]
+pub struct Exec<'a> {
+    /// The program, already looked up in the sysroot. It is not a script.
+    pub path: &'a CStr,
+    /// Its arguments; the first one is its name, which may differ from the path.
+    pub argv: &'a [CString],
+    /// Its environment.
+    pub envp: &'a [CString],
+    /// Must reach [`Config::ignores_sigpipe`] of the new process.
+    pub ignores_sigpipe: bool,
+}
+
+/// Replaces this process by one that runs a guest program, by way of [`execute`]. Returns on failure only.
+pub type ExecHook = Box<dyn Fn(&Exec<'_>) -> std::io::Error + Send>;
+
+/// Replaces this process by a program of the host, as `execve`; unlike [`std::process::Command`], it leaves signal
+/// mask and ignored signals as the guest has set them. Returns on failure only.
+pub fn execute(path: &CStr, argv: &[CString], envp: &[CString]) -> std::io::Error {
+    let error = process::host_execve(path, argv, envp).err().unwrap_or(Errno::EINVAL);
+    std::io::Error::from_raw_os_error(i32::from(error.0))
+}
 
 /// What a guest process is started with.
 #[derive(Default)]
@@ -138,6 +158,9 @@ pub struct Config {
     pub seed: Option<u64>,
     /// How `execve` starts a guest program; without it, `execve` of one fails with `ENOSYS`.
     pub exec: Option<ExecHook>,
+    /// Whether the guest starts with `SIGPIPE` ignored. The Rust runtime ignores it in this process in any case, so
+    /// what it was before cannot be seen.
+    pub ignores_sigpipe: bool,
     /// Whether host signals reach the guest. Off in unit tests, which share their process.
     pub host_signals: bool,
 }
@@ -147,6 +170,8 @@ pub struct Config {
 enum After {
     /// The process is over.
     End(Status),
+    /// A signal came first: the call is made again after its handler.
+    Again,
     /// The registers are those of the innermost signal frame.
     SignalReturn,
     /// This is a new child: it has its own stack and thread pointer, if given.
@@ -219,6 +244,10 @@ impl Kernel {
     fn follow(&mut self, cpu: &mut CpuState, memory: &GuestMemory, after: After) -> Outcome {
         match after {
             After::End(status) => Outcome::End(status),
+            After::Again => {
+                self.abi.rewind_system_call(cpu);
+                self.deliver_all(cpu, memory, Outcome::Redirect)
+            }
             After::SignalReturn => self.signal_return(cpu, memory),
             After::Child { stack, thread_pointer } => {
                 self.finish(cpu, Ok(0));

@@ -3,7 +3,7 @@
 use super::abi::{u32_at, u64_at};
 use super::errno::Errno;
 use super::host::{self, StringList, Word};
-use super::{After, Kernel, procfs, read_optional, read_path, write_optional};
+use super::{After, Exec, Kernel, execute, procfs, read_optional, read_path, write_optional};
 use crate::elf;
 use crate::env::Status;
 use crate::mem::{Access, GuestMemory};
@@ -321,6 +321,7 @@ pub(super) fn clone(kernel: &mut Kernel, memory: &GuestMemory, args: Args) -> Re
         host::pipe2(&mut pipe, libc::O_CLOEXEC as u64)?;
     }
     let (reader, writer) = (u32_at(&pipe, 0) as i32, u32_at(&pipe, 4) as i32);
+    kernel.signals.hold_host();
     let pid = host::fork();
     if pid == Ok(0) {
         if waits {
@@ -341,6 +342,7 @@ pub(super) fn clone(kernel: &mut Kernel, memory: &GuestMemory, args: Args) -> Re
         });
         return Ok(0);
     }
+    kernel.signals.release_host();
     if waits {
         let _ = host::close(writer);
         if pid.is_ok() {
@@ -438,15 +440,30 @@ pub(super) fn execve(kernel: &mut Kernel, memory: &GuestMemory, [path, argv, env
                 path = kernel.resolve(interpreter);
             }
             Executable::Guest => {
-                let Some(hook) = &kernel.exec else {
+                let Some(hook) = kernel.exec.take() else {
                     return Err(Errno::ENOSYS);
                 };
-                return Err(hook(&path, &argv, &envp).into());
+                let ignores_sigpipe = kernel.signals.ignores(libc::SIGPIPE as u8);
+                let exec = Exec { path: &path, argv: &argv, envp: &envp, ignores_sigpipe };
+                let result = replace(kernel, || hook(&exec).into());
+                kernel.exec = Some(hook);
+                return result;
             }
-            Executable::Host => return host_execve(&path, &argv, &envp),
+            Executable::Host => return replace(kernel, || execute(&path, &argv, &envp).into()),
         }
     }
     Err(Errno::ELOOP)
+}
+
+/// Makes a call that replaces the process unless a signal comes first.
+fn replace(kernel: &mut Kernel, call: impl FnOnce() -> Errno) -> Result {
+    if !kernel.signals.prepare_exec() {
+        kernel.after = Some(After::Again);
+        return Ok(0);
+    }
+    let error = call();
+    kernel.signals.undo_exec();
+    Err(error)
 }
 
 /// Executes a program of the host.

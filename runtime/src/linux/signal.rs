@@ -78,7 +78,7 @@ pub(super) struct Signals {
 
 impl Signals {
     /// The state at a program's start: everything is default, but what the parent ignored stays ignored.
-    pub(super) fn new(host: bool) -> Self {
+    pub(super) fn new(host: bool, ignores_sigpipe: bool) -> Self {
         let mut signals = Signals {
             actions: [Action::default(); 65],
             mask: 0,
@@ -87,6 +87,9 @@ impl Signals {
             trampoline: 0,
             host,
         };
+        if ignores_sigpipe {
+            signals.actions[libc::SIGPIPE as usize].handler = SIG_IGN;
+        }
         if host {
             signals.adopt_host_state();
         }
@@ -179,7 +182,43 @@ impl Signals {
         }
     }
 
-    /// A forked child has the same actions and mask and nothing pending.
+    /// Makes the host keep all signals back.
+    pub(super) fn hold_host(&mut self) {
+        if self.host {
+            let all = u64::MAX.to_le_bytes();
+            let _ = host::rt_sigprocmask(libc::SIG_SETMASK as u64, Some(&all), None, SIGSET_SIZE);
+        }
+    }
+
+    /// Undoes [`Signals::hold_host`].
+    pub(super) fn release_host(&mut self) {
+        self.set_mask(self.mask);
+    }
+
+    /// Gives signals back to the host, so that one that comes before the new program is there does to it what it
+    /// should, and is not recorded by a process that is no more. False if one has been recorded already.
+    pub(super) fn prepare_exec(&mut self) -> bool {
+        self.hold_host();
+        let clear = self.next_deliverable().is_none();
+        if clear && self.host {
+            let handled = (1..=64).filter(|&signal| self.action(signal).handler != SIG_IGN);
+            handled.for_each(|signal| host::set_disposition(signal, Disposition::Default));
+        }
+        self.release_host();
+        clear
+    }
+
+    /// Undoes [`Signals::prepare_exec`].
+    pub(super) fn undo_exec(&mut self) {
+        (1..=64).for_each(|signal| self.tell_host(signal));
+    }
+
+    /// True if the guest ignores `signal`.
+    pub(super) fn ignores(&self, signal: u8) -> bool {
+        self.action(signal).handler == SIG_IGN
+    }
+
+    /// A forked child has the same actions and mask and nothing pending. The host's signals are held back here.
     pub(super) fn forked(&mut self) {
         if self.host {
             host::forget_pending();
@@ -212,6 +251,11 @@ struct Occurrence {
 }
 
 impl Kernel {
+    /// True if the host's signals reach the guest.
+    pub(super) fn uses_host_signals(&self) -> bool {
+        self.signals.host
+    }
+
     /// True if a call that ended with `EINTR` is to be made again: its row allows it and the handler that runs first
     /// has `SA_RESTART`, or no handler runs at all.
     pub(super) fn restarts(&self, row_restarts: bool) -> bool {

@@ -106,6 +106,9 @@ pub fn start(config: Config) -> Result<Process, Error> {
         .build_stack(&memory, &images[0], base, stack_top, stack_size)
         .map_err(|problem| Error::new(&path, problem))?;
     let mut cpu = CpuState { pc: entry, ..CpuState::default() };
+    if kernel.uses_host_signals() {
+        host::set_poll_word(cpu.poll);
+    }
     abi.set_stack_pointer(&mut cpu, sp);
     Ok(Process { kernel, memory, cpu, isa, images })
 }
@@ -139,7 +142,7 @@ impl Kernel {
             abi,
             machine,
             map: AddressMap::default(),
-            signals: Signals::new(config.host_signals),
+            signals: Signals::new(config.host_signals, config.ignores_sigpipe),
             heap: (0, 0),
             mmap_top: HIGHEST,
             program: CString::new(absolute.as_os_str().as_bytes()).unwrap_or_default(),

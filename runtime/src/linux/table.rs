@@ -71,6 +71,18 @@ macro_rules! rows {
 }
 
 rows! {
+    5: setxattr(path: Path, name: Path, value: In, size: Size, flags: Flags) => fs::no_xattr;
+    6: lsetxattr(path: Path, name: Path, value: In, size: Size, flags: Flags) => fs::no_xattr;
+    7: fsetxattr(fd: Fd, name: Path, value: In, size: Size, flags: Flags) => fs::no_xattr;
+    8: getxattr(path: Path, name: Path, value: Out, size: Size) => fs::getxattr;
+    9: lgetxattr(path: Path, name: Path, value: Out, size: Size) => fs::lgetxattr;
+    10: fgetxattr(fd: Fd, name: Path, value: Out, size: Size) => fs::fgetxattr;
+    11: listxattr(path: Path, list: Out, size: Size) => fs::listxattr;
+    12: llistxattr(path: Path, list: Out, size: Size) => fs::llistxattr;
+    13: flistxattr(fd: Fd, list: Out, size: Size) => fs::flistxattr;
+    14: removexattr(path: Path, name: Path) => fs::no_xattr;
+    15: lremovexattr(path: Path, name: Path) => fs::no_xattr;
+    16: fremovexattr(fd: Fd, name: Path) => fs::no_xattr;
     17: getcwd(buf: Out, size: Size) => fs::getcwd;
     19: eventfd2(count: Int, flags: Flags) => fs::eventfd2;
     20: epoll_create1(flags: Flags) => fs::epoll_create1;

@@ -10,13 +10,13 @@
 //! | E0303 | no symbol or section of that name, no match of a glob |
 //! | E0304 | several symbols of one name |
 //! | E0305 | no module of that name |
-//! | E0306 | an empty region |
+//! | E0415 | an empty region, as the checker calls it where it sees that without the program |
 //! | W0502 | the probe matches no instruction (an error unless it is `optional`) |
 
+use crate::glob;
 use crate::isa::{InsnFacts, Isa};
 use crate::mem::{GuestMemory, PAGE, perm};
 use crate::probe::format::address_text;
-use crate::probe::glob;
 use hashbrown::HashMap;
 use regex::{Regex, RegexBuilder};
 use spile_lang::diag::{Diagnostic, Diagnostics};
@@ -231,20 +231,26 @@ struct Found {
     number: bool,
 }
 
+/// What a place comes to.
+type Resolved = Result<Vec<Range<u64>>, Fault>;
+
+/// All addresses.
+const EVERYTHING: Range<u64> = 0..u64::MAX;
+
 /// A place that is wrong, and whether `optional` forgives it.
 struct Fault {
-    diagnostic: Diagnostic,
+    diagnostic: Box<Diagnostic>,
     forgivable: bool,
 }
 
 impl From<Diagnostic> for Fault {
     fn from(diagnostic: Diagnostic) -> Fault {
-        Fault { diagnostic, forgivable: false }
+        Fault { diagnostic: Box::new(diagnostic), forgivable: false }
     }
 }
 
 fn absent(diagnostic: Diagnostic) -> Fault {
-    Fault { diagnostic, forgivable: true }
+    Fault { diagnostic: Box::new(diagnostic), forgivable: true }
 }
 
 impl Resolver<'_> {
@@ -255,7 +261,7 @@ impl Resolver<'_> {
             probe.within.iter().map(|region| self.place(region.span, Self::region, region)).collect();
         let except: Vec<PlaceRanges> =
             probe.except.iter().map(|region| self.place(region.span, Self::excepted, region)).collect();
-        let mut ranges = vec![0..u64::MAX];
+        let mut ranges = vec![EVERYTHING];
         for list in [&points, &regions] {
             if !list.is_empty() {
                 let union = merged(list.iter().flat_map(|place| place.ranges.clone()).collect());
@@ -279,17 +285,12 @@ impl Resolver<'_> {
     }
 
     /// Resolves one place. A fault that `optional` forgives leaves no ranges.
-    fn place<T>(
-        &mut self,
-        span: Span,
-        resolve: fn(&Self, &T) -> Result<Vec<Range<u64>>, Fault>,
-        what: &T,
-    ) -> PlaceRanges {
+    fn place<T>(&mut self, span: Span, resolve: fn(&Self, &T) -> Resolved, what: &T) -> PlaceRanges {
         let ranges = match resolve(self, what) {
             Ok(ranges) => merged(ranges),
             Err(fault) => {
                 if !(fault.forgivable && self.probe.optional) {
-                    self.faults.push(fault.diagnostic);
+                    self.faults.push(*fault.diagnostic);
                 }
                 Vec::new()
             }
@@ -298,15 +299,15 @@ impl Resolver<'_> {
     }
 
     /// Single instructions.
-    fn points(&self, loc: &Loc) -> Result<Vec<Range<u64>>, Fault> {
+    fn points(&self, loc: &Loc) -> Resolved {
         if loc.place == Place::Any {
-            return Ok(vec![0..u64::MAX]);
+            return Ok(vec![EVERYTHING]);
         }
         let found = self.find(loc)?;
         found.iter().map(|found| self.instruction(loc, found.addr)).collect()
     }
 
-    fn region(&self, region: &Region) -> Result<Vec<Range<u64>>, Fault> {
+    fn region(&self, region: &Region) -> Resolved {
         let ranges = self.extent(region)?;
         if ranges.iter().all(|range| !self.has_code(range)) {
             let title = format!("no guest code in {}", region_text(&ranges));
@@ -317,11 +318,11 @@ impl Resolver<'_> {
     }
 
     /// What is excepted need not be code.
-    fn excepted(&self, region: &Region) -> Result<Vec<Range<u64>>, Fault> {
+    fn excepted(&self, region: &Region) -> Resolved {
         self.extent(region)
     }
 
-    fn extent(&self, region: &Region) -> Result<Vec<Range<u64>>, Fault> {
+    fn extent(&self, region: &Region) -> Resolved {
         let range = match &region.kind {
             RegionKind::Extent(loc) => return self.extents(loc),
             RegionKind::Range(from, to) => self.one(from)?..self.one(to)?,
@@ -331,17 +332,17 @@ impl Resolver<'_> {
             }
         };
         if range.is_empty() {
-            let title = format!("the region {} is empty", region_text(std::slice::from_ref(&range)));
-            let diagnostic = Diagnostic::error("E0306", title).primary(region.span, "the end is not part of it");
-            return Err(diagnostic.help("ends are excluded: one instruction is `main..+4`").into());
+            let diagnostic =
+                Diagnostic::error("E0415", "this region is empty").primary(region.span, "the end is excluded");
+            return Err(diagnostic.help(format!("it is {:#x}..{:#x}", range.start, range.end)).into());
         }
         Ok(vec![range])
     }
 
     /// The extent of a symbol or section, of all matches of a glob; of an address the one instruction there.
-    fn extents(&self, loc: &Loc) -> Result<Vec<Range<u64>>, Fault> {
+    fn extents(&self, loc: &Loc) -> Resolved {
         if loc.place == Place::Any {
-            return Ok(vec![0..u64::MAX]);
+            return Ok(vec![EVERYTHING]);
         }
         let extent = |found: &Found| {
             if found.number || loc.offset != 0 {
@@ -523,7 +524,9 @@ impl Resolver<'_> {
         let mut data = 0;
         self.world.symbols.each_symbol(&mut |symbol| {
             if module.is_none_or(|module| symbol.module == module) && glob::matches(pattern, &symbol.name) {
-                match symbol.function {
+                // Labels of assembly need not be marked as functions.
+                let label = self.is_code(symbol.addr) && symbol.addr.is_multiple_of(self.world.isa.insn_align());
+                match symbol.function || label {
                     true => found.push(Found { addr: symbol.addr, size: symbol.size, number: false }),
                     false => data += 1,
                 }
@@ -535,7 +538,11 @@ impl Resolver<'_> {
         if found.is_empty() {
             let title = format!("no function matches \"{pattern}\" in {}", self.where_looked(module));
             let diagnostic = Diagnostic::error("E0303", title).primary(loc.span, "matches nothing");
-            let note = (data > 0).then(|| format!("{data} variables match; a pattern means functions only"));
+            let note = match data {
+                0 => None,
+                1 => Some("1 variable matches; a pattern means functions only".to_string()),
+                n => Some(format!("{n} variables match; a pattern means functions only")),
+            };
             return Err(absent(diagnostic.help_if(note).help("`*` stands for any text, `?` for one character")));
         }
         Ok(found)
@@ -628,9 +635,7 @@ impl Resolver<'_> {
             None => String::new(),
         };
         diagnostic
-            .help(format!(
-                "`{name}` is position-independent and loaded at {bias:#x}; {number:#x} is inside {inside}"
-            ))
+            .help(format!("`{name}` is position-independent and loaded at {bias:#x}; {number:#x} is inside {inside}"))
             .help(format!("write the file address as `{stem}:{number:#x}` (= {run_time:#x}{symbol})"))
             .fix(loc.span, format!("{stem}:{}", offset_text(number, loc.offset)))
     }
@@ -638,7 +643,8 @@ impl Resolver<'_> {
     fn where_code_is(&self, diagnostic: Diagnostic) -> Diagnostic {
         let modules = self.world.symbols.modules();
         let line = modules.first().filter(|module| !module.code.is_empty()).map(|module| {
-            let ranges: Vec<String> = module.code.iter().map(|code| format!("{:#x}..{:#x}", code.start, code.end)).collect();
+            let ranges: Vec<String> =
+                module.code.iter().map(|code| format!("{:#x}..{:#x}", code.start, code.end)).collect();
             format!("the code of {} is at {}", module.name, ranges.join(", "))
         });
         diagnostic.help_if(line)
@@ -713,13 +719,13 @@ impl Resolver<'_> {
         for loc in found.targets {
             match self.one(loc).and_then(|addr| self.instruction(loc, addr)) {
                 Ok(range) => drop(attachment.addresses.insert(loc.span, range.start)),
-                Err(fault) => self.faults.push(fault.diagnostic),
+                Err(fault) => self.faults.push(*fault.diagnostic),
             }
         }
         for loc in found.values {
             match self.one(loc) {
                 Ok(addr) => drop(attachment.addresses.insert(loc.span, addr)),
-                Err(fault) => self.faults.push(fault.diagnostic),
+                Err(fault) => self.faults.push(*fault.diagnostic),
             }
         }
     }
@@ -1076,5 +1082,102 @@ pub(crate) mod testing {
             memory.write_forced(0x1000 + 4 * u64::from(n), &bits.to_le_bytes()).unwrap();
         }
         memory
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::testing::{TestIsa, TestSymbols, memory};
+    use super::*;
+    use spile_lang::render::{self, Style};
+    use spile_lang::source::Sources;
+
+    fn attached(script: &str) -> Result<Vec<Attachment>, String> {
+        let sources = Sources::single("-e", script);
+        let (program, diagnostics) = spile_lang::compile(&sources, &TestIsa);
+        let style = Style { ascii: true, ..Style::default() };
+        let program = program.unwrap_or_else(|| panic!("{}", render::render(&diagnostics, &sources, style)));
+        let (symbols, memory) = (TestSymbols::sample(), memory());
+        let world = World { symbols: &symbols, memory: &memory, isa: &TestIsa };
+        attach(&program, &world).map_err(|diagnostics| render::render(&diagnostics, &sources, style))
+    }
+
+    #[track_caller]
+    fn ranges(script: &str, expected: &[Range<u64>]) {
+        let attachments = attached(script).unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(attachments[0].ranges, expected, "{script}");
+    }
+
+    #[test]
+    fn places_become_ranges() {
+        let all = 0..u64::MAX;
+        ranges("on insn trace", &[all.clone()]);
+        ranges("on insn at 0x1000 trace", &[0x1000..0x1004]);
+        ranges("on insn at 0x1000, 0x1004, 0x1010 trace", &[0x1000..0x1008, 0x1010..0x1014]);
+        ranges("on insn at main+0x10 trace", &[0x1010..0x1014]);
+        ranges("on insn at prog:0x800 trace", &[0x1000..0x1004]);
+        ranges("on insn at libnet:main trace", &[0x8040..0x8044]);
+        ranges("on insn at \"parse_*\" trace", &[0x1100..0x1104, 0x1140..0x1144, 0x8000..0x8004]);
+        ranges("on insn in main trace", &[0x1000..0x1100]);
+        ranges("on insn in main, parse_line trace", &[0x1000..0x1100, 0x1140..0x1180]);
+        ranges("on insn in \"parse_*\" trace", &[0x1100..0x1180, 0x8000..0x8040]);
+        ranges("on insn in .text trace", &[0x1000..0x1200]);
+        ranges("on insn in main..main+0x20 trace", &[0x1000..0x1020]);
+        ranges("on insn in main..+0x20 trace", &[0x1000..0x1020]);
+        ranges("on insn in label trace", &[0x11a0..0x1200]);
+        ranges("on insn in .text except main trace", &[0x1100..0x1200]);
+        ranges("on insn in main except main+0x10..+0x10 trace", &[0x1000..0x1010, 0x1020..0x1100]);
+        ranges("on insn except main trace", &[0..0x1000, 0x1100..u64::MAX]);
+        ranges("on insn at main+0x10, parse_line in main trace", &[0x1010..0x1014]);
+        ranges("on insn at nowhere optional trace", &[]);
+        ranges("on insn \"bl\" in main optional trace", &[0x1000..0x1100]);
+    }
+
+    #[test]
+    fn looking_up_addresses() {
+        let attachments = attached("on insn at main, parse_line trace").unwrap();
+        let matches = |pc| attachments[0].matches(pc);
+        assert_eq!([0xffc, 0x1000, 0x1004, 0x1140, 0x1144].map(matches), [false, true, false, true, false]);
+        let touches = |range| attachments[0].touches(&range);
+        assert!(touches(0xf00..0x1001) && touches(0x1000..0x1200) && touches(0x1143..0x1150));
+        assert!(!touches(0xf00..0x1000) && !touches(0x1004..0x1140) && !touches(0x1144..u64::MAX));
+    }
+
+    #[test]
+    fn goto_targets_and_addresses_of_names() {
+        let attachments = attached("on insn at main { print &counter; goto parse_line+4 }").unwrap();
+        let mut addresses: Vec<u64> = attachments[0].addresses.values().copied().collect();
+        addresses.sort_unstable();
+        assert_eq!(addresses, [0x1144, 0x2000]);
+    }
+
+    #[test]
+    fn patterns_select_instructions() {
+        let count = |script: &str| {
+            let (symbols, memory) = (TestSymbols::sample(), memory());
+            let world = World { symbols: &symbols, memory: &memory, isa: &TestIsa };
+            attached(script).unwrap()[0].scan(&world).count()
+        };
+        assert_eq!(count("on insn in main trace"), 64);
+        assert_eq!(count("on insn \"m*\" in main trace"), 32);
+        assert_eq!(count("on insn /#1[0-9]$/ in main trace"), 5);
+        assert_eq!(count("on insn \"nop\" trace"), 64);
+    }
+
+    /// The file holds scripts, each behind `--- `, and what they are told. `BLESS=1` writes it anew.
+    #[test]
+    fn errors_are_explained() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/src/probe/attach_errors.txt");
+        let golden = std::fs::read_to_string(path).unwrap();
+        let mut fresh = String::new();
+        for script in golden.lines().filter_map(|line| line.strip_prefix("--- ")) {
+            let error = attached(&script.replace("\\n", "\n")).map(|list| list.len()).unwrap_err();
+            fresh.push_str(&format!("--- {script}\n{error}\n"));
+        }
+        if std::env::var_os("BLESS").is_some() {
+            std::fs::write(path, &fresh).unwrap();
+        } else {
+            assert_eq!(golden, fresh, "BLESS=1 accepts this");
+        }
     }
 }

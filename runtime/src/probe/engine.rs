@@ -66,7 +66,8 @@ impl Probes {
     ) -> Result<Probes, Diagnostics> {
         let program = Arc::new(program);
         let attachments = attach(&program, &World { symbols: &*symbols, memory, isa })?;
-        let addresses = attachments.iter().flat_map(|a| a.addresses.iter().map(|(&span, &addr)| (span, addr))).collect();
+        let addresses =
+            attachments.iter().flat_map(|a| a.addresses.iter().map(|(&span, &addr)| (span, addr))).collect();
         let runtime = ProbeRuntime::new(&program, sources, output, seed);
         let mut core = Core { program: program.clone(), runtime, attachments, addresses, symbols, isa };
         let lowering = Lowering::new(program.clone(), isa, &mut core);
@@ -171,7 +172,8 @@ impl ProbeEngine for Probes {
     fn needs_icount(&self) -> bool {
         // A bare `count` is the one statement that never asks where or when it is.
         self.program.probes.iter().any(|probe| {
-            let plain = |stmt: &Stmt| matches!(&stmt.kind, StmtKind::Aggregate { value: None, keys, .. } if keys.is_empty());
+            let plain =
+                |stmt: &Stmt| matches!(&stmt.kind, StmtKind::Aggregate { value: None, keys, .. } if keys.is_empty());
             matches!(probe.event, ir::Event::EveryInsns(_)) || !probe.body.iter().all(plain)
         })
     }
@@ -264,9 +266,8 @@ impl LowerHost for Core {
 
     fn touches(&self, start: u64, end: u64) -> bool {
         let ids = (0..self.attachments.len() as u32).map(ProbeId);
-        let at_instructions = |id: &ProbeId| {
-            matches!(self.program.probes[id.0 as usize].event, ir::Event::Insn(_) | ir::Event::Block)
-        };
+        let at_instructions =
+            |id: &ProbeId| matches!(self.program.probes[id.0 as usize].event, ir::Event::Insn(_) | ir::Event::Block);
         ids.filter(at_instructions).any(|id| self.runtime.is_active(id) && self.attachment(id).touches(&(start..end)))
     }
 

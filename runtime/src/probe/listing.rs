@@ -1,6 +1,6 @@
 //! `spile list`: what each probe matches in a program, as text. Nothing is run.
 
-use super::attach::{Attachment, Site, Symbols, World};
+use super::attach::{Attachment, Site, World};
 use spile_lang::ir::{BitsOp, Event, Expr, ExprKind, Filter, LValue, Moment, Probe, Program, Stmt, StmtKind};
 use spile_lang::source::Sources;
 use std::fmt::Write;

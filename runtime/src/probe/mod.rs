@@ -8,7 +8,6 @@ pub mod action;
 pub mod attach;
 pub mod engine;
 pub mod format;
-pub mod glob;
 pub mod listing;
 pub mod lower;
 pub mod output;

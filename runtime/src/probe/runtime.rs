@@ -9,13 +9,13 @@
 //! - If probe output cannot be written, the run ends: results that nobody sees are no results.
 
 use crate::cpu::{CpuState, poll};
+use crate::glob;
 use crate::interp::ActionCall;
 use crate::isa::Isa;
 use crate::mem::{Fault, GuestMemory, perm};
 use crate::probe::action::{Action, ActionSite, FloatOp, PrintPart, TextHandle, TextPart};
 use crate::probe::attach::Symbols;
 use crate::probe::format::{self, TextRef, Value, View, address_text, grouped, put};
-use crate::probe::glob;
 use crate::probe::output::{self, Json, Output};
 use crate::probe::state::{Cells, Full, KeyPart, States, Stored};
 use hashbrown::HashMap;
@@ -289,11 +289,8 @@ impl ProbeRuntime {
         let args = &cpu.x[usize::from(call.args)..][..usize::from(call.n)];
         let mut fire = Firing { call, site: &site, guest, args: Args { slots: args, at: 0 }, poll: 0 };
         let result = self.dispatch(&mut fire, cpu);
-        let poll = fire.poll;
-        cpu.poll.fetch_or(poll, std::sync::atomic::Ordering::Relaxed);
-        if self.note_output_failure() {
-            cpu.poll.fetch_or(poll::STOP, std::sync::atomic::Ordering::Relaxed);
-        }
+        let stop = if self.note_output_failure() { poll::STOP } else { 0 };
+        cpu.poll.fetch_or(fire.poll | stop, std::sync::atomic::Ordering::Relaxed);
         result
     }
 
@@ -942,7 +939,7 @@ impl Report {
     pub fn line(&self) -> String {
         let mut parts = vec![format!("probes: {}", grouped(self.probes)), format!("fired: {}", grouped(self.fired))];
         parts.push(match (&self.first_patch, self.patches) {
-            (None, _) => "patches applied: 0".to_string(),
+            (None, n) => format!("patches applied: {}", grouped(n)),
             (Some(first), 1) => format!("patches applied: 1 ({first})"),
             (Some(first), n) => format!("patches applied: {} (first: {first})", grouped(n)),
         });
@@ -1168,4 +1165,427 @@ fn dump_row(addr: u64, bytes: &[u8]) -> String {
     let shown = |byte: &u8| if matches!(byte, 0x20..=0x7e) { char::from(*byte) } else { '.' };
     let text: String = bytes.iter().map(shown).collect();
     format!("{line} |{text}|")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::probe::attach::testing::{TestIsa, TestSymbols, memory};
+    use crate::probe::output::Style;
+    use crate::probe::output::testing::Capture;
+    use spile_lang::ir::Format;
+    use std::sync::atomic::Ordering;
+
+    /// A runtime whose actions are performed as if at `main+0x4`, of the script's first probe.
+    struct Rig {
+        runtime: ProbeRuntime,
+        capture: Capture,
+        cpu: CpuState,
+        memory: GuestMemory,
+        symbols: TestSymbols,
+        pc: u64,
+    }
+
+    impl Rig {
+        fn new(script: &str, style: Style) -> Rig {
+            Rig::with(script, style, Capture::default())
+        }
+
+        fn with(script: &str, style: Style, capture: Capture) -> Rig {
+            let sources = Sources::single("t.spile", script);
+            let (program, diagnostics) = spile_lang::compile(&sources, &TestIsa);
+            let program = program.unwrap_or_else(|| panic!("{diagnostics:?}"));
+            let runtime = ProbeRuntime::new(&program, &sources, capture.output(style), 7);
+            let (memory, symbols) = (memory(), TestSymbols::sample());
+            Rig { runtime, capture, cpu: CpuState::default(), memory, symbols, pc: 0x1004 }
+        }
+
+        fn text(script: &str) -> Rig {
+            Rig::new(script, Style::default())
+        }
+
+        fn json(script: &str) -> Rig {
+            Rig::new(script, Style { json: true, ascii: false })
+        }
+
+        fn guest(&self) -> Guest<'_> {
+            guest(&self.memory, &self.symbols)
+        }
+
+        fn push(&mut self, action: Action) -> u32 {
+            self.runtime.push(ActionSite { action, probe: ProbeId(0), span: Span { source: 0, start: 0, end: 7 } })
+        }
+
+        fn perform(&mut self, action: u32, args: &[u64]) -> u64 {
+            self.cpu.x[96..96 + args.len()].copy_from_slice(args);
+            let call = ActionCall { action, args: 96, n: args.len() as u8, pc: self.pc, icount: 1017 };
+            self.runtime.perform(call, &mut self.cpu, &guest(&self.memory, &self.symbols))
+        }
+
+        fn act(&mut self, action: Action, args: &[u64]) -> u64 {
+            let action = self.push(action);
+            self.perform(action, args)
+        }
+
+        fn poll(&self) -> u32 {
+            self.cpu.poll.swap(0, Ordering::Relaxed)
+        }
+
+        fn shown(&self, handle: u64) -> String {
+            self.runtime.shown_text(handle)
+        }
+
+        fn output(&mut self) -> String {
+            self.runtime.flush();
+            self.capture.text()
+        }
+
+        fn finish(&mut self) -> Report {
+            self.runtime.finish(&guest(&self.memory, &self.symbols), 0)
+        }
+    }
+
+    fn guest<'a>(memory: &'a GuestMemory, symbols: &'a TestSymbols) -> Guest<'a> {
+        let syscall_name = |n| (n == 64).then_some("write");
+        Guest { memory, isa: &TestIsa, symbols, thread_id: 1, process_id: 2, syscall_name }
+    }
+
+    fn value(name: &str, ty: Type) -> PrintPart {
+        PrintPart::Value { name: name.to_string(), ty }
+    }
+
+    #[test]
+    fn texts() {
+        let mut rig = Rig::text("on insn trace");
+        rig.memory.write_forced(0x2000, b"hello\0\xde\xad").unwrap();
+        let hello = rig.act(Action::GuestText, &[0x2000, 64]);
+        assert_eq!(rig.shown(hello), "hello");
+        let cut = rig.act(Action::GuestText, &[0x2000, 3]);
+        assert_eq!(rig.shown(cut), "hel…");
+        assert_eq!(rig.act(Action::GuestText, &[8, 3]), TextHandle::BAD.0);
+        let bytes = rig.act(Action::GuestBytes, &[0x2006, 2]);
+        assert_eq!(rig.act(Action::GuestBytes, &[0x2fff, 2]), TextHandle::BAD.0);
+        let interned = rig.runtime.intern("hello");
+        assert_eq!(rig.runtime.intern("hello"), interned);
+        assert_eq!(rig.runtime.intern(""), 0);
+        assert_eq!(rig.act(Action::TextEquals, &[hello, interned]), 1);
+        assert_eq!(rig.act(Action::TextEquals, &[cut, interned]), 0);
+        assert_eq!(rig.act(Action::TextMatchesGlob("h*o".into()), &[hello]), 1);
+        let pattern = Pattern { text: "^HE.*O$".into(), ignore_case: true };
+        assert_eq!(rig.act(Action::TextMatchesRegex(pattern), &[hello]), 1);
+        let parts = vec![
+            TextPart::Value(Type::Str, Format { width: 7, ..Format::default() }),
+            TextPart::Text("|".into()),
+            TextPart::Value(Type::U128, Format::default()),
+            TextPart::Text(" ".into()),
+            TextPart::Value(Type::Bytes, Format::default()),
+        ];
+        let joined = rig.act(Action::Interpolate(parts), &[hello, 1, 1, bytes]);
+        assert_eq!(rig.shown(joined), "hello  |0x10000000000000001 de ad");
+        rig.pc += 4;
+        rig.act(Action::Now, &[]);
+        assert_eq!(rig.shown(joined), "", "texts end with the firing");
+    }
+
+    #[test]
+    fn functions() {
+        let mut rig = Rig::text("on insn trace");
+        let text = |rig: &mut Rig, func, arg| {
+            let handle = rig.act(Action::Call(func), &[arg]);
+            rig.shown(handle)
+        };
+        assert_eq!(text(&mut rig, Func::Hex, 255), "0xff");
+        assert_eq!(text(&mut rig, Func::Sym, 0x1010), "main+0x10");
+        assert_eq!(text(&mut rig, Func::Disas, 0x1004), "mov x0, #1");
+        assert_eq!(text(&mut rig, Func::Errno, -2i64 as u64), "ENOENT");
+        assert_eq!(text(&mut rig, Func::SyscallName, 64), "write");
+        assert_eq!(text(&mut rig, Func::SyscallName, 9999), "9999");
+        let hello = rig.runtime.intern("hello");
+        assert_eq!(rig.act(Action::Call(Func::Len), &[hello]), 5);
+        assert_eq!(rig.act(Action::Call(Func::Readable), &[0x2000, 4096]), 1);
+        assert_eq!(rig.act(Action::Call(Func::Readable), &[0x2000, 4097]), 0);
+        assert_eq!([rig.act(Action::ThreadId, &[]), rig.act(Action::ProcessId, &[])], [1, 2]);
+        let half = 0.5f64.to_bits();
+        assert_eq!(rig.act(Action::Float(FloatOp::Add), &[half, half]), 1f64.to_bits());
+        assert_eq!(rig.act(Action::Float(FloatOp::ToUnsigned), &[(-1f64).to_bits()]), 0);
+        assert_eq!(rig.act(Action::Float(FloatOp::ToSigned), &[f64::NAN.to_bits()]), 0);
+        assert_eq!(rig.act(Action::Float(FloatOp::ToF32), &[half]), u64::from(0.5f32.to_bits()));
+    }
+
+    #[test]
+    fn random_numbers_are_the_same_for_a_seed_and_cover_the_range() {
+        let numbers = |seed| {
+            let mut random = Random::new(seed);
+            (0..1000).map(|_| random.below(6)).collect::<Vec<_>>()
+        };
+        assert_eq!(numbers(1), numbers(1));
+        assert_ne!(numbers(1), numbers(2));
+        for face in 0..6 {
+            let times = numbers(3).iter().filter(|n| **n == face).count();
+            assert!((100..240).contains(&times), "{face}: {times}");
+        }
+        assert!(Random::new(0).below(u64::MAX) < u64::MAX);
+        let mut rig = Rig::text("on insn trace");
+        assert_eq!(rig.act(Action::Call(Func::Rand), &[0]), 0);
+        assert_eq!(rig.runtime.diagnostics().iter().next().unwrap().code, "R0605");
+    }
+
+    #[test]
+    fn prints() {
+        let script = "on insn { count by pc into @m; print @m }";
+        let parts = vec![
+            value("x0", Type::Word),
+            value("n", Type::I64),
+            value("pc", Type::CodeAddr),
+            value("", Type::Str),
+            PrintPart::State { name: "@m".into(), state: StateId(0), top: None },
+        ];
+        let run = |mut rig: Rig| {
+            rig.act(Action::Aggregate(StateId(0), AggFn::Count), &[0x1004]);
+            let text = rig.runtime.intern("say \"hi\"");
+            rig.act(Action::Print(parts.clone()), &[5, -1i64 as u64, 0x1004, text]);
+            rig.finish();
+            rig.output()
+        };
+        assert_eq!(run(Rig::text(script)), "x0=0x5 n=-1 pc=main+0x4 say \"hi\"\n@m[pc]:\n  1  main+0x4\n");
+        let json = run(Rig::json(script));
+        let lines: Vec<&str> = json.lines().collect();
+        assert_eq!(
+            lines[..2],
+            [
+                r#"{"type":"print","probe":"t.spile:1","x0":5,"n":-1,"pc":"main+0x4","msg":"say \"hi\""}"#,
+                r#"{"type":"map","name":"@m","keys":["pc"],"rows":[{"key":["main+0x4"],"value":1}]}"#,
+            ]
+        );
+        assert!(lines[2].starts_with(r#"{"type":"end","status":0,"probes":1,"fired":0,"#), "{}", lines[2]);
+        assert_eq!(lines.len(), 3, "what has been printed is not printed again");
+    }
+
+    #[test]
+    fn scalars_print_in_line_and_globals_at_the_end() {
+        let mut rig = Rig::text("on insn { count into @n; sum x0 by pc into @s; @g = 5; print @n }");
+        let n = rig.runtime.states().scalar_cell(StateId(0)).unwrap();
+        rig.runtime.cells().all()[n as usize].store(12, Ordering::Relaxed);
+        rig.act(Action::Print(vec![PrintPart::State { name: String::new(), state: StateId(0), top: None }]), &[]);
+        rig.act(Action::Aggregate(StateId(1), AggFn::Sum(false)), &[0x1000, 40]);
+        let g = rig.runtime.states().scalar_cell(StateId(2)).unwrap();
+        assert_eq!(rig.act(Action::StateGet(StateId(2)), &[]), 0);
+        rig.act(Action::StateSet(StateId(2), AssignOp::Add), &[5]);
+        assert_eq!(rig.runtime.cells().get(g), 5);
+        rig.finish();
+        assert_eq!(rig.output(), "@n=12\n@s[pc]:\n  40  main\n@g: 5\n");
+    }
+
+    #[test]
+    fn maps_of_text() {
+        let mut rig = Rig::text("on insn { @m[insn.mnemonic] = insn.text; print @m[\"mov\"] }");
+        let (mov, text) = (rig.runtime.intern("mov"), rig.runtime.intern("mov x0, #1"));
+        assert_eq!(rig.act(Action::StateHas(StateId(0)), &[mov]), 0);
+        assert_eq!(rig.act(Action::StateGet(StateId(0)), &[mov]), 0, "the empty text");
+        rig.act(Action::StateSet(StateId(0), AssignOp::Set), &[mov, text]);
+        let read = rig.act(Action::StateGet(StateId(0)), &[mov]);
+        assert_eq!(rig.shown(read), "mov x0, #1");
+        assert_eq!(rig.act(Action::StateHas(StateId(0)), &[mov]), 1);
+        rig.act(Action::StateDelete(StateId(0)), &[mov]);
+        assert_eq!(rig.act(Action::StateHas(StateId(0)), &[mov]), 0);
+        rig.act(Action::StateSet(StateId(0), AssignOp::Set), &[mov, text]);
+        rig.act(Action::StateReset(vec![StateId(0)]), &[]);
+        assert_eq!(rig.act(Action::StateHas(StateId(0)), &[mov]), 0);
+    }
+
+    #[test]
+    fn traces_show_what_changed() {
+        let mut rig = Rig::text("on insn trace");
+        let (begin, end) = (rig.push(Action::TraceBegin), rig.push(Action::TraceEnd));
+        rig.cpu.x[0] = 5;
+        rig.cpu.set_nzcv(0b0110);
+        rig.perform(begin, &[]);
+        rig.cpu.x[0] = 1;
+        rig.cpu.set_nzcv(0b1010);
+        rig.cpu.v[0] = 1 << 100;
+        rig.perform(end, &[]);
+        rig.perform(end, &[]);
+        rig.perform(begin, &[]);
+        rig.perform(begin, &[]);
+        rig.pc = 0x1080;
+        rig.perform(begin, &[]);
+        rig.perform(end, &[]);
+        rig.perform(begin, &[]);
+        rig.finish();
+        assert_eq!(
+            rig.output(),
+            "main+0x4              mov x0, #1                        \
+             x0: 0x5 → 0x1  nzcv: nZCv → NzCv  v0: 0x0 → 0x10000000000000000000000000\n\
+             main+0x4              mov x0, #1                        (did not complete)\n\
+             main+0x80             nop\n\
+             main+0x80             nop                               (did not complete)\n"
+        );
+        let mut rig = Rig::json("on insn trace");
+        rig.act(Action::TraceBegin, &[]);
+        rig.cpu.x[1] = 3;
+        rig.act(Action::TraceEnd, &[]);
+        rig.act(Action::TraceEvent("block"), &[]);
+        assert_eq!(
+            rig.output(),
+            concat!(
+                r#"{"type":"trace","probe":"t.spile:1","pc":4100,"at":"main+0x4","icount":1017,"thread":1,"#,
+                r#""insn":"mov x0, #1","changes":{"x1":[0,3]}}"#,
+                "\n",
+                r#"{"type":"trace","probe":"t.spile:1","event":"block","pc":4100,"at":"main+0x4","icount":1017,"thread":1}"#,
+                "\n"
+            )
+        );
+    }
+
+    #[test]
+    fn verdicts() {
+        let mut rig = Rig::text("on insn trace");
+        let message = rig.runtime.intern("too many");
+        assert_eq!(rig.runtime.final_status(0), 0);
+        let assert = rig.push(Action::AssertFailed { text: "@n < 3".into(), message: true });
+        for _ in 0..12 {
+            rig.perform(assert, &[message]);
+        }
+        assert_eq!(rig.poll(), 0, "the run goes on");
+        assert_eq!([rig.runtime.final_status(0), rig.runtime.final_status(9)], [1, 9]);
+        rig.act(Action::Exit, &[0x102]);
+        assert_eq!(rig.poll(), poll::STOP);
+        rig.act(Action::Fail, &[message]);
+        assert_eq!(rig.runtime.end_request(), Some(&ExitRequest { status: 2, reason: ExitReason::Exit }));
+        assert_eq!(rig.runtime.final_status(0), 2, "the first request counts");
+        let report = rig.finish();
+        assert_eq!(report.asserts_failed, 12);
+        let output = rig.output();
+        let line = "t.spile:1: assertion failed: @n < 3: too many (at main+0x4, icount 1 017, thread 1)\n";
+        let fail = "t.spile:1: failed: too many (at main+0x4, icount 1 017, thread 1)\n";
+        assert_eq!(output, format!("{}{fail}2 more failed assertions are not shown\n", line.repeat(10)));
+    }
+
+    #[test]
+    fn probes_are_switched() {
+        let mut rig = Rig::text("on insn trace\na: on insn disabled trace\non insn enable a");
+        let (first, a) = (ProbeId(0), ProbeId(1));
+        let runtime = &rig.runtime;
+        assert_eq!([runtime.is_active(first), runtime.is_active(a)], [true, false]);
+        rig.act(Action::Disable(vec![a]), &[]);
+        assert_eq!((rig.poll(), rig.runtime.take_changes()), (0, vec![]), "nothing has changed");
+        rig.act(Action::Enable(vec![a]), &[]);
+        assert!(rig.runtime.is_active(a));
+        rig.act(Action::Exhausted, &[]);
+        assert!(!rig.runtime.is_active(first));
+        assert_eq!((rig.poll(), rig.runtime.take_changes()), (poll::CODE, vec![a, first]));
+        rig.act(Action::Enable(vec![first]), &[]);
+        assert!(!rig.runtime.is_active(first), "what is exhausted stays so");
+        assert_eq!(rig.runtime.take_changes(), []);
+    }
+
+    #[test]
+    fn memory_is_patched_whatever_it_permits() {
+        let mut rig = Rig::text("on insn trace");
+        let write = |bytes, big_endian| Action::MemoryWrite { bytes, big_endian };
+        assert_eq!(rig.act(write(4, false), &[0x2000, 0x1122_3344]), 1);
+        assert_eq!(rig.act(write(4, true), &[0x2004, 0x1122_3344]), 1);
+        assert_eq!(rig.act(write(16, false), &[0x2008, 1, 2]), 1);
+        assert_eq!(rig.memory.read_vec(0x2000, 8).unwrap(), [0x44, 0x33, 0x22, 0x11, 0x11, 0x22, 0x33, 0x44]);
+        assert_eq!(rig.memory.read_vec(0x2008, 16).unwrap()[7..9], [0, 2]);
+        assert_eq!(rig.poll(), 0);
+        rig.memory.mark_code(0x1000);
+        assert_eq!(rig.act(write(4, false), &[0x1000, 0]), 1, "code is not writable for the guest");
+        assert_eq!(rig.poll(), poll::CODE);
+        assert_eq!(rig.act(write(4, false), &[0x9_0000, 0]), 0);
+    }
+
+    #[test]
+    fn dumps() {
+        let mut rig = Rig::text("on insn trace");
+        rig.memory.write_forced(0x2000, b"hello\0\xde\xad12345678end").unwrap();
+        rig.act(Action::Dump, &[0x2000, 19]);
+        rig.act(Action::Dump, &[0x2ff8, 16]);
+        rig.act(Action::Dump, &[0x2000, 0]);
+        assert_eq!(
+            rig.output(),
+            "0x2000  68 65 6c 6c 6f 00 de ad  31 32 33 34 35 36 37 38  |hello...12345678|\n\
+             0x2010  65 6e 64                                          |end|\n"
+        );
+        assert_eq!(rig.runtime.diagnostics().iter().next().unwrap().code, "R0601");
+    }
+
+    #[test]
+    fn run_time_errors_are_counted_with_their_first_context() {
+        let mut rig = Rig::text("on insn { let a = u64[x0]; print a }");
+        let bad = rig.push(Action::BadMemory);
+        for addr in [8, 16, 24] {
+            rig.perform(bad, &[addr]);
+        }
+        let hits = rig.runtime.hits_cell(ProbeId(0));
+        rig.runtime.cells().set(hits, 2048);
+        assert_eq!(rig.output(), "", "never a line per hit");
+        let diagnostics = rig.runtime.diagnostics();
+        let diagnostic = diagnostics.iter().next().unwrap();
+        assert_eq!(diagnostic.title, "probe met bad guest memory 3 times (of 2 048 hits)");
+        assert_eq!(diagnostic.labels[0].text, "first: address 0x8, unmapped, at main+0x4, icount 1 017, thread 1");
+        assert_eq!(rig.finish().errors, 3);
+        let mut rig = Rig::json("on insn trace");
+        let zero = rig.push(Action::DivisionByZero);
+        rig.perform(zero, &[]);
+        rig.perform(zero, &[]);
+        assert_eq!(
+            rig.output(),
+            concat!(
+                r#"{"type":"error","probe":"t.spile:1","code":"R0602","msg":"probe divided by zero","pc":4100,"#,
+                r#""at":"main+0x4","icount":1017,"thread":1}"#,
+                "\n"
+            )
+        );
+    }
+
+    #[test]
+    fn a_full_map_is_a_run_time_error() {
+        let mut rig = Rig::text("let @m: u64 max 2\non insn @m[x0] = 1");
+        for key in 0..5 {
+            rig.act(Action::StateSet(StateId(0), AssignOp::Set), &[key, 1]);
+        }
+        let diagnostics = rig.runtime.diagnostics();
+        let diagnostic = diagnostics.iter().next().unwrap();
+        assert_eq!((diagnostic.code, &diagnostic.title[..]), ("R0603", "a full map refused a new key 3 times"));
+        assert!(diagnostic.labels[0].text.starts_with("first: `@m` holds 2 keys, its capacity, at main"));
+    }
+
+    #[test]
+    fn the_report() {
+        let mut rig = Rig::text("on insn trace\nspy: on insn trace\non insn trace");
+        let patched = rig.push(Action::Patched("x0".into()));
+        let cell = rig.runtime.patch_cell("x0");
+        rig.runtime.cells().set(cell, 1);
+        rig.perform(patched, &[]);
+        for (probe, hits) in [(0, 1200), (2, 4)] {
+            let cell = rig.runtime.hits_cell(ProbeId(probe));
+            rig.runtime.cells().set(cell, hits);
+        }
+        assert_eq!(
+            rig.finish().line(),
+            "probes: 3   fired: 1 204   patches applied: 1 (x0 at main+0x4, icount 1 017)   \
+             never fired: spy (t.spile:2)   errors: 0"
+        );
+        rig.runtime.cells().set(cell, 2);
+        rig.act(Action::DivisionByZero, &[]);
+        assert_eq!(
+            rig.finish().line(),
+            "probes: 3   fired: 1 204   patches applied: 2 (first: x0 at main+0x4, icount 1 017)   \
+             never fired: spy (t.spile:2)   errors: 1"
+        );
+    }
+
+    #[test]
+    fn output_that_fails_ends_the_run() {
+        let mut rig = Rig::with("on insn trace", Style::default(), Capture::failing(std::io::ErrorKind::BrokenPipe));
+        let text = rig.runtime.intern(&"x".repeat(70_000));
+        rig.act(Action::Print(vec![value("", Type::Str)]), &[text]);
+        assert_eq!(rig.poll(), poll::STOP);
+        let request = rig.runtime.end_request().unwrap().clone();
+        let why = "cannot write probe output to out.txt: the reader has closed the pipe".to_string();
+        assert_eq!(request, ExitRequest { status: 1, reason: ExitReason::Output(why) });
+        let guest = rig.guest().thread_id;
+        assert_eq!(guest, 1);
+    }
 }

@@ -128,3 +128,45 @@ pub(super) fn sha256_schedule1(a: u128, b: u128, c: u128) -> u128 {
     let (w0, w1) = (sum(0, last[2]), sum(1, last[3]));
     join([w0, w1, sum(2, w0), sum(3, w1)])
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn block(text: &str) -> u128 {
+        u128::from_str_radix(text, 16).unwrap().swap_bytes()
+    }
+
+    /// FIPS 197, appendix B: the state at the start of round 1, after its byte and row steps, and after mixing.
+    #[test]
+    fn aes_round_of_the_standard() {
+        let start = block("193de3bea0f4e22b9ac68d2ae9f84808");
+        let shifted = block("d4bf5d30e0b452aeb84111f11e2798e5");
+        let mixed = block("046681e5e0cb199a48f8d37a2806264c");
+        assert_eq!(aes_encrypt(start), shifted);
+        assert_eq!(aes_mix(shifted), mixed);
+        assert_eq!(aes_decrypt(shifted), start);
+        assert_eq!(aes_unmix(mixed), shifted);
+    }
+
+    /// FIPS 180-4, example of the message "abc": the first four rounds.
+    #[test]
+    fn sha256_rounds_of_the_standard() {
+        let x = join([0x6a09_e667, 0xbb67_ae85, 0x3c6e_f372, 0xa54f_f53a]);
+        let y = join([0x510e_527f, 0x9b05_688c, 0x1f83_d9ab, 0x5be0_cd19]);
+        let constants = [0x428a_2f98u32, 0x7137_4491, 0xb5c0_fbcf, 0xe9b5_dba5];
+        let w = join([constants[0].wrapping_add(0x6162_6380), constants[1], constants[2], constants[3]]);
+        let (a, e) = sha256_hash(x, y, w);
+        assert_eq!(words(a), [0xd550_f666, 0xc8c3_47a7, 0x5a6a_d9ad, 0x5d6a_ebcd]);
+        assert_eq!(words(e), [0x24e0_0850, 0xf929_39eb, 0x78ce_7989, 0xfa2a_4622]);
+    }
+
+    /// The same for SHA-1.
+    #[test]
+    fn sha1_rounds_of_the_standard() {
+        let x = join([0x6745_2301, 0xefcd_ab89, 0x98ba_dcfe, 0x1032_5476]);
+        let w = join([0x5a82_7999u32.wrapping_add(0x6162_6380), 0x5a82_7999, 0x5a82_7999, 0x5a82_7999]);
+        let choice = |x: u32, y: u32, z: u32| (x & y) | (!x & z);
+        assert_eq!(words(sha1_hash(x, 0xc3d2_e1f0, w, choice)), [0xcdd8_e11b, 0xa139_0f08, 0x6264_14db, 0xc045_bf0c]);
+    }
+}

@@ -1,6 +1,6 @@
 //! Floating-point elements: which function of [`softfloat`] each operation applies to each element.
 
-use super::lanes::{bits, build, get, get_of, get_s, halved, map_u, map2_u, ones, pair_u, truth, upper_if_full};
+use super::lanes::{self, bits, build, get, get_s, halved, long_u, map_u, map2_u, pair_u, split, truth};
 use super::softfloat::{self, Format, Rounding};
 use super::{FpEnv, V1Op, V2Op, V3Op, rounding};
 use crate::uop::Lanes;
@@ -109,10 +109,8 @@ pub(super) fn v3(op: V3Op, t: Lanes, a: u128, b: u128, c: u128, env: &mut FpEnv)
         V3Op::FNMulSub => (f.sign(), 0),
         _ => unreachable!("{op:?} is not a floating-point operation"),
     };
-    build(t, |i| {
-        let (a, b, c) = (get(t, a, i), get(t, b, i), get(t, c, i));
-        softfloat::mul_add(f, a ^ negate_a, b ^ negate_b, c, env)
-    })
+    let (a, b, c) = (split(t, a), split(t, b), split(t, c));
+    build(t, |i| softfloat::mul_add(f, a[i] ^ negate_a, b[i] ^ negate_b, c[i], env))
 }
 
 /// Element 0 as an integer of `width` bits.
@@ -141,27 +139,24 @@ pub(super) fn flags(t: Lanes, a: u128, b: u128, signal: bool, env: &mut FpEnv) -
 }
 
 fn widen(t: Lanes, a: u128, env: &mut FpEnv) -> u128 {
-    let a = upper_if_full(t, a);
     let (from, to) = (format(t), Format::of_bytes(2 * t.element()));
-    let width = 2 * bits(t);
-    (0..64 / bits(t)).fold(0, |result, i| {
-        result | u128::from(softfloat::convert(from, to, get(t, a, i as usize), None, env)) << (i * width)
-    })
+    long_u(t, a, 0, |x, _| softfloat::convert(from, to, x, None, env))
 }
 
 fn narrow(t: Lanes, a: u128, direction: Option<Rounding>, env: &mut FpEnv) -> u128 {
     let (from, to) = (format(t), format(halved(t)));
-    let width = bits(t) / 2;
-    (0..t.count()).fold(0, |result, i| {
-        result | u128::from(softfloat::convert(from, to, get(t, a, i), direction, env)) << (i as u32 * width)
-    })
+    lanes::narrow(t, a, |x| softfloat::convert(from, to, x, direction, env))
 }
 
 /// Combines neighbours until one element is left.
 fn tree(t: Lanes, a: u128, mut f: impl FnMut(u64, u64) -> u64) -> u128 {
-    let mut elements: Vec<u64> = (0..t.count()).map(|i| get_of(t, &[a], i)).collect();
-    while elements.len() > 1 {
-        elements = elements.chunks(2).map(|pair| f(pair[0], pair[1])).collect();
+    let mut elements = split(t, a);
+    let mut count = t.count();
+    while count > 1 {
+        count /= 2;
+        for i in 0..count {
+            elements[i] = f(elements[2 * i], elements[2 * i + 1]);
+        }
     }
-    u128::from(elements[0] & ones(t))
+    u128::from(elements[0])
 }

@@ -35,9 +35,39 @@ pub(super) fn get_s(t: Lanes, value: u128, i: usize) -> i64 {
     (get(t, value, i) << spare) as i64 >> spare
 }
 
-/// Element `i` of registers taken as one long vector.
-pub(super) fn get_of(t: Lanes, registers: &[u128], i: usize) -> u64 {
-    get(t, registers[i / t.count()], i % t.count())
+/// The elements of a vector, zero-extended; those that the arrangement does not have are zero or not meant.
+pub(super) type Elements = [u64; 16];
+
+/// Takes a value apart into its elements of `t`'s width, also those that `t` does not cover.
+pub(super) fn split(t: Lanes, value: u128) -> Elements {
+    let mut elements = [0; 16];
+    let bytes = value.to_le_bytes();
+    match t.element() {
+        1 => elements = bytes.map(u64::from),
+        2 => (0..8).for_each(|i| elements[i] = u64::from((value >> (16 * i)) as u16)),
+        4 => (0..4).for_each(|i| elements[i] = u64::from((value >> (32 * i)) as u32)),
+        _ => (elements[0], elements[1]) = (value as u64, (value >> 64) as u64),
+    }
+    elements
+}
+
+/// The elements of two vectors, one after the other.
+pub(super) fn split2(t: Lanes, a: u128, b: u128) -> [u64; 32] {
+    let (a, b) = (split(t, a), split(t, b));
+    let mut both = [0; 32];
+    both[..16].copy_from_slice(&a);
+    both[t.count()..t.count() + 16].copy_from_slice(&b);
+    both
+}
+
+/// Puts elements together; what is beyond their width is cut off.
+fn join(t: Lanes, elements: &Elements) -> u128 {
+    match t.element() {
+        1 => u128::from_le_bytes(elements.map(|x| x as u8)),
+        2 => (0..8).fold(0, |value, i| value | u128::from(elements[i] as u16) << (16 * i)),
+        4 => (0..4).fold(0, |value, i| value | u128::from(elements[i] as u32) << (32 * i)),
+        _ => u128::from(elements[1]) << 64 | u128::from(elements[0]),
+    }
 }
 
 /// `value` with element `i` replaced.
@@ -48,47 +78,60 @@ pub(super) fn set(t: Lanes, value: u128, i: usize, element: u64) -> u128 {
 
 /// The vector whose element `i` is `element(i)`.
 pub(super) fn build(t: Lanes, mut element: impl FnMut(usize) -> u64) -> u128 {
-    let mut result = 0;
-    for i in 0..t.count() {
-        result |= u128::from(element(i) & ones(t)) << (i * 8 * t.element());
+    if t.count() == 1 {
+        return u128::from(element(0) & ones(t));
     }
-    result
+    let mut elements = [0; 16];
+    for (i, slot) in elements.iter_mut().enumerate().take(t.count()) {
+        *slot = element(i);
+    }
+    join(t, &elements)
+}
+
+/// An element sign-extended; `spare` is 64 less its width.
+fn extend(x: u64, spare: u32) -> i64 {
+    (x << spare) as i64 >> spare
 }
 
 pub(super) fn map_u(t: Lanes, a: u128, mut f: impl FnMut(u64) -> u64) -> u128 {
-    build(t, |i| f(get(t, a, i)))
+    let a = split(t, a);
+    build(t, |i| f(a[i]))
 }
 
 pub(super) fn map_s(t: Lanes, a: u128, mut f: impl FnMut(i64) -> i64) -> u128 {
-    build(t, |i| f(get_s(t, a, i)) as u64)
+    let spare = 64 - bits(t);
+    map_u(t, a, |x| f(extend(x, spare)) as u64)
 }
 
 pub(super) fn map2_u(t: Lanes, a: u128, b: u128, mut f: impl FnMut(u64, u64) -> u64) -> u128 {
-    build(t, |i| f(get(t, a, i), get(t, b, i)))
+    let (a, b) = (split(t, a), split(t, b));
+    build(t, |i| f(a[i], b[i]))
 }
 
 pub(super) fn map2_s(t: Lanes, a: u128, b: u128, mut f: impl FnMut(i64, i64) -> i64) -> u128 {
-    build(t, |i| f(get_s(t, a, i), get_s(t, b, i)) as u64)
+    let spare = 64 - bits(t);
+    map2_u(t, a, b, |x, y| f(extend(x, spare), extend(y, spare)) as u64)
 }
 
 pub(super) fn pair_u(t: Lanes, a: u128, b: u128, mut f: impl FnMut(u64, u64) -> u64) -> u128 {
-    build(t, |i| f(get_of(t, &[a, b], 2 * i), get_of(t, &[a, b], 2 * i + 1)))
+    let both = split2(t, a, b);
+    build(t, |i| f(both[2 * i], both[2 * i + 1]))
 }
 
 pub(super) fn pair_s(t: Lanes, a: u128, b: u128, f: impl Fn(i64, i64) -> i64) -> u128 {
     let spare = 64 - bits(t);
-    let extend = |x: u64| (x << spare) as i64 >> spare;
-    pair_u(t, a, b, |x, y| f(extend(x), extend(y)) as u64)
+    pair_u(t, a, b, |x, y| f(extend(x, spare), extend(y, spare)) as u64)
 }
 
 pub(super) fn reduce_u(t: Lanes, a: u128, f: impl Fn(u64, u64) -> u64) -> u128 {
-    let result = (0..t.count()).map(|i| get(t, a, i)).reduce(f).unwrap_or(0);
+    let elements = split(t, a);
+    let result = elements[1..t.count()].iter().fold(elements[0], |x, &y| f(x, y));
     u128::from(result & ones(t))
 }
 
 pub(super) fn reduce_s(t: Lanes, a: u128, f: impl Fn(i64, i64) -> i64) -> u128 {
-    let result = (0..t.count()).map(|i| get_s(t, a, i)).reduce(f).unwrap_or(0);
-    u128::from(result as u64 & ones(t))
+    let spare = 64 - bits(t);
+    reduce_u(t, a, |x, y| f(extend(x, spare), extend(y, spare)) as u64)
 }
 
 /// All ones for true.
@@ -121,11 +164,6 @@ pub(super) fn halved(t: Lanes) -> Lanes {
     }
 }
 
-/// Number of elements that a long operation takes from its narrow sources.
-fn long_count(t: Lanes) -> usize {
-    if is_full(t) { t.count() / 2 } else { t.count() }
-}
-
 fn is_full(t: Lanes) -> bool {
     t.element() * t.count() == 16
 }
@@ -137,19 +175,18 @@ pub(super) fn upper_if_full(t: Lanes, value: u128) -> u128 {
 
 /// Computes double-width elements from the narrow ones of a and b.
 pub(super) fn long_u(t: Lanes, a: u128, b: u128, mut f: impl FnMut(u64, u64) -> u64) -> u128 {
-    let (a, b) = (upper_if_full(t, a), upper_if_full(t, b));
-    build_long(t, |i| f(get(t, a, i), get(t, b, i)))
+    let (a, b) = (split(t, upper_if_full(t, a)), split(t, upper_if_full(t, b)));
+    build(long(t), |i| f(a[i], b[i]))
 }
 
 pub(super) fn long_s(t: Lanes, a: u128, b: u128, mut f: impl FnMut(i64, i64) -> i64) -> u128 {
-    let (a, b) = (upper_if_full(t, a), upper_if_full(t, b));
-    build_long(t, |i| f(get_s(t, a, i), get_s(t, b, i)) as u64)
+    let spare = 64 - bits(t);
+    long_u(t, a, b, |x, y| f(extend(x, spare), extend(y, spare)) as u64)
 }
 
-fn build_long(t: Lanes, mut element: impl FnMut(usize) -> u64) -> u128 {
-    let width = 2 * bits(t);
-    let mask = u64::MAX >> (64 - width);
-    (0..long_count(t)).fold(0, |result, i| result | u128::from(element(i) & mask) << (i as u32 * width))
+/// The arrangement of the results of a long operation.
+pub(super) fn long(t: Lanes) -> Lanes {
+    if t.count() == 1 { doubled(t) } else { doubled(twice(t)) }
 }
 
 /// Combines wide a with wide b.
@@ -168,15 +205,26 @@ fn twice(t: Lanes) -> Lanes {
 }
 
 /// Sums of neighbours at double width.
-pub(super) fn pair_long(t: Lanes, a: u128, element: impl Fn(u128, usize) -> u64) -> u128 {
-    build(doubled(t), |i| element(a, 2 * i).wrapping_add(element(a, 2 * i + 1)))
+pub(super) fn pair_long(t: Lanes, a: u128, signed: bool) -> u128 {
+    let spare = if signed { 64 - bits(t) } else { 0 };
+    let elements = split(t, a).map(|x| extend(x, spare) as u64);
+    build(doubled(t), |i| elements[2 * i].wrapping_add(elements[2 * i + 1]))
+}
+
+/// The arrangement of the results of a narrowing operation: 64 bits, or a scalar.
+pub(super) fn narrowed(t: Lanes) -> Lanes {
+    match t {
+        Lanes::H8 => Lanes::B8,
+        Lanes::S4 => Lanes::H4,
+        Lanes::D2 => Lanes::S2,
+        _ => halved(t),
+    }
 }
 
 /// Computes half-width elements from those of a.
 pub(super) fn narrow(t: Lanes, a: u128, mut f: impl FnMut(u64) -> u64) -> u128 {
-    let width = bits(t) / 2;
-    let mask = u64::MAX >> (64 - width);
-    (0..t.count()).fold(0, |result, i| result | u128::from(f(get(t, a, i)) & mask) << (i as u32 * width))
+    let a = split(t, a);
+    build(narrowed(t), |i| f(a[i]))
 }
 
 pub(super) fn narrow_u(t: Lanes, a: u128, mut f: impl FnMut(Lanes, i128) -> u64) -> u128 {
@@ -185,7 +233,7 @@ pub(super) fn narrow_u(t: Lanes, a: u128, mut f: impl FnMut(Lanes, i128) -> u64)
 
 pub(super) fn narrow_s(t: Lanes, a: u128, mut f: impl FnMut(Lanes, i128) -> u64) -> u128 {
     let spare = 64 - bits(t);
-    narrow(t, a, |x| f(halved(t), i128::from((x << spare) as i64 >> spare)))
+    narrow(t, a, |x| f(halved(t), i128::from(extend(x, spare))))
 }
 
 /// Upper halves of sums or differences; `round` is 1 to add half a unit.
@@ -284,19 +332,56 @@ pub(super) fn carryless(x: u64, y: u64) -> u128 {
 /// Reverses the elements within each `container` bytes.
 pub(super) fn reverse(t: Lanes, a: u128, container: usize) -> u128 {
     let last = container / t.element() - 1;
-    build(t, |i| get(t, a, i ^ last))
+    let a = split(t, a);
+    build(t, |i| a[i ^ last])
 }
 
 /// The bytes from byte `from` of a followed by b.
 pub(super) fn extract(t: Lanes, a: u128, b: u128, from: u32) -> u128 {
-    build(t, |i| get_of(t, &[a, b], i + from as usize))
+    let both = split2(t, a, b);
+    build(t, |i| both[i + from as usize])
 }
 
 /// Bytes of `bytes` chosen by `indices` less `base`, of `other` where that is above 15.
 pub(super) fn table(t: Lanes, other: u128, bytes: u128, indices: u128, base: u32) -> u128 {
-    build(t, |i| match get(t, indices, i).wrapping_sub(u64::from(base)) {
-        index @ 0..16 => get(Lanes::B16, bytes, index as usize),
-        _ => get(t, other, i),
+    let (other, bytes, indices) = (split(t, other), split(t, bytes), split(t, indices));
+    build(t, |i| match indices[i].wrapping_sub(u64::from(base)) {
+        index @ 0..16 => bytes[index as usize],
+        _ => other[i],
+    })
+}
+
+/// Elements of the halves from element `from` of a and b in turn.
+pub(super) fn zip(t: Lanes, a: u128, b: u128, from: usize) -> u128 {
+    let (a, b) = (split(t, a), split(t, b));
+    build(t, |i| if i % 2 == 0 { a[from + i / 2] } else { b[from + i / 2] })
+}
+
+/// Every second element of a, then of b, from element `from` on.
+pub(super) fn unzip(t: Lanes, a: u128, b: u128, from: usize) -> u128 {
+    let both = split2(t, a, b);
+    build(t, |i| both[2 * i + from])
+}
+
+/// The even elements of a and b in turn, or the odd ones if `odd` is 1.
+pub(super) fn transpose(t: Lanes, a: u128, b: u128, odd: usize) -> u128 {
+    let (a, b) = (split(t, a), split(t, b));
+    build(t, |i| if i % 2 == 0 { a[i + odd] } else { b[i - 1 + odd] })
+}
+
+/// Every third element of three registers taken as one, from element `from` on.
+pub(super) fn unzip3(t: Lanes, registers: [u128; 3], from: usize) -> u128 {
+    build(t, |i| {
+        let place = 3 * i + from;
+        get(t, registers[place / t.count()], place % t.count())
+    })
+}
+
+/// Register `part` of the three that hold the elements of three registers in turn.
+pub(super) fn zip3(t: Lanes, registers: [u128; 3], part: usize) -> u128 {
+    build(t, |i| {
+        let place = part * t.count() + i;
+        get(t, registers[place % 3], place / 3)
     })
 }
 

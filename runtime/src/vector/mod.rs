@@ -546,8 +546,8 @@ pub fn v1(op: V1Op, t: Lanes, a: u128, imm: u32, env: &mut FpEnv) -> u128 {
         V1Op::QRNarrowSU => narrow_s(t, a, |half, x| saturate_u(half, shift(x, -(imm as i32), true), env)),
         V1Op::WidenS => long_s(t, a, 0, |x, _| x << imm),
         V1Op::WidenU => long_u(t, a, 0, |x, _| x << imm),
-        V1Op::PairSumS => pair_long(t, a, |v, i| get_s(t, v, i) as u64),
-        V1Op::PairSumU => pair_long(t, a, |v, i| get(t, v, i)),
+        V1Op::PairSumS => pair_long(t, a, true),
+        V1Op::PairSumU => pair_long(t, a, false),
         V1Op::Sum => reduce_u(t, a, u64::wrapping_add),
         V1Op::SumLongS => {
             let total: i64 = (0..t.count()).map(|i| get_s(t, a, i)).sum();
@@ -602,12 +602,12 @@ pub fn v2(op: V2Op, t: Lanes, a: u128, b: u128, imm: u32, env: &mut FpEnv) -> u1
         V2Op::Xor => fit(t, a ^ b),
         V2Op::Insert => set(t, a, (imm & 255) as usize, get(t, b, (imm >> 8) as usize)),
         V2Op::Ext => extract(t, a, b, imm),
-        V2Op::Zip1 => build(t, |i| get(t, if i % 2 == 0 { a } else { b }, i / 2)),
-        V2Op::Zip2 => build(t, |i| get(t, if i % 2 == 0 { a } else { b }, (i + t.count()) / 2)),
-        V2Op::Uzp1 => build(t, |i| get_of(t, &[a, b], 2 * i)),
-        V2Op::Uzp2 => build(t, |i| get_of(t, &[a, b], 2 * i + 1)),
-        V2Op::Trn1 => build(t, |i| get(t, if i % 2 == 0 { a } else { b }, i & !1)),
-        V2Op::Trn2 => build(t, |i| get(t, if i % 2 == 0 { a } else { b }, i | 1)),
+        V2Op::Zip1 => zip(t, a, b, 0),
+        V2Op::Zip2 => zip(t, a, b, t.count() / 2),
+        V2Op::Uzp1 => unzip(t, a, b, 0),
+        V2Op::Uzp2 => unzip(t, a, b, 1),
+        V2Op::Trn1 => transpose(t, a, b, 0),
+        V2Op::Trn2 => transpose(t, a, b, 1),
         V2Op::Tbl => table(t, 0, a, b, imm),
         V2Op::Add => map2_u(t, a, b, u64::wrapping_add),
         V2Op::Sub => map2_u(t, a, b, u64::wrapping_sub),
@@ -714,17 +714,13 @@ pub fn v2(op: V2Op, t: Lanes, a: u128, b: u128, imm: u32, env: &mut FpEnv) -> u1
 }
 
 /// Reference meaning of [`V3Op`].
-#[expect(clippy::too_many_arguments, reason = "the fields of the micro-op, as its siblings have them")]
 pub fn v3(op: V3Op, t: Lanes, a: u128, b: u128, c: u128, imm: u32, env: &mut FpEnv) -> u128 {
     use lanes::*;
     match op {
         V3Op::Bsl => fit(t, (b & a) | (c & !a)),
         V3Op::Tbx => table(t, a, b, c, imm),
-        V3Op::Uzp3 => build(t, |i| get_of(t, &[a, b, c], 3 * i + imm as usize)),
-        V3Op::Zip3 => build(t, |i| {
-            let place = imm as usize * t.count() + i;
-            get(t, [a, b, c][place % 3], place / 3)
-        }),
+        V3Op::Uzp3 => unzip3(t, [a, b, c], imm as usize),
+        V3Op::Zip3 => zip3(t, [a, b, c], imm as usize),
         V3Op::FMulAdd | V3Op::FMulSub | V3Op::FNMulAdd | V3Op::FNMulSub => float::v3(op, t, a, b, c, env),
         V3Op::QRDMulAdd => build(t, |i| mul_accumulate(t, a, b, c, i, false, env)),
         V3Op::QRDMulSub => build(t, |i| mul_accumulate(t, a, b, c, i, true, env)),
@@ -771,4 +767,100 @@ pub fn xv(op: XvOp, t: Lanes, old: u128, a: u64, imm: u32, env: &mut FpEnv) -> u
 /// with zero b is 0.
 pub fn fcmp(t: Lanes, a: u128, b: u128, signal: bool, env: &mut FpEnv) -> u64 {
     float::flags(t, a, b, signal, env)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SATURATED: u32 = 1 << 27;
+
+    #[track_caller]
+    fn one(op: V1Op, t: Lanes, a: u128, imm: u32, expected: u128, status: u32) {
+        let mut env = FpEnv::default();
+        let found = v1(op, t, a, imm, &mut env);
+        assert_eq!((found, env.status), (expected, status), "{found:#x}");
+    }
+
+    #[track_caller]
+    fn two(op: V2Op, t: Lanes, a: u128, b: u128, imm: u32, expected: u128, status: u32) {
+        let mut env = FpEnv::default();
+        let found = v2(op, t, a, b, imm, &mut env);
+        assert_eq!((found, env.status), (expected, status), "{found:#x}");
+    }
+
+    const BYTES: u128 = 0x0f0e_0d0c_0b0a_0908_0706_0504_0302_0100;
+
+    #[test]
+    fn what_lies_above_the_arrangement_is_cleared() {
+        one(V1Op::Not, Lanes::B8, 0, 0, u64::MAX.into(), 0);
+        one(V1Op::Mov, Lanes::H, BYTES, 0, 0x0100, 0);
+        two(V2Op::Add, Lanes::B8, BYTES, BYTES, 0, 0x0e0c_0a08_0604_0200, 0);
+        two(V2Op::Add, Lanes::D, BYTES, 1, 0, 0x0706_0504_0302_0101, 0);
+    }
+
+    #[test]
+    fn permutations() {
+        one(V1Op::Rev64, Lanes::H4, BYTES, 0, 0x0100_0302_0504_0706, 0);
+        one(V1Op::Dup, Lanes::S2, BYTES, 3, 0x0f0e_0d0c_0f0e_0d0c, 0);
+        two(V2Op::Zip1, Lanes::H4, BYTES, 0, 0, 0x0000_0302_0000_0100, 0);
+        two(V2Op::Zip2, Lanes::H4, BYTES, 0, 0, 0x0000_0706_0000_0504, 0);
+        two(V2Op::Uzp2, Lanes::B8, BYTES, 0, 0, 0x0000_0000_0705_0301, 0);
+        two(V2Op::Trn1, Lanes::B8, BYTES, BYTES, 0, 0x0606_0404_0202_0000, 0);
+        two(V2Op::Ext, Lanes::B8, BYTES, 0xff, 3, 0x0000_ff07_0605_0403, 0);
+        two(V2Op::Tbl, Lanes::B8, BYTES, 0x10_0f_02, 0, 0x0000_0f02, 0);
+        two(V2Op::Insert, Lanes::H8, 0, BYTES, 1 | 3 << 8, 0x0706_0000, 0);
+    }
+
+    #[test]
+    fn three_registers_sort_and_unsort() {
+        let registers = [BYTES, BYTES << 4, BYTES << 2];
+        let mut env = FpEnv::default();
+        let mut all = |op, [a, b, c]: [u128; 3]| [0, 1, 2].map(|part| v3(op, Lanes::H8, a, b, c, part, &mut env));
+        let sorted = all(V3Op::Zip3, registers);
+        assert_eq!(sorted[0] & 0xffff_ffff_ffff, 0x0400_1000_0100);
+        assert_eq!(all(V3Op::Uzp3, sorted), registers);
+    }
+
+    #[test]
+    fn shifts_by_a_register_go_both_ways() {
+        two(V2Op::ShlVS, Lanes::B8, 0x8181, 0xff01, 0, 0xc002, 0);
+        two(V2Op::ShlVU, Lanes::B8, 0x8181, 0x80_f8, 0, 0, 0);
+        two(V2Op::RShlVU, Lanes::B8, 0x8181, 0xf7_f8, 0, 0x0001, 0);
+        two(V2Op::QShlVS, Lanes::D, 1, 63, 0, 0x7fff_ffff_ffff_ffff, SATURATED);
+        two(V2Op::QShlVU, Lanes::D, 1, 63, 0, 1 << 63, 0);
+        two(V2Op::QShlVU, Lanes::D, 1, 64, 0, u64::MAX.into(), SATURATED);
+        two(V2Op::QRShlVS, Lanes::H, 0xffff, 0x80, 0, 0, 0);
+    }
+
+    #[test]
+    fn saturation_is_noted() {
+        two(V2Op::QAddS, Lanes::B8, 0x7f, 1, 0, 0x7f, SATURATED);
+        two(V2Op::QSubU, Lanes::H, 1, 2, 0, 0, SATURATED);
+        two(V2Op::QAddUS, Lanes::B, 1, 0xfe, 0, 0, SATURATED);
+        two(V2Op::QDMulHi, Lanes::H, 0x8000, 0x8000, 0, 0x7fff, SATURATED);
+        one(V1Op::QNarrowSU, Lanes::H8, 0x7fff_ffff, 0, 0xff00, SATURATED);
+        one(V1Op::QAbs, Lanes::D, 1 << 63, 0, (1 << 63) - 1, SATURATED);
+        one(V1Op::Abs, Lanes::D, 1 << 63, 0, 1 << 63, 0);
+    }
+
+    #[test]
+    fn full_narrow_sources_stand_for_their_upper_half() {
+        let a = 0xff << 64 | 0x01;
+        two(V2Op::AddLongS, Lanes::B8, a, a, 0, 0x0002, 0);
+        two(V2Op::AddLongS, Lanes::B16, a, a, 0, 0xfffe, 0);
+        two(V2Op::AddWideU, Lanes::B16, 1, a, 0, 0x0100, 0);
+        two(V2Op::MulLongP, Lanes::D2, 3 << 64, 1 << 127, 0, 3 << 63, 0);
+        one(V1Op::WidenS, Lanes::S4, 0x8000_0000 << 64, 1, 0xffff_ffff_0000_0000, 0);
+        one(V1Op::Narrow, Lanes::H8, BYTES, 4, 0xf0d0_b090_7050_3010, 0);
+    }
+
+    #[test]
+    fn reductions() {
+        one(V1Op::Sum, Lanes::B16, BYTES, 0, 120, 0);
+        one(V1Op::SumLongS, Lanes::B8, 0xffff, 0, 0xfffe, 0);
+        one(V1Op::MaxAcrossS, Lanes::H8, BYTES | 0xff << 120, 0, 0x0d0c, 0);
+        one(V1Op::PairSumU, Lanes::B8, BYTES, 0, 0x000d_0009_0005_0001, 0);
+        two(V2Op::MaxPU, Lanes::B8, BYTES, 0x80, 0, 0x0000_0080_0705_0301, 0);
+    }
 }

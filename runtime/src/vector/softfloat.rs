@@ -3,7 +3,8 @@
 //!
 //! Values are bit patterns in the low bits of a `u64`; a [`Format`] says how wide they are. Each function follows the
 //! pseudocode function of the same purpose in the Arm Architecture Reference Manual (`FPAdd`, `FPMulAdd` …).
-//! Nothing here knows vectors, and nothing depends on the host's floating point.
+//! Nothing here knows vectors. The host's floating point, in its default rounding mode, is a short cut where it cannot
+//! differ; see [`on_host`].
 
 use super::FpEnv;
 use super::wide::U256;
@@ -101,10 +102,11 @@ const INVALID: u32 = 1 << 0;
 const DIVIDE_BY_ZERO: u32 = 1 << 1;
 const OVERFLOW: u32 = 1 << 2;
 const UNDERFLOW: u32 = 1 << 3;
-pub(super) const INEXACT: u32 = 1 << 4;
+const INEXACT: u32 = 1 << 4;
 const INPUT_DENORMAL: u32 = 1 << 7;
 
 const FLUSH_HALF: u32 = 1 << 19;
+const ROUNDING: u32 = 3 << 22;
 const FLUSH: u32 = 1 << 24;
 const DEFAULT_NAN: u32 = 1 << 25;
 const ALTERNATIVE_HALF: u32 = 1 << 26;
@@ -116,7 +118,7 @@ impl FpEnv {
 
     /// Returns the rounding direction that the control register asks for.
     pub fn rounding(&self) -> Rounding {
-        match self.control >> 22 & 3 {
+        match (self.control & ROUNDING) >> 22 {
             0 => Rounding::Even,
             1 => Rounding::Up,
             2 => Rounding::Down,
@@ -312,8 +314,41 @@ fn round_sum(f: Format, a: Term, b: Term, env: &mut FpEnv) -> u64 {
     if total.sig == 0 { f.zero(env.rounding() == Rounding::Down) } else { round(f, total, env) }
 }
 
+/// Computes on the host if that cannot differ: rounding is the default, nothing is flushed, Inexact is raised already,
+/// and the result shows that no other exception occurred, as it is normal and not the smallest. The host must be in
+/// its default rounding mode without flushing; its own exception flags may change.
+fn on_host(f: Format, env: &FpEnv, single: impl FnOnce() -> f32, double: impl FnOnce() -> f64) -> Option<u64> {
+    if env.status & INEXACT == 0 || env.control & (ROUNDING | FLUSH) != 0 {
+        return None;
+    }
+    match f {
+        SINGLE => {
+            let result = single();
+            let safe = result.is_finite() && result.abs() > f32::MIN_POSITIVE;
+            safe.then_some(u64::from(result.to_bits()))
+        }
+        DOUBLE => {
+            let result = double();
+            let safe = result.is_finite() && result.abs() > f64::MIN_POSITIVE;
+            safe.then_some(result.to_bits())
+        }
+        _ => None,
+    }
+}
+
+fn single(bits: u64) -> f32 {
+    f32::from_bits(bits as u32)
+}
+
+fn double(bits: u64) -> f64 {
+    f64::from_bits(bits)
+}
+
 /// a + b
 pub fn add(f: Format, a: u64, b: u64, env: &mut FpEnv) -> u64 {
+    if let Some(result) = on_host(f, env, || single(a) + single(b), || double(a) + double(b)) {
+        return result;
+    }
     let (x, y) = (unpack(f, a, env), unpack(f, b, env));
     if let Some(nan) = process_nans(f, &[(a, x), (b, y)], env) {
         return nan;
@@ -323,6 +358,9 @@ pub fn add(f: Format, a: u64, b: u64, env: &mut FpEnv) -> u64 {
 
 /// a - b
 pub fn sub(f: Format, a: u64, b: u64, env: &mut FpEnv) -> u64 {
+    if let Some(result) = on_host(f, env, || single(a) - single(b), || double(a) - double(b)) {
+        return result;
+    }
     let (x, mut y) = (unpack(f, a, env), unpack(f, b, env));
     if let Some(nan) = process_nans(f, &[(a, x), (b, y)], env) {
         return nan;
@@ -355,6 +393,9 @@ pub fn mulx(f: Format, a: u64, b: u64, env: &mut FpEnv) -> u64 {
 }
 
 fn multiply(f: Format, a: u64, b: u64, extended: bool, env: &mut FpEnv) -> u64 {
+    if let Some(result) = on_host(f, env, || single(a) * single(b), || double(a) * double(b)) {
+        return result;
+    }
     let (x, y) = (unpack(f, a, env), unpack(f, b, env));
     if let Some(nan) = process_nans(f, &[(a, x), (b, y)], env) {
         return nan;
@@ -375,6 +416,9 @@ fn product(x: Number, y: Number) -> Term {
 
 /// a / b
 pub fn div(f: Format, a: u64, b: u64, env: &mut FpEnv) -> u64 {
+    if let Some(result) = on_host(f, env, || single(a) / single(b), || double(a) / double(b)) {
+        return result;
+    }
     let (x, y) = (unpack(f, a, env), unpack(f, b, env));
     if let Some(nan) = process_nans(f, &[(a, x), (b, y)], env) {
         return nan;
@@ -408,6 +452,9 @@ fn normalize(x: Number) -> (u64, i32) {
 
 /// Square root.
 pub fn sqrt(f: Format, a: u64, env: &mut FpEnv) -> u64 {
+    if let Some(result) = on_host(f, env, || single(a).sqrt(), || double(a).sqrt()) {
+        return result;
+    }
     let x = unpack(f, a, env);
     if let Some(nan) = process_nans(f, &[(a, x)], env) {
         return nan;
@@ -429,6 +476,10 @@ pub fn sqrt(f: Format, a: u64, env: &mut FpEnv) -> u64 {
 
 /// a + b * c with one rounding.
 pub fn mul_add(f: Format, a: u64, b: u64, c: u64, env: &mut FpEnv) -> u64 {
+    let fused = || double(b).mul_add(double(c), double(a));
+    if let Some(result) = on_host(f, env, || single(b).mul_add(single(c), single(a)), fused) {
+        return result;
+    }
     let (x, y, z) = (unpack(f, a, env), unpack(f, b, env), unpack(f, c, env));
     let no_product = y.is(Kind::Infinite) && z.is(Kind::Zero) || y.is(Kind::Zero) && z.is(Kind::Infinite);
     if x.is(Kind::QuietNan) && no_product {
@@ -694,7 +745,7 @@ pub fn rsqrt_estimate(f: Format, a: u64, env: &mut FpEnv) -> u64 {
     exact(f, false, -even / 2 - 8, rsqrt_table(scaled))
 }
 
-/// Packs a result that the format holds exactly, or whose lowest bits are dropped without a trace.
+/// Packs a result that the format holds exactly.
 fn exact(f: Format, sign: bool, exp: i32, sig: u32) -> u64 {
     let mut quiet = FpEnv::default();
     round_to(f, Term { sign, exp, sig: u128::from(sig) }, Rounding::Zero, false, false, &mut quiet)
@@ -728,4 +779,135 @@ pub fn recip_exponent(f: Format, a: u64, env: &mut FpEnv) -> u64 {
         field => !field & most,
     };
     f.zero(x.sign) | field << f.frac
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Numbers where something changes, and numbers in between.
+    fn doubles() -> Vec<f64> {
+        let mut values = vec![0.0, 1.0, 1.5, 3.0, 1e16, 0.1, 1e300, 1e-300, f64::MAX, f64::MIN_POSITIVE, f64::EPSILON];
+        values.extend([5e-324, 1.1e-308, 2.0f64.powi(53) - 1.0, 1.0 - f64::EPSILON / 2.0, f64::INFINITY]);
+        let mut seed = 1u64;
+        for _ in 0..60 {
+            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            // Exponents near those of the numbers above meet more often than random ones.
+            values.push(f64::from_bits((seed >> 12) | (1020 + (seed >> 5) % 8) << 52));
+            values.push(f64::from_bits(seed >> 1));
+        }
+        values.retain(|x| !x.is_nan());
+        let negative: Vec<f64> = values.iter().map(|x| -x).collect();
+        values.extend(negative);
+        values
+    }
+
+    /// Compares with the host; a NaN must come with Invalid.
+    #[track_caller]
+    fn check64(found: u64, expected: f64, env: FpEnv) {
+        if expected.is_nan() {
+            assert_eq!((found, env.status), (DOUBLE.default_nan(), INVALID));
+        } else {
+            assert_eq!(found, expected.to_bits(), "{expected:e}");
+        }
+    }
+
+    #[test]
+    fn doubles_agree_with_the_host() {
+        let values = doubles();
+        for &x in &values {
+            for &y in &values {
+                let (a, b) = (x.to_bits(), y.to_bits());
+                let run = |op: fn(Format, u64, u64, &mut FpEnv) -> u64| {
+                    let mut env = FpEnv::default();
+                    (op(DOUBLE, a, b, &mut env), env)
+                };
+                let (sum, env) = run(add);
+                check64(sum, x + y, env);
+                let (difference, env) = run(sub);
+                check64(difference, x - y, env);
+                let (product, env) = run(mul);
+                check64(product, x * y, env);
+                let (quotient, env) = run(div);
+                check64(quotient, x / y, env);
+                let mut env = FpEnv::default();
+                let narrow = convert(DOUBLE, SINGLE, a, None, &mut env);
+                assert_eq!(narrow, u64::from((x as f32).to_bits()));
+            }
+            let mut env = FpEnv::default();
+            check64(sqrt(DOUBLE, x.to_bits(), &mut env), x.sqrt(), env);
+        }
+    }
+
+    #[test]
+    fn fused_doubles_agree_with_the_host() {
+        let values: Vec<f64> = doubles().into_iter().step_by(5).collect();
+        for &x in &values {
+            for &y in &values {
+                for &z in &values {
+                    let mut env = FpEnv::default();
+                    let found = mul_add(DOUBLE, x.to_bits(), y.to_bits(), z.to_bits(), &mut env);
+                    check64(found, y.mul_add(z, x), env);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_short_cut_changes_nothing() {
+        for x in doubles() {
+            for y in doubles() {
+                for (a, b, f) in [
+                    (x.to_bits(), y.to_bits(), DOUBLE),
+                    (u64::from((x as f32).to_bits()), u64::from((y as f32).to_bits()), SINGLE),
+                ] {
+                    for op in [add, sub, mul, div] {
+                        let (mut long, mut short) = (FpEnv::default(), FpEnv { control: 0, status: INEXACT });
+                        let results = (op(f, a, b, &mut long), op(f, a, b, &mut short));
+                        assert_eq!((results.0, long.status | INEXACT), (results.1, short.status), "{x:e} {y:e}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[track_caller]
+    fn exceptions(op: impl FnOnce(&mut FpEnv) -> u64, control: u32, result: u64, status: u32) {
+        let mut env = FpEnv { control, status: 0 };
+        let found = op(&mut env);
+        assert_eq!((found, env.status), (result, status), "{found:#x}");
+    }
+
+    #[test]
+    fn nans_are_passed_on_in_order() {
+        let (quiet, signalling) = (0x7fc0_0001, 0xff80_0002);
+        exceptions(|env| add(SINGLE, quiet, signalling, env), 0, 0xffc0_0002, INVALID);
+        exceptions(|env| add(SINGLE, quiet, 0xffc0_0003, env), 0, quiet, 0);
+        exceptions(|env| add(SINGLE, quiet, 0, env), DEFAULT_NAN, 0x7fc0_0000, 0);
+        exceptions(|env| mul_add(SINGLE, quiet, 0, 0x7f80_0000, env), 0, 0x7fc0_0000, INVALID);
+        exceptions(|env| max_number(SINGLE, quiet, 5, false, env), 0, 5, 0);
+        exceptions(|env| max_number(SINGLE, signalling, 5, false, env), 0, 0xffc0_0002, INVALID);
+    }
+
+    #[test]
+    fn tininess_is_found_before_rounding() {
+        // The smallest normal number less half of its last place rounds up to it, and is an underflow nevertheless.
+        let result = |env: &mut FpEnv| mul(SINGLE, 0x0080_0001, 0x3f7f_ffff, env);
+        exceptions(result, 0, 0x0080_0000, INEXACT);
+        let result = |env: &mut FpEnv| mul(SINGLE, 0x00ff_ffff, 0x3f00_0000, env);
+        exceptions(result, 0, 0x0080_0000, UNDERFLOW | INEXACT);
+        exceptions(result, FLUSH, 0, UNDERFLOW);
+        exceptions(|env| add(SINGLE, 1, 0, env), FLUSH, 0, INPUT_DENORMAL);
+    }
+
+    #[test]
+    fn conversions_saturate() {
+        let convert = |a, signed, bits| move |env: &mut FpEnv| to_int(SINGLE, a, signed, bits, 0, Rounding::Zero, env);
+        exceptions(convert(0x7fc0_0000, true, 32), 0, 0, INVALID);
+        exceptions(convert(0x4f00_0000, true, 32), 0, 0x7fff_ffff, INVALID);
+        exceptions(convert(0xcf00_0000, true, 32), 0, 0x8000_0000, 0);
+        exceptions(convert(0xbf00_0000, false, 32), 0, 0, INEXACT);
+        exceptions(convert(0xbf80_0000, false, 64), 0, 0, INVALID);
+        exceptions(convert(0x3fc0_0000, true, 64), 0, 1, INEXACT);
+    }
 }

@@ -190,15 +190,20 @@ def register(pool, a, b, i):
     return pool[(a + i * b) % POOL]
 
 
+def status(b):
+    """Inexact is raised beforehand in every second case."""
+    return 16 * (b % 2)
+
+
 def state(pool, word, fpcr, a, b):
     v = b"".join(register(pool, a, b, i).to_bytes(16, "little") for i in range(32))
     x = [register(pool, a, b, i + 40) & ((1 << 64) - 1) for i in range(16)] + [0]
     mem = b"".join(register(pool, a, b, i + 60).to_bytes(16, "little") for i in range(16))
-    return STATE.pack(word, 0, struct.pack("<QQ", fpcr, 0), v, struct.pack("<17Q", *x), mem, (a & 15) << 28)
+    return STATE.pack(word, 0, struct.pack("<QQ", fpcr, status(b)), v, struct.pack("<17Q", *x), mem, (a & 15) << 28)
 
 
 def outcome(before, after):
-    _, _, _, v0, x0, mem0, nzcv0 = STATE.unpack(before)
+    _, _, fp0, v0, x0, mem0, nzcv0 = STATE.unpack(before)
     _, undefined, fp, v1, x1, mem1, nzcv1 = STATE.unpack(after)
     if undefined:
         return "undefined"
@@ -211,9 +216,8 @@ def outcome(before, after):
             out.append(f"x{i}={new:x}")
     if nzcv0 != nzcv1:
         out.append(f"nzcv={nzcv1 >> 28:x}")
-    fpsr = struct.unpack("<QQ", fp)[1]
-    if fpsr:
-        out.append(f"fpsr={fpsr:x}")
+    if fp0[8:] != fp[8:]:
+        out.append(f"fpsr={struct.unpack('<QQ', fp)[1]:x}")
     for i in range(16):
         if mem0[16 * i:16 * i + 16] != mem1[16 * i:16 * i + 16]:
             out.append(f"m{i}={int.from_bytes(mem1[16 * i:16 * i + 16], 'little'):x}")
@@ -258,7 +262,8 @@ def main():
         subprocess.run(["qemu-aarch64", "-cpu", "neoverse-n1", where / "runner", where / "in", where / "out"], check=True)
         results = (where / "out").read_bytes()
     print("# Made by make-simd-cases.py. A pool of 128-bit values, then under each instruction's name lines of")
-    print("# word, control register, a and b, results. Register i holds pool[(a + i * b) % size]; flags are a % 16.")
+    print("# word, control register, a and b, results. Register i holds pool[(a + i * b) % size]; flags are a % 16,")
+    print("# the status register 16 if b is odd, else 0.")
     print("pool " + " ".join(f"{value:x}" for value in pool))
     last = None
     for i, (name, word, fpcr, a, b, before) in enumerate(cases):

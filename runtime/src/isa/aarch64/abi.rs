@@ -269,8 +269,7 @@ mod tests {
     #[test]
     fn a_frame_that_does_not_fit_changes_nothing() {
         let memory = GuestMemory::new(u64::MAX >> 8).unwrap();
-        let mut cpu = CpuState::default();
-        cpu.pc = 4;
+        let mut cpu = CpuState { pc: 4, ..CpuState::default() };
         let frame = SignalFrame {
             signal: 10,
             info: [0; 128],

@@ -718,10 +718,10 @@ impl Body<'_> {
                 let flipped = self.bin(BinOp::Xor64, value, sign)?;
                 self.bin_result(mark, BinOp::Sub64, flipped, sign)
             }
-            Func::MinU => self.extreme(mark, BinOp::LtU, &args[0], &args[1]),
-            Func::MinS => self.extreme(mark, BinOp::LtS, &args[0], &args[1]),
-            Func::MaxU => self.extreme(mark, BinOp::LtU, &args[1], &args[0]),
-            Func::MaxS => self.extreme(mark, BinOp::LtS, &args[1], &args[0]),
+            Func::MinU => self.extreme(mark, BinOp::LtU, false, args),
+            Func::MinS => self.extreme(mark, BinOp::LtS, false, args),
+            Func::MaxU => self.extreme(mark, BinOp::LtU, true, args),
+            Func::MaxS => self.extreme(mark, BinOp::LtS, true, args),
             Func::Popcount => {
                 let value = self.atom(&args[0])?;
                 let inner = self.code.mark();
@@ -753,11 +753,11 @@ impl Body<'_> {
         }
     }
 
-    /// `a` if `op(a, b)`, else `b`.
-    fn extreme(&mut self, mark: X, op: BinOp, a: &Expr, b: &Expr) -> Result<Value> {
-        let (x, y) = (self.atom(a)?, self.atom(b)?);
-        let first = self.bin(op, x, y)?;
-        self.select(mark, first, x, y)
+    /// The smaller or the greater of two values, which `less` compares.
+    fn extreme(&mut self, mark: X, less: BinOp, greater: bool, args: &[Expr]) -> Result<Value> {
+        let (x, y) = (self.atom(&args[0])?, self.atom(&args[1])?);
+        let first = self.bin(less, x, y)?;
+        if greater { self.select(mark, first, y, x) } else { self.select(mark, first, x, y) }
     }
 
     fn reverse(&mut self, mark: X, x: &Expr, bytes: &Expr) -> Result<Value> {

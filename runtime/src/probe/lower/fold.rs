@@ -1,6 +1,7 @@
 //! Evaluation at translation time: expressions that depend only on the instruction and on the script.
 
 use super::{LowerHost, Place, Shared};
+use crate::glob;
 use spile_lang::ir::{BinaryOp, Builtin, Expr, ExprKind, Func, ProbeId, StrPart, UnaryOp};
 use spile_lang::target::RegisterSlot;
 use spile_lang::types::Type;
@@ -74,8 +75,8 @@ impl Folder<'_> {
             ExprKind::Coalesce(a, _) => self.fold(a),
             ExprKind::WithinRange(x, from, to) => self.within_range(x, from, to),
             ExprKind::WithinSet(x, set) => self.within_set(x, set),
-            ExprKind::MatchesGlob(text, glob) => match self.fold(text)? {
-                Static::Text(text) => Some(Static::Int(glob_matches(glob, &text).into())),
+            ExprKind::MatchesGlob(text, pattern) => match self.fold(text)? {
+                Static::Text(text) => Some(Static::Int(glob::matches(pattern, &text).into())),
                 _ => None,
             },
             ExprKind::MatchesRegex(text, pattern) => match self.fold(text)? {
@@ -351,33 +352,5 @@ pub(super) fn sext(value: u64, n: u64) -> u64 {
         0 => 0,
         1..64 => ((value << (64 - n)) as i64 >> (64 - n)) as u64,
         _ => value,
-    }
-}
-
-/// True if all of `text` matches `pattern`: `*` is any text, `?` any one character, everything else itself.
-pub(super) fn glob_matches(pattern: &str, text: &str) -> bool {
-    let (pattern, text): (Vec<char>, Vec<char>) = (pattern.chars().collect(), text.chars().collect());
-    let (mut p, mut t, mut retry) = (0, 0, None);
-    loop {
-        match pattern.get(p) {
-            Some('*') => {
-                retry = Some((p + 1, t));
-                p += 1;
-                continue;
-            }
-            None if t == text.len() => return true,
-            Some(&c) if t < text.len() && (c == '?' || c == text[t]) => {
-                (p, t) = (p + 1, t + 1);
-                continue;
-            }
-            _ => {}
-        }
-        match retry {
-            Some((star, from)) if from < text.len() => {
-                retry = Some((star, from + 1));
-                (p, t) = (star, from + 1);
-            }
-            _ => return false,
-        }
     }
 }

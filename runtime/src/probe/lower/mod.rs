@@ -19,13 +19,14 @@ mod walk;
 
 use super::action::{Action, ActionSite, TextHandle};
 use crate::block::{Block, Insn};
+use crate::glob;
 use crate::isa::{InsnFacts, Isa};
 use crate::translate::{PROBE_END, Site, Splice};
 use crate::uop::{Lanes, Uop, X, slot};
 use crate::vector::V2Op;
 use body::{Body, ProbeKey};
 use code::{Atom, Code, Label};
-use fold::{Folder, glob_matches};
+use fold::Folder;
 use hashbrown::HashMap;
 use place::Place;
 use regex::{Regex, RegexBuilder};
@@ -123,7 +124,8 @@ struct Shared {
     patches: RefCell<HashMap<(ProbeId, usize, Span), u32>>,
     /// For each probe, where its firings are counted.
     fired: Vec<Fired>,
-    /// For each probe and filter, the cell that counts executions; 0 for filters that are no `hit`.
+    /// For each probe and filter, the cell that counts executions; 0 for filters that are no `hit`. With a single
+    /// guest thread to a process, counts per thread are the same cells.
     hit_cells: Vec<Vec<u32>>,
     /// For each probe, whether its body asks for `hits`.
     uses_hits: Vec<bool>,
@@ -381,7 +383,7 @@ impl ProbeSplicer<'_> {
         let ir::Event::Insn(pattern) = &probe.event else { return true };
         match (pattern, place.facts()) {
             (InsnPattern::Any, _) => true,
-            (InsnPattern::Glob(glob), Some(facts)) => glob_matches(glob, &facts.mnemonic),
+            (InsnPattern::Glob(pattern), Some(facts)) => glob::matches(pattern, &facts.mnemonic),
             (InsnPattern::Regex(pattern), Some(facts)) => self.shared.regex_matches(pattern, &facts.text),
             (_, None) => false,
         }

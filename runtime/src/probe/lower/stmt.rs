@@ -468,8 +468,25 @@ impl Body<'_> {
             self.code.push(Uop::CellInc { cell, n: 1 });
             return Ok(());
         }
+        if let (AggFn::Sum(_), [], Some(value)) = (function, keys, value)
+            && value.ty.is_integer()
+            && let Some(cell) = self.host.scalar_cell(state)
+        {
+            return self.add_to_cell(cell, value);
+        }
         let args: Vec<&Expr> = keys.iter().chain(value).collect();
         self.output(Action::Aggregate(state, function), &args, s)
+    }
+
+    fn add_to_cell(&mut self, cell: u32, value: &Expr) -> Result<()> {
+        match self.atom(value)? {
+            Atom::Const(n) => self.code.push(Uop::CellInc { cell, n }),
+            Atom::Slot(a) => {
+                let d = self.code.temp()?;
+                self.code.push(Uop::CellAdd { d, a, cell });
+            }
+        }
+        Ok(())
     }
 
     /// The keys as they stand in slots, if all of them are known.

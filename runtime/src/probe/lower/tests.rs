@@ -11,7 +11,7 @@ use crate::interp::{ActionCall, Context, Host, Leave, run};
 use crate::mem::{GuestMemory, PAGE, perm};
 use crate::probe::action::{FloatOp, PrintPart};
 use crate::translate::translate;
-use crate::uop::{BinOp as UopBin, JumpHint, UnOp};
+use crate::uop::{BinOp as UopBin, JumpHint};
 use spile_lang::ir::{BinaryOp, HitCounts, HitSpec, LValue, Local, LocalId, MemType, PrintArg, PrintValue, State};
 use spile_lang::target::{Register, RegisterSlot, Target};
 use spile_lang::types::Type;
@@ -23,12 +23,12 @@ struct Toy;
 static TOY: Toy = Toy;
 
 /// x`d` = imm
-fn mov(d: u8, imm: u16) -> u32 {
-    0x0100_0000 | u32::from(d) << 16 | u32::from(imm)
+const fn mov(d: u8, imm: u16) -> u32 {
+    0x0100_0000 | (d as u32) << 16 | imm as u32
 }
 /// x`d` += imm
-fn add(d: u8, imm: u16) -> u32 {
-    0x0200_0000 | u32::from(d) << 16 | u32::from(imm)
+const fn add(d: u8, imm: u16) -> u32 {
+    0x0200_0000 | (d as u32) << 16 | imm as u32
 }
 /// Jumps to an address.
 fn jump(to: u16) -> u32 {
@@ -225,13 +225,15 @@ impl Host for Mock {
             }
             Action::Exhausted => {
                 self.inactive.push(probe);
-                cpu.poll |= poll::CODE;
+                cpu.poll.fetch_or(poll::CODE, Ordering::Relaxed);
             }
             Action::Disable(probes) => {
                 self.inactive.extend(probes);
-                cpu.poll |= poll::CODE;
+                cpu.poll.fetch_or(poll::CODE, Ordering::Relaxed);
             }
-            Action::Exit | Action::Fail => cpu.poll |= poll::STOP,
+            Action::Exit | Action::Fail => {
+                cpu.poll.fetch_or(poll::STOP, Ordering::Relaxed);
+            }
             Action::GuestText => result = TextHandle::BAD.0,
             _ => {}
         }
@@ -388,10 +390,10 @@ impl Machine {
             let at = std::mem::replace(&mut self.cpu.resume, resume::ENTRY);
             let block = self.block(self.cpu.pc, at == resume::ENTRY);
             let from = if at == resume::BODY { block.insns[0].body } else { 0 };
-            if self.execute(&block, from) != Leave::Next || self.cpu.poll & poll::STOP != 0 {
+            let leave = self.execute(&block, from);
+            if leave != Leave::Next || self.cpu.poll.swap(0, Ordering::Relaxed) & poll::STOP != 0 {
                 return self;
             }
-            self.cpu.poll = 0;
         }
     }
 

@@ -3,7 +3,7 @@
 use super::*;
 use spile_lang::ir::GotoTarget;
 
-const CODE: [u32; 3] = [0x0100_0001, 0x0200_0002, HALT];
+const CODE: [u32; 3] = [mov(0, 1), add(0, 2), HALT];
 
 fn at(pc: u64, id: u32, mut machine: Machine) -> Machine {
     machine.mock.places.push((ProbeId(id), pc));
@@ -127,31 +127,14 @@ fn the_rest_of_a_block_is_no_block() {
     assert!(!machine.block(BASE, false).to_string().contains("cell"));
 }
 
-/// Executes a loop of ten rounds with a probe at the head and returns the rounds at which it fired.
+/// Executes an instruction ten times, the number of the round in x2, with a probe that prints it.
 fn rounds(filters: impl FnOnce(Probe) -> Probe) -> String {
     let probe = filters(on_insn(vec![print([x(2)])]));
     let mut machine = at(BASE, 0, Machine::probes(vec![probe]));
-    machine.cpu.x[1] = 10;
-    let down = 0x0200_0000 | 1 << 16;
-    let _ = down;
-    machine.cpu.x[2] = 1;
-    // x2 counts up; x1 becomes 0 in the tenth round, when x2 reaches the number that `jump_nz` is not for.
-    let code = [add(2, 1), add(1, 0), jump_nz(1, BASE as u16), HALT];
-    machine.load(&code);
     for round in 1..=10 {
-        machine.cpu.x[1] = u64::from(round != 10);
         machine.cpu.pc = BASE;
         machine.cpu.x[2] = round;
-        while machine.cpu.pc == BASE || machine.cpu.resume != resume::ENTRY {
-            let at = std::mem::replace(&mut machine.cpu.resume, resume::ENTRY);
-            let block = machine.block(machine.cpu.pc, at == resume::ENTRY);
-            let from = if at == resume::BODY { block.insns[0].body } else { 0 };
-            machine.execute(&block, from);
-            machine.cpu.poll = 0;
-            if machine.cpu.resume == resume::ENTRY {
-                break;
-            }
-        }
+        machine.run(&[mov(0, 1), HALT]);
     }
     let journal = machine.journal();
     let line = |line: &str| line.replace("0x8000 Print 0x", "").replace("0x8000 Exhausted", "end");
@@ -244,6 +227,21 @@ fn redirects_after_an_instruction() {
     assert_eq!(machine.cpu.x[..6], [1, 0, 0, 0, 0, 1]);
     assert_eq!(machine.journal(), "0x8000 Print 0x8004\n0x8008 Print 0x8010");
     assert_eq!(machine.cpu.icount, 3);
+}
+
+#[test]
+fn where_a_branch_goes_on() {
+    let next = print([builtin(Builtin::Next, Type::CodeAddr)]);
+    let patch = write(xn(1), int(0));
+    for (x1, expected) in [(1, "0x8000 Patched\n0x8000 Print 0x8008"), (0, "0x8000 Patched\n0x8000 Print 0x8004")] {
+        let body = vec![patch.clone(), next.clone()];
+        let after = probe(Moment::After, ir::Event::Insn(InsnPattern::Any), Vec::new(), body);
+        let mut machine = at(BASE, 0, Machine::probes(vec![after]));
+        machine.cpu.x[1] = x1;
+        machine.run(&[jump_nz(1, 0x8008), mov(0, 1), HALT]);
+        // The branch has decided before the probe changed its operand.
+        assert_eq!((machine.journal().as_str(), machine.cpu.x[0]), (expected, 1 - x1));
+    }
 }
 
 #[test]

@@ -169,6 +169,16 @@ fn globals_in_cells() {
 }
 
 #[test]
+fn sums_in_cells() {
+    let sum = |value| st(StmtKind::Aggregate { state: StateId(0), value: Some(value), keys: Vec::new() });
+    let probes = vec![on_insn(vec![sum(x(0)), sum(int(100))])];
+    let program = Program { probes, states: vec![state(StateKind::Aggregate(AggFn::Sum(false)))] };
+    let mut machine = Machine::with(program, Mock { cells: 100, scalars: vec![(StateId(0), 10)], ..Mock::default() });
+    machine.run(&[mov(0, 7), HALT]);
+    assert_eq!((machine.cell(10), machine.journal().as_str()), (207, ""));
+}
+
+#[test]
 fn counts_with_keys() {
     let keys = |keys: Vec<Expr>| st(StmtKind::Aggregate { state: StateId(0), value: None, keys });
     let body = vec![keys(vec![builtin(Builtin::Pc, Type::CodeAddr)]), keys(vec![x(0)])];
