@@ -11,6 +11,7 @@ use crate::isa::Isa;
 use crate::jit::Jit;
 use crate::mem::{Access, Fault, GuestMemory, PAGE};
 use crate::translate::{Splice, translate};
+use crate::uop::slot;
 use hashbrown::HashSet;
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -224,6 +225,7 @@ impl Vm {
         let enters = resumed == resume::ENTRY;
         let id = self.block(self.cpu.pc, enters);
         if enters && self.jit.is_some() {
+            self.settle_fp_mode();
             if let Some(code) = self.code(id, remaining) {
                 self.enter_code(code);
                 return None;
@@ -397,6 +399,16 @@ impl Vm {
                 if let Some(id) = self.cache.find(pc, true) {
                     self.cache.entry(id).code = 0;
                 }
+            }
+        }
+    }
+
+    /// Drops generated code that was made for another floating-point mode.
+    fn settle_fp_mode(&mut self) {
+        let Some(jit) = &mut self.jit else { return };
+        for pc in jit.settle_mode(self.cpu.x[slot::FP_CONTROL as usize]) {
+            if let Some(id) = self.cache.find(pc, true) {
+                self.cache.entry(id).code = 0;
             }
         }
     }

@@ -8,9 +8,11 @@
 //! This module forms, keeps and drops regions; [`lower`] turns micro-ops into Cranelift's IR.
 
 mod code;
+mod float;
 mod helpers;
 mod lower;
 mod values;
+mod vector;
 
 use crate::block::Block;
 use crate::cpu::CpuState;
@@ -19,7 +21,8 @@ use crate::mem::GuestMemory;
 use crate::translate::successors;
 use crate::uop::{JumpHint, Uop};
 use code::{Arena, Piece};
-use cranelift_codegen::isa::OwnedTargetIsa;
+use lower::Native;
+use cranelift_codegen::isa::{OwnedTargetIsa, TargetIsa};
 use cranelift_codegen::settings::{self, Configurable};
 use cranelift_frontend::FunctionBuilderContext;
 use hashbrown::{HashMap, HashSet};
@@ -30,6 +33,11 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 pub const MAX_REGION_BLOCKS: usize = 64;
 /// Most guest instructions in a region.
 pub const MAX_REGION_INSNS: usize = 800;
+/// The bits of [`FP_CONTROL`](crate::uop::slot::FP_CONTROL) that make floating point differ from the host's: default
+/// NaN, flush to zero, rounding mode, flush to zero in half precision.
+pub const CONTROL_MODE: u64 = 1 << 25 | 1 << 24 | 3 << 22 | 1 << 19;
+/// Most switches between native and reference floating point; afterwards it stays at reference.
+const MAX_MODE_SWITCHES: u32 = 32;
 /// Log2 of the number of entries in the indirect-branch cache.
 const JUMP_CACHE_BITS: u32 = 12;
 
@@ -66,6 +74,8 @@ pub struct Jit {
     bases: (usize, usize),
     cells: Arc<[AtomicU64]>,
     count: bool,
+    native: Native,
+    mode_switches: u32,
     isa: OwnedTargetIsa,
     functions: FunctionBuilderContext,
     context: cranelift_codegen::Context,
@@ -102,6 +112,8 @@ impl Jit {
             bases: memory.host_bases(),
             cells: cells.clone(),
             count,
+            native: native(&*isa),
+            mode_switches: 0,
             isa,
             functions: FunctionBuilderContext::new(),
             context: cranelift_codegen::Context::new(),
@@ -150,7 +162,8 @@ impl Jit {
                 entries.push(block.end);
             }
         }
-        let plan = lower::Plan { blocks, entries: &entries, slots: &slots, cells: &self.cells, count: self.count };
+        let (cells, count, native) = (&*self.cells, self.count, self.native);
+        let plan = lower::Plan { blocks, entries: &entries, slots: &slots, cells, count, native };
         lower::region(&mut self.context.func, &mut self.functions, &*self.isa, &plan);
         let piece = self.emit()?;
         let id = self.next_region;
@@ -167,7 +180,8 @@ impl Jit {
     pub fn dump(&mut self, blocks: &[Arc<Block>], assembly: bool) -> String {
         let slots: Box<[AtomicUsize]> = (0..2 * blocks.len()).map(|_| AtomicUsize::new(self.resolver)).collect();
         let entries: Vec<u64> = blocks.first().map(|block| block.pc).into_iter().collect();
-        let plan = lower::Plan { blocks, entries: &entries, slots: &slots, cells: &self.cells, count: self.count };
+        let (cells, count, native) = (&*self.cells, self.count, self.native);
+        let plan = lower::Plan { blocks, entries: &entries, slots: &slots, cells, count, native };
         lower::region(&mut self.context.func, &mut self.functions, &*self.isa, &plan);
         let mut text = self.context.func.display().to_string();
         if assembly {
@@ -232,6 +246,19 @@ impl Jit {
         entries
     }
 
+    /// Makes generated code fit the guest's floating-point control, if it does not: drops all of it. Returns the
+    /// addresses at which it could be entered. No thread may be inside generated code.
+    pub fn settle_mode(&mut self, control: u64) -> Vec<u64> {
+        let native = control & CONTROL_MODE == 0;
+        if native == self.native.float || native && self.mode_switches >= MAX_MODE_SWITCHES || !self.native.vectors {
+            return Vec::new();
+        }
+        self.mode_switches += 1;
+        self.native.float = native;
+        let blocks: Vec<u64> = self.by_block.keys().copied().collect();
+        self.drop_blocks(&blocks)
+    }
+
     fn unchain(&mut self, entries: &[u64]) {
         let slots: HashSet<usize> = entries.iter().filter_map(|pc| self.chained.remove(pc)).flatten().collect();
         for region in self.regions.values() {
@@ -251,6 +278,13 @@ impl Jit {
 /// Index in the indirect-branch cache; generated code computes the same.
 fn jump_cache_index(pc: u64) -> usize {
     (pc >> 2) as usize & ((1 << JUMP_CACHE_BITS) - 1)
+}
+
+/// What the host has for native vector code.
+fn native(isa: &dyn TargetIsa) -> Native {
+    let has = |name: &str| isa.isa_flags().iter().any(|flag| flag.name == name && flag.as_bool() == Some(true));
+    let vectors = has("has_ssse3") && has("has_sse41") && has("has_sse42");
+    Native { vectors, fused: has("has_fma") && has("has_avx"), float: vectors }
 }
 
 /// Cranelift's description of this machine.
