@@ -173,8 +173,7 @@ impl Bench {
                 return false;
             }
         }
-        let blocks: Vec<Arc<Block>> =
-            parts.iter().zip(0..).map(|(uops, i)| Self::block(PC + 0x10 * i, uops)).collect();
+        let blocks: Vec<Arc<Block>> = parts.iter().zip(0..).map(|(uops, i)| Self::block(PC + 0x10 * i, uops)).collect();
         let code = self.jit.compile(&blocks).expect("compiles").code;
         for (state, expected) in states.iter().zip(&expected) {
             let mut cpu = state.clone();
@@ -210,8 +209,7 @@ impl Bench {
     }
 
     fn states(&mut self, n: usize, t: Lanes) -> Vec<CpuState> {
-        let control = [0, 0, 0, 0];
-        self.states_with(n, t, &control)
+        self.states_with(n, t, &[0])
     }
 
     fn states_with(&mut self, n: usize, t: Lanes, control: &[u64]) -> Vec<CpuState> {
@@ -658,4 +656,28 @@ fn looking_at_flags_later_raises_nothing() {
             assert!(bench.agree_in_blocks(&[&[compare, clear, jump], &[look]], &states));
         }
     }
+}
+
+#[test]
+fn tiny_results_that_round_to_the_smallest_normal_underflow() {
+    let mut bench = Bench::new();
+    let template = CpuState::default();
+    let state = |a: u64, b: u64, c: u64| {
+        let mut cpu = template.clone();
+        (cpu.v[0], cpu.v[1], cpu.v[2]) = (u128::from(a), u128::from(b), u128::from(c));
+        vec![cpu]
+    };
+    let double = state(0x3ff0_0000_0000_0001, 0x000f_ffff_ffff_ffff, 0);
+    let single = state(0x3f80_0001, 0x007f_ffff, 0);
+    for (t, states) in [(Lanes::D, &double), (Lanes::S, &single), (Lanes::D2, &double), (Lanes::S4, &single)] {
+        for op in [V2Op::FMul, V2Op::FNMul] {
+            assert!(bench.agree(&[Uop::V2 { op, t, d: 3, a: 0, b: 1, imm: 0 }], states));
+        }
+        for op in [V3Op::FMulAdd, V3Op::FMulSub, V3Op::FNMulAdd, V3Op::FNMulSub] {
+            assert!(bench.agree(&[Uop::V3 { op, t, d: 3, a: 2, b: 0, c: 1, imm: 0 }], states));
+        }
+    }
+    let narrowed = state(0x380f_ffff_ffff_ffff, 0, 0);
+    assert!(bench.agree(&[Uop::V1 { op: V1Op::FConvert, t: Lanes::D, d: 3, a: 0, imm: 4 }], &narrowed));
+    assert!(bench.agree(&[Uop::V1 { op: V1Op::FNarrow, t: Lanes::D2, d: 3, a: 0, imm: 0 }], &narrowed));
 }

@@ -123,7 +123,7 @@ impl Lowering<'_, '_> {
         }
     }
 
-    fn from_raw(&mut self, ty: Type, bits: Value) -> Value {
+    fn number_of_raw(&mut self, ty: Type, bits: Value) -> Value {
         let bits = if ty == F32 { self.b.ins().ireduce(I32, bits) } else { bits };
         self.reinterpret(ty, bits)
     }
@@ -170,17 +170,13 @@ impl Lowering<'_, '_> {
 
     /// Sets scalar `d` to `hot`, or to the reference's result if `doubt` is not 0.
     fn finish_scalar(&mut self, uop: Uop, d: V, doubt: Value, hot: impl FnOnce(&mut Self) -> Value, ty: Type) {
-        let value = self.or_reference(uop, doubt, hot, |l| {
-            l.b.ins().load(ty, trusted(), l.state, v_offset(d))
-        });
+        let value = self.or_reference(uop, doubt, hot, |l| l.b.ins().load(ty, trusted(), l.state, v_offset(d)));
         self.set_scalar(d, value);
     }
 
     /// Sets `d` to `hot`, bytes, or to the reference's result if `doubt` is not 0.
     fn finish_vector(&mut self, uop: Uop, d: V, doubt: Value, hot: impl FnOnce(&mut Self) -> Value) {
-        let value = self.or_reference(uop, doubt, hot, |l| {
-            l.b.ins().load(I8X16, trusted(), l.state, v_offset(d))
-        });
+        let value = self.or_reference(uop, doubt, hot, |l| l.b.ins().load(I8X16, trusted(), l.state, v_offset(d)));
         self.set_v(d, value);
     }
 
@@ -206,8 +202,7 @@ impl Lowering<'_, '_> {
         if doubt == Doubt::NanOrTiny {
             let (int, element) = (bits_of(ty), ty.lane_type());
             let bits = self.cast(value, int);
-            let (sign, smallest) =
-                if element == F32 { (1u64 << 31, 1u64 << 23) } else { (1u64 << 63, 1u64 << 52) };
+            let (sign, smallest) = if element == F32 { (1u64 << 31, 1u64 << 23) } else { (1u64 << 63, 1u64 << 52) };
             let magnitude = self.splat(int, !sign);
             let bits = self.b.ins().band(bits, magnitude);
             let smallest = self.splat(int, smallest);
@@ -263,8 +258,8 @@ impl Lowering<'_, '_> {
             Uop::V1 { op, t, d, a, imm } => self.float1(uop, op, t, d, a, imm),
             Uop::V2 { op, t, d, a, b, .. } => self.float2(uop, op, t, d, a, b),
             Uop::V3 { op, t, d, a, b, c, .. } => self.float3(uop, op, t, [d, a, b, c]),
-            Uop::Vx { op, t, a, imm, .. } => self.to_integer(uop, op, t, a, imm),
-            Uop::Xv { op, t, d, a, imm } => self.from_integer(op, t, d, a, imm),
+            Uop::Vx { op, t, a, imm, .. } => self.convert_number(uop, op, t, a, imm),
+            Uop::Xv { op, t, d, a, imm } => self.convert_integer(op, t, d, a, imm),
             Uop::FCmp { t, a, b, zero, .. } => self.compare(uop, t, a, b, zero),
             _ => None,
         };
@@ -307,6 +302,7 @@ impl Lowering<'_, '_> {
                 let cold = self.doubtful(value, Doubt::NanOrTiny);
                 self.finish_vector(uop, d, cold, |l| l.bytes_of(value));
             }
+            V1Op::FSum => return self.sum_of_pair(uop, t, d, a),
             V1Op::FRound => return self.round(uop, t, d, a, imm),
             V1Op::FCmpEq0 => return self.compare_lanes(t, d, FloatCC::Equal, false, a, None),
             V1Op::FCmpGt0 => return self.compare_lanes(t, d, FloatCC::GreaterThan, false, a, None),
@@ -394,6 +390,32 @@ impl Lowering<'_, '_> {
         Some(())
     }
 
+    /// Moves and changes of sign of scalars, which raise nothing in any mode. `None` for other operations.
+    pub(super) fn signs(&mut self, op: V1Op, t: Lanes, d: V, a: V) -> Option<()> {
+        if !is_scalar(t) || !matches!(op, V1Op::Mov | V1Op::FAbs | V1Op::FNeg) {
+            return None;
+        }
+        let a = self.scalar(a, number(t)?);
+        let value = match op {
+            V1Op::FAbs => self.b.ins().fabs(a),
+            V1Op::FNeg => self.b.ins().fneg(a),
+            _ => a,
+        };
+        self.set_scalar(d, value);
+        Some(())
+    }
+
+    /// The sum of two elements.
+    fn sum_of_pair(&mut self, uop: Uop, t: Lanes, d: V, a: V) -> Option<()> {
+        let ty = numbers(t).filter(|_| t.count() == 2)?;
+        let a = self.get_v(a);
+        let a = self.cast(a, ty);
+        let (x, y) = (self.b.ins().extractlane(a, 0), self.b.ins().extractlane(a, 1));
+        let sum = self.b.ins().fadd(x, y);
+        self.finish(uop, d, sum, Doubt::Nan, false);
+        Some(())
+    }
+
     fn pair_sums(&mut self, uop: Uop, t: Lanes, d: V, a: V, b: V) -> Option<()> {
         let ty = numbers(t)?;
         let (a, b) = (self.get_v(a), self.get_v(b));
@@ -458,7 +480,7 @@ impl Lowering<'_, '_> {
     fn compared_numbers(&mut self, ty: Type, a: Value, b: Value) -> (Value, Value) {
         match self.compared {
             Some((raw, [x, y])) if raw == [a, b] => (x, y),
-            _ => (self.from_raw(ty, a), self.from_raw(ty, b)),
+            _ => (self.number_of_raw(ty, a), self.number_of_raw(ty, b)),
         }
     }
 
@@ -561,7 +583,7 @@ impl Lowering<'_, '_> {
         self.set_scalar(d, value);
     }
 
-    fn from_integer(&mut self, op: XvOp, t: Lanes, d: V, a: crate::uop::X, imm: u32) -> Option<()> {
+    fn convert_integer(&mut self, op: XvOp, t: Lanes, d: V, a: crate::uop::X, imm: u32) -> Option<()> {
         let (narrow, signed) = match op {
             XvOp::S32ToF => (true, true),
             XvOp::U32ToF => (true, false),
@@ -578,11 +600,10 @@ impl Lowering<'_, '_> {
         Some(())
     }
 
-    fn to_integer(&mut self, uop: Uop, op: VxOp, t: Lanes, a: V, imm: u32) -> Option<()> {
+    fn convert_number(&mut self, uop: Uop, op: VxOp, t: Lanes, a: V, imm: u32) -> Option<()> {
         let Uop::Vx { d, .. } = uop else { return None };
-        let value = self.rounded_integer(uop, op, t, a, imm, |l| {
-            l.b.ins().load(I64, trusted(), l.state, x_offset(d))
-        })?;
+        let value =
+            self.rounded_integer(uop, op, t, a, imm, |l| l.b.ins().load(I64, trusted(), l.state, x_offset(d)))?;
         if d != slot::ZERO {
             self.b.ins().store(trusted(), value, self.state, x_offset(d));
         }
@@ -647,11 +668,12 @@ impl Lowering<'_, '_> {
     fn away_from_zero(&mut self, ty: Type, a: Value, cut: Value) -> Value {
         let rest = self.b.ins().fsub(a, cut);
         let rest = self.b.ins().fabs(rest);
-        let (half, one) = (self.constant(ty, 0.5), self.constant(ty, 1.0));
+        let [half, one, zero] = [0.5, 1.0, 0.0].map(|value| self.constant(ty, value));
         let up = self.b.ins().fcmp(FloatCC::GreaterThanOrEqual, rest, half);
-        let step = self.b.ins().fcopysign(one, a);
-        let next = self.b.ins().fadd(cut, step);
-        self.b.ins().select(up, next, cut)
+        // Large numbers have no rest; adding 1 to them would be inexact.
+        let step = self.b.ins().select(up, one, zero);
+        let step = self.b.ins().fcopysign(step, a);
+        self.b.ins().fadd(cut, step)
     }
 
     // ---- rounding
@@ -726,11 +748,8 @@ impl Lowering<'_, '_> {
         let kept = self.b.ins().bnot(dropped);
         let whole = self.b.ins().band(bits, kept);
         let sign = if ty == F32 { i64::from(i32::MIN) } else { i64::MIN };
-        let sign = if ty == F32 {
-            self.b.ins().iconst(int, sign & 0xffff_ffff)
-        } else {
-            self.b.ins().iconst(int, sign)
-        };
+        let sign =
+            if ty == F32 { self.b.ins().iconst(int, sign & 0xffff_ffff) } else { self.b.ins().iconst(int, sign) };
         let zero = self.b.ins().band(bits, sign);
         let none = self.b.ins().bor(small, large);
         let cut = self.b.ins().select(none, zero, whole);

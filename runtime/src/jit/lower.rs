@@ -846,9 +846,7 @@ impl<'f> Lowering<'_, 'f> {
         let float = |kind| matches!(kind, FlagKind::Float32 | FlagKind::Float64);
         match self.flags {
             Flags::Of(kind, a, b) if float(kind) => Some((kind, a, b)),
-            Flags::Variables(Some(kind)) if float(kind) => {
-                Some((kind, self.get(slot::FLAG_A), self.get(slot::FLAG_B)))
-            }
+            Flags::Variables(Some(kind)) if float(kind) => Some((kind, self.get(slot::FLAG_A), self.get(slot::FLAG_B))),
             _ => None,
         }
     }
@@ -1186,7 +1184,9 @@ impl<'f> Lowering<'_, 'f> {
 
     fn uop(&mut self, uop: Uop) {
         let mut status = matches!(uop, Uop::ReadSys { .. } | Uop::WriteSys { .. });
-        uop.operands(|operand| status |= matches!(operand, Operand::UseX(x) | Operand::DefX(x) if x == slot::FP_STATUS));
+        uop.operands(|operand| {
+            status |= matches!(operand, Operand::UseX(x) | Operand::DefX(x) if x == slot::FP_STATUS)
+        });
         if status {
             self.sync_fp_status();
         }

@@ -63,13 +63,18 @@ impl Lowering<'_, '_> {
         if !self.native.vectors {
             return false;
         }
+        if let Uop::V1 { op, t, d, a, .. } = uop
+            && self.signs(op, t, d, a).is_some()
+        {
+            return true;
+        }
         let value = match uop {
             Uop::V1 { op, t, a, imm, .. } => self.integer1(op, t, a, imm),
             Uop::V2 { op, t, a, b, imm, .. } => self.integer2(op, t, a, b, imm),
             Uop::V3 { op, t, a, b, c, imm, .. } => self.integer3(op, t, [a, b, c], imm),
-            Uop::Xv { op, t, d, a, imm } => self.into_vector(op, t, d, a, imm),
+            Uop::Xv { op, t, d, a, imm } => self.put_integer(op, t, d, a, imm),
             Uop::Vx { op, t, d, a, imm } => {
-                if let Some(value) = self.out_of_vector(op, t, a, imm) {
+                if let Some(value) = self.take_integer(op, t, a, imm) {
                     self.set(d, value);
                     return true;
                 }
@@ -78,10 +83,7 @@ impl Lowering<'_, '_> {
             _ => None,
         };
         match (value, uop) {
-            (
-                Some(value),
-                Uop::V1 { d, .. } | Uop::V2 { d, .. } | Uop::V3 { d, .. } | Uop::Xv { d, .. },
-            ) => {
+            (Some(value), Uop::V1 { d, .. } | Uop::V2 { d, .. } | Uop::V3 { d, .. } | Uop::Xv { d, .. }) => {
                 self.set_v(d, value);
                 true
             }
@@ -466,13 +468,11 @@ impl Lowering<'_, '_> {
                 };
                 return Some(self.fit(t, value));
             }
-            V2Op::Insert => {
+            V2Op::Insert if ty.is_some() => {
                 let (to, from) = ((imm & 255) as usize, (imm >> 8) as usize);
-                return Some(self.shuffle(a, b, |i| {
-                    if i / size == to { 16 + from * size + i % size } else { i }
-                }));
+                return Some(self.shuffle(a, b, |i| if i / size == to { 16 + from * size + i % size } else { i }));
             }
-            V2Op::Ext => {
+            V2Op::Ext if ty.is_some() => {
                 let from = imm as usize;
                 return Some(self.permute(t, a, b, |i| ((i + from) / count, (i + from) % count)));
             }
@@ -601,10 +601,7 @@ impl Lowering<'_, '_> {
 
     /// Operations at double width.
     fn long(&mut self, op: V2Op, t: Lanes, a: Value, b: Value) -> Option<Value> {
-        let signed = matches!(
-            op,
-            V2Op::AddLongS | V2Op::SubLongS | V2Op::MulLongS | V2Op::AddWideS | V2Op::SubWideS
-        );
+        let signed = matches!(op, V2Op::AddLongS | V2Op::SubLongS | V2Op::MulLongS | V2Op::AddWideS | V2Op::SubWideS);
         Some(match op {
             V2Op::AddLongS | V2Op::AddLongU => {
                 let (a, b) = (self.widened(t, a, signed)?, self.widened(t, b, signed)?);
@@ -714,7 +711,7 @@ impl Lowering<'_, '_> {
         }
     }
 
-    fn out_of_vector(&mut self, op: VxOp, t: Lanes, a: V, imm: u32) -> Option<Value> {
+    fn take_integer(&mut self, op: VxOp, t: Lanes, a: V, imm: u32) -> Option<Value> {
         if !matches!(op, VxOp::Get | VxOp::GetS) {
             return None;
         }
@@ -729,7 +726,7 @@ impl Lowering<'_, '_> {
         })
     }
 
-    fn into_vector(&mut self, op: XvOp, t: Lanes, d: V, a: crate::uop::X, imm: u32) -> Option<Value> {
+    fn put_integer(&mut self, op: XvOp, t: Lanes, d: V, a: crate::uop::X, imm: u32) -> Option<Value> {
         if !matches!(op, XvOp::Insert | XvOp::Mov | XvOp::Dup) {
             return None;
         }
