@@ -73,6 +73,13 @@ impl Cache {
         &mut self.entries[id as usize]
     }
 
+    /// Forgets all generated code; the blocks stay.
+    pub fn forget_code(&mut self) {
+        for entry in &mut self.entries {
+            entry.code = 0;
+        }
+    }
+
     /// Adds a block.
     pub fn insert(&mut self, block: Block, enters: bool) -> BlockId {
         let key = key(block.pc, enters);

@@ -140,6 +140,10 @@ pub struct Vm {
     cells: Arc<[AtomicU64]>,
     cache: Cache,
     jit: Option<Jit>,
+    /// True if blocks are compiled; `jit` is made anew when it is needed in a forked process.
+    compiles: bool,
+    /// Whether generated code keeps the instruction count exact.
+    count: bool,
     /// Number of blocks translated, retranslations included.
     translated: u64,
     /// Value of `cpu.icount` at which `every` probes fire next.
@@ -174,7 +178,9 @@ impl Vm {
             config,
             cells,
             cache: Cache::default(),
+            compiles: jit.is_some(),
             jit,
+            count,
             translated: 0,
             next_every: u64::MAX,
         })
@@ -238,7 +244,7 @@ impl Vm {
         let resumed = std::mem::replace(&mut self.cpu.resume, resume::ENTRY);
         let enters = resumed == resume::ENTRY;
         let id = self.block(self.cpu.pc, enters);
-        if enters && self.jit.is_some() {
+        if enters && self.compiles {
             if let Some(code) = self.code(id, remaining) {
                 self.enter_code(code);
                 return None;
@@ -268,6 +274,10 @@ impl Vm {
             return None;
         }
         let pc = entry.block.pc;
+        if self.jit.is_none() {
+            self.jit = Jit::new(&self.memory, &self.cells, self.count).ok();
+            self.compiles = self.jit.is_some();
+        }
         let region = self.region(pc);
         let jit = self.jit.as_mut()?;
         let compiled = jit.compile(&region)?;
@@ -342,7 +352,13 @@ impl Vm {
                     if let Some(probes) = &mut self.probes {
                         probes.flush();
                     }
-                    match self.environment.system_call(&mut self.cpu, &self.memory) {
+                    let outcome = self.environment.system_call(&mut self.cpu, &self.memory);
+                    if self.environment.take_forked() {
+                        // The parent goes on writing to the memory that its generated code is in.
+                        self.jit = None;
+                        self.cache.forget_code();
+                    }
+                    match outcome {
                         Outcome::Continue => {}
                         Outcome::Redirect => return None,
                         Outcome::End(status) => return Some(End::Guest(status)),
