@@ -692,6 +692,8 @@ impl<'f> Lowering<'_, 'f> {
         self.dirty = self.facts.dirty[index];
         self.checked.clear();
         self.slow = None;
+        // A block that ends by leaving in front of an instruction counts in its exit, not in the block behind it.
+        self.pending.clear();
         self.terminated = false;
         self.labels.clear();
         self.label_flags.clear();
@@ -738,6 +740,7 @@ impl<'f> Lowering<'_, 'f> {
             self.note_jump(at);
             self.b.ins().jump(label, &[]);
         }
+        self.pending.clear();
         self.b.switch_to_block(label);
         self.terminated = false;
         self.checked.clear();
@@ -1651,8 +1654,8 @@ impl<'f> Lowering<'_, 'f> {
 
     fn action(&mut self, action: u32, d: X, args: X, n: u8, state: bool) {
         self.flush_cells();
-        for x in args..args + n {
-            self.spill(Operand::UseX(x));
+        for index in 0..n {
+            self.spill(Operand::UseX(args + index));
         }
         if state {
             self.store_slots(self.dirty);
