@@ -516,6 +516,7 @@ use crate::vector::{self, V1Op, V2Op, V3Op, VxOp, XvOp};
 /// `d`, `e` are destinations, `a`, `b`, `c`, `s` are operands; the type [`X`] or [`V`] says in which file.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[repr(u8)]
+#[allow(missing_docs, reason = "the operands of a micro-op are named in its own line, by the letters explained above")]
 pub enum Uop {
     // ---- integers
     /// d = imm
