@@ -173,6 +173,7 @@ pub(crate) struct Stmt {
 }
 
 #[derive(Clone, Debug)]
+#[allow(clippy::large_enum_variant, reason = "a script has few statements")]
 pub(crate) enum StmtKind {
     Write {
         list: Vec<Assign>,

@@ -69,7 +69,7 @@ impl Diagnostic {
     }
 
     fn new(severity: Severity, code: &'static str, title: String) -> Diagnostic {
-        Diagnostic { severity, code, title, labels: Vec::new(), help: Vec::new(), fix: None }
+        Diagnostic { severity, code, title: limited(title), labels: Vec::new(), help: Vec::new(), fix: None }
     }
 
     /// Marks the smallest piece that is wrong.
@@ -83,19 +83,19 @@ impl Diagnostic {
     }
 
     fn label(mut self, span: Span, text: String, primary: bool) -> Diagnostic {
-        self.labels.push(Label { span, text, primary });
+        self.labels.push(Label { span, text: limited(text), primary });
         self
     }
 
     /// Adds a line of help.
     pub fn help(mut self, line: impl Into<String>) -> Diagnostic {
-        self.help.push(line.into());
+        self.help.push(limited(line.into()));
         self
     }
 
     /// Adds a line of help if there is one.
     pub fn help_if(mut self, line: Option<String>) -> Diagnostic {
-        self.help.extend(line);
+        self.help.extend(line.map(limited));
         self
     }
 
@@ -110,6 +110,16 @@ impl Diagnostic {
         let primary = self.labels.iter().find(|label| label.primary);
         primary.or(self.labels.first()).map(|label| label.span)
     }
+}
+
+/// A name or a line out of a script can be of any length, a message cannot.
+fn limited(mut text: String) -> String {
+    const MOST: usize = 400;
+    if text.len() > MOST {
+        text.truncate(text.floor_char_boundary(MOST));
+        text.push('…');
+    }
+    text
 }
 
 /// The findings of one compilation.

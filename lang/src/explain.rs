@@ -9,7 +9,7 @@ use crate::ast::{Event, Text};
 use crate::diag::Diagnostic;
 use crate::number;
 use crate::probes;
-use crate::scan::{Chunk, ITEM_WORDS, MAX_NESTING, MOMENTS, Token, TokenKind};
+use crate::scan::{ITEM_WORDS, MAX_NESTING, MOMENTS, Token, TokenKind};
 use crate::span::Span;
 use crate::suggest::nearest;
 use crate::verbs;
@@ -169,8 +169,9 @@ pub(crate) fn close_strings(text: &str, unclosed: &[(usize, usize)]) -> String {
     out
 }
 
-pub(crate) fn unreadable(source: u32, chunk: &Chunk) -> Diagnostic {
-    Diagnostic::error("E0115", "this cannot be read either").primary(span(source, chunk.start, chunk.start + 1), "here")
+/// For errors beyond those that are shown: they are counted only.
+pub(crate) fn unreadable(span: Span) -> Diagnostic {
+    Diagnostic::error("E0115", "this cannot be read either").primary(span, "here")
 }
 
 pub(crate) fn number_too_large(span: Span, what: &str, bits: u32) -> Diagnostic {

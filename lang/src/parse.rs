@@ -86,8 +86,10 @@ impl SourceParser<'_> {
                 Err(error) => error,
             };
             if self.explained >= MAX_EXPLAINED {
-                self.explained += 1;
-                self.diagnostics.push(explain::unreadable(self.source, chunk));
+                let start = chunk.start as u32;
+                let end = start + 1;
+                let source = self.source;
+                self.report(explain::unreadable(Span { source, start, end }));
                 return Vec::new();
             }
             let Some(cut) = self.explain(chunk, *Box::new(error), &cuts) else {
@@ -139,6 +141,7 @@ impl SourceParser<'_> {
             deep_reported: false,
             damaged,
             odd_event: false,
+            terse: self.explained >= MAX_EXPLAINED,
             diagnostics: Vec::new(),
         };
         let items = builder.items(pairs);
@@ -170,6 +173,8 @@ struct Builder<'a> {
     damaged: bool,
     /// The event of this probe is not known: what looks like a missing `at` may belong to it.
     odd_event: bool,
+    /// Enough errors have been explained; the others are only counted.
+    terse: bool,
     diagnostics: Vec<Diagnostic>,
 }
 
@@ -372,7 +377,10 @@ impl Builder<'_> {
         if node.as_rule() == Rule::x_event {
             let word = self.text(&node);
             self.odd_event = true;
-            self.error(explain::unknown_event(&word));
+            self.error(match self.terse {
+                true => explain::unreadable(span),
+                false => explain::unknown_event(&word),
+            });
             return Some(Event { word, args: EventArgs::None, span });
         }
         let mut inner = parts(node);
@@ -683,6 +691,9 @@ impl Builder<'_> {
     fn wrong_verb(&mut self, node: Node<'_>, is_body: bool) {
         self.damaged = true;
         let span = self.span(&node);
+        if self.terse {
+            return self.error(explain::unreadable(span));
+        }
         let mut inner = node.into_inner();
         let word = inner.next().map(|part| self.text(&part));
         let rest = inner.next().map_or("", |part| part.as_str());

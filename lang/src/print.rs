@@ -52,7 +52,7 @@ impl Display for ProbeText<'_> {
             Moment::After => "after",
         };
         writeln!(f, "  {moment} {}", EventText(&probe.event))?;
-        list(f, "at", &probe.at, |loc| loc_text(loc))?;
+        list(f, "at", &probe.at, loc_text)?;
         list(f, "in", &probe.within, region_text)?;
         list(f, "except", &probe.except, region_text)?;
         let cx = Cx { program, probe };

@@ -70,6 +70,8 @@ pub struct CodeLinks {
     pub action: usize,
     /// See `plain`.
     pub nzcv: usize,
+    /// See `plain`.
+    pub fp_sync: usize,
 }
 
 impl Default for CpuState {

@@ -34,6 +34,12 @@ pub trait Environment {
     fn is_child(&self) -> bool {
         false
     }
+
+    /// True once in each new process that the guest has forked, after the system call that made it. What the engine
+    /// shares with the parent process (memory that generated code is in) must not be used in it.
+    fn take_forked(&mut self) -> bool {
+        false
+    }
 }
 
 /// What an instruction or the environment ran into.

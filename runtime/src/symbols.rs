@@ -1,5 +1,8 @@
 //! Symbols of the loaded program files: names to addresses and back.
 //!
+//! Files may be damaged: what makes no sense is left out. Mapping symbols (`$x`, `$d`, `$x.1` …; ELF for the Arm 64-bit
+//! Architecture, 5.5.4) are no names: they tell code from data that lies among it.
+//!
 //! Tables come from `.symtab` where a file has one, else from `.dynsym`; names are demangled. What a script's place
 //! stands for is decided in [`crate::probe::attach`], not here.
 
@@ -68,26 +71,30 @@ impl SymbolTable {
         let mut sections = Vec::new();
         let bytes = std::fs::read(&loaded.path).unwrap_or_default();
         if let Ok(file) = object::File::parse(&*bytes) {
-            let code = code_sections(&file, loaded.bias);
+            let code = within(&code_sections(&file, loaded.bias), &module.code);
             if !code.is_empty() {
-                module.code = code;
+                module.code = without_data(&code, &marks(&file, loaded.bias));
             }
             sections = named_sections(&file, loaded.bias);
-            self.read_symbols(&file, index, loaded.bias, &sections);
+            self.read_symbols(&file, index, &module, &sections);
         }
         self.modules.push(module);
         self.sections.push(sections);
     }
 
-    fn read_symbols(&mut self, file: &object::File<'_>, module: usize, bias: u64, sections: &[(String, Range<u64>)]) {
-        let mut found: Vec<Symbol> = file.symbols().filter_map(|s| symbol(&s, module, bias)).collect();
+    fn read_symbols(
+        &mut self,
+        file: &object::File<'_>,
+        index: usize,
+        module: &Module,
+        sections: &[(String, Range<u64>)],
+    ) {
+        let mut found: Vec<Symbol> = file.symbols().filter_map(|s| symbol(&s, index, module)).collect();
         if found.is_empty() {
-            found = file.dynamic_symbols().filter_map(|s| symbol(&s, module, bias)).collect();
+            found = file.dynamic_symbols().filter_map(|s| symbol(&s, index, module)).collect();
         }
-        // Functions before data, sized before sizeless, then by name, so that equal files give equal output.
-        found.sort_by(|a, b| {
-            (a.addr, !a.function, a.size == 0, &a.name).cmp(&(b.addr, !b.function, b.size == 0, &b.name))
-        });
+        // Equal files give equal output.
+        found.sort_by(|a, b| rank(a).cmp(&rank(b)));
         found.dedup_by(|later, first| (later.addr, &later.name) == (first.addr, &first.name));
         give_extents(&mut found, sections);
         self.symbols.append(&mut found);
@@ -109,6 +116,61 @@ impl SymbolTable {
         }
         hit
     }
+}
+
+/// The order of symbols: by address, then the best name first. That is a function's, a sized one's, one without
+/// leading underscores (`memcpy` and not `__memcpy`), the first of the alphabet.
+fn rank(symbol: &Symbol) -> (u64, bool, bool, usize, &str) {
+    let underscores = symbol.name.len() - symbol.name.trim_start_matches('_').len();
+    (symbol.addr, !symbol.function, symbol.size == 0, underscores, &symbol.name)
+}
+
+/// The parts of `ranges` that lie in one of `limits`, both in order.
+fn within(ranges: &[Range<u64>], limits: &[Range<u64>]) -> Vec<Range<u64>> {
+    let cut = |range: &Range<u64>, limit: &Range<u64>| range.start.max(limit.start)..range.end.min(limit.end);
+    let all = ranges.iter().flat_map(|range| limits.iter().map(move |limit| cut(range, limit)));
+    all.filter(|range| !range.is_empty()).collect()
+}
+
+/// Where runs of code (true) and data begin, as mapping symbols tell.
+fn marks(file: &object::File<'_>, bias: u64) -> Vec<(u64, bool)> {
+    let mut marks: Vec<(u64, bool)> = file
+        .symbols()
+        .filter_map(|symbol| Some((symbol.address().checked_add(bias)?, mapping_symbol(symbol.name().ok()?)?)))
+        .collect();
+    marks.sort_unstable();
+    marks
+}
+
+/// What a mapping symbol says: true if code begins there. `None` for other names.
+fn mapping_symbol(name: &str) -> Option<bool> {
+    let mut rest = name.strip_prefix('$')?.chars();
+    let (letter, tail) = (rest.next()?, rest.as_str());
+    let is_mark = matches!(letter, 'x' | 'd' | 't' | 'a') && (tail.is_empty() || tail.starts_with('.'));
+    is_mark.then_some(letter != 'd')
+}
+
+/// `code` without the runs of data in it.
+fn without_data(code: &[Range<u64>], marks: &[(u64, bool)]) -> Vec<Range<u64>> {
+    let mut out: Vec<Range<u64>> = Vec::new();
+    for range in code {
+        let before = marks.partition_point(|mark| mark.0 <= range.start);
+        let mut is_code = before.checked_sub(1).is_none_or(|index| marks[index].1);
+        let mut start = range.start;
+        for &(at, code_begins) in marks[before..].iter().take_while(|mark| mark.0 < range.end) {
+            if is_code && !code_begins {
+                out.push(start..at);
+            } else if !is_code && code_begins {
+                start = at;
+            }
+            is_code = code_begins;
+        }
+        if is_code {
+            out.push(start..range.end);
+        }
+    }
+    out.retain(|range| !range.is_empty());
+    out
 }
 
 fn file_name(path: &Path) -> String {
@@ -144,21 +206,22 @@ fn flags<'a>(section: &impl ObjectSection<'a>) -> u64 {
     }
 }
 
-fn symbol<'a>(symbol: &impl ObjectSymbol<'a>, module: usize, bias: u64) -> Option<Symbol> {
-    if !symbol.is_definition() && symbol.kind() != SymbolKind::Unknown {
+fn symbol<'a>(symbol: &impl ObjectSymbol<'a>, index: usize, module: &Module) -> Option<Symbol> {
+    let addr = symbol.address().checked_add(module.bias)?;
+    let in_code = || module.code.iter().any(|range| range.contains(&addr));
+    let function = match symbol.kind() {
+        SymbolKind::Text => true,
+        SymbolKind::Data => false,
+        // Labels of assembly code have no type, and indirect functions one that `object` does not know.
+        SymbolKind::Unknown | SymbolKind::Label => in_code(),
+        _ => return None,
+    };
+    let raw = symbol.name().ok().filter(|name| !name.is_empty() && mapping_symbol(name).is_none())?;
+    if symbol.is_undefined() || !module.range.contains(&addr) {
         return None;
     }
-    if symbol.is_undefined() || matches!(symbol.kind(), SymbolKind::File | SymbolKind::Section | SymbolKind::Tls) {
-        return None;
-    }
-    let raw = symbol.name().ok().filter(|name| !name.is_empty())?;
-    // The Arm ELF ABI's mapping symbols mark code and data; they name nothing.
-    if ["$x", "$d", "$t", "$a"].iter().any(|mark| raw == *mark || raw.starts_with(&format!("{mark}."))) {
-        return None;
-    }
-    let addr = symbol.address().checked_add(bias)?;
-    let function = symbol.kind() == SymbolKind::Text;
-    Some(Symbol { module, name: demangle(raw), addr, size: symbol.size(), function })
+    let size = symbol.size().min(module.range.end - addr);
+    Some(Symbol { module: index, name: demangle(raw), addr, size, function })
 }
 
 /// Symbols of size 0 reach to the next symbol or to the end of their section: assembler labels usually have no size.
@@ -176,6 +239,10 @@ fn give_extents(symbols: &mut [Symbol], sections: &[(String, Range<u64>)]) {
 
 /// The name as its language writes it; plain names stay as they are.
 fn demangle(raw: &str) -> String {
+    // Longer names are not worth the time that hostile ones could take.
+    if raw.len() > 4096 {
+        return raw.to_owned();
+    }
     if let Ok(name) = rustc_demangle::try_demangle(raw) {
         return format!("{name:#}");
     }
@@ -235,6 +302,34 @@ mod tests {
         let mut symbols = table(&[("a", 0x100, 0, true), ("b", 0x108, 0, true)]).symbols;
         give_extents(&mut symbols, &[(".text".into(), 0x100..0x120)]);
         assert_eq!((symbols[0].size, symbols[1].size), (8, 0x18));
+    }
+
+    #[test]
+    fn data_among_code_is_not_code() {
+        let marks = [(0x100, true), (0x110, false), (0x118, true), (0x200, false)];
+        assert_eq!(without_data(&[0x100..0x140, 0x200..0x240], &marks), [0x100..0x110, 0x118..0x140]);
+        assert_eq!(without_data(&[0x80..0xc0], &marks), [0x80..0xc0]);
+        assert_eq!((mapping_symbol("$x"), mapping_symbol("$d.7")), (Some(true), Some(false)));
+        assert_eq!((mapping_symbol("$xyz"), mapping_symbol("$"), mapping_symbol("$é")), (None, None, None));
+        assert_eq!(within(&[0..10, 20..u64::MAX], &[5..8, 30..40]), [5..8, 30..40]);
+    }
+
+    #[test]
+    fn the_plain_name_of_several_comes_first() {
+        let mut all = table(&[("__memcpy", 4, 8, true), ("memcpy", 4, 8, true), ("data", 4, 8, false)]).symbols;
+        all.sort_by(|a, b| rank(a).cmp(&rank(b)));
+        assert_eq!(all.iter().map(|s| s.name.as_str()).collect::<Vec<_>>(), ["memcpy", "__memcpy", "data"]);
+    }
+
+    #[test]
+    fn damaged_files_are_modules_without_symbols() {
+        let bytes = crate::elf::tests::build(2, 183, 0, &[], &[]);
+        for len in [0, 10, 64, 100, bytes.len()] {
+            let file = crate::elf::tests::TempFile::new(&format!("damaged-{len}"), &bytes[..len]);
+            let loaded = Loaded { path: file.0.clone(), bias: u64::MAX, ..Loaded::default() };
+            let table = SymbolTable::of(&[loaded]);
+            assert_eq!((table.modules.len(), table.symbols.len()), (1, 0));
+        }
     }
 
     #[test]

@@ -11,6 +11,7 @@ use crate::isa::Isa;
 use crate::jit::Jit;
 use crate::mem::{Access, Fault, GuestMemory, PAGE};
 use crate::translate::{Splice, translate};
+use crate::uop::slot;
 use hashbrown::HashSet;
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -140,6 +141,10 @@ pub struct Vm {
     cells: Arc<[AtomicU64]>,
     cache: Cache,
     jit: Option<Jit>,
+    /// True if blocks are compiled; `jit` is made anew when it is needed in a forked process.
+    compiles: bool,
+    /// Whether generated code keeps the instruction count exact.
+    count: bool,
     /// Number of blocks translated, retranslations included.
     translated: u64,
     /// Value of `cpu.icount` at which `every` probes fire next.
@@ -174,7 +179,9 @@ impl Vm {
             config,
             cells,
             cache: Cache::default(),
+            compiles: jit.is_some(),
             jit,
+            count,
             translated: 0,
             next_every: u64::MAX,
         })
@@ -238,7 +245,8 @@ impl Vm {
         let resumed = std::mem::replace(&mut self.cpu.resume, resume::ENTRY);
         let enters = resumed == resume::ENTRY;
         let id = self.block(self.cpu.pc, enters);
-        if enters && self.jit.is_some() {
+        if enters && self.compiles {
+            self.settle_fp_mode();
             if let Some(code) = self.code(id, remaining) {
                 self.enter_code(code);
                 return None;
@@ -264,13 +272,21 @@ impl Vm {
             return Some(entry.code);
         }
         let hot = self.config.tier == Tier::Jit || entry.count >= HOT;
-        if !hot {
+        if !hot || entry.interpret_only {
             return None;
         }
         let pc = entry.block.pc;
+        if self.jit.is_none() {
+            self.jit = Jit::new(&self.memory, &self.cells, self.count).ok();
+            self.compiles = self.jit.is_some();
+            self.settle_fp_mode();
+        }
         let region = self.region(pc);
         let jit = self.jit.as_mut()?;
-        let compiled = jit.compile(&region)?;
+        let Some(compiled) = jit.compile(&region) else {
+            self.cache.entry(id).interpret_only = true;
+            return None;
+        };
         for pc in compiled.entries {
             if let Some(id) = self.cache.find(pc, true) {
                 self.cache.entry(id).code = compiled.code;
@@ -342,7 +358,13 @@ impl Vm {
                     if let Some(probes) = &mut self.probes {
                         probes.flush();
                     }
-                    match self.environment.system_call(&mut self.cpu, &self.memory) {
+                    let outcome = self.environment.system_call(&mut self.cpu, &self.memory);
+                    if self.environment.take_forked() {
+                        // The parent goes on writing to the memory that its generated code is in.
+                        self.jit = None;
+                        self.cache.forget_code();
+                    }
+                    match outcome {
                         Outcome::Continue => {}
                         Outcome::Redirect => return None,
                         Outcome::End(status) => return Some(End::Guest(status)),
@@ -421,6 +443,16 @@ impl Vm {
                 if let Some(id) = self.cache.find(pc, true) {
                     self.cache.entry(id).code = 0;
                 }
+            }
+        }
+    }
+
+    /// Drops generated code that was made for another floating-point mode.
+    fn settle_fp_mode(&mut self) {
+        let Some(jit) = &mut self.jit else { return };
+        for pc in jit.settle_mode(self.cpu.x[slot::FP_CONTROL as usize]) {
+            if let Some(id) = self.cache.find(pc, true) {
+                self.cache.entry(id).code = 0;
             }
         }
     }

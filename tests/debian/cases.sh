@@ -70,14 +70,14 @@ case_tar() { bb tar -c -C "$input" tree > t.tar; bb tar -t -v -f t.tar | bb awk 
 case_cpio() { cd "$input" && bb find tree -type f | bb sort | bb cpio -o -H newc 2> /dev/null | bb cpio -t 2> /dev/null; }
 case_cp_mv_rm() { bb cp -r "$input/tree" here; bb mv here/a here/z; bb rm here/b; bb mkdir -p d/e; bb ln -s ../z d/e/l; bb find . | bb sort; bb rm -r here/sub; bb ls here; bb readlink d/e/l; }
 case_touch_chmod() { bb touch -d '2020-02-02 02:02:02' f; bb chmod 640 f; bb stat -c '%a %Y' f; bb chmod u+x,o=r f; bb ls -l -n f | bb cut -c 1-10; }
-case_env() { bb env; }
+case_env() { bb env | sort; } # qemu-aarch64 turns the order round
 case_xargs() { bb seq 100 | bb xargs echo; }
 case_head_tail() { bb head -n 7 "$input/text"; bb tail -n 5 "$input/text"; bb tail -c 100 "$input/text"; bb head -c 99 "$input/text"; }
 case_uniq() { bb sort -n "$input/numbers" | bb uniq -c | bb sort -rn | bb awk 'NR <= 5 { print $1 }'; }
 case_rev_tac_nl() { bb head -n 20 "$input/text" | bb rev | bb tac | bb nl; }
 case_paste_fold() { bb head -n 30 "$input/numbers" | bb paste - - -; bb fold -w 33 "$input/text"; }
 case_base64() { bb base64 < "$input/data" | bb base64 -d | cmp - "$input/data" && echo same; bb head -c 100 "$input/data" | bb base64; }
-case_factor() { bb factor 1234567890123456789 9223372036854775783 97; }
+case_factor() { bb factor 1234567890123456789 1000000016000000063 97; }
 case_bc_dc() { echo '2 100 ^ 7 % p 5 k 22 7 / p' | bb dc; }
 case_test() { bb test 5 -gt 3 -a -d "$input/tree" && echo yes; bb test -x "$input/text" || echo no; }
 case_basename() { bb basename /a/b/c.txt .txt; bb dirname /a/b/c.txt; bb realpath / ; }

@@ -9,7 +9,7 @@ set -uo pipefail
 cd "$(dirname "$0")/../.."
 here=$PWD/tests/debian work=$PWD/target/debian
 spile=target/release/spile tiers=auto,interp,jit against="" globs=()
-limit=120 # seconds for a case
+limit=60 # seconds for a case
 
 die() { echo "run.sh: $*" >&2; exit 2; }
 while [ $# -gt 0 ]; do

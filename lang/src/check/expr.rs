@@ -212,7 +212,7 @@ impl Checker<'_> {
         if numeric(value.ty) && numeric(ty) {
             return self.cast(value, ty, span);
         }
-        let title = format!("{} is not {}", capital(describe(value.ty)), describe(ty));
+        let title = format!("{} is not {}", describe(value.ty), describe(ty));
         self.fail(
             Diagnostic::error("E0406", title)
                 .primary(span, format!("this is {}", describe(value.ty)))
@@ -224,7 +224,7 @@ impl Checker<'_> {
         let from = value.ty;
         let numeric = |t: Type| t.is_integer() || t.is_float();
         let truncates = from == Type::U128 && ty.is_integer();
-        if !(numeric(from) && numeric(ty)) && !truncates && from != ty {
+        if !(truncates || from == ty || numeric(from) && numeric(ty)) {
             let text = self.source_text(value.span);
             let out = Diagnostic::error("E0406", format!("{} cannot become {}", describe(from), describe(ty)))
                 .primary(span, format!("from {from} to {ty}"));
@@ -245,23 +245,13 @@ impl Checker<'_> {
         Some(make(ExprKind::Cast(Box::new(value)), ty, span))
     }
 
-    fn to_float(&mut self, value: ir::Expr) -> ir::Expr {
-        let span = value.span;
-        match (literal(&value), value.ty) {
-            (Some(v), ty) if ty.is_signed() => make(ExprKind::Float(v as i64 as f64), Type::F64, span),
-            (Some(v), _) => make(ExprKind::Float(v as f64), Type::F64, span),
-            (None, Type::F64) => value,
-            (None, _) => make(ExprKind::Cast(Box::new(value)), Type::F64, span),
-        }
-    }
-
     /// Gives two values one type, for `if` and `??`.
     fn unify(&mut self, a: ir::Expr, b: ir::Expr, at: Span) -> Option<(ir::Expr, ir::Expr, Type)> {
         let ty = match (a.ty, b.ty) {
             (x, y) if x == y => x,
             (x, y) if x.is_integer() && y.is_integer() => integer_type(&a, &b),
             (x, y) if numeric_pair(x, y) => {
-                let (a, b) = (self.to_float(a), self.to_float(b));
+                let (a, b) = (floated(a), floated(b));
                 return Some((a, b, Type::F64));
             }
             (x, y) => {
@@ -323,7 +313,7 @@ impl Checker<'_> {
             return make(ExprKind::Float(-v), Type::F64, span);
         }
         let zero = make(ExprKind::Float(-0.0), Type::F64, span);
-        let value = self.to_float(value);
+        let value = floated(value);
         let kind = ExprKind::Binary(BinaryOp::SubF, Box::new(zero), Box::new(value));
         make(kind, Type::F64, span)
     }
@@ -414,7 +404,7 @@ impl Checker<'_> {
                 Some(compare_integers(op, a, b, span))
             }
             (x, y) if numeric_pair(x, y) => {
-                let (a, b) = (self.to_float(a), self.to_float(b));
+                let (a, b) = (floated(a), floated(b));
                 Some(compare_floats(op, a, b, span))
             }
             (x, y) => self.not_comparable(op, at, (x, a.span), (y, b.span)),
@@ -494,7 +484,7 @@ impl Checker<'_> {
         let sign = self.sources.slice(at).to_string();
         match float_op {
             Some(op) if numeric_pair(x, y) => {
-                let (a, b) = (self.to_float(a), self.to_float(b));
+                let (a, b) = (floated(a), floated(b));
                 let kind = ExprKind::Binary(op, Box::new(a), Box::new(b));
                 Some(make(kind, Type::F64, span))
             }
@@ -627,6 +617,10 @@ impl Checker<'_> {
     }
 
     fn unknown_function<T>(&mut self, name: &Text) -> Option<T> {
+        if self.terse() {
+            return self
+                .fail(Diagnostic::error("E0407", "there is no such function").primary(name.span, "not a function"));
+        }
         const FOREIGN: &[(&str, &str)] = &[
             ("ntohs", "bswap(x as u16)"),
             ("ntohl", "bswap(x as u32)"),
@@ -813,7 +807,7 @@ impl Checker<'_> {
         if list.is_empty() {
             return self.wrong_arity(&Text { text: "has".to_string(), span: args[0].span }, "@m, k", (2, 9), 1, None);
         }
-        let keys = self.keys(id, list, args[0].span)?;
+        let keys = self.keys(id, list, args[0].span, false)?;
         let map = make(ExprKind::State(id, keys.clone()), Type::U64, args[0].span);
         let values = std::iter::once(map).chain(keys).collect();
         Some(make(ExprKind::Call(Func::Has, values), Type::Bool, span))
@@ -878,7 +872,7 @@ impl Checker<'_> {
     fn abs(&mut self, arg: &ast::Expr, span: Span) -> Option<ir::Expr> {
         let value = self.expr(arg)?;
         if value.ty.is_float() {
-            let value = self.to_float(value);
+            let value = floated(value);
             return Some(make(ExprKind::Call(Func::AbsFloat, vec![value]), Type::F64, span));
         }
         if !value.ty.is_integer() {
@@ -895,7 +889,7 @@ impl Checker<'_> {
         let (a, b) = (a?, b?);
         let (x, y) = (a.ty, b.ty);
         if numeric_pair(x, y) {
-            let (a, b) = (self.to_float(a), self.to_float(b));
+            let (a, b) = (floated(a), floated(b));
             let op = pick(name == "min", Binary::Lt, Binary::Gt);
             self.nodes += size(&a) + size(&b);
             let cond = compare_floats(op, a.clone(), b.clone(), span);
@@ -914,6 +908,17 @@ impl Checker<'_> {
             _ => Func::MaxU,
         };
         Some(make(ExprKind::Call(func, vec![a, b]), ty, span))
+    }
+}
+
+/// Makes a number a float.
+fn floated(value: ir::Expr) -> ir::Expr {
+    let span = value.span;
+    match (literal(&value), value.ty) {
+        (Some(v), ty) if ty.is_signed() => make(ExprKind::Float(v as i64 as f64), Type::F64, span),
+        (Some(v), _) => make(ExprKind::Float(v as f64), Type::F64, span),
+        (None, Type::F64) => value,
+        (None, _) => make(ExprKind::Cast(Box::new(value)), Type::F64, span),
     }
 }
 
@@ -1145,10 +1150,6 @@ fn any_of(mut tests: Vec<ir::Expr>, span: Span) -> Option<ir::Expr> {
         tests = next;
     }
     tests.pop()
-}
-
-fn capital(text: &str) -> String {
-    text.to_string()
 }
 
 /// True if the value depends on the instruction only.

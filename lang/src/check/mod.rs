@@ -146,6 +146,11 @@ impl<'a> Checker<'a> {
         }
     }
 
+    /// True if nothing more needs an explanation: a finding is thrown away, or beyond those that are shown.
+    fn terse(&self) -> bool {
+        !self.reports || self.diagnostics.len() > 2 * crate::diag::MAX_ERRORS
+    }
+
     /// Reports and gives up: for the end of a function that returns an option.
     fn fail<T>(&mut self, diagnostic: Diagnostic) -> Option<T> {
         self.error(diagnostic);

@@ -193,7 +193,7 @@ impl Checker<'_> {
 
     /// Lowers a builtin variable if this event has it.
     fn available(&mut self, variable: &Variable, span: Span) -> Option<ir::Expr> {
-        if self.probe.hopeless && self.from_hopeless_event(variable) {
+        if self.probe.hopeless && self.of_hopeless_event(variable) {
             return None;
         }
         let event = self.probe.event.as_str();
@@ -222,7 +222,7 @@ impl Checker<'_> {
     }
 
     /// The event itself has been refused, and the value is one that it would have.
-    fn from_hopeless_event(&self, variable: &Variable) -> bool {
+    fn of_hopeless_event(&self, variable: &Variable) -> bool {
         let root = variable.name.split('.').next().unwrap_or("");
         match probes::find(&self.probe.event) {
             Some(row) => row.values.contains(&root) || (variable.supported && !variable.events.is_empty()),
@@ -259,6 +259,9 @@ impl Checker<'_> {
         let name = root.text.as_str();
         let out = Diagnostic::error("E0404", format!("nothing is called `{name}` here"))
             .primary(root.span, "not a register, variable or parameter");
+        if self.terse() {
+            return self.fail(out);
+        }
         let foreign = FOREIGN.iter().find(|(other, _)| *other == name);
         if let Some((_, ours)) = foreign {
             return self.fail(out.help(format!("here it is `{ours}`")).fix(root.span, *ours));

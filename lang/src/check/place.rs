@@ -144,7 +144,9 @@ impl Checker<'_> {
         if selects && row.is_some_and(|row| row.supported && !row.has_place) {
             let event = &probe.event.word;
             let help = match event.text.as_str() {
-                "every" => format!("on every 1000 insns when func == \"main\" …, or on insn {word} …"),
+                "every" => {
+                    format!("on every 1000 insns when func == \"main\" …, or on insn {word} …")
+                }
                 _ => format!("on insn {word} …"),
             };
             self.error(

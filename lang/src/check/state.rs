@@ -38,6 +38,8 @@ pub(super) struct Keys {
     pub(super) types: Vec<Type>,
     names: Vec<String>,
     span: Span,
+    /// They come from where the global is filled, not only read: the better headings.
+    defined: bool,
 }
 
 impl States {
@@ -88,7 +90,8 @@ impl States {
 
     pub(super) fn finish(self) -> Vec<ir::State> {
         let state = |info: Info| {
-            let keys = info.keys.unwrap_or(Keys { types: Vec::new(), names: Vec::new(), span: info.span });
+            let keys =
+                info.keys.unwrap_or(Keys { types: Vec::new(), names: Vec::new(), span: info.span, defined: false });
             ir::State {
                 name: info.name,
                 unnamed: info.unnamed,
@@ -192,7 +195,13 @@ impl Checker<'_> {
     }
 
     /// Lowers keys and checks them against the other uses of the global.
-    pub(super) fn keys(&mut self, id: StateId, keys: &[ast::Expr], whole: Span) -> Option<Vec<ir::Expr>> {
+    pub(super) fn keys(
+        &mut self,
+        id: StateId,
+        keys: &[ast::Expr],
+        whole: Span,
+        defined: bool,
+    ) -> Option<Vec<ir::Expr>> {
         let mut list = Vec::new();
         for key in keys {
             let value = self.expr(key)?;
@@ -207,18 +216,24 @@ impl Checker<'_> {
             list.push(value);
         }
         let names = keys.iter().map(|key| self.source_text(key.span)).collect();
-        self.check_keys(id, &list, names, whole)?;
+        let types = list.iter().map(|key| kept(key.ty)).collect();
+        let written = Keys { types, names, span: whole, defined };
+        self.check_keys(id, &list, written)?;
         Some(list)
     }
 
-    fn check_keys(&mut self, id: StateId, list: &[ir::Expr], names: Vec<String>, whole: Span) -> Option<()> {
-        let types: Vec<Type> = list.iter().map(|key| kept(key.ty)).collect();
+    fn check_keys(&mut self, id: StateId, list: &[ir::Expr], written: Keys) -> Option<()> {
+        let whole = written.span;
+        let types = written.types.clone();
         let info = self.states.get_mut(id);
         let name = info.name.clone();
-        let Some(known) = &info.keys else {
-            let span = whole;
-            info.keys = Some(Keys { types, names, span });
-            return Some(());
+        let better = |known: &Keys| written.defined && !known.defined && known.types.len() == types.len();
+        let known = match &info.keys {
+            Some(known) if !better(known) => known,
+            _ => {
+                info.keys = Some(written);
+                return Some(());
+            }
         };
         let known = known.clone();
         if known.types.len() != types.len() {
@@ -321,7 +336,11 @@ impl Checker<'_> {
         if self.probe.damaged || !self.unknown.insert(name.text.clone()) {
             return None;
         }
-        let near = nearest(&name.text, self.states.known_names());
+        let terse = self.terse();
+        let near = match terse {
+            true => None,
+            false => nearest(&name.text, self.states.known_names()),
+        };
         let out = Diagnostic::error("E0414", format!("`{}` is never assigned", name.text))
             .primary(name.span, "nothing is ever in it");
         self.fail(match near {
@@ -334,7 +353,7 @@ impl Checker<'_> {
     pub(super) fn state_value(&mut self, name: &ast::Text, keys: Option<&[ast::Expr]>, span: Span) -> Option<ir::Expr> {
         let id = self.known_state(name)?;
         let key_list = match keys {
-            Some(keys) => self.keys(id, keys, span)?,
+            Some(keys) => self.keys(id, keys, span, false)?,
             None => Vec::new(),
         };
         let info = self.states.get(id).clone();

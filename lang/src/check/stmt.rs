@@ -481,6 +481,10 @@ impl Checker<'_> {
         if self.probe.damaged {
             return None;
         }
+        if self.terse() {
+            let title = format!("no probe has the label `{}`", label.text);
+            return self.fail(Diagnostic::error("E0409", title).primary(label.span, "not a label"));
+        }
         let mut names: Vec<String> = self.labels.keys().cloned().collect();
         names.sort();
         let near = nearest(&label.text, &names);
@@ -531,10 +535,11 @@ impl Checker<'_> {
 
     fn check_dump_length(&mut self, len: &ir::Expr) -> Option<()> {
         const MOST: u64 = 4096;
+        let text = self.source_text(len.span);
         match literal(len) {
             Some(n) if n == 0 || n > MOST => self.fail(
                 Diagnostic::error("E0415", format!("`dump` prints 1 to {MOST} bytes"))
-                    .primary(len.span, shown(n, len.ty))
+                    .primary(len.span, text)
                     .help("dump sp, 64"),
             ),
             _ => Some(()),
@@ -575,7 +580,7 @@ impl Checker<'_> {
             }
         };
         self.aggregated(state, agg, function.span)?;
-        let keys = self.keys(state, &aggregate.by, span)?;
+        let keys = self.keys(state, &aggregate.by, span, true)?;
         Some(StmtKind::Aggregate { state, value, keys })
     }
 
@@ -763,7 +768,7 @@ impl Checker<'_> {
             true => lowered,
             false => self.convert(lowered, ty, name.span)?,
         };
-        let keys = self.keys(state, keys.unwrap_or(&[]), whole)?;
+        let keys = self.keys(state, keys.unwrap_or(&[]), whole, true)?;
         Some(StmtKind::SetState { state, keys, op, value: lowered })
     }
 
@@ -899,6 +904,11 @@ impl Checker<'_> {
             return None;
         }
         let name = &root.text;
+        if self.terse() {
+            return self.fail(
+                Diagnostic::error("E0404", format!("there is no variable `{name}`")).primary(root.span, "not declared"),
+            );
+        }
         let text = self.source_text(value.span);
         let mut near: Vec<String> = self.probe.scopes.iter().flatten().map(|(n, ..)| n.clone()).collect();
         near.extend(self.target.register_names());
@@ -929,7 +939,7 @@ impl Checker<'_> {
                     .help(format!("to empty all of it: `reset {}`", name.text)),
             );
         };
-        let keys = self.keys(state, keys, target.span)?;
+        let keys = self.keys(state, keys, target.span, false)?;
         Some(StmtKind::Delete { state, keys })
     }
 }

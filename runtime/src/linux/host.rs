@@ -593,24 +593,6 @@ pub(super) fn is_ignored(signal: u8) -> bool {
     current_action(c_int::from(signal)).sa_sigaction == libc::SIG_IGN
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_call_reports_the_kernel_s_error() {
-        assert_eq!(close(-1), Err(Errno::EBADF));
-        assert!(getpid().unwrap() > 0);
-    }
-
-    #[test]
-    fn a_blocking_call_returns_results_and_errors() {
-        assert_eq!(flock(-1, libc::LOCK_SH as u64), Err(Errno::EBADF));
-        let time = [0; 16];
-        assert_eq!(clock_nanosleep(1, 0, &time, None), Ok(0));
-    }
-}
-
 /// Ends this process by `signal`, as the guest was ended by it. The emulator's own state is no core dump of the guest,
 /// so none is written.
 pub(super) fn die_of_signal(signal: u8) {
@@ -626,5 +608,23 @@ pub(super) fn die_of_signal(signal: u8) {
         libc::sigaddset(&raw mut set, i32::from(signal));
         libc::sigprocmask(libc::SIG_UNBLOCK, &raw const set, std::ptr::null_mut());
         libc::raise(i32::from(signal));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_call_reports_the_kernel_s_error() {
+        assert_eq!(close(-1), Err(Errno::EBADF));
+        assert!(getpid().unwrap() > 0);
+    }
+
+    #[test]
+    fn a_blocking_call_returns_results_and_errors() {
+        assert_eq!(flock(-1, libc::LOCK_SH as u64), Err(Errno::EBADF));
+        let time = [0; 16];
+        assert_eq!(clock_nanosleep(1, 0, &time, None), Ok(0));
     }
 }

@@ -213,6 +213,7 @@ pub struct Kernel {
     stack_pointer: u64,
     started: Instant,
     is_child: bool,
+    just_forked: bool,
 }
 
 impl Kernel {
@@ -270,6 +271,10 @@ impl Environment for Kernel {
 
     fn is_child(&self) -> bool {
         self.is_child
+    }
+
+    fn take_forked(&mut self) -> bool {
+        std::mem::take(&mut self.just_forked)
     }
 
     fn system_call(&mut self, cpu: &mut CpuState, memory: &GuestMemory) -> Outcome {

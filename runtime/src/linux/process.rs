@@ -335,6 +335,7 @@ pub(super) fn clone(kernel: &mut Kernel, memory: &GuestMemory, args: Args) -> Re
             let _ = memory.write(child_tid, &(host::gettid()? as u32).to_le_bytes());
         }
         kernel.is_child = true;
+        kernel.just_forked = true;
         kernel.signals.forked();
         kernel.after = Some(After::Child {
             stack: (stack != 0).then_some(stack),

@@ -161,6 +161,7 @@ impl Kernel {
             stack_pointer: 0,
             started: std::time::Instant::now(),
             is_child: false,
+            just_forked: false,
         }
     }
 

@@ -607,8 +607,11 @@ impl Resolver<'_> {
         let label = if mapped { "this is data, not code" } else { "nothing executable is mapped here" };
         let diagnostic = Diagnostic::error("E0301", title).primary(loc.span, label);
         let modules = symbols.modules();
-        let relative = |module: &Module| module.range.contains(&addr.wrapping_add(module.bias));
-        let at_file_address = modules.iter().position(|module| module.position_independent && relative(module));
+        let relative = |module: &Module| {
+            let run_time = addr.wrapping_add(module.bias);
+            module.position_independent && module.range.contains(&run_time) && self.is_code(run_time)
+        };
+        let at_file_address = modules.iter().position(relative);
         match (&loc.place, at_file_address) {
             (Place::Addr(number), Some(index)) => self.file_address(diagnostic, loc, *number, index, &modules[index]),
             _ => self.where_code_is(diagnostic),
@@ -627,7 +630,7 @@ impl Resolver<'_> {
         let run_time = number.wrapping_add(module.bias);
         let sections = self.world.symbols.sections(index);
         let section = sections.iter().find(|(_, range)| range.contains(&run_time));
-        let inside = section.map_or("it".to_string(), |(name, _)| format!("its {name}"));
+        let inside = section.map_or("its code".to_string(), |(name, _)| format!("its {name}"));
         let stem = stem(&module.name);
         let (name, bias) = (&module.name, module.bias);
         let symbol = match self.world.symbols.locate(run_time) {

@@ -27,6 +27,7 @@ use spile_lang::span::Span;
 use spile_lang::target::{Register, RegisterSlot};
 use spile_lang::types::Type;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 /// What actions may look at besides the CPU.
@@ -234,10 +235,11 @@ impl ProbeRuntime {
 
     // ---- for the execution loop
 
-    /// True if a probe is to be in translated code: enabled, and not after its last possible hit.
+    /// True if a probe is to be in translated code: enabled, and not after its last possible hit. A trace that it has
+    /// begun keeps it there until the traced instruction has completed.
     pub fn is_active(&self, probe: ProbeId) -> bool {
-        let probe = &self.probes[probe.0 as usize];
-        probe.enabled && !probe.exhausted
+        let state = &self.probes[probe.0 as usize];
+        state.enabled && (!state.exhausted || self.traces.iter().any(|trace| trace.probe == probe))
     }
 
     /// Returns, and forgets, the probes that have become active or inactive.
@@ -271,14 +273,12 @@ impl ProbeRuntime {
         self.note_output_failure();
     }
 
-    fn note_output_failure(&mut self) -> bool {
-        match self.output.failure() {
-            Some(failure) if self.end.is_none() => {
-                let reason = ExitReason::Output(failure.to_string());
-                self.end = Some(ExitRequest { status: 1, reason });
-                true
-            }
-            _ => false,
+    fn note_output_failure(&mut self) {
+        if let Some(failure) = self.output.failure()
+            && self.end.is_none()
+        {
+            let reason = ExitReason::Output(failure.to_string());
+            self.end = Some(ExitRequest { status: 1, reason });
         }
     }
 
@@ -289,8 +289,10 @@ impl ProbeRuntime {
         let args = &cpu.x[usize::from(call.args)..][..usize::from(call.n)];
         let mut fire = Firing { call, site: &site, guest, args: Args { slots: args, at: 0 }, poll: 0 };
         let result = self.dispatch(&mut fire, cpu);
-        let stop = if self.note_output_failure() { poll::STOP } else { 0 };
-        cpu.poll.fetch_or(fire.poll | stop, std::sync::atomic::Ordering::Relaxed);
+        self.note_output_failure();
+        // A flush between actions may have failed as well, and nobody has told the thread.
+        let stop = if self.end.is_some() { poll::STOP } else { 0 };
+        cpu.poll.fetch_or(fire.poll | stop, Ordering::Relaxed);
         result
     }
 
@@ -347,8 +349,7 @@ impl ProbeRuntime {
             Action::Exhausted => {
                 let probe = &mut self.probes[fire.site.probe.0 as usize];
                 if !std::mem::replace(&mut probe.exhausted, true) {
-                    self.changes.push(fire.site.probe);
-                    fire.poll |= poll::CODE;
+                    self.changed(fire, fire.site.probe);
                 }
                 0
             }
@@ -637,12 +638,15 @@ impl ProbeRuntime {
         0
     }
 
-    fn trace_end(&mut self, fire: &Firing<'_>, cpu: &CpuState) -> u64 {
+    fn trace_end(&mut self, fire: &mut Firing<'_>, cpu: &CpuState) -> u64 {
         let mine = |old: &Snapshot| old.probe == fire.site.probe && old.thread == fire.guest.thread_id;
         if let Some(index) = self.traces.iter().position(mine) {
             let snapshot = self.traces.swap_remove(index);
             let same = snapshot.pc == fire.call.pc;
             self.trace_line(&snapshot, same.then_some(cpu), fire.guest);
+            if self.probes[fire.site.probe.0 as usize].exhausted {
+                self.changed(fire, fire.site.probe);
+            }
         }
         0
     }
@@ -759,11 +763,17 @@ impl ProbeRuntime {
         for id in list {
             let probe = &mut self.probes[id.0 as usize];
             if std::mem::replace(&mut probe.enabled, on) != on && !probe.exhausted {
-                self.changes.push(*id);
-                fire.poll |= poll::CODE;
+                self.changed(fire, *id);
             }
         }
         0
+    }
+
+    fn changed(&mut self, fire: &mut Firing<'_>, probe: ProbeId) {
+        if !self.changes.contains(&probe) {
+            self.changes.push(probe);
+        }
+        fire.poll |= poll::CODE;
     }
 
     fn patched(&mut self, fire: &Firing<'_>, what: &str) -> u64 {
@@ -1174,7 +1184,6 @@ mod tests {
     use crate::probe::output::Style;
     use crate::probe::output::testing::Capture;
     use spile_lang::ir::Format;
-    use std::sync::atomic::Ordering;
 
     /// A runtime whose actions are performed as if at `main+0x4`, of the script's first probe.
     struct Rig {
@@ -1206,10 +1215,6 @@ mod tests {
 
         fn json(script: &str) -> Rig {
             Rig::new(script, Style { json: true, ascii: false })
-        }
-
-        fn guest(&self) -> Guest<'_> {
-            guest(&self.memory, &self.symbols)
         }
 
         fn push(&mut self, action: Action) -> u32 {
@@ -1451,6 +1456,7 @@ mod tests {
         rig.act(Action::Exit, &[0x102]);
         assert_eq!(rig.poll(), poll::STOP);
         rig.act(Action::Fail, &[message]);
+        assert_eq!(rig.poll(), poll::STOP);
         assert_eq!(rig.runtime.end_request(), Some(&ExitRequest { status: 2, reason: ExitReason::Exit }));
         assert_eq!(rig.runtime.final_status(0), 2, "the first request counts");
         let report = rig.finish();
@@ -1477,6 +1483,19 @@ mod tests {
         rig.act(Action::Enable(vec![first]), &[]);
         assert!(!rig.runtime.is_active(first), "what is exhausted stays so");
         assert_eq!(rig.runtime.take_changes(), []);
+    }
+
+    #[test]
+    fn an_exhausted_probe_stays_until_its_trace_has_ended() {
+        let mut rig = Rig::text("on insn hit 1 trace");
+        rig.act(Action::Exhausted, &[]);
+        rig.act(Action::TraceBegin, &[]);
+        assert_eq!(rig.runtime.take_changes(), [ProbeId(0)]);
+        assert!(rig.runtime.is_active(ProbeId(0)));
+        rig.poll();
+        rig.act(Action::TraceEnd, &[]);
+        assert!(!rig.runtime.is_active(ProbeId(0)));
+        assert_eq!((rig.poll(), rig.runtime.take_changes()), (poll::CODE, vec![ProbeId(0)]));
     }
 
     #[test]
@@ -1585,7 +1604,7 @@ mod tests {
         let request = rig.runtime.end_request().unwrap().clone();
         let why = "cannot write probe output to out.txt: the reader has closed the pipe".to_string();
         assert_eq!(request, ExitRequest { status: 1, reason: ExitReason::Output(why) });
-        let guest = rig.guest().thread_id;
-        assert_eq!(guest, 1);
+        rig.act(Action::Now, &[]);
+        assert_eq!(rig.poll(), poll::STOP, "every action asks again");
     }
 }

@@ -33,6 +33,7 @@ impl Engine {
         let mut child = Command::new(&self.command[0])
             .args(&self.command[1..])
             .arg(program)
+            .env("RUST_BACKTRACE", "0")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -74,10 +75,19 @@ fn wait(child: &mut Child) -> Option<ExitStatus> {
 
 fn failure(status: Option<ExitStatus>, messages: &[u8]) -> Option<String> {
     let text = String::from_utf8_lossy(messages);
-    let last = text.lines().rfind(|line| !line.trim().is_empty()).unwrap_or("nothing on standard error");
+    let said = last_words(&text);
     match status {
         Some(status) if status.success() => None,
-        Some(status) => Some(format!("{status}: {last}")),
-        None => Some(format!("still running after {} s: {last}", PATIENCE.as_secs())),
+        Some(status) => Some(format!("{status}: {said}")),
+        None => Some(format!("still running after {} s: {said}", PATIENCE.as_secs())),
     }
+}
+
+/// Returns where and why it panicked, or else the last line.
+fn last_words(text: &str) -> String {
+    let mut lines = text.lines().skip_while(|line| !line.contains("panicked at"));
+    if let Some(place) = lines.next() {
+        return format!("{place} {}", lines.next().unwrap_or_default());
+    }
+    text.lines().rfind(|line| !line.trim().is_empty()).unwrap_or("nothing on standard error").to_owned()
 }
