@@ -21,11 +21,11 @@ use crate::mem::GuestMemory;
 use crate::translate::successors;
 use crate::uop::{JumpHint, Uop};
 use code::{Arena, Piece};
-use lower::Native;
 use cranelift_codegen::isa::{OwnedTargetIsa, TargetIsa};
 use cranelift_codegen::settings::{self, Configurable};
 use cranelift_frontend::FunctionBuilderContext;
 use hashbrown::{HashMap, HashSet};
+use lower::Native;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
