@@ -84,14 +84,8 @@ pub trait ProbeEngine {
     fn needs_icount(&self) -> bool;
 
     /// The bodies of the probes that wait for `event`, in source order, as blocks without instructions.
-    fn event_blocks(
-        &mut self,
-        event: PlainEvent,
-        memory: &GuestMemory,
-        pc: u64,
-        icount: u64,
-        status: u8,
-    ) -> Vec<Block>;
+    fn event_blocks(&mut self, event: PlainEvent, memory: &GuestMemory, pc: u64, icount: u64, status: u8)
+    -> Vec<Block>;
 
     /// The run-time cells.
     fn cells(&self) -> Arc<[AtomicU64]>;

@@ -94,7 +94,6 @@ impl Program {
         memory.write(DATA, &self.data).unwrap();
         memory
     }
-
 }
 
 /// What the guest can see of its registers.
@@ -380,7 +379,7 @@ impl<S: Spy + 'static> ProbeEngine for Engine<S> {
     fn needs_icount(&self) -> bool {
         true
     }
-    fn event_blocks(&mut self, event: PlainEvent, pc: u64, _: u64, _: u8) -> Vec<Block> {
+    fn event_blocks(&mut self, event: PlainEvent, _: &GuestMemory, pc: u64, _: u64, _: u8) -> Vec<Block> {
         if event != PlainEvent::Every {
             return Vec::new();
         }
