@@ -123,7 +123,8 @@ fn truncated_programs_are_refused() {
         let count = u16::from_le_bytes([whole[56], whole[57]]) as usize;
         let segments = whole[headers..headers + 56 * count].chunks(56);
         let word = |bytes: &[u8], at: usize| u64::from_le_bytes(bytes[at..at + 8].try_into().expect("eight bytes"));
-        let loaded = segments.filter(|header| header[0] == 1).map(|header| (word(header, 8) + word(header, 32)) as usize);
+        let loaded =
+            segments.filter(|header| header[0] == 1).map(|header| (word(header, 8) + word(header, 32)) as usize);
         let loaded = loaded.max().expect("a segment");
         for length in [0, 1, 3, 4, 5, 16, 17, 40, 63, 64, 65, 100, headers + 56 * count - 1, loaded / 2, loaded - 1] {
             let path = scratch.file("program", &whole[..length]);
@@ -216,7 +217,9 @@ fn scripts_that_are_no_text_are_refused() {
 
 #[test]
 fn spile_dies_of_the_guests_signal() {
-    for (how, signal) in [("segv", "SIGSEGV"), ("ill", "SIGILL"), ("trap", "SIGTRAP"), ("abrt", "SIGABRT"), ("term", "SIGTERM")] {
+    for (how, signal) in
+        [("segv", "SIGSEGV"), ("ill", "SIGILL"), ("trap", "SIGTRAP"), ("abrt", "SIGABRT"), ("term", "SIGTERM")]
+    {
         for tier in TIERS {
             let ended = run(spile(root()).args(["run", "--tier", tier]).arg(guest("crash")).arg(how));
             assert_eq!(ended.status, signal, "{how} {tier}");
@@ -235,7 +238,11 @@ fn probe_output_never_goes_to_the_guests_output() {
         assert_eq!((ended.status.as_str(), ended.stdout.as_str()), ("0", "fib(20) = 6765\n"));
         assert!(ended.stderr.contains("6765"));
         let lines = ended.stderr.lines();
-        assert!(!json || lines.clone().all(|line| line.starts_with("{\"type\":") && line.ends_with('}')), "{}", ended.stderr);
+        assert!(
+            !json || lines.clone().all(|line| line.starts_with("{\"type\":") && line.ends_with('}')),
+            "{}",
+            ended.stderr
+        );
     }
 }
 

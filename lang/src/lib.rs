@@ -16,6 +16,7 @@ pub mod suggest;
 
 pub mod builtins;
 pub mod probes;
+pub mod reference;
 pub mod verbs;
 
 mod ast;

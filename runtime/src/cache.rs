@@ -20,6 +20,8 @@ pub struct Entry {
     pub count: u32,
     /// Host address of generated code that begins here, or 0.
     pub code: usize,
+    /// The compiler could not compile it.
+    pub interpret_only: bool,
     live: bool,
 }
 
@@ -88,7 +90,7 @@ impl Cache {
         for page in block.pc / PAGE..=block.end.max(block.pc + 1).wrapping_sub(1) / PAGE {
             self.by_page.entry(page).or_default().push(key);
         }
-        self.entries.push(Entry { block: Arc::new(block), count: 0, code: 0, live: true });
+        self.entries.push(Entry { block: Arc::new(block), count: 0, code: 0, interpret_only: false, live: true });
         id
     }
 

@@ -70,6 +70,10 @@ pub struct CodeLinks {
     pub action: usize,
     /// See `plain`.
     pub nzcv: usize,
+    /// See `plain`.
+    pub fp_sync: usize,
+    /// The generated function that calls `plain` and preserves all registers.
+    pub preserving: usize,
 }
 
 impl Default for CpuState {

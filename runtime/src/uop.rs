@@ -315,6 +315,10 @@ ops! {
         Logic64,
         /// N and Z of the low half of A; C and V clear.
         Logic32,
+        /// Flags of comparing A and B as single-precision numbers, neither a signalling NaN.
+        Float32,
+        /// Flags of comparing A and B as double-precision numbers, neither a signalling NaN.
+        Float64,
     }
 }
 
@@ -505,13 +509,14 @@ ops! {
     }
 }
 
-use crate::vector::{V1Op, V2Op, V3Op, VxOp, XvOp};
+use crate::vector::{self, V1Op, V2Op, V3Op, VxOp, XvOp};
 
 /// A micro-op. Field order is destinations, operands, parameters.
 ///
 /// `d`, `e` are destinations, `a`, `b`, `c`, `s` are operands; the type [`X`] or [`V`] says in which file.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[repr(u8)]
+#[allow(missing_docs, reason = "the operands of a micro-op are named in its own line, by the letters explained above")]
 pub enum Uop {
     // ---- integers
     /// d = imm
@@ -1099,6 +1104,7 @@ impl FlagKind {
         let pack = |n: bool, z: bool, c: bool, v: bool| {
             u64::from(n) << 3 | u64::from(z) << 2 | u64::from(c) << 1 | u64::from(v)
         };
+        let compare = |t, a, b| vector::fcmp(t, u128::from(a), u128::from(b), false, &mut vector::FpEnv::default());
         match self {
             FlagKind::Nzcv => a & 15,
             FlagKind::Add64 => {
@@ -1119,6 +1125,8 @@ impl FlagKind {
             }
             FlagKind::Logic64 => pack((a as i64) < 0, a == 0, false, false),
             FlagKind::Logic32 => pack((a as i32) < 0, a as u32 == 0, false, false),
+            FlagKind::Float32 => compare(Lanes::S, a, b),
+            FlagKind::Float64 => compare(Lanes::D, a, b),
         }
     }
 }

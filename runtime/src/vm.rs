@@ -11,6 +11,7 @@ use crate::isa::Isa;
 use crate::jit::Jit;
 use crate::mem::{Access, Fault, GuestMemory, PAGE};
 use crate::translate::{Splice, translate};
+use crate::uop::slot;
 use hashbrown::HashSet;
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -83,14 +84,8 @@ pub trait ProbeEngine {
     fn needs_icount(&self) -> bool;
 
     /// The bodies of the probes that wait for `event`, in source order, as blocks without instructions.
-    fn event_blocks(
-        &mut self,
-        event: PlainEvent,
-        memory: &GuestMemory,
-        pc: u64,
-        icount: u64,
-        status: u8,
-    ) -> Vec<Block>;
+    fn event_blocks(&mut self, event: PlainEvent, memory: &GuestMemory, pc: u64, icount: u64, status: u8)
+    -> Vec<Block>;
 
     /// The run-time cells.
     fn cells(&self) -> Arc<[AtomicU64]>;
@@ -252,6 +247,7 @@ impl Vm {
         let enters = resumed == resume::ENTRY;
         let id = self.block(self.cpu.pc, enters);
         if enters && self.compiles {
+            self.settle_fp_mode();
             if let Some(code) = self.code(id, remaining) {
                 self.enter_code(code);
                 return None;
@@ -277,17 +273,21 @@ impl Vm {
             return Some(entry.code);
         }
         let hot = self.config.tier == Tier::Jit || entry.count >= HOT;
-        if !hot {
+        if !hot || entry.interpret_only {
             return None;
         }
         let pc = entry.block.pc;
         if self.jit.is_none() {
             self.jit = Jit::new(&self.memory, &self.cells, self.count).ok();
             self.compiles = self.jit.is_some();
+            self.settle_fp_mode();
         }
         let region = self.region(pc);
         let jit = self.jit.as_mut()?;
-        let compiled = jit.compile(&region)?;
+        let Some(compiled) = jit.compile(&region) else {
+            self.cache.entry(id).interpret_only = true;
+            return None;
+        };
         for pc in compiled.entries {
             if let Some(id) = self.cache.find(pc, true) {
                 self.cache.entry(id).code = compiled.code;
@@ -444,6 +444,16 @@ impl Vm {
                 if let Some(id) = self.cache.find(pc, true) {
                     self.cache.entry(id).code = 0;
                 }
+            }
+        }
+    }
+
+    /// Drops generated code that was made for another floating-point mode.
+    fn settle_fp_mode(&mut self) {
+        let Some(jit) = &mut self.jit else { return };
+        for pc in jit.settle_mode(self.cpu.x[slot::FP_CONTROL as usize]) {
+            if let Some(id) = self.cache.find(pc, true) {
+                self.cache.entry(id).code = 0;
             }
         }
     }

@@ -123,3 +123,29 @@ fn the_limit_is_exact_in_the_middle_of_a_hot_loop() {
         }
     }
 }
+
+#[test]
+fn rounding_modes_that_change_and_a_status_that_is_read() {
+    let and_x2_x1 = 0x9240_0000 | 58 << 16 | 1 << 10 | 1 << 5 | 2;
+    let lsl_x2_16 = 0xd340_0000 | 48 << 16 | 47 << 10 | 2 << 5 | 2;
+    let cpu = same_in_all_tiers(&[
+        0xd280_0001 | 6000 << 5, // mov x1, #6000
+        0xd280_0063,             // mov x3, #3
+        0x9e62_0061,             // scvtf d1, x3
+        0xd280_0005,             // mov x5, #0
+        and_x2_x1,               // loop: and x2, x1, #0xc0
+        lsl_x2_16,               // lsl x2, x2, #16
+        0xd51b_4402,             // msr fpcr, x2
+        0x9e62_0020,             // scvtf d0, x1
+        0x1e61_1800,             // fdiv d0, d0, d1
+        0x9e66_0004,             // fmov x4, d0
+        0x8b04_00a5,             // add x5, x5, x4
+        0xd53b_4426,             // mrs x6, fpsr
+        0x8b06_00a5,             // add x5, x5, x6
+        0xd51b_443f,             // msr fpsr, xzr
+        0xf100_0421,             // subs x1, x1, #1
+        0x54ff_fea1,             // b.ne loop
+        HLT,
+    ]);
+    assert_ne!(cpu.x[5], 0);
+}

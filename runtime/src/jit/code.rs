@@ -7,6 +7,7 @@
 //! - A piece is freed only when no thread is inside generated code (the owner sees to that).
 #![allow(unsafe_code, reason = "generated code is called through raw function pointers")]
 
+use super::helpers::{GUEST_MXCSR, merge_exceptions, mxcsr, set_mxcsr};
 use crate::cpu::CpuState;
 use rustix::fs::{MemfdFlags, ftruncate, memfd_create};
 use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
@@ -116,9 +117,17 @@ pub(super) fn enter_region(trampoline: usize, cpu: &mut CpuState, memory: (usize
     let pc = cpu.pc;
     // SAFETY: the address is that of the trampoline piece, which has this signature and is never removed.
     let trampoline: Trampoline = unsafe { std::mem::transmute(trampoline) };
+    let host = mxcsr();
+    if host != GUEST_MXCSR {
+        set_mxcsr(GUEST_MXCSR);
+    }
     // SAFETY: the exclusive borrow of the state is handed to generated code for the call, as the helpers' contract
     // says; the caller vouches for the rest.
     unsafe { trampoline(std::ptr::from_mut(cpu) as usize, memory.0, memory.1, code, pc) }
+    merge_exceptions(cpu);
+    if host != GUEST_MXCSR {
+        set_mxcsr(host);
+    }
 }
 
 #[cfg(test)]

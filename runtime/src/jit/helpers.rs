@@ -7,7 +7,7 @@
 
 use crate::cpu::{CodeLinks, CpuState};
 use crate::interp::{ActionCall, Context, run_one};
-use crate::uop::{FlagKind, Uop};
+use crate::uop::{FlagKind, Uop, slot};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// Fills in the helpers' addresses.
@@ -15,6 +15,7 @@ pub fn install(links: &mut CodeLinks) {
     links.plain = plain as *const () as usize;
     links.action = action as *const () as usize;
     links.nzcv = nzcv as *const () as usize;
+    links.fp_sync = fp_sync as *const () as usize;
 }
 
 /// Erases the context for [`CodeLinks::context`].
@@ -40,7 +41,13 @@ unsafe extern "sysv64" fn plain(state: *mut CpuState, uop: *const Uop) -> u64 {
     let (state, ctx) = unsafe { (&mut *state, &mut *((*state).links.context as *mut Context<'_>)) };
     // SAFETY: by contract it points into the region's blocks, which live as long as its code.
     let uop = unsafe { *uop };
-    guarded(|| u64::from(run_one(uop, state, ctx).is_err()))
+    // The reference functions do without the host's floating point; what is behind a system register may use it.
+    let foreign = matches!(uop, Uop::ReadSys { .. } | Uop::WriteSys { .. });
+    let failed = guarded(|| u64::from(run_one(uop, state, ctx).is_err()));
+    if foreign {
+        set_mxcsr(GUEST_MXCSR);
+    }
+    failed
 }
 
 /// Performs a probe action. `packed` is the action's index, first argument slot and number of slots in bits 0–31,
@@ -51,11 +58,52 @@ unsafe extern "sysv64" fn plain(state: *mut CpuState, uop: *const Uop) -> u64 {
 unsafe extern "sysv64" fn action(state: *mut CpuState, packed: u64, pc: u64, icount: u64) -> u64 {
     // SAFETY: as in `plain`.
     let (state, ctx) = unsafe { (&mut *state, &mut *((*state).links.context as *mut Context<'_>)) };
-    guarded(|| {
+    merge_exceptions(state);
+    let result = guarded(|| {
         let call =
             ActionCall { action: packed as u32, args: (packed >> 32) as u8, n: (packed >> 40) as u8, pc, icount };
         crate::interp::perform(call, state, ctx)
-    })
+    });
+    set_mxcsr(GUEST_MXCSR);
+    result
+}
+
+/// Merges the exceptions that native code has raised into the guest's status. Returns 0.
+///
+/// # Safety
+/// See the module's contract.
+unsafe extern "sysv64" fn fp_sync(state: *mut CpuState) -> u64 {
+    // SAFETY: as in `plain`.
+    merge_exceptions(unsafe { &mut *state });
+    0
+}
+
+/// MXCSR while generated code runs: round to nearest, all exceptions masked, none raised.
+pub(super) const GUEST_MXCSR: u32 = 0x1f80;
+/// The exception flags in MXCSR.
+const EXCEPTIONS: u32 = 0x3f;
+
+pub(super) fn mxcsr() -> u32 {
+    let mut value = 0u32;
+    // SAFETY: stores four bytes to the address given.
+    unsafe { std::arch::asm!("stmxcsr [{}]", in(reg) &mut value, options(nostack, preserves_flags)) };
+    value
+}
+
+pub(super) fn set_mxcsr(value: u32) {
+    // SAFETY: callers pass masked, round-to-nearest values or one that was read before, as compiled code expects.
+    unsafe { std::arch::asm!("ldmxcsr [{}]", in(reg) &value, options(nostack, preserves_flags, readonly)) };
+}
+
+/// Moves the exceptions in MXCSR to the guest's status slot.
+pub(super) fn merge_exceptions(cpu: &mut CpuState) {
+    let raised = mxcsr() & EXCEPTIONS;
+    if raised == 0 {
+        return;
+    }
+    set_mxcsr(GUEST_MXCSR);
+    // Invalid, and without the host's denormal operand: divide by zero, overflow, underflow, inexact.
+    cpu.x[slot::FP_STATUS as usize] |= u64::from(raised & 1 | raised >> 1 & 0x1e);
 }
 
 /// Packs flags from their lazy form.

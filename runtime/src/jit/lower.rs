@@ -8,6 +8,8 @@
 //! - a slow exit: a plain return with `pc` and `resume` set, after which the interpreter takes over.
 //!
 //! Slots [`slot::SYS`]`..+16` are never kept in variables: reference functions read and write them in memory.
+//! Exceptions that native floating-point operations raise stay in the host's MXCSR and are merged into
+//! [`slot::FP_STATUS`] where generated code returns, in front of every micro-op that names that slot, and in actions.
 
 use super::values::Values;
 use super::{JUMP_CACHE_BITS, jump_cache_index};
@@ -17,7 +19,7 @@ use crate::mem::{ADDRESS_BITS, PAGE, perm};
 use crate::translate::successors;
 use crate::uop::{Cc, Fence, FlagKind, MemTy, Operand, SelOp, Uop, V, X, slot};
 use cranelift_codegen::ir::condcodes::IntCC;
-use cranelift_codegen::ir::types::{I8, I8X16, I16, I32, I64};
+use cranelift_codegen::ir::types::{F32, F64, I8, I8X16, I16X8, I32, I32X4, I64, I64X2};
 use cranelift_codegen::ir::{AbiParam, Block as Label, Function, InstBuilder, MemFlagsData, Signature, Type, Value};
 use cranelift_codegen::isa::{CallConv, TargetIsa};
 use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext, Switch, Variable};
@@ -38,10 +40,23 @@ pub(super) struct Plan<'a> {
     pub(super) cells: &'a [AtomicU64],
     /// Keep the instruction count and its limit exact.
     pub(super) count: bool,
+    /// What native vector and floating-point code may use.
+    pub(super) native: Native,
+}
+
+/// What native vector and floating-point code may use.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Native {
+    /// The host has SSSE3, SSE4.1 and SSE4.2.
+    pub(super) vectors: bool,
+    /// The host has fused multiply-add.
+    pub(super) fused: bool,
+    /// The guest's floating point behaves as the host's: see [`CONTROL_MODE`](super::CONTROL_MODE).
+    pub(super) float: bool,
 }
 
 /// Accesses that cannot trap the host: to the CPU state, and to guest memory once checked.
-fn trusted() -> MemFlagsData {
+pub(super) fn trusted() -> MemFlagsData {
     MemFlagsData::new().with_notrap()
 }
 
@@ -84,7 +99,39 @@ pub(super) fn resolver(function: &mut Function, context: &mut FunctionBuilderCon
     b.finalize(isa.frontend_config());
 }
 
-fn params(b: &FunctionBuilder<'_>, entry: Label) -> [Value; 5] {
+/// The signature of the helper for micro-ops: (state, micro-op), and whether it must trap.
+fn plain_signature() -> Signature {
+    let mut signature = Signature::new(CallConv::SystemV);
+    signature.params.extend([AbiParam::new(I64); 2]);
+    signature.returns.push(AbiParam::new(I64));
+    signature
+}
+
+/// The signature of the generated function of [`preserving`].
+fn preserving_signature() -> Signature {
+    let mut signature = Signature::new(CallConv::PreserveAll);
+    signature.params.extend([AbiParam::new(I64); 2]);
+    signature
+}
+
+/// Builds the function that calls the helper for micro-ops and preserves all registers: slow to call, but cold calls
+/// then cost nothing where they are not made.
+pub(super) fn preserving(function: &mut Function, context: &mut FunctionBuilderContext, isa: &dyn TargetIsa) {
+    function.signature = preserving_signature();
+    let mut b = FunctionBuilder::new(function, context);
+    let entry = b.create_block();
+    b.append_block_params_for_function_params(entry);
+    b.switch_to_block(entry);
+    let [state, uop] = params(&b, entry);
+    let signature = b.import_signature(plain_signature());
+    let address = b.ins().load(I64, trusted(), state, PLAIN);
+    b.ins().call_indirect(signature, address, &[state, uop]);
+    b.ins().return_(&[]);
+    b.seal_all_blocks();
+    b.finalize(isa.frontend_config());
+}
+
+fn params<const N: usize>(b: &FunctionBuilder<'_>, entry: Label) -> [Value; N] {
     let params = b.block_params(entry);
     std::array::from_fn(|index| params[index])
 }
@@ -92,15 +139,17 @@ fn params(b: &FunctionBuilder<'_>, entry: Label) -> [Value; 5] {
 const LINK: i32 = (offset_of!(CpuState, links) + offset_of!(CodeLinks, link)) as i32;
 const JUMP_CACHE: i32 = (offset_of!(CpuState, links) + offset_of!(CodeLinks, jump_cache)) as i32;
 const RESOLVER: i32 = (offset_of!(CpuState, links) + offset_of!(CodeLinks, resolver)) as i32;
+const PRESERVING: i32 = (offset_of!(CpuState, links) + offset_of!(CodeLinks, preserving)) as i32;
 const PLAIN: i32 = (offset_of!(CpuState, links) + offset_of!(CodeLinks, plain)) as i32;
 const ACTION: i32 = (offset_of!(CpuState, links) + offset_of!(CodeLinks, action)) as i32;
+const FP_SYNC: i32 = (offset_of!(CpuState, links) + offset_of!(CodeLinks, fp_sync)) as i32;
 const NZCV: i32 = (offset_of!(CpuState, links) + offset_of!(CodeLinks, nzcv)) as i32;
 
-fn x_offset(x: X) -> i32 {
+pub(super) fn x_offset(x: X) -> i32 {
     (offset_of!(CpuState, x) + 8 * x as usize) as i32
 }
 
-fn v_offset(v: V) -> i32 {
+pub(super) fn v_offset(v: V) -> i32 {
     (offset_of!(CpuState, v) + 16 * v as usize) as i32
 }
 
@@ -148,7 +197,7 @@ impl Slots {
 
 /// What is known of the flags while a block is lowered.
 #[derive(Clone, Copy, PartialEq)]
-enum Flags {
+pub(super) enum Flags {
     /// They are in the flag variables; the kind is known or not.
     Variables(Option<FlagKind>),
     /// They are those of these values.
@@ -163,6 +212,8 @@ struct Facts {
     dirty: Vec<Slots>,
     /// The kind of flags at the start of each block, if it is the same on all ways.
     flags: Vec<Option<FlagKind>>,
+    /// Whether each block may change how floating point behaves.
+    modes: Vec<bool>,
     /// All guest slots that the region touches.
     touched: Slots,
 }
@@ -197,14 +248,24 @@ impl Kind {
     }
 }
 
-/// The kind of flags behind `block` if it is `kind` before it.
-fn flags_after(block: &Block, mut kind: Kind) -> Kind {
+/// True if floating point may behave differently behind some micro-op of `block`.
+fn changes_fp_mode(block: &Block) -> bool {
+    block.uops.iter().any(|uop| {
+        let mut writes = matches!(uop, Uop::WriteSys { .. } | Uop::Action { state: true, .. });
+        uop.operands(|operand| writes |= operand == Operand::DefX(slot::FP_CONTROL));
+        writes
+    })
+}
+
+/// The kind of flags behind `block` if it is `kind` before it; `float`: floating point is native.
+fn flags_after(block: &Block, mut kind: Kind, float: bool) -> Kind {
     let conditional = block.uops.iter().any(|uop| matches!(uop, Uop::LocalIf { .. }));
     for uop in &block.uops {
         match *uop {
             Uop::Flags { kind: k, .. } | Uop::FlagsI { kind: k, .. } => kind = Kind::One(k),
             // A probe may write the flags on one of several ways.
             Uop::SetNzcv { .. } if conditional => kind = Kind::Any,
+            Uop::FCmp { t, .. } if float && let Some(k) = super::float::flag_kind(t) => kind = Kind::One(k),
             Uop::SetNzcv { .. } | Uop::FCmp { .. } => kind = Kind::One(FlagKind::Nzcv),
             Uop::Adc64 { set: true, .. } | Uop::Adc32 { set: true, .. } => kind = Kind::One(FlagKind::Nzcv),
             Uop::FlagsIf { .. } => kind = Kind::Any,
@@ -219,6 +280,7 @@ impl Facts {
     fn new(plan: &Plan<'_>, index_of: &HashMap<u64, usize>) -> Facts {
         let blocks = plan.blocks;
         let defs: Vec<Slots> = blocks.iter().map(|block| defined(block)).collect();
+        let modes: Vec<bool> = blocks.iter().map(|block| changes_fp_mode(block)).collect();
         let mut dirty = vec![Slots::default(); blocks.len()];
         let mut kinds = vec![Kind::Unreached; blocks.len()];
         for pc in plan.entries {
@@ -229,7 +291,7 @@ impl Facts {
             changed = false;
             for (index, block) in blocks.iter().enumerate() {
                 let out = dirty[index].union(defs[index]);
-                let kind = flags_after(block, kinds[index]);
+                let kind = flags_after(block, kinds[index], plan.native.float && !modes[index]);
                 for next in successors(block).into_iter().flatten() {
                     let Some(&next) = index_of.get(&next) else { continue };
                     let (slots, met) = (dirty[next].union(out), kinds[next].meet(kind));
@@ -243,7 +305,7 @@ impl Facts {
             uop.operands(|operand| touched.add(operand));
         }
         let flags = kinds.into_iter().map(|kind| if let Kind::One(kind) = kind { Some(kind) } else { None }).collect();
-        Facts { dirty, flags, touched }
+        Facts { dirty, flags, modes, touched }
     }
 }
 
@@ -268,8 +330,8 @@ struct Checked {
     high: i64,
 }
 
-struct Lowering<'a, 'f> {
-    b: FunctionBuilder<'f>,
+pub(super) struct Lowering<'a, 'f> {
+    pub(super) b: FunctionBuilder<'f>,
     plan: &'a Plan<'a>,
     facts: Facts,
     heads: Vec<Label>,
@@ -277,7 +339,7 @@ struct Lowering<'a, 'f> {
     x: Vec<Option<Variable>>,
     v: Vec<Option<Variable>>,
     icount: Variable,
-    state: Value,
+    pub(super) state: Value,
     memory: Value,
     perms: Value,
     exits: Vec<Exit>,
@@ -296,6 +358,12 @@ struct Lowering<'a, 'f> {
     /// What the flags were where a label is jumped to from, `None` if they differ.
     label_flags: HashMap<u32, Option<Flags>>,
     terminated: bool,
+    /// What may be native in this block.
+    pub(super) native: Native,
+    /// Element 0 of vector values, where it is known as a scalar.
+    pub(super) scalars: HashMap<Value, Value>,
+    /// The operands of the last comparison, as integers and as numbers.
+    pub(super) compared: Option<([Value; 2], [Value; 2])>,
 }
 
 /// Builds the function of a region.
@@ -339,6 +407,9 @@ pub(super) fn region(
         labels: HashMap::new(),
         label_flags: HashMap::new(),
         terminated: false,
+        native: Native::default(),
+        scalars: HashMap::new(),
+        compared: None,
     };
     lowering.entries(pc);
     for index in 0..plan.blocks.len() {
@@ -354,7 +425,7 @@ impl<'f> Lowering<'_, 'f> {
         Values { b: &mut self.b }
     }
 
-    fn imm(&mut self, value: u64) -> Value {
+    pub(super) fn imm(&mut self, value: u64) -> Value {
         self.b.ins().iconst(I64, value as i64)
     }
 
@@ -383,7 +454,7 @@ impl<'f> Lowering<'_, 'f> {
     }
 
     /// The value of an integer slot.
-    fn get(&mut self, x: X) -> Value {
+    pub(super) fn get(&mut self, x: X) -> Value {
         if x == slot::ZERO {
             return self.imm(0);
         }
@@ -395,7 +466,7 @@ impl<'f> Lowering<'_, 'f> {
     }
 
     /// Gives an integer slot a new value.
-    fn set(&mut self, x: X, value: Value) {
+    pub(super) fn set(&mut self, x: X, value: Value) {
         if x == slot::ZERO {
             return;
         }
@@ -408,12 +479,12 @@ impl<'f> Lowering<'_, 'f> {
         self.dirty.add(Operand::DefX(x));
     }
 
-    fn get_v(&mut self, v: V) -> Value {
+    pub(super) fn get_v(&mut self, v: V) -> Value {
         let variable = self.v_variable(v);
         self.b.use_var(variable)
     }
 
-    fn set_v(&mut self, v: V, value: Value) {
+    pub(super) fn set_v(&mut self, v: V, value: Value) {
         let variable = self.v_variable(v);
         self.b.def_var(variable, value);
         self.dirty.add(Operand::DefV(v));
@@ -525,11 +596,11 @@ impl<'f> Lowering<'_, 'f> {
     }
 
     /// Continues in a new label that nothing else jumps to.
-    fn fresh(&mut self) -> Label {
+    pub(super) fn fresh(&mut self) -> Label {
         self.b.create_block()
     }
 
-    fn go_on_in(&mut self, label: Label) {
+    pub(super) fn go_on_in(&mut self, label: Label) {
         self.b.switch_to_block(label);
         self.b.seal_block(label);
     }
@@ -617,6 +688,15 @@ impl<'f> Lowering<'_, 'f> {
         self.flush();
         self.store_icount();
         let none = self.imm(0);
+        if self.facts.modes[self.index] {
+            let other = self.fp_mode_differs();
+            let (leave, go_on) = (self.fresh(), self.fresh());
+            self.b.ins().brif(other, leave, &[], go_on, &[]);
+            self.go_on_in(leave);
+            let code = self.b.ins().load(I64, trusted(), self.state, RESOLVER);
+            self.tail_call(code, pc, none);
+            self.go_on_in(go_on);
+        }
         let table = self.b.ins().load(I64, trusted(), self.state, JUMP_CACHE);
         let index = self.b.ins().ushr_imm_u(pc, 2);
         let index = self.b.ins().band_imm_u(index, (1 << JUMP_CACHE_BITS) - 1);
@@ -650,6 +730,9 @@ impl<'f> Lowering<'_, 'f> {
         self.terminated = false;
         self.labels.clear();
         self.label_flags.clear();
+        self.forget_scalars();
+        self.native = self.plan.native;
+        self.native.float &= !self.facts.modes[index];
         for uop in &block.uops {
             if let Uop::Local { to } | Uop::LocalIf { to, .. } = *uop
                 && !self.labels.contains_key(&to)
@@ -694,6 +777,7 @@ impl<'f> Lowering<'_, 'f> {
         self.b.switch_to_block(label);
         self.terminated = false;
         self.checked.clear();
+        self.forget_scalars();
         self.slow = None;
         self.flags = self.label_flags.get(&at).copied().flatten().unwrap_or(Flags::Variables(None));
     }
@@ -727,6 +811,13 @@ impl<'f> Lowering<'_, 'f> {
     }
 
     fn edge(&mut self, pc: u64, which: usize) {
+        if self.facts.modes[self.index] {
+            let exit = self.exit(pc, resume::ENTRY, Some(0));
+            let other = self.fp_mode_differs();
+            let go_on = self.fresh();
+            self.b.ins().brif(other, exit, &[], go_on, &[]);
+            self.go_on_in(go_on);
+        }
         let Some(&next) = self.index_of.get(&pc) else {
             return self.chain(pc, which);
         };
@@ -735,6 +826,15 @@ impl<'f> Lowering<'_, 'f> {
             self.poll_to(pc);
         }
         self.b.ins().jump(self.heads[next], &[]);
+    }
+
+    /// Not zero if floating point no longer behaves as this code was made for.
+    fn fp_mode_differs(&mut self) -> Value {
+        let control = self.get(slot::FP_CONTROL);
+        let mode = self.imm(super::CONTROL_MODE);
+        let special = self.b.ins().band(control, mode);
+        let compare = if self.plan.native.float { IntCC::NotEqual } else { IntCC::Equal };
+        self.b.ins().icmp_imm_s(compare, special, 0)
     }
 
     fn branch(&mut self, condition: Value, target: u64) {
@@ -751,7 +851,7 @@ impl<'f> Lowering<'_, 'f> {
 
     // ---- flags
 
-    fn set_flags(&mut self, kind: FlagKind, a: Value, b: Value) {
+    pub(super) fn set_flags(&mut self, kind: FlagKind, a: Value, b: Value) {
         let kind_value = self.imm(kind as u64);
         self.set(slot::FLAG_KIND, kind_value);
         self.set(slot::FLAG_A, a);
@@ -767,11 +867,24 @@ impl<'f> Lowering<'_, 'f> {
         if let Flags::Of(FlagKind::Nzcv, a, _) = self.flags {
             return a;
         }
+        if let Some((kind, a, b)) = self.float_flags() {
+            return self.nzcv_of_compare(kind, a, b);
+        }
         let args = [self.get(slot::FLAG_KIND), self.get(slot::FLAG_A), self.get(slot::FLAG_B)];
         let mut signature = Signature::new(CallConv::SystemV);
         signature.params.extend([AbiParam::new(I64); 3]);
         signature.returns.push(AbiParam::new(I64));
         self.call(signature, NZCV, &args)
+    }
+
+    /// The flags if they are known to be those of a comparison of numbers.
+    fn float_flags(&mut self) -> Option<(FlagKind, Value, Value)> {
+        let float = |kind| matches!(kind, FlagKind::Float32 | FlagKind::Float64);
+        match self.flags {
+            Flags::Of(kind, a, b) if float(kind) => Some((kind, a, b)),
+            Flags::Variables(Some(kind)) if float(kind) => Some((kind, self.get(slot::FLAG_A), self.get(slot::FLAG_B))),
+            _ => None,
+        }
     }
 
     fn call(&mut self, signature: Signature, helper: i32, args: &[Value]) -> Value {
@@ -822,6 +935,8 @@ impl<'f> Lowering<'_, 'f> {
                 self.condition_of_logic(cc, a)
             }
             FlagKind::Nzcv => self.condition_of_packed(cc, a),
+            FlagKind::Float32 => self.condition_of_compare(cc, F32, a, b),
+            FlagKind::Float64 => self.condition_of_compare(cc, F64, a, b),
         }
     }
 
@@ -1068,8 +1183,13 @@ impl<'f> Lowering<'_, 'f> {
         if bytes == 16 {
             return self.b.ins().load(I8X16, flags, host, offset);
         }
-        let (scalar, vector) = scalar_type(bytes);
-        let value = self.b.ins().load(scalar, flags, host, offset);
+        // There is no form that fills a vector from 8 or 16 bits.
+        let (value, vector) = match bytes {
+            1 => (self.b.ins().uload8(I32, flags, host, offset), I32X4),
+            2 => (self.b.ins().uload16(I32, flags, host, offset), I32X4),
+            4 => (self.b.ins().load(I32, flags, host, offset), I32X4),
+            _ => (self.b.ins().load(I64, flags, host, offset), I64X2),
+        };
         let value = self.b.ins().scalar_to_vector(vector, value);
         self.bytes_of(value)
     }
@@ -1080,14 +1200,14 @@ impl<'f> Lowering<'_, 'f> {
             self.b.ins().store(flags, value, host, offset);
             return;
         }
-        let (_, vector) = scalar_type(bytes);
+        let vector = lanes_of(bytes);
         let value = self.cast(value, vector);
         let value = self.b.ins().extractlane(value, 0);
         self.b.ins().store(flags, value, host, offset);
     }
 
     /// Sees a vector as lanes of another type.
-    fn cast(&mut self, value: Value, ty: Type) -> Value {
+    pub(super) fn cast(&mut self, value: Value, ty: Type) -> Value {
         if ty == I8X16 {
             return value;
         }
@@ -1096,7 +1216,7 @@ impl<'f> Lowering<'_, 'f> {
     }
 
     /// Sees a vector as bytes again.
-    fn bytes_of(&mut self, value: Value) -> Value {
+    pub(super) fn bytes_of(&mut self, value: Value) -> Value {
         let flags = MemFlagsData::new().with_endianness(cranelift_codegen::ir::Endianness::Little);
         self.b.ins().bitcast(I8X16, flags, value)
     }
@@ -1104,6 +1224,13 @@ impl<'f> Lowering<'_, 'f> {
     // ---- micro-ops
 
     fn uop(&mut self, uop: Uop) {
+        let mut status = matches!(uop, Uop::ReadSys { .. } | Uop::WriteSys { .. });
+        uop.operands(|operand| {
+            status |= matches!(operand, Operand::UseX(x) | Operand::DefX(x) if x == slot::FP_STATUS)
+        });
+        if status {
+            self.sync_fp_status();
+        }
         match uop {
             Uop::MovI { d, imm } => {
                 let value = self.imm(imm);
@@ -1295,14 +1422,13 @@ impl<'f> Lowering<'_, 'f> {
             | Uop::Amo { .. }
             | Uop::Cas { .. }
             | Uop::CasPair { .. }
-            | Uop::V1 { .. }
-            | Uop::V2 { .. }
-            | Uop::V3 { .. }
-            | Uop::Vx { .. }
-            | Uop::Xv { .. }
-            | Uop::FCmp { .. }
             | Uop::ReadSys { .. }
             | Uop::WriteSys { .. } => self.plain(uop),
+            Uop::V1 { .. } | Uop::V2 { .. } | Uop::V3 { .. } | Uop::Vx { .. } | Uop::Xv { .. } | Uop::FCmp { .. } => {
+                if !self.vector(uop) {
+                    self.plain(uop);
+                }
+            }
 
             Uop::Jump { target, .. } => self.go_to(target, 0),
             Uop::JumpInd { a, .. } => {
@@ -1431,32 +1557,62 @@ impl<'f> Lowering<'_, 'f> {
         self.b.ins().iadd(sum, carry)
     }
 
+    /// Merges the exceptions in MXCSR into the guest's status slot.
+    fn sync_fp_status(&mut self) {
+        let mut signature = Signature::new(CallConv::SystemV);
+        signature.params.push(AbiParam::new(I64));
+        signature.returns.push(AbiParam::new(I64));
+        self.call(signature, FP_SYNC, &[self.state]);
+    }
+
     /// Calls the reference meaning of a micro-op that has no native form.
     fn plain(&mut self, uop: Uop) {
-        let mut uses = Vec::new();
-        let mut defs = Vec::new();
-        uop.operands(|operand| match operand {
-            Operand::UseX(_) | Operand::UseV(_) | Operand::UseFlags => uses.push(operand),
-            Operand::DefX(_) | Operand::DefV(_) | Operand::DefFlags => defs.push(operand),
-        });
-        for operand in uses {
-            self.spill(operand);
-        }
-        let mut signature = Signature::new(CallConv::SystemV);
-        signature.params.extend([AbiParam::new(I64); 2]);
-        signature.returns.push(AbiParam::new(I64));
-        let address = std::ptr::from_ref(&self.plan.blocks[self.index].uops[self.at]) as u64;
-        let args = [self.state, self.imm(address)];
-        let failed = self.call(signature, PLAIN, &args);
+        let failed = self.call_reference(uop);
         if uop.can_leave() || matches!(uop, Uop::ReadSys { .. } | Uop::WriteSys { .. }) {
             let slow = self.slow_exit();
             let go_on = self.fresh();
             self.b.ins().brif(failed, slow, &[], go_on, &[]);
             self.go_on_in(go_on);
         }
+        let mut defs = Vec::new();
+        uop.operands(|operand| {
+            if matches!(operand, Operand::DefX(_) | Operand::DefV(_) | Operand::DefFlags) {
+                defs.push(operand);
+            }
+        });
         for operand in defs {
             self.reload(operand);
         }
+    }
+
+    /// Calls the reference meaning of the current micro-op; its results are then in the CPU state. Returns whether it
+    /// must trap.
+    fn call_reference(&mut self, uop: Uop) -> Value {
+        let args = self.reference_args(uop);
+        self.call(plain_signature(), PLAIN, &args)
+    }
+
+    /// As [`Self::call_reference`] for a micro-op that cannot trap, where it will hardly ever happen.
+    pub(super) fn call_reference_cold(&mut self, uop: Uop) {
+        let args = self.reference_args(uop);
+        let signature = self.b.import_signature(preserving_signature());
+        let address = self.b.ins().load(I64, trusted(), self.state, PRESERVING);
+        self.b.ins().call_indirect(signature, address, &args);
+    }
+
+    /// The operands of the helper for micro-ops, with those of the current micro-op stored to the CPU state.
+    fn reference_args(&mut self, uop: Uop) -> [Value; 2] {
+        let mut uses = Vec::new();
+        uop.operands(|operand| {
+            if matches!(operand, Operand::UseX(_) | Operand::UseV(_) | Operand::UseFlags) {
+                uses.push(operand);
+            }
+        });
+        for operand in uses {
+            self.spill(operand);
+        }
+        let address = std::ptr::from_ref(&self.plan.blocks[self.index].uops[self.at]) as u64;
+        [self.state, self.imm(address)]
     }
 
     fn spill(&mut self, operand: Operand) {
@@ -1583,12 +1739,13 @@ impl<'f> Lowering<'_, 'f> {
     }
 }
 
-fn scalar_type(bytes: u8) -> (Type, Type) {
+/// The vector type whose lanes have so many bytes.
+fn lanes_of(bytes: u8) -> Type {
     match bytes {
-        1 => (I8, I8X16),
-        2 => (I16, cranelift_codegen::ir::types::I16X8),
-        4 => (I32, cranelift_codegen::ir::types::I32X4),
-        _ => (I64, cranelift_codegen::ir::types::I64X2),
+        1 => I8X16,
+        2 => I16X8,
+        4 => I32X4,
+        _ => I64X2,
     }
 }
 

@@ -8,9 +8,11 @@
 //! This module forms, keeps and drops regions; [`lower`] turns micro-ops into Cranelift's IR.
 
 mod code;
+mod float;
 mod helpers;
 mod lower;
 mod values;
+mod vector;
 
 use crate::block::Block;
 use crate::cpu::CpuState;
@@ -19,10 +21,11 @@ use crate::mem::GuestMemory;
 use crate::translate::successors;
 use crate::uop::{JumpHint, Uop};
 use code::{Arena, Piece};
-use cranelift_codegen::isa::OwnedTargetIsa;
+use cranelift_codegen::isa::{OwnedTargetIsa, TargetIsa};
 use cranelift_codegen::settings::{self, Configurable};
 use cranelift_frontend::FunctionBuilderContext;
 use hashbrown::{HashMap, HashSet};
+use lower::Native;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
@@ -30,6 +33,11 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 pub const MAX_REGION_BLOCKS: usize = 64;
 /// Most guest instructions in a region.
 pub const MAX_REGION_INSNS: usize = 800;
+/// The bits of [`FP_CONTROL`](crate::uop::slot::FP_CONTROL) that make floating point differ from the host's: default
+/// NaN, flush to zero, rounding mode, flush to zero in half precision.
+pub const CONTROL_MODE: u64 = 1 << 25 | 1 << 24 | 3 << 22 | 1 << 19;
+/// Most switches between native and reference floating point; afterwards it stays at reference.
+const MAX_MODE_SWITCHES: u32 = 32;
 /// Log2 of the number of entries in the indirect-branch cache.
 const JUMP_CACHE_BITS: u32 = 12;
 
@@ -63,9 +71,12 @@ pub struct Jit {
     jump_cache: Box<[(u64, usize)]>,
     trampoline: usize,
     resolver: usize,
+    preserving: usize,
     bases: (usize, usize),
     cells: Arc<[AtomicU64]>,
     count: bool,
+    native: Native,
+    mode_switches: u32,
     isa: OwnedTargetIsa,
     functions: FunctionBuilderContext,
     context: cranelift_codegen::Context,
@@ -99,9 +110,12 @@ impl Jit {
             jump_cache: vec![(u64::MAX, 0); 1 << JUMP_CACHE_BITS].into(),
             trampoline: 0,
             resolver: 0,
+            preserving: 0,
             bases: memory.host_bases(),
             cells: cells.clone(),
             count,
+            native: native(&*isa),
+            mode_switches: 0,
             isa,
             functions: FunctionBuilderContext::new(),
             context: cranelift_codegen::Context::new(),
@@ -111,6 +125,8 @@ impl Jit {
         jit.trampoline = jit.emit_fixed()?;
         lower::resolver(&mut jit.context.func, &mut jit.functions, &*jit.isa);
         jit.resolver = jit.emit_fixed()?;
+        lower::preserving(&mut jit.context.func, &mut jit.functions, &*jit.isa);
+        jit.preserving = jit.emit_fixed()?;
         Ok(jit)
     }
 
@@ -119,19 +135,23 @@ impl Jit {
         Ok(self.arena.address(piece))
     }
 
-    /// Compiles the function in `self.context` and clears it.
+    /// Compiles the function in `self.context` and clears it. `None` if Cranelift cannot, or there is no room.
     fn emit(&mut self) -> Option<Piece> {
-        let compiled = self.context.compile(&*self.isa, &mut Default::default());
-        let piece = match compiled {
-            Ok(code) => {
-                debug_assert!(code.buffer.relocs().is_empty(), "generated code is position-independent");
-                self.arena.add(code.code_buffer())
-            }
-            Err(error) => {
-                debug_assert!(false, "Cranelift: {:?}", error.inner);
-                None
-            }
+        // Cranelift panics where it has no rule for an operation. That is a mistake of ours, which debug builds show;
+        // a release build goes on with the interpreter.
+        let context = &mut self.context;
+        let isa = &*self.isa;
+        let mut compile = || match context.compile(isa, &mut Default::default()) {
+            // Relocations would be calls of library functions, which there are none to call.
+            Ok(code) => code.buffer.relocs().is_empty().then(|| code.code_buffer().to_vec()),
+            Err(_) => None,
         };
+        let code = if cfg!(debug_assertions) { compile() } else { quietly(compile).unwrap_or_default() };
+        debug_assert!(code.is_some(), "Cranelift cannot compile a region");
+        let piece = code.and_then(|code| self.arena.add(&code));
+        if piece.is_none() {
+            self.context = cranelift_codegen::Context::new();
+        }
         self.context.clear();
         piece
     }
@@ -150,7 +170,8 @@ impl Jit {
                 entries.push(block.end);
             }
         }
-        let plan = lower::Plan { blocks, entries: &entries, slots: &slots, cells: &self.cells, count: self.count };
+        let (cells, count, native) = (&*self.cells, self.count, self.native);
+        let plan = lower::Plan { blocks, entries: &entries, slots: &slots, cells, count, native };
         lower::region(&mut self.context.func, &mut self.functions, &*self.isa, &plan);
         let piece = self.emit()?;
         let id = self.next_region;
@@ -167,7 +188,8 @@ impl Jit {
     pub fn dump(&mut self, blocks: &[Arc<Block>], assembly: bool) -> String {
         let slots: Box<[AtomicUsize]> = (0..2 * blocks.len()).map(|_| AtomicUsize::new(self.resolver)).collect();
         let entries: Vec<u64> = blocks.first().map(|block| block.pc).into_iter().collect();
-        let plan = lower::Plan { blocks, entries: &entries, slots: &slots, cells: &self.cells, count: self.count };
+        let (cells, count, native) = (&*self.cells, self.count, self.native);
+        let plan = lower::Plan { blocks, entries: &entries, slots: &slots, cells, count, native };
         lower::region(&mut self.context.func, &mut self.functions, &*self.isa, &plan);
         let mut text = self.context.func.display().to_string();
         if assembly {
@@ -186,6 +208,7 @@ impl Jit {
         helpers::install(&mut cpu.links);
         cpu.links.link = 0;
         cpu.links.resolver = self.resolver;
+        cpu.links.preserving = self.preserving;
         cpu.links.jump_cache = self.jump_cache.as_mut_ptr() as usize;
         cpu.links.context = helpers::erase(ctx);
         code::enter_region(self.trampoline, cpu, self.bases, code);
@@ -232,6 +255,19 @@ impl Jit {
         entries
     }
 
+    /// Makes generated code fit the guest's floating-point control, if it does not: drops all of it. Returns the
+    /// addresses at which it could be entered. No thread may be inside generated code.
+    pub fn settle_mode(&mut self, control: u64) -> Vec<u64> {
+        let native = control & CONTROL_MODE == 0;
+        if native == self.native.float || native && self.mode_switches >= MAX_MODE_SWITCHES || !self.native.vectors {
+            return Vec::new();
+        }
+        self.mode_switches += 1;
+        self.native.float = native;
+        let blocks: Vec<u64> = self.by_block.keys().copied().collect();
+        self.drop_blocks(&blocks)
+    }
+
     fn unchain(&mut self, entries: &[u64]) {
         let slots: HashSet<usize> = entries.iter().filter_map(|pc| self.chained.remove(pc)).flatten().collect();
         for region in self.regions.values() {
@@ -248,9 +284,25 @@ impl Jit {
     }
 }
 
+/// Runs `f` and catches a panic in it without a word.
+fn quietly<T>(f: impl FnOnce() -> T) -> std::thread::Result<T> {
+    let hook = std::panic::take_hook();
+    std::panic::set_hook(Box::new(|_| {}));
+    let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(f));
+    std::panic::set_hook(hook);
+    result
+}
+
 /// Index in the indirect-branch cache; generated code computes the same.
 fn jump_cache_index(pc: u64) -> usize {
     (pc >> 2) as usize & ((1 << JUMP_CACHE_BITS) - 1)
+}
+
+/// What the host has for native vector code.
+fn native(isa: &dyn TargetIsa) -> Native {
+    let has = |name: &str| isa.isa_flags().iter().any(|flag| flag.name == name && flag.as_bool() == Some(true));
+    let vectors = has("has_ssse3") && has("has_sse41") && has("has_sse42");
+    Native { vectors, fused: has("has_fma") && has("has_avx"), float: vectors }
 }
 
 /// Cranelift's description of this machine.

@@ -11,6 +11,7 @@ use super::{ADDRESS_BITS, PAGE, perm};
 use rustix::mm::{Advice, MapFlags, MprotectFlags, ProtFlags};
 use std::os::fd::BorrowedFd;
 use std::ptr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU16, AtomicU32, AtomicU64, Ordering};
 
 /// A checked range of guest memory in the layout of the host's `struct iovec`, to be given to the host kernel only.
@@ -356,6 +357,14 @@ unsafe fn compare_exchange_16(host: *mut u128, expected: u128, new: u128) -> u12
         );
     }
     u128::from(low) | u128::from(high) << 64
+}
+
+/// Returns so many words, all 0; the host provides the memory of those that are used. Not guest memory: it is here
+/// because it needs the host's zeroed pages, and unsafe code to say that they are valid words.
+pub(crate) fn zeroed_words(count: usize) -> Arc<[AtomicU64]> {
+    let zeroed: Arc<[std::mem::MaybeUninit<AtomicU64>]> = Arc::new_zeroed_slice(count);
+    // SAFETY: every byte is zero, and zero bytes are a valid `AtomicU64`: it has the representation of `u64`.
+    unsafe { zeroed.assume_init() }
 }
 
 impl Drop for Window {

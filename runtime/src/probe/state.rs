@@ -27,10 +27,7 @@ impl Cells {
 
     /// Creates the cells, all 0.
     pub fn new() -> Arc<Cells> {
-        let zeroed: Arc<[std::mem::MaybeUninit<AtomicU64>]> = Arc::new_zeroed_slice(Cells::COUNT);
-        // SAFETY: every byte is zero, and zero bytes are a valid `AtomicU64`: it has the representation of `u64`.
-        let cells = unsafe { zeroed.assume_init() };
-        Arc::new(Cells { cells, used: AtomicU32::new(0) })
+        Arc::new(Cells { cells: crate::mem::host::zeroed_words(Cells::COUNT), used: AtomicU32::new(0) })
     }
 
     /// Returns a cell that nobody else has; it holds 0. `None` if all are taken.

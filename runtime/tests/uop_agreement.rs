@@ -1,0 +1,683 @@
+//! Generated code agrees with the reference meaning on every micro-op that computes: all operations, all arrangements,
+//! random and special operands. Operations without a native form take part, so that new ones are covered.
+
+use spile_runtime::block::{Block, Insn};
+use spile_runtime::cpu::CpuState;
+use spile_runtime::interp::{ActionCall, Context, Host, run_one};
+use spile_runtime::isa::aarch64::AARCH64;
+use spile_runtime::jit::Jit;
+use spile_runtime::mem::GuestMemory;
+use spile_runtime::uop::{BinOp, Cc, FlagKind, JumpHint, Lanes, SelOp, Shift, UnOp, Uop, slot};
+use spile_runtime::vector::{V1Op, V2Op, V3Op, VxOp, XvOp, rounding};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+
+struct NoHost;
+
+impl Host for NoHost {
+    fn action(&mut self, _: ActionCall, _: &mut CpuState, _: &GuestMemory) -> u64 {
+        0
+    }
+    fn ticks(&self) -> u64 {
+        0
+    }
+}
+
+/// A small random number generator (xorshift64*).
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        self.0.wrapping_mul(0x2545_f491_4f6c_dd1d)
+    }
+
+    fn below(&mut self, n: usize) -> usize {
+        (self.next() % n as u64) as usize
+    }
+
+    fn pick<T: Copy>(&mut self, from: &[T]) -> T {
+        from[self.below(from.len())]
+    }
+
+    fn integer(&mut self) -> u64 {
+        match self.below(4) {
+            0 => self.pick(&INTEGERS),
+            1 => self.pick(&INTEGERS).wrapping_add(self.next() % 5).wrapping_sub(2),
+            2 => self.next() >> self.below(64),
+            _ => self.next(),
+        }
+    }
+
+    /// The bits of a number of `bytes` bytes.
+    fn number(&mut self, bytes: usize) -> u64 {
+        let (exp, frac) = match bytes {
+            2 => (5, 10),
+            4 => (8, 23),
+            _ => (11, 52),
+        };
+        let sign = (self.next() & 1) << (exp + frac);
+        let bias = (1u64 << (exp - 1)) - 1;
+        let most = (1u64 << exp) - 1;
+        let fraction = match self.below(8) {
+            0 | 1 => 0,
+            2 => 1,
+            3 => (1 << frac) - 1,
+            4 => 1 << (frac - 1),
+            5 => 1 << (frac - 1) | 1,
+            _ => self.next() & ((1 << frac) - 1),
+        };
+        let exponent = match self.below(12) {
+            0 => 0,
+            1 => 1,
+            2 => most,
+            3 => most - 1,
+            4 => bias,
+            5 => bias / 2 + self.next() % 3,
+            6 => bias + frac - 2 + self.next() % 5,
+            7 => bias + 29 + self.next() % 5,
+            8 => bias + 61 + self.next() % 5,
+            9 => self.next() & most,
+            _ => bias - 4 + self.next() % 10,
+        };
+        sign | (exponent & most) << frac | fraction
+    }
+
+    fn vector(&mut self, t: Lanes) -> u128 {
+        let bytes = t.element().min(8);
+        let style = self.below(5);
+        let mut value = 0;
+        for i in 0..16 / bytes {
+            let element = match style {
+                0 => self.next(),
+                1 => self.integer(),
+                _ if bytes == 1 => self.next() >> self.below(64),
+                _ if self.below(10) == 0 => self.next(),
+                _ => self.number(bytes),
+            };
+            value |= (u128::from(element) & (u128::MAX >> (128 - 8 * bytes))) << (8 * bytes * i);
+        }
+        // Words that come from each other meet in exact ties and cancellations.
+        if self.below(8) == 0 { value | value << 64 } else { value }
+    }
+}
+
+const INTEGERS: [u64; 14] = [
+    0,
+    1,
+    2,
+    u64::MAX,
+    1 << 63,
+    (1 << 63) - 1,
+    1 << 31,
+    (1 << 31) - 1,
+    1 << 32,
+    (1 << 32) - 1,
+    0xffff_ffff_8000_0000,
+    0x80,
+    0x8000,
+    0xdead_beef_0bad_cafe,
+];
+
+const PC: u64 = 0x1000;
+
+/// Compiles blocks and runs them beside the reference.
+struct Bench {
+    memory: Arc<GuestMemory>,
+    jit: Jit,
+    random: Random,
+}
+
+impl Bench {
+    fn new() -> Bench {
+        let memory = Arc::new(GuestMemory::new(u64::MAX >> 8).unwrap());
+        let cells: Arc<[AtomicU64]> = Arc::from([]);
+        let jit = Jit::new(&memory, &cells, false).unwrap();
+        Bench { memory, jit, random: Random(0x1234_5678_9abc_def1) }
+    }
+
+    fn block(pc: u64, uops: &[Uop]) -> Arc<Block> {
+        let mut uops = uops.to_vec();
+        if !uops.last().is_some_and(Uop::ends_block) {
+            uops.push(Uop::Next);
+        }
+        let after = uops.len() as u32;
+        let insn = Insn { pc, bits: 0, len: 4, start: 0, body: 0, after };
+        Arc::new(Block { pc, end: pc + 4, insns: vec![insn], uops })
+    }
+
+    fn reference(&self, uops: &[Uop], cpu: &mut CpuState) -> bool {
+        let mut host = NoHost;
+        let mut ctx = Context { memory: &self.memory, isa: &AARCH64, cells: &[], host: &mut host };
+        catch_unwind(AssertUnwindSafe(|| {
+            for &uop in uops.iter().filter(|uop| uop.is_plain()) {
+                run_one(uop, cpu, &mut ctx).unwrap();
+            }
+        }))
+        .is_ok()
+    }
+
+    /// Runs `uops` on each of the states in both ways. False if they mean nothing: the reference panics.
+    fn agree(&mut self, uops: &[Uop], states: &[CpuState]) -> bool {
+        self.agree_in_blocks(&[uops], states)
+    }
+
+    fn agree_in_blocks(&mut self, parts: &[&[Uop]], states: &[CpuState]) -> bool {
+        let all: Vec<Uop> = parts.iter().flat_map(|uops| uops.iter().copied()).collect();
+        let mut expected = states.to_vec();
+        for cpu in &mut expected {
+            if !self.reference(&all, cpu) {
+                return false;
+            }
+        }
+        let blocks: Vec<Arc<Block>> = parts.iter().zip(0..).map(|(uops, i)| Self::block(PC + 0x10 * i, uops)).collect();
+        let code = self.jit.compile(&blocks).expect("compiles").code;
+        for (state, expected) in states.iter().zip(&expected) {
+            let mut cpu = state.clone();
+            let mut host = NoHost;
+            let mut ctx = Context { memory: &self.memory, isa: &AARCH64, cells: &[], host: &mut host };
+            cpu.pc = PC;
+            self.jit.enter(code, &mut cpu, &mut ctx);
+            let same = cpu.pc == blocks.last().unwrap().end
+                && cpu.v[..32] == expected.v[..32]
+                && cpu.x[..slot::FLAG_KIND as usize] == expected.x[..slot::FLAG_KIND as usize]
+                && cpu.nzcv() == expected.nzcv();
+            if !same {
+                let report = |cpu: &CpuState| {
+                    format!(
+                        "x0-3 {:x?} v0-3 {:032x?} nzcv {:04b} fpsr {:#x}",
+                        &cpu.x[..4],
+                        &cpu.v[..4],
+                        cpu.nzcv(),
+                        cpu.x[slot::FP_STATUS as usize]
+                    )
+                };
+                panic!(
+                    "{parts:?}\nfrom      {}\nreference {}\ngenerated {}\n{}",
+                    report(state),
+                    report(expected),
+                    report(&cpu),
+                    self.jit.dump(&blocks, false)
+                );
+            }
+        }
+        self.jit.drop_blocks(&blocks.iter().map(|block| block.pc).collect::<Vec<_>>());
+        true
+    }
+
+    fn states(&mut self, n: usize, t: Lanes) -> Vec<CpuState> {
+        self.states_with(n, t, &[0])
+    }
+
+    fn states_with(&mut self, n: usize, t: Lanes, control: &[u64]) -> Vec<CpuState> {
+        let template = CpuState::default();
+        (0..n)
+            .map(|i| {
+                let mut cpu = template.clone();
+                for x in &mut cpu.x[..4] {
+                    *x = self.random.integer();
+                }
+                for v in &mut cpu.v[..4] {
+                    *v = self.random.vector(t);
+                }
+                // Sometimes the same number again: exact results, ties, cancellation.
+                if i % 7 == 0 {
+                    cpu.v[1] = cpu.v[0];
+                }
+                cpu.set_nzcv(self.random.next() & 15);
+                cpu.x[slot::FP_STATUS as usize] = if i % 3 == 0 { self.random.next() & 0x0800_009f } else { 0 };
+                cpu.x[slot::FP_CONTROL as usize] = self.random.pick(control);
+                cpu
+            })
+            .collect()
+    }
+}
+
+/// Does not print the panics of references that are asked for what does not exist.
+fn silence_references() {
+    static ONCE: std::sync::Once = std::sync::Once::new();
+    ONCE.call_once(|| {
+        let default = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |info| {
+            let place = info.location().map_or("", |location| location.file());
+            if !place.contains("src/vector/") {
+                default(info);
+            }
+        }));
+    });
+}
+
+fn bits(t: Lanes) -> u32 {
+    8 * t.element().min(8) as u32
+}
+
+fn some_of(range: std::ops::RangeInclusive<u32>) -> Vec<u32> {
+    let (first, last) = range.into_inner();
+    if first > last {
+        return Vec::new();
+    }
+    let mut some = vec![first, first + 1, (first + last) / 2, last.saturating_sub(1), last];
+    some.extend([4, 7, 8, 9, 16, 20]);
+    some.retain(|n| (first..=last).contains(n));
+    some.sort_unstable();
+    some.dedup();
+    some
+}
+
+const ROUNDINGS: [u32; 6] =
+    [rounding::EVEN, rounding::UP, rounding::DOWN, rounding::ZERO, rounding::AWAY, rounding::CURRENT];
+
+fn v1_imms(op: V1Op, t: Lanes) -> Vec<u32> {
+    let bits = bits(t);
+    match op {
+        V1Op::Dup => (0..128 / bits).collect(),
+        V1Op::Shl | V1Op::QShlS | V1Op::QShlU | V1Op::QShlSU | V1Op::WidenS | V1Op::WidenU => some_of(0..=bits - 1),
+        V1Op::ShrS | V1Op::ShrU | V1Op::RShrS | V1Op::RShrU => some_of(1..=bits),
+        V1Op::Narrow | V1Op::QNarrowS | V1Op::QNarrowU | V1Op::QNarrowSU => some_of(0..=bits / 2),
+        V1Op::RNarrow | V1Op::QRNarrowS | V1Op::QRNarrowU | V1Op::QRNarrowSU => some_of(1..=bits / 2),
+        V1Op::FRound => ROUNDINGS.iter().flat_map(|&r| [r, r | rounding::EXACT]).collect(),
+        V1Op::FConvert => [2, 4, 8].into_iter().filter(|&to| to as usize != t.element()).collect(),
+        V1Op::FToS | V1Op::FToU => to_int_imms(bits),
+        V1Op::SToF | V1Op::UToF => vec![0, 1, bits],
+        _ => vec![0],
+    }
+}
+
+fn to_int_imms(bits: u32) -> Vec<u32> {
+    ROUNDINGS.iter().copied().chain([rounding::ZERO | 1 << 8, rounding::ZERO | bits << 8]).collect()
+}
+
+fn v2_imms(op: V2Op, t: Lanes) -> Vec<u32> {
+    let lanes = 16 / t.element() as u32;
+    match op {
+        V2Op::Insert => (0..lanes).flat_map(|to| [0, lanes - 1, to].map(|from| to | from << 8)).collect(),
+        V2Op::Ext => (0..t.count() as u32).collect(),
+        V2Op::Tbl => vec![0, 16, 48],
+        V2Op::Sli => some_of(0..=bits(t) - 1),
+        V2Op::Sri => some_of(1..=bits(t)),
+        _ => vec![0],
+    }
+}
+
+fn trials(name: &str) -> usize {
+    // Numbers have more special cases than integers.
+    if name.starts_with('F') || name.contains("ToF") { 700 } else { 60 }
+}
+
+/// Half precision is all reference.
+fn few(t: Lanes) -> bool {
+    matches!(t, Lanes::H | Lanes::H4 | Lanes::H8)
+}
+
+#[test]
+fn one_vector_operand() {
+    silence_references();
+    let mut bench = Bench::new();
+    let mut tried = 0;
+    for &t in Lanes::ALL {
+        for &op in V1Op::ALL {
+            let n = if few(t) { 60 } else { trials(&format!("{op:?}")) };
+            let states = bench.states(n, t);
+            for imm in v1_imms(op, t) {
+                for d in [2, 0] {
+                    tried += usize::from(bench.agree(&[Uop::V1 { op, t, d, a: 0, imm }], &states));
+                }
+            }
+        }
+    }
+    assert!(tried > 2000, "{tried}");
+}
+
+#[test]
+fn two_vector_operands() {
+    silence_references();
+    let mut bench = Bench::new();
+    let mut tried = 0;
+    for &t in Lanes::ALL {
+        for &op in V2Op::ALL {
+            let n = if few(t) { 60 } else { trials(&format!("{op:?}")) };
+            let states = bench.states(n, t);
+            for imm in v2_imms(op, t) {
+                for (d, b) in [(2, 1), (0, 1), (1, 1), (2, 0)] {
+                    tried += usize::from(bench.agree(&[Uop::V2 { op, t, d, a: 0, b, imm }], &states));
+                }
+            }
+        }
+    }
+    assert!(tried > 3000, "{tried}");
+}
+
+#[test]
+fn three_vector_operands() {
+    silence_references();
+    let mut bench = Bench::new();
+    let mut tried = 0;
+    for &t in Lanes::ALL {
+        for &op in V3Op::ALL {
+            let n = if few(t) { 60 } else { 2 * trials(&format!("{op:?}")) };
+            let states = bench.states(n, t);
+            let imms: &[u32] = match op {
+                V3Op::Tbx => &[0, 16, 32],
+                V3Op::Uzp3 | V3Op::Zip3 => &[0, 1, 2],
+                _ => &[0],
+            };
+            for &imm in imms {
+                for d in [3, 0] {
+                    tried += usize::from(bench.agree(&[Uop::V3 { op, t, d, a: 0, b: 1, c: 2, imm }], &states));
+                }
+            }
+        }
+    }
+    assert!(tried > 200, "{tried}");
+}
+
+#[test]
+fn vectors_from_and_to_integers() {
+    silence_references();
+    let mut bench = Bench::new();
+    let mut tried = 0;
+    for &t in Lanes::ALL {
+        let states = bench.states(300, t);
+        let lanes: Vec<u32> = (0..16 / t.element() as u32).collect();
+        for &op in VxOp::ALL {
+            let imms = match op {
+                VxOp::Get | VxOp::GetS => lanes.clone(),
+                VxOp::FToS32 | VxOp::FToU32 => to_int_imms(32),
+                VxOp::FToS64 | VxOp::FToU64 => to_int_imms(64),
+            };
+            for imm in imms {
+                tried += usize::from(bench.agree(&[Uop::Vx { op, t, d: 1, a: 0, imm }], &states));
+            }
+        }
+        for &op in XvOp::ALL {
+            let imms = match op {
+                XvOp::Insert => lanes.clone(),
+                XvOp::Mov | XvOp::Dup => vec![0],
+                _ => vec![0, 1, 31],
+            };
+            for imm in imms {
+                tried += usize::from(bench.agree(&[Uop::Xv { op, t, d: 1, a: 0, imm }], &states));
+            }
+        }
+        for (both, imm) in [(false, 7), (true, u64::MAX - 1)] {
+            assert!(bench.agree(&[Uop::VMovI { d: 0, both, imm }], &states));
+        }
+    }
+    assert!(tried > 300, "{tried}");
+}
+
+#[test]
+fn results_nobody_uses_still_raise_their_exceptions() {
+    let mut bench = Bench::new();
+    for t in [Lanes::S, Lanes::D, Lanes::S2, Lanes::S4, Lanes::D2] {
+        let states = bench.states(300, t);
+        let dead = Uop::VMovI { d: 2, both: true, imm: 0 };
+        for &op in V1Op::ALL {
+            for imm in v1_imms(op, t) {
+                bench.agree(&[Uop::V1 { op, t, d: 2, a: 0, imm }, dead], &states);
+            }
+        }
+        for &op in V2Op::ALL {
+            bench.agree(&[Uop::V2 { op, t, d: 2, a: 0, b: 1, imm: 0 }, dead], &states);
+        }
+        for op in [VxOp::FToS32, VxOp::FToU32, VxOp::FToS64, VxOp::FToU64] {
+            for imm in ROUNDINGS {
+                let used = Uop::MovI { d: 1, imm: 0 };
+                bench.agree(&[Uop::Vx { op, t, d: 1, a: 0, imm }, used], &states);
+            }
+        }
+        for op in [XvOp::S32ToF, XvOp::U32ToF, XvOp::S64ToF, XvOp::U64ToF] {
+            bench.agree(&[Uop::Xv { op, t, d: 2, a: 0, imm: 0 }, dead], &states);
+        }
+    }
+}
+
+#[test]
+fn chains_of_numbers() {
+    let mut bench = Bench::new();
+    let ops2 = [V2Op::FAdd, V2Op::FSub, V2Op::FMul, V2Op::FDiv, V2Op::FNMul, V2Op::FMax, V2Op::FMinNum, V2Op::FDiff];
+    let ops1 = [V1Op::FSqrt, V1Op::FNeg, V1Op::FAbs, V1Op::Mov, V1Op::FRound, V1Op::SToF];
+    for round in 0..300 {
+        let t = bench.random.pick(&[Lanes::S, Lanes::D, Lanes::S4, Lanes::D2, Lanes::S2]);
+        let mut uops = Vec::new();
+        for _ in 0..8 {
+            let [d, a, b, c] = std::array::from_fn(|_| bench.random.below(4) as u8);
+            uops.push(match bench.random.below(8) {
+                0 => Uop::V1 { op: bench.random.pick(&ops1), t, d, a, imm: 0 },
+                1 => Uop::V3 { op: V3Op::FMulAdd, t, d, a, b, c, imm: 0 },
+                2 if t == Lanes::D => Uop::V1 { op: V1Op::FConvert, t, d, a, imm: 4 },
+                2 if t == Lanes::S => Uop::V1 { op: V1Op::FConvert, t, d, a, imm: 8 },
+                3 => Uop::Vx { op: VxOp::Get, t, d, a, imm: 0 },
+                4 => Uop::Xv { op: XvOp::Mov, t: Lanes::D, d, a, imm: 0 },
+                5 => Uop::FCmp { t, a, b, zero: round % 2 == 0, signal: round % 3 == 0 },
+                _ => Uop::V2 { op: bench.random.pick(&ops2), t, d, a, b, imm: 0 },
+            });
+        }
+        // The status is read in the middle as well.
+        uops.insert(4, Uop::Un { op: UnOp::Mov, d: 3, a: slot::FP_STATUS });
+        uops.insert(6, Uop::BinI { op: BinOp::And64, d: slot::FP_STATUS, a: 3, imm: 0x0800_0091 });
+        let states = bench.states(100, t);
+        bench.agree(&uops, &states);
+    }
+}
+
+#[test]
+fn special_modes_use_the_reference() {
+    let mut bench = Bench::new();
+    for control in [1 << 22, 2 << 22, 3 << 22, 1 << 24, 1 << 25, 1 << 26] {
+        bench.jit.settle_mode(control);
+        for t in [Lanes::S, Lanes::D, Lanes::S4, Lanes::D2] {
+            let states = bench.states_with(200, t, &[control]);
+            for op in [V2Op::FAdd, V2Op::FMul, V2Op::FDiv, V2Op::FMax, V2Op::FCmpGt, V2Op::Add] {
+                assert!(bench.agree(&[Uop::V2 { op, t, d: 2, a: 0, b: 1, imm: 0 }], &states));
+            }
+            for op in [V1Op::FSqrt, V1Op::FNeg, V1Op::SToF] {
+                assert!(bench.agree(&[Uop::V1 { op, t, d: 2, a: 0, imm: 0 }], &states));
+            }
+            assert!(bench.agree(&[Uop::FCmp { t, a: 0, b: 1, zero: false, signal: false }], &states));
+        }
+        bench.jit.settle_mode(0);
+    }
+}
+
+#[test]
+fn integer_operations() {
+    let mut bench = Bench::new();
+    let states = bench.states(300, Lanes::B16);
+    for &op in UnOp::ALL {
+        for d in [2, 0] {
+            assert!(bench.agree(&[Uop::Un { op, d, a: 0 }], &states));
+        }
+    }
+    for &op in BinOp::ALL {
+        for (d, b) in [(2, 1), (0, 1), (1, 1), (2, 0)] {
+            assert!(bench.agree(&[Uop::Bin { op, d, a: 0, b }], &states));
+        }
+        for imm in INTEGERS {
+            assert!(bench.agree(&[Uop::BinI { op, d: 2, a: 0, imm }], &states));
+        }
+    }
+    let shiftable = [
+        BinOp::Add64,
+        BinOp::Add32,
+        BinOp::Sub64,
+        BinOp::Sub32,
+        BinOp::And64,
+        BinOp::And32,
+        BinOp::Or64,
+        BinOp::Or32,
+        BinOp::Xor64,
+        BinOp::Xor32,
+        BinOp::AndNot64,
+        BinOp::AndNot32,
+        BinOp::OrNot64,
+        BinOp::OrNot32,
+        BinOp::XorNot64,
+        BinOp::XorNot32,
+    ];
+    let short = &states[..60];
+    for op in shiftable {
+        for &shift in Shift::ALL {
+            for n in [0, 1, 3, 4, 8, 16, 31, 32, 63] {
+                if n < 32 || !op.is_32() {
+                    assert!(bench.agree(&[Uop::BinSh { op, d: 2, a: 0, b: 1, shift, n }], short));
+                }
+            }
+        }
+    }
+    for n in 0..64 {
+        assert!(bench.agree(&[Uop::Extr64 { d: 2, a: 0, b: 1, n }], short));
+        assert!(bench.agree(&[Uop::Extr32 { d: 2, a: 0, b: 1, n: n & 31 }], short));
+        for len in 1..=64 - n {
+            assert!(bench.agree(&[Uop::BfxU { d: 2, a: 0, lsb: n, len }], &short[..20]));
+            assert!(bench.agree(&[Uop::BfxS { d: 2, a: 0, lsb: n, len }], &short[..20]));
+            assert!(bench.agree(&[Uop::Bfi { d: 2, a: 0, b: 1, lsb: n, len }], &short[..20]));
+        }
+    }
+    for d in [3, 0] {
+        for uop in [
+            Uop::MulAdd64 { d, a: 0, b: 1, c: 2 },
+            Uop::MulAdd32 { d, a: 0, b: 1, c: 2 },
+            Uop::MulSub64 { d, a: 0, b: 1, c: 2 },
+            Uop::MulSub32 { d, a: 0, b: 1, c: 2 },
+            Uop::Select { d, c: 0, a: 1, b: 2 },
+            Uop::MovI { d, imm: 0x1234_5678_9abc },
+        ] {
+            assert!(bench.agree(&[uop], &states));
+        }
+    }
+}
+
+/// Micro-ops that look at the flags in every way.
+fn observers(cc: Cc) -> Vec<Uop> {
+    let mut uops = vec![
+        Uop::Cond { d: 4, cc },
+        Uop::SelectCc32 { op: SelOp::Inv, cc, d: 9, a: 0, b: 1 },
+        Uop::Adc64 { d: 10, a: 0, b: 1, set: false },
+        Uop::Adc32 { d: 11, a: 0, b: 1, set: false },
+    ];
+    uops.extend(SelOp::ALL.iter().zip(5..).map(|(&op, d)| Uop::SelectCc64 { op, cc, d, a: 0, b: 1 }));
+    uops
+}
+
+#[test]
+fn conditions() {
+    let mut bench = Bench::new();
+    let mut states = bench.states(120, Lanes::D);
+    // Numbers as raw bits too; what flags are made of is never a signalling NaN.
+    for (i, cpu) in states.iter_mut().enumerate() {
+        if i % 2 == 0 {
+            let bytes = if i % 4 == 0 { 8 } else { 4 };
+            (cpu.x[0], cpu.x[1]) = (bench.random.number(bytes), bench.random.number(bytes));
+        }
+        for x in &mut cpu.x[..2] {
+            let double = *x << 1 >> 1 > 0x7ff << 52;
+            let single = *x as u32 & 0x7fff_ffff > 0xff << 23;
+            *x |= u64::from(double) << 51 | u64::from(single) << 22;
+        }
+        if i % 5 == 0 {
+            cpu.x[1] = cpu.x[0];
+        }
+    }
+    for &kind in FlagKind::ALL {
+        let flags = Uop::Flags { kind, a: 0, b: 1 };
+        let stored: Vec<CpuState> = states
+            .iter()
+            .map(|state| {
+                let mut cpu = state.clone();
+                cpu.x[slot::FLAG_KIND as usize] = kind as u64;
+                (cpu.x[slot::FLAG_A as usize], cpu.x[slot::FLAG_B as usize]) = (cpu.x[0], cpu.x[1]);
+                if kind == FlagKind::Nzcv {
+                    cpu.x[slot::FLAG_A as usize] &= 15;
+                }
+                cpu
+            })
+            .collect();
+        // Packed flags have nothing above them.
+        let set = if kind == FlagKind::Nzcv { Uop::SetNzcv { a: 0 } } else { flags };
+        for &cc in Cc::ALL {
+            let observers = observers(cc);
+            let mut known = vec![set];
+            known.extend(&observers);
+            assert!(bench.agree(&known, &states), "known in the block");
+            assert!(bench.agree(&observers, &stored), "in the state");
+            let jump = Uop::Jump { hint: JumpHint::Jump, target: PC + 0x10 };
+            assert!(bench.agree_in_blocks(&[&[set, jump], &observers], &states), "known in the region");
+            let mut conditional = vec![Uop::FlagsIf { kind, cc, a: 0, b: 1, nzcv: 0b1010 }];
+            if kind != FlagKind::Nzcv {
+                conditional.extend(&observers);
+                assert!(bench.agree(&conditional, &states), "conditional");
+            }
+        }
+        let get = Uop::GetNzcv { d: 4 };
+        assert!(bench.agree(&[set, get], &states));
+        assert!(bench.agree(&[get], &stored));
+    }
+    for set in [Uop::Adc64 { d: 2, a: 0, b: 1, set: true }, Uop::Adc32 { d: 2, a: 0, b: 1, set: true }] {
+        assert!(bench.agree(&[set, Uop::GetNzcv { d: 4 }], &states));
+    }
+}
+
+#[test]
+fn comparisons_of_numbers() {
+    let mut bench = Bench::new();
+    for t in [Lanes::H, Lanes::S, Lanes::D] {
+        let states = bench.states(600, t);
+        for (zero, signal) in [(false, false), (false, true), (true, false), (true, true)] {
+            let compare = Uop::FCmp { t, a: 0, b: 1, zero, signal };
+            assert!(bench.agree(&[compare], &states));
+            assert!(bench.agree(&[compare, Uop::GetNzcv { d: 4 }], &states));
+            for &cc in Cc::ALL {
+                let observers = observers(cc);
+                let mut known = vec![compare];
+                known.extend(&observers);
+                assert!(bench.agree(&known, &states));
+                let jump = Uop::Jump { hint: JumpHint::Jump, target: PC + 0x10 };
+                assert!(bench.agree_in_blocks(&[&[compare, jump], &observers], &states));
+            }
+        }
+    }
+}
+
+#[test]
+fn looking_at_flags_later_raises_nothing() {
+    let mut bench = Bench::new();
+    for t in [Lanes::S, Lanes::D] {
+        let states = bench.states(300, t);
+        let compare = Uop::FCmp { t, a: 0, b: 1, zero: false, signal: false };
+        let clear = Uop::BinI { op: BinOp::And64, d: slot::FP_STATUS, a: slot::FP_STATUS, imm: 0 };
+        for &cc in Cc::ALL {
+            let look = Uop::Cond { d: 4, cc };
+            assert!(bench.agree(&[compare, clear, look], &states));
+            let jump = Uop::Jump { hint: JumpHint::Jump, target: PC + 0x10 };
+            assert!(bench.agree_in_blocks(&[&[compare, clear, jump], &[look]], &states));
+        }
+    }
+}
+
+#[test]
+fn tiny_results_that_round_to_the_smallest_normal_underflow() {
+    let mut bench = Bench::new();
+    let template = CpuState::default();
+    let state = |a: u64, b: u64, c: u64| {
+        let mut cpu = template.clone();
+        (cpu.v[0], cpu.v[1], cpu.v[2]) = (u128::from(a), u128::from(b), u128::from(c));
+        vec![cpu]
+    };
+    let double = state(0x3ff0_0000_0000_0001, 0x000f_ffff_ffff_ffff, 0);
+    let single = state(0x3f80_0001, 0x007f_ffff, 0);
+    for (t, states) in [(Lanes::D, &double), (Lanes::S, &single), (Lanes::D2, &double), (Lanes::S4, &single)] {
+        for op in [V2Op::FMul, V2Op::FNMul] {
+            assert!(bench.agree(&[Uop::V2 { op, t, d: 3, a: 0, b: 1, imm: 0 }], states));
+        }
+        for op in [V3Op::FMulAdd, V3Op::FMulSub, V3Op::FNMulAdd, V3Op::FNMulSub] {
+            assert!(bench.agree(&[Uop::V3 { op, t, d: 3, a: 2, b: 0, c: 1, imm: 0 }], states));
+        }
+    }
+    let narrowed = state(0x380f_ffff_ffff_ffff, 0, 0);
+    assert!(bench.agree(&[Uop::V1 { op: V1Op::FConvert, t: Lanes::D, d: 3, a: 0, imm: 4 }], &narrowed));
+    assert!(bench.agree(&[Uop::V1 { op: V1Op::FNarrow, t: Lanes::D2, d: 3, a: 0, imm: 0 }], &narrowed));
+}
