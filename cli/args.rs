@@ -1,8 +1,9 @@
 //! The command line: every flag with its short and long text. Nothing is done here.
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::error::ErrorKind;
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Trace and patch programs at the instruction: probes inlined into translated code.
 #[derive(Debug, Parser)]
@@ -25,7 +26,7 @@ pub(crate) struct Cli {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Run a guest program with probes
-    #[command(after_help = "Options stand before the program; all that follows it is the guest's.
+    #[command(override_usage = "spile run [OPTIONS] PROGRAM [ARGS]...", after_help = "Options stand before the program; all that follows it is the guest's.
 
 Exit status: the guest's own. If the guest dies of a signal, spile dies of the same one.
 124: --max-insns was reached. 125: an error of spile's own, with nothing run.
@@ -160,13 +161,44 @@ pub(crate) struct RunArgs {
     #[arg(long, hide = true)]
     pub(crate) sigpipe_ignored: bool,
 
-    /// Guest program
-    #[arg(value_name = "PROGRAM")]
-    pub(crate) program: PathBuf,
+    /// Guest program, and behind it its arguments
+    // One list, not two: all that follows the program is the guest's, also what looks like an option.
+    #[arg(value_name = "PROGRAM", required = true, trailing_var_arg = true, allow_hyphen_values = true)]
+    pub(crate) guest_command: Vec<OsString>,
+}
 
-    /// Its arguments
-    #[arg(value_name = "ARGS", trailing_var_arg = true, allow_hyphen_values = true)]
-    pub(crate) args: Vec<OsString>,
+impl RunArgs {
+    /// The guest program.
+    pub(crate) fn program(&self) -> &Path {
+        Path::new(&self.guest_command[0])
+    }
+
+    /// Its arguments.
+    pub(crate) fn arguments(&self) -> &[OsString] {
+        &self.guest_command[1..]
+    }
+}
+
+impl Cli {
+    /// Parses the command line of this process.
+    ///
+    /// # Errors
+    /// What is wrong with it, or the help that it asks for.
+    pub(crate) fn from_process() -> Result<Cli, clap::Error> {
+        let cli = Cli::try_parse()?;
+        // The list of the guest's words takes an unknown option for the program.
+        if let Command::Run(args) = &cli.command
+            && args.guest_command[0].as_encoded_bytes().starts_with(b"-")
+            && !std::env::args_os().any(|word| word == "--")
+        {
+            let mut command = Cli::command();
+            command.build();
+            let text = format!("unexpected argument '{}' found", args.program().display());
+            let run = command.find_subcommand_mut("run").expect("`run` is a subcommand");
+            return Err(run.error(ErrorKind::UnknownArgument, text));
+        }
+        Ok(cli)
+    }
 }
 
 /// Arguments of `spile check`.
@@ -262,7 +294,6 @@ fn number(text: &str) -> Result<u64, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory;
 
     #[test]
     fn the_command_line_is_consistent() {

@@ -10,15 +10,13 @@ mod run;
 mod scripts;
 
 use args::{Cli, Command};
-use clap::Parser;
-use failure::Failure;
 use std::process::ExitCode;
 
 /// Status of an error of Spile's own, with nothing run.
 const OWN_ERROR: u8 = 125;
 
 fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
+    let cli = match Cli::from_process() {
         Ok(cli) => cli,
         Err(error) => {
             let _ = error.print();

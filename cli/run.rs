@@ -20,12 +20,12 @@ pub(crate) fn run(args: &RunArgs) -> Result<u8, Failure> {
     let look = scripts::look(&args.scripts);
     let sources = scripts::sources(&args.scripts, &[] as &[&str])?;
     let start = guest::Start {
-        arguments: &args.args,
+        arguments: args.arguments(),
         name: args.argv0.as_deref(),
         exec: Some(exec_hook()),
         ignores_sigpipe: args.sigpipe_ignored,
     };
-    let guest = guest::load(&args.guest, &args.program, start).map_err(|f| f.looking(look))?;
+    let guest = guest::load(&args.guest, args.program(), start).map_err(|f| f.looking(look))?;
     let probes = probes(args, &sources, &guest)?;
     let config = Config { tier: tier(args.tier), max_insns: args.max_insns, count: false };
     let Guest { isa, cpu, memory, environment, .. } = guest;
@@ -107,7 +107,8 @@ fn report(args: &RunArgs, sources: &Sources, vm: &mut Vm, status: u8) -> u8 {
         return 125;
     }
     if !args.quiet && !args.scripts.json {
-        let _ = writeln!(std::io::stderr(), "{}", report.line());
+        let line = if args.scripts.ascii { report.line().replace('…', "...") } else { report.line() };
+        let _ = writeln!(std::io::stderr(), "{line}");
     }
     if args.strict && !report.never_fired.is_empty() && status == 0 { 3 } else { status }
 }

@@ -19,6 +19,10 @@ fn main() -> ExitCode {
     for path in scripts("examples") {
         trials.push(Trial::test(name("example", &path), move || example(&path).map_err(Failed::from)));
     }
+    for case in guest_cases() {
+        let name = format!("guest/{}", case.name);
+        trials.push(Trial::test(name, move || guest_case(&case).map_err(Failed::from)));
+    }
     trials.push(Trial::test("the_example_table_is_complete", || example_table().map_err(Failed::from)));
     libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
 }
@@ -110,6 +114,54 @@ fn run_trace(path: &Path, tier: &str, arguments: &[String]) -> Ended {
         }
     }
     run(&mut command)
+}
+
+// ---- guests
+
+/// A line of `tests/guest/cases.txt`.
+struct GuestCase {
+    name: String,
+    status: String,
+    command: Vec<String>,
+}
+
+fn guest_cases() -> Vec<GuestCase> {
+    let text = std::fs::read_to_string(root().join("tests/guest/cases.txt")).expect("the list of cases");
+    let case = |line: &str| {
+        let mut words = words(line).into_iter();
+        let name = words.next().expect("a name");
+        GuestCase { name, status: words.next().expect("a status"), command: words.collect() }
+    };
+    text.lines().filter(|line| !line.starts_with('#') && !line.is_empty()).map(case).collect()
+}
+
+/// Probes at every instruction that change nothing: one that reads, one that reads afterwards, one that never fires.
+const OBSERVERS: &str = "on insn { @sum += x0 ^ sp ^ nzcv; @vector = v0.d[1] }
+after insn @after += x30
+on insn when x0 == 0x1234_5678_9abc_def0 and icount == 7 fail \"never\"";
+
+/// Runs a guest in every tier, alone and observed: it must not notice, and execute as many instructions.
+fn guest_case(case: &GuestCase) -> Result<(), String> {
+    let expected = std::fs::read_to_string(root().join("tests/guest/expected").join(&case.name)).unwrap_or_default();
+    let mut counts = Vec::new();
+    for tier in TIERS {
+        for observers in ["", OBSERVERS] {
+            let script = format!("{observers}\non end print \"icount {{icount}}\"");
+            let mut command = spile(&root().join("tests/guest/bin"));
+            command.args(["run", "--tier", tier, "-e", &script, "--"]).args(&case.command);
+            let ended = run(&mut command);
+            let which = format!("{tier}{}", if observers.is_empty() { "" } else { ", observed" });
+            if ended.status != case.status {
+                return Err(format!("{which}: status {}, expected {}\n{}", ended.status, case.status, ended.stderr));
+            }
+            if let Some(difference) = diff(&format!("tests/guest/expected/{}", case.name), &expected, &ended.stdout) {
+                return Err(format!("{which}: {difference}"));
+            }
+            let count = ended.stderr.lines().find(|line| line.starts_with("icount ")).map(str::to_string);
+            counts.push((which, count.ok_or("no count")?));
+        }
+    }
+    if counts.iter().all(|(_, count)| *count == counts[0].1) { Ok(()) } else { Err(format!("{counts:#?}")) }
 }
 
 // ---- examples

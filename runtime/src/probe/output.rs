@@ -68,7 +68,8 @@ impl Output {
         if let Err(error) = self.sink.write_all(&self.buffer).and_then(|()| self.sink.flush()) {
             let why = match error.kind() {
                 std::io::ErrorKind::BrokenPipe => "the reader has closed the pipe".to_string(),
-                _ => error.to_string(),
+                // Without the number, which says nothing more.
+                _ => error.to_string().split(" (os error").next().unwrap_or_default().to_string(),
             };
             self.failure = Some(format!("cannot write probe output to {}: {why}", self.name));
         }
