@@ -11,7 +11,6 @@ mod scripts;
 
 use args::{Cli, Command};
 use clap::Parser;
-use failure::Failure;
 use std::process::ExitCode;
 
 /// Status of an error of Spile's own, with nothing run.
