@@ -121,13 +121,12 @@ const INDENT: &str = "#   ";
 fn example(path: &Path) -> Result<(), String> {
     let text = std::fs::read_to_string(path).map_err(|error| error.to_string())?;
     let header: Vec<&str> = text.lines().take_while(|line| line.starts_with('#')).collect();
-    let from = header.iter().position(|line| line.starts_with("#   $ ")).ok_or("its header shows no `#   $ spile …`")?;
+    let from =
+        header.iter().position(|line| line.starts_with("#   $ ")).ok_or("its header shows no `#   $ spile …`")?;
     let shown = &header[from..];
     let length = shown.iter().take_while(|line| line.starts_with(INDENT) || **line == "#").count();
-    let plain: String = shown[..length]
-        .iter()
-        .map(|line| format!("{}\n", line.strip_prefix(INDENT).unwrap_or_default()))
-        .collect();
+    let plain: String =
+        shown[..length].iter().map(|line| format!("{}\n", line.strip_prefix(INDENT).unwrap_or_default())).collect();
     let session = Session::parse(&plain);
     for tier in TIERS {
         let now = session.replay(|arguments| {
@@ -135,7 +134,8 @@ fn example(path: &Path) -> Result<(), String> {
             let tier: &[&str] = if command == "run" { &["--tier", tier] } else { &[] };
             run_joined(spile(root()).arg(command).args(tier).args(rest))
         });
-        let Some(difference) = diff(&path.strip_prefix(root()).unwrap_or(path).display().to_string(), &plain, &now) else {
+        let Some(difference) = diff(&path.strip_prefix(root()).unwrap_or(path).display().to_string(), &plain, &now)
+        else {
             continue;
         };
         if !blessing() || tier != TIERS[0] {

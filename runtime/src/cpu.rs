@@ -72,6 +72,8 @@ pub struct CodeLinks {
     pub nzcv: usize,
     /// See `plain`.
     pub fp_sync: usize,
+    /// The generated function that calls `plain` and preserves all registers.
+    pub preserving: usize,
 }
 
 impl Default for CpuState {

@@ -118,6 +118,8 @@ impl Raw {
 
     fn semihosting_call(&mut self, cpu: &mut CpuState, memory: &GuestMemory) -> Outcome {
         let (operation, parameter) = self.semihosting.call(cpu);
+        // Traps leave the count in front of their instruction, and this one completes.
+        cpu.icount += 1;
         let word = |index: u64| memory.load(parameter.wrapping_add(index * 8)).map(u64::from_le_bytes);
         let result = match operation {
             SYS_EXIT | SYS_EXIT_EXTENDED => {

@@ -887,8 +887,9 @@ impl Uop {
             | Uop::Goto { a, .. } => f(UseX(a)),
             Uop::BrCc { .. } => f(UseFlags),
             Uop::Action { d, args, n, .. } => {
-                for slot in args..args + n {
-                    f(UseX(slot));
+                // Not `args..args + n`: the arguments may end with the last slot.
+                for index in 0..n {
+                    f(UseX(args + index));
                 }
                 f(DefX(d));
             }

@@ -261,8 +261,8 @@ impl Uop {
                     write!(f, "{} = ", Int(d))?;
                 }
                 write!(f, "action {action}")?;
-                for (index, arg) in (args..args + n).enumerate() {
-                    write!(f, "{} {}", if index == 0 { "" } else { "," }, Int(arg))?;
+                for index in 0..n {
+                    write!(f, "{} {}", if index == 0 { "" } else { "," }, Int(args + index))?;
                 }
                 f.write_str(if state { ", state" } else { "" })
             }

@@ -84,7 +84,8 @@ pub trait ProbeEngine {
     fn needs_icount(&self) -> bool;
 
     /// The bodies of the probes that wait for `event`, in source order, as blocks without instructions.
-    fn event_blocks(&mut self, event: PlainEvent, pc: u64, icount: u64, status: u8) -> Vec<Block>;
+    fn event_blocks(&mut self, event: PlainEvent, memory: &GuestMemory, pc: u64, icount: u64, status: u8)
+    -> Vec<Block>;
 
     /// The run-time cells.
     fn cells(&self) -> Arc<[AtomicU64]>;
@@ -507,7 +508,7 @@ impl Vm {
     /// Runs the bodies of the probes that wait for `event`.
     fn fire(&mut self, event: PlainEvent, status: u8) {
         let Some(probes) = self.probes.as_mut() else { return };
-        for block in probes.event_blocks(event, self.cpu.pc, self.cpu.icount, status) {
+        for block in probes.event_blocks(event, &self.memory, self.cpu.pc, self.cpu.icount, status) {
             let (pc, resumed) = (self.cpu.pc, self.cpu.resume);
             self.in_context(|cpu, ctx| interp::run(&block, 0, 0, cpu, ctx));
             // A `goto` in the body moves pc; else the run goes on where it was.

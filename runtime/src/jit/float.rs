@@ -161,7 +161,7 @@ impl Lowering<'_, '_> {
         let result = self.b.append_block_param(join, ty);
         self.b.ins().jump(join, &[hot.into()]);
         self.go_on_in(cold_label);
-        self.call_reference(uop);
+        self.call_reference_cold(uop);
         let cold = cold(self);
         self.b.ins().jump(join, &[cold.into()]);
         self.go_on_in(join);
@@ -464,7 +464,7 @@ impl Lowering<'_, '_> {
         let hot = [a.into(), b.into()];
         self.b.ins().brif(cold, cold_label, &[], join, &hot[..joined.len()]);
         self.go_on_in(cold_label);
-        self.call_reference(uop);
+        self.call_reference_cold(uop);
         let nan = self.constant(ty, f64::NAN);
         let nans = [nan.into(), nan.into()];
         self.b.ins().jump(join, &nans[..joined.len()]);

@@ -99,7 +99,39 @@ pub(super) fn resolver(function: &mut Function, context: &mut FunctionBuilderCon
     b.finalize(isa.frontend_config());
 }
 
-fn params(b: &FunctionBuilder<'_>, entry: Label) -> [Value; 5] {
+/// The signature of the helper for micro-ops: (state, micro-op), and whether it must trap.
+fn plain_signature() -> Signature {
+    let mut signature = Signature::new(CallConv::SystemV);
+    signature.params.extend([AbiParam::new(I64); 2]);
+    signature.returns.push(AbiParam::new(I64));
+    signature
+}
+
+/// The signature of the generated function of [`preserving`].
+fn preserving_signature() -> Signature {
+    let mut signature = Signature::new(CallConv::PreserveAll);
+    signature.params.extend([AbiParam::new(I64); 2]);
+    signature
+}
+
+/// Builds the function that calls the helper for micro-ops and preserves all registers: slow to call, but cold calls
+/// then cost nothing where they are not made.
+pub(super) fn preserving(function: &mut Function, context: &mut FunctionBuilderContext, isa: &dyn TargetIsa) {
+    function.signature = preserving_signature();
+    let mut b = FunctionBuilder::new(function, context);
+    let entry = b.create_block();
+    b.append_block_params_for_function_params(entry);
+    b.switch_to_block(entry);
+    let [state, uop] = params(&b, entry);
+    let signature = b.import_signature(plain_signature());
+    let address = b.ins().load(I64, trusted(), state, PLAIN);
+    b.ins().call_indirect(signature, address, &[state, uop]);
+    b.ins().return_(&[]);
+    b.seal_all_blocks();
+    b.finalize(isa.frontend_config());
+}
+
+fn params<const N: usize>(b: &FunctionBuilder<'_>, entry: Label) -> [Value; N] {
     let params = b.block_params(entry);
     std::array::from_fn(|index| params[index])
 }
@@ -107,6 +139,7 @@ fn params(b: &FunctionBuilder<'_>, entry: Label) -> [Value; 5] {
 const LINK: i32 = (offset_of!(CpuState, links) + offset_of!(CodeLinks, link)) as i32;
 const JUMP_CACHE: i32 = (offset_of!(CpuState, links) + offset_of!(CodeLinks, jump_cache)) as i32;
 const RESOLVER: i32 = (offset_of!(CpuState, links) + offset_of!(CodeLinks, resolver)) as i32;
+const PRESERVING: i32 = (offset_of!(CpuState, links) + offset_of!(CodeLinks, preserving)) as i32;
 const PLAIN: i32 = (offset_of!(CpuState, links) + offset_of!(CodeLinks, plain)) as i32;
 const ACTION: i32 = (offset_of!(CpuState, links) + offset_of!(CodeLinks, action)) as i32;
 const FP_SYNC: i32 = (offset_of!(CpuState, links) + offset_of!(CodeLinks, fp_sync)) as i32;
@@ -692,6 +725,8 @@ impl<'f> Lowering<'_, 'f> {
         self.dirty = self.facts.dirty[index];
         self.checked.clear();
         self.slow = None;
+        // A block that ends by leaving in front of an instruction counts in its exit, not in the block behind it.
+        self.pending.clear();
         self.terminated = false;
         self.labels.clear();
         self.label_flags.clear();
@@ -738,6 +773,7 @@ impl<'f> Lowering<'_, 'f> {
             self.note_jump(at);
             self.b.ins().jump(label, &[]);
         }
+        self.pending.clear();
         self.b.switch_to_block(label);
         self.terminated = false;
         self.checked.clear();
@@ -1551,7 +1587,21 @@ impl<'f> Lowering<'_, 'f> {
 
     /// Calls the reference meaning of the current micro-op; its results are then in the CPU state. Returns whether it
     /// must trap.
-    pub(super) fn call_reference(&mut self, uop: Uop) -> Value {
+    fn call_reference(&mut self, uop: Uop) -> Value {
+        let args = self.reference_args(uop);
+        self.call(plain_signature(), PLAIN, &args)
+    }
+
+    /// As [`Self::call_reference`] for a micro-op that cannot trap, where it will hardly ever happen.
+    pub(super) fn call_reference_cold(&mut self, uop: Uop) {
+        let args = self.reference_args(uop);
+        let signature = self.b.import_signature(preserving_signature());
+        let address = self.b.ins().load(I64, trusted(), self.state, PRESERVING);
+        self.b.ins().call_indirect(signature, address, &args);
+    }
+
+    /// The operands of the helper for micro-ops, with those of the current micro-op stored to the CPU state.
+    fn reference_args(&mut self, uop: Uop) -> [Value; 2] {
         let mut uses = Vec::new();
         uop.operands(|operand| {
             if matches!(operand, Operand::UseX(_) | Operand::UseV(_) | Operand::UseFlags) {
@@ -1561,12 +1611,8 @@ impl<'f> Lowering<'_, 'f> {
         for operand in uses {
             self.spill(operand);
         }
-        let mut signature = Signature::new(CallConv::SystemV);
-        signature.params.extend([AbiParam::new(I64); 2]);
-        signature.returns.push(AbiParam::new(I64));
         let address = std::ptr::from_ref(&self.plan.blocks[self.index].uops[self.at]) as u64;
-        let args = [self.state, self.imm(address)];
-        self.call(signature, PLAIN, &args)
+        [self.state, self.imm(address)]
     }
 
     fn spill(&mut self, operand: Operand) {
@@ -1651,8 +1697,8 @@ impl<'f> Lowering<'_, 'f> {
 
     fn action(&mut self, action: u32, d: X, args: X, n: u8, state: bool) {
         self.flush_cells();
-        for x in args..args + n {
-            self.spill(Operand::UseX(x));
+        for index in 0..n {
+            self.spill(Operand::UseX(args + index));
         }
         if state {
             self.store_slots(self.dirty);

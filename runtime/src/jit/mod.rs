@@ -71,6 +71,7 @@ pub struct Jit {
     jump_cache: Box<[(u64, usize)]>,
     trampoline: usize,
     resolver: usize,
+    preserving: usize,
     bases: (usize, usize),
     cells: Arc<[AtomicU64]>,
     count: bool,
@@ -109,6 +110,7 @@ impl Jit {
             jump_cache: vec![(u64::MAX, 0); 1 << JUMP_CACHE_BITS].into(),
             trampoline: 0,
             resolver: 0,
+            preserving: 0,
             bases: memory.host_bases(),
             cells: cells.clone(),
             count,
@@ -123,6 +125,8 @@ impl Jit {
         jit.trampoline = jit.emit_fixed()?;
         lower::resolver(&mut jit.context.func, &mut jit.functions, &*jit.isa);
         jit.resolver = jit.emit_fixed()?;
+        lower::preserving(&mut jit.context.func, &mut jit.functions, &*jit.isa);
+        jit.preserving = jit.emit_fixed()?;
         Ok(jit)
     }
 
@@ -204,6 +208,7 @@ impl Jit {
         helpers::install(&mut cpu.links);
         cpu.links.link = 0;
         cpu.links.resolver = self.resolver;
+        cpu.links.preserving = self.preserving;
         cpu.links.jump_cache = self.jump_cache.as_mut_ptr() as usize;
         cpu.links.context = helpers::erase(ctx);
         code::enter_region(self.trampoline, cpu, self.bases, code);

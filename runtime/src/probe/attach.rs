@@ -309,7 +309,8 @@ impl Resolver<'_> {
 
     fn region(&self, region: &Region) -> Resolved {
         let ranges = self.extent(region)?;
-        if ranges.iter().all(|range| !self.has_code(range)) {
+        // With `optional`, addresses without code are kept: the guest may put code there later.
+        if !self.probe.optional && ranges.iter().all(|range| !self.has_code(range)) {
             let title = format!("no guest code in {}", region_text(&ranges));
             let diagnostic = Diagnostic::error("E0301", title).primary(region.span, "nothing executable in here");
             return Err(absent(self.where_code_is(diagnostic)));

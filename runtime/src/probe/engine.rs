@@ -8,7 +8,7 @@
 //! [`runtime`]: super::runtime
 
 use super::action::{ActionSite, TextHandle};
-use super::attach::{Attachment, Symbols, World, attach};
+use super::attach::{Attachment, Symbols, World, attach, fetch};
 use super::lower::{Event, LowerHost, Lowering};
 use super::output::Output;
 use super::runtime::{Guest, ProbeRuntime, Report};
@@ -178,7 +178,14 @@ impl ProbeEngine for Probes {
         })
     }
 
-    fn event_blocks(&mut self, event: PlainEvent, pc: u64, icount: u64, status: u8) -> Vec<Block> {
+    fn event_blocks(
+        &mut self,
+        event: PlainEvent,
+        memory: &GuestMemory,
+        pc: u64,
+        icount: u64,
+        status: u8,
+    ) -> Vec<Block> {
         let concerned = |probes: &Self, id: ProbeId| match (event, &probes.program.probes[id.0 as usize].event) {
             (PlainEvent::Begin, ir::Event::Begin)
             | (PlainEvent::End, ir::Event::End)
@@ -188,7 +195,8 @@ impl ProbeEngine for Probes {
         };
         let ids: Vec<ProbeId> =
             self.ids().filter(|&id| self.core.runtime.is_active(id) && concerned(self, id)).collect();
-        let event = Event { pc, status: u64::from(status) };
+        let insn = fetch(memory, self.core.isa, pc).filter(|_| event == PlainEvent::Every);
+        let event = Event { pc, insn, status: u64::from(status) };
         ids.into_iter().map(|id| self.lowering.event_block(&mut self.core, id, event)).collect()
     }
 

@@ -168,6 +168,10 @@ pub fn json_value(value: Value<'_>, ty: Type, symbols: &dyn Symbols) -> String {
 fn heading(def: &State, name: &str) -> String {
     match name {
         "" if def.unnamed || def.keys.is_empty() => def.name.clone(),
+        // `@m[1]` would look like the heading of one entry.
+        "" if def.key_names.iter().any(|name| name.starts_with(|c: char| c.is_ascii_digit() || c == '"')) => {
+            def.name.clone()
+        }
         "" => format!("{}[{}]", def.name, def.key_names.join(", ")),
         name if name == def.name && !def.unnamed && !def.keys.is_empty() => heading(def, ""),
         name => name.to_string(),

@@ -102,6 +102,8 @@ pub trait LowerHost {
 pub struct Event {
     /// Where the thread stands.
     pub pc: u64,
+    /// Encoding and size of the instruction that comes next, for `every`.
+    pub insn: Option<(u32, u8)>,
     /// How it ended, for `exit` and `end`.
     pub status: u64,
 }

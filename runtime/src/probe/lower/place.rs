@@ -48,7 +48,12 @@ impl<'a> Place<'a> {
 
     /// Size of the instruction in bytes.
     pub(super) fn insn_len(&self) -> u64 {
-        self.site.map_or(self.isa.insn_align(), |site| site.insn.len.into())
+        self.insn().map_or(self.isa.insn_align(), |(_, len)| len.into())
+    }
+
+    /// Encoding and size of the instruction; at an event that of the one that comes next, if it is known.
+    fn insn(&self) -> Option<(u32, u8)> {
+        self.site.map_or(self.event.insn, |site| Some((site.insn.bits, site.insn.len)))
     }
 
     /// What the instruction writes first.
@@ -57,8 +62,8 @@ impl<'a> Place<'a> {
     }
 
     pub(super) fn facts(&self) -> Option<&InsnFacts> {
-        let site = self.site?;
-        Some(self.facts.get_or_init(|| self.isa.facts(site.insn.bits, site.insn.pc)))
+        let (bits, _) = self.insn()?;
+        Some(self.facts.get_or_init(|| self.isa.facts(bits, self.pc())))
     }
 
     fn fall_through(&self) -> u64 {
@@ -83,9 +88,10 @@ impl<'a> Place<'a> {
         let of_site = |get: fn(&Site<'_>) -> u64| int(self.site.map_or(0, get));
         match builtin {
             Builtin::Pc | Builtin::InsnAddr => int(self.pc()),
+            // Filters are looked at in front of the instruction as well, when it is not known where it leads.
             Builtin::Next => match self.skip_base() {
-                Atom::Slot(_) => None,
-                Atom::Const(_) => int(self.fall_through()),
+                Atom::Const(_) if self.after => int(self.fall_through()),
+                _ => None,
             },
             Builtin::Func => Some(Static::Text(host.function(self.pc()))),
             Builtin::Module => Some(Static::Text(host.module(self.pc()))),
@@ -99,8 +105,8 @@ impl<'a> Place<'a> {
             Builtin::InsnIsBranch => fact(|facts| facts.is_branch.into()),
             Builtin::InsnIsLoad => fact(|facts| facts.is_load.into()),
             Builtin::InsnIsStore => fact(|facts| facts.is_store.into()),
-            Builtin::InsnSize => of_site(|site| site.insn.len.into()),
-            Builtin::InsnBits => of_site(|site| site.insn.bits.into()),
+            Builtin::InsnSize => int(self.insn().map_or(0, |(_, len)| len.into())),
+            Builtin::InsnBits => int(self.insn().map_or(0, |(bits, _)| bits.into())),
             Builtin::BlockAddr => of_site(|site| site.block_pc),
             Builtin::BlockSize => of_site(|site| site.block_size),
             Builtin::BlockLen => of_site(|site| site.block_len),

@@ -425,7 +425,7 @@ fn evaluate(e: Expr, cpu: impl FnOnce(&mut CpuState)) -> Vec<u64> {
     let begin = probe(Moment::On, ir::Event::Begin, Vec::new(), body);
     let mut machine = Machine::probes(vec![begin]);
     cpu(&mut machine.cpu);
-    let block = machine.lowering.event_block(&mut machine.mock, ProbeId(0), Event { pc: BASE, status: 0 });
+    let block = machine.lowering.event_block(&mut machine.mock, ProbeId(0), Event { pc: BASE, ..Event::default() });
     machine.execute(&block, 0);
     assert_eq!(machine.cpu.pc, BASE);
     let line = machine.journal();

@@ -9,7 +9,7 @@ fn begin(body: Vec<Stmt>, locals: &[Type], prepare: impl FnOnce(&mut Machine)) -
     let begin = Probe { locals, ..probe(Moment::On, ir::Event::Begin, Vec::new(), body) };
     let mut machine = Machine::probes(vec![begin]);
     prepare(&mut machine);
-    let block = machine.lowering.event_block(&mut machine.mock, ProbeId(0), Event { pc: BASE, status: 0 });
+    let block = machine.lowering.event_block(&mut machine.mock, ProbeId(0), Event { pc: BASE, ..Event::default() });
     machine.execute(&block, 0);
     machine
 }
@@ -162,7 +162,7 @@ fn globals_in_cells() {
     let scalars = vec![(StateId(0), 10), (StateId(1), 11), (StateId(2), 12)];
     let mut machine = Machine::with(program, Mock { cells: 100, scalars, ..Mock::default() });
     machine.cpu.x[0] = 1;
-    let block = machine.lowering.event_block(&mut machine.mock, ProbeId(0), Event { pc: BASE, status: 0 });
+    let block = machine.lowering.event_block(&mut machine.mock, ProbeId(0), Event { pc: BASE, ..Event::default() });
     machine.execute(&block, 0);
     assert_eq!((machine.cell(10), machine.cell(11)), (70, 0xf0));
     assert_eq!(machine.journal(), "0x8000 Print 0x46\n0x8000 StateSet 0x0");

@@ -1,0 +1,432 @@
+//! A guest without an operating system, run in a tier with a probe engine of the test, or one instruction at a time.
+
+use spile_runtime::block::{Block, Insn, Lift};
+use spile_runtime::cpu::CpuState;
+use spile_runtime::env::{Environment, Outcome, Status, TrapEvent};
+use spile_runtime::interp::{self, ActionCall, Context, Host, Leave};
+use spile_runtime::isa::Isa;
+use spile_runtime::isa::aarch64::AARCH64;
+use spile_runtime::mem::{Fault, GuestMemory, perm};
+use spile_runtime::translate::{Site, Splice};
+use spile_runtime::uop::{Uop, slot};
+use spile_runtime::vm::{Config, End, PlainEvent, ProbeEngine, Tier, Vm};
+use std::any::Any;
+use std::cell::RefCell;
+use std::ops::Range;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+
+/// Where programs stand: pages that may be read, written and executed.
+pub(crate) const CODE: u64 = 0x1_0000;
+pub(crate) const CODE_SIZE: u64 = 0x8000;
+/// Their data. Nothing else is mapped.
+pub(crate) const DATA: u64 = 0x4_0000;
+pub(crate) const DATA_SIZE: u64 = 0x4000;
+/// What programs point their base register at.
+pub(crate) const BASE: u64 = DATA + 0x2000;
+
+pub(crate) const HLT: u32 = 0xd45e_0000;
+pub(crate) const TIERS: [Tier; 3] = [Tier::Interp, Tier::Jit, Tier::Auto];
+
+/// A small generator of pseudo-random numbers (splitmix64).
+#[derive(Clone)]
+pub(crate) struct Rng(pub(crate) u64);
+
+impl Rng {
+    pub(crate) fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    /// A number below `n`.
+    pub(crate) fn below(&mut self, n: u64) -> u64 {
+        self.next() % n
+    }
+
+    pub(crate) fn chance(&mut self, percent: u64) -> bool {
+        self.below(100) < percent
+    }
+
+    pub(crate) fn pick<T: Copy>(&mut self, of: &[T]) -> T {
+        of[self.below(of.len() as u64) as usize]
+    }
+
+    /// A register value: often one at which something happens.
+    pub(crate) fn value(&mut self) -> u64 {
+        match self.below(8) {
+            0 => 0,
+            1 => u64::MAX,
+            2 => 1 << 63,
+            3 => 1 << 31,
+            4 => self.below(256),
+            5 => self.next() >> 32,
+            _ => self.next(),
+        }
+    }
+}
+
+/// A program with its initial state.
+#[derive(Clone)]
+pub(crate) struct Program {
+    pub(crate) words: Vec<u32>,
+    pub(crate) cpu: CpuState,
+    pub(crate) data: Vec<u8>,
+}
+
+impl Program {
+    /// A program that starts with every register zero but `sp` and `x28`, which point to data.
+    pub(crate) fn new(words: &[u32]) -> Program {
+        let mut cpu = CpuState { pc: CODE, ..CpuState::default() };
+        (cpu.x[28], cpu.x[31]) = (BASE, BASE - 0x800);
+        Program { words: words.to_vec(), cpu, data: vec![0; DATA_SIZE as usize] }
+    }
+
+    pub(crate) fn memory(&self) -> Arc<GuestMemory> {
+        let memory = Arc::new(GuestMemory::new(u64::MAX >> 8).unwrap());
+        memory.map_anonymous(CODE, CODE_SIZE, perm::READ | perm::WRITE | perm::EXEC, false).unwrap();
+        memory.map_anonymous(DATA, DATA_SIZE, perm::READ | perm::WRITE, false).unwrap();
+        let bytes: Vec<u8> = self.words.iter().flat_map(|word| word.to_le_bytes()).collect();
+        memory.write(CODE, &bytes).unwrap();
+        memory.write(DATA, &self.data).unwrap();
+        memory
+    }
+}
+
+/// What the guest can see of its registers.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct State {
+    pub(crate) x: [u64; 32],
+    pub(crate) v: [u128; 32],
+    pub(crate) nzcv: u64,
+    pub(crate) fpcr: u64,
+    pub(crate) fpsr: u64,
+    pub(crate) pc: u64,
+    pub(crate) icount: u64,
+}
+
+impl State {
+    pub(crate) fn of(cpu: &CpuState) -> State {
+        State {
+            x: cpu.x[..32].try_into().unwrap(),
+            v: cpu.v[..32].try_into().unwrap(),
+            nzcv: cpu.nzcv(),
+            fpcr: cpu.x[slot::FP_CONTROL as usize],
+            fpsr: cpu.x[slot::FP_STATUS as usize],
+            pc: cpu.pc,
+            icount: cpu.icount,
+        }
+    }
+
+    /// Names what differs.
+    pub(crate) fn difference(&self, other: &State) -> String {
+        let mut text = String::new();
+        let mut note = |name: String, a: u128, b: u128| {
+            if a != b {
+                text += &format!(" {name}: {a:#x} is not {b:#x};");
+            }
+        };
+        for r in 0..32 {
+            note(format!("x{r}"), self.x[r].into(), other.x[r].into());
+            note(format!("v{r}"), self.v[r], other.v[r]);
+        }
+        note("nzcv".into(), self.nzcv.into(), other.nzcv.into());
+        note("fpcr".into(), self.fpcr.into(), other.fpcr.into());
+        note("fpsr".into(), self.fpsr.into(), other.fpsr.into());
+        note("pc".into(), self.pc.into(), other.pc.into());
+        note("icount".into(), self.icount.into(), other.icount.into());
+        text
+    }
+}
+
+/// Everything that a run leaves behind.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Final {
+    pub(crate) end: End,
+    pub(crate) state: State,
+    pub(crate) memory: Vec<u8>,
+    pub(crate) output: Vec<u64>,
+    pub(crate) traps: Vec<TrapEvent>,
+}
+
+impl Final {
+    fn of(end: End, cpu: &CpuState, memory: &GuestMemory, seen: &Seen) -> Final {
+        let mut bytes = memory.read_vec(CODE, CODE_SIZE).unwrap();
+        bytes.extend(memory.read_vec(DATA, DATA_SIZE).unwrap());
+        Final { end, state: State::of(cpu), memory: bytes, output: seen.output.clone(), traps: seen.traps.clone() }
+    }
+
+    /// Panics with what differs, if anything does.
+    #[track_caller]
+    pub(crate) fn must_be(&self, reference: &Final, what: &str) {
+        if self == reference {
+            return;
+        }
+        let bytes = self.memory.iter().zip(&reference.memory).position(|(a, b)| a != b);
+        panic!(
+            "{what}: ended as {:?}, not {:?};{} first different byte of memory: {bytes:x?}; output {:?}, not {:?}; \
+             traps {:?}, not {:?}",
+            self.end,
+            reference.end,
+            self.state.difference(&reference.state),
+            self.output,
+            reference.output,
+            self.traps,
+            reference.traps,
+        );
+    }
+}
+
+/// What the environment has seen.
+#[derive(Default)]
+pub(crate) struct Seen {
+    output: Vec<u64>,
+    traps: Vec<TrapEvent>,
+}
+
+/// The environment: system calls print `x0` and change it, traps end the run.
+struct Bare(Rc<RefCell<Seen>>);
+
+impl Environment for Bare {
+    fn system_call(&mut self, cpu: &mut CpuState, _: &GuestMemory) -> Outcome {
+        self.0.borrow_mut().output.push(cpu.x[0]);
+        cpu.x[0] = cpu.x[0].rotate_left(7) ^ cpu.x[8];
+        Outcome::Continue
+    }
+    fn trap(&mut self, _: &mut CpuState, _: &GuestMemory, trap: TrapEvent) -> Outcome {
+        self.0.borrow_mut().traps.push(trap);
+        match trap {
+            TrapEvent::Halt(_) => Outcome::End(Status::Exited(0)),
+            _ => Outcome::End(Status::Signaled(11)),
+        }
+    }
+    fn poll(&mut self, _: &mut CpuState, _: &GuestMemory) -> Outcome {
+        Outcome::Continue
+    }
+    fn ticks(&self) -> u64 {
+        0
+    }
+    fn thread_id(&self) -> u64 {
+        1
+    }
+    fn process_id(&self) -> u64 {
+        1
+    }
+    fn take_notes(&mut self) -> Vec<String> {
+        Vec::new()
+    }
+}
+
+// ---- one instruction at a time
+
+/// Executes a program one instruction at a time, each lifted anew from memory: nothing in it can be stale.
+pub(crate) struct Stepper {
+    pub(crate) cpu: Box<CpuState>,
+    pub(crate) memory: Arc<GuestMemory>,
+    environment: Bare,
+    seen: Rc<RefCell<Seen>>,
+}
+
+struct NoHost;
+
+impl Host for NoHost {
+    fn action(&mut self, _: ActionCall, _: &mut CpuState, _: &GuestMemory) -> u64 {
+        0
+    }
+    fn ticks(&self) -> u64 {
+        0
+    }
+}
+
+impl Stepper {
+    pub(crate) fn new(program: &Program) -> Stepper {
+        Stepper::on(program, program.memory())
+    }
+
+    pub(crate) fn on(program: &Program, memory: Arc<GuestMemory>) -> Stepper {
+        let seen = Rc::<RefCell<Seen>>::default();
+        Stepper { cpu: Box::new(program.cpu.clone()), memory, environment: Bare(seen.clone()), seen }
+    }
+
+    /// Executes an instruction. Returns the status if it ends the run; it has then had no effect.
+    pub(crate) fn step(&mut self) -> Option<Status> {
+        let pc = self.cpu.pc;
+        let leave = match self.fetch(pc) {
+            Err(event) => Leave::Trap(event),
+            Ok(bits) => {
+                let mut uops = Vec::new();
+                AARCH64.lift(bits, &mut Lift::new(&mut uops, pc, 4));
+                let after = uops.len() as u32;
+                if !uops.last().is_some_and(Uop::ends_block) {
+                    uops.push(Uop::Next);
+                }
+                let insns = vec![Insn { pc, bits, len: 4, start: 0, body: 0, after }];
+                let block = Block { pc, end: pc.wrapping_add(4), insns, uops };
+                let mut host = NoHost;
+                let mut ctx = Context { memory: &self.memory, isa: &AARCH64, cells: &[], host: &mut host };
+                interp::run(&block, 0, 1, &mut self.cpu, &mut ctx)
+            }
+        };
+        let outcome = match leave {
+            Leave::Next => return None,
+            Leave::Syscall(_) => self.environment.system_call(&mut self.cpu, &self.memory),
+            Leave::Trap(event) => self.environment.trap(&mut self.cpu, &self.memory, event),
+        };
+        match outcome {
+            Outcome::End(status) => Some(status),
+            _ => None,
+        }
+    }
+
+    fn fetch(&self, pc: u64) -> Result<u32, TrapEvent> {
+        if pc % 4 != 0 {
+            return Err(TrapEvent::Misaligned(pc));
+        }
+        let fault = |fault: Fault| TrapEvent::Fault(fault);
+        self.memory.fetch(pc).map(u32::from_le_bytes).map_err(fault)
+    }
+
+    pub(crate) fn result(&self, end: End) -> Final {
+        Final::of(end, &self.cpu, &self.memory, &self.seen.borrow())
+    }
+
+    /// Runs to the end or the limit, calling `look` in front of every instruction and at the end of it, with the
+    /// address of the instruction then.
+    pub(crate) fn run(&mut self, limit: u64, mut look: impl FnMut(&mut Stepper, Option<u64>)) -> Final {
+        loop {
+            if self.cpu.icount >= limit {
+                return self.result(End::Limit);
+            }
+            look(self, None);
+            let pc = self.cpu.pc;
+            if let Some(status) = self.step() {
+                return self.result(End::Guest(status));
+            }
+            look(self, Some(pc));
+        }
+    }
+}
+
+// ---- in the tiers
+
+/// What a test does as a probe.
+pub(crate) trait Spy {
+    fn before(&mut self, _site: &Site<'_>, _uops: &mut Vec<Uop>) {}
+    fn has_after(&mut self, _site: &Site<'_>) -> bool {
+        false
+    }
+    fn after(&mut self, _site: &Site<'_>, _uops: &mut Vec<Uop>) {}
+    fn action(&mut self, _call: ActionCall, _cpu: &mut CpuState, _memory: &GuestMemory) -> u64 {
+        0
+    }
+    fn take_changes(&mut self) -> Vec<Range<u64>> {
+        Vec::new()
+    }
+    fn next_every(&self, _icount: u64) -> u64 {
+        u64::MAX
+    }
+    fn every(&mut self) -> Vec<Uop> {
+        Vec::new()
+    }
+    fn cells(&self) -> Arc<[AtomicU64]> {
+        Arc::from([])
+    }
+}
+
+/// No probes at all.
+pub(crate) struct Nobody;
+
+impl Spy for Nobody {}
+
+struct Engine<S>(Rc<RefCell<S>>);
+
+struct Splicer<'a, S>(&'a mut S);
+
+impl<S: Spy> Splice for Splicer<'_, S> {
+    fn touches(&mut self, _: u64, _: u64) -> bool {
+        true
+    }
+    fn before(&mut self, site: &Site<'_>, uops: &mut Vec<Uop>) {
+        self.0.before(site, uops);
+    }
+    fn has_after(&mut self, site: &Site<'_>) -> bool {
+        self.0.has_after(site)
+    }
+    fn after(&mut self, site: &Site<'_>, uops: &mut Vec<Uop>) {
+        self.0.after(site, uops);
+    }
+}
+
+impl<S: Spy + 'static> ProbeEngine for Engine<S> {
+    fn splice(&mut self, use_it: &mut dyn FnMut(&mut dyn Splice)) {
+        use_it(&mut Splicer(&mut *self.0.borrow_mut()));
+    }
+    fn action(&mut self, call: ActionCall, cpu: &mut CpuState, memory: &GuestMemory, _: &dyn Environment) -> u64 {
+        self.0.borrow_mut().action(call, cpu, memory)
+    }
+    fn take_changes(&mut self) -> Vec<Range<u64>> {
+        self.0.borrow_mut().take_changes()
+    }
+    fn end_request(&self) -> Option<u8> {
+        None
+    }
+    fn next_every(&self, icount: u64) -> u64 {
+        self.0.borrow().next_every(icount)
+    }
+    fn needs_icount(&self) -> bool {
+        true
+    }
+    fn event_blocks(&mut self, event: PlainEvent, _: &GuestMemory, pc: u64, _: u64, _: u8) -> Vec<Block> {
+        if event != PlainEvent::Every {
+            return Vec::new();
+        }
+        let uops = self.0.borrow_mut().every();
+        vec![Block { pc, end: pc, insns: Vec::new(), uops }]
+    }
+    fn cells(&self) -> Arc<[AtomicU64]> {
+        self.0.borrow().cells()
+    }
+    fn flush(&mut self) {}
+    fn as_any(&mut self) -> &mut dyn Any {
+        self
+    }
+}
+
+/// Runs a program with `spy` as its probes.
+pub(crate) fn run<S: Spy + 'static>(program: &Program, tier: Tier, limit: u64, spy: &Rc<RefCell<S>>) -> Final {
+    run_with(program, program.memory(), tier, Some(limit), Some(Box::new(Engine(spy.clone()))))
+}
+
+/// Runs a program without probes.
+pub(crate) fn run_plain(program: &Program, tier: Tier, limit: u64) -> Final {
+    run_with(program, program.memory(), tier, Some(limit), None)
+}
+
+/// Runs a program on memory that the test has made.
+pub(crate) fn run_on<S: Spy + 'static>(
+    program: &Program,
+    memory: Arc<GuestMemory>,
+    tier: Tier,
+    spy: &Rc<RefCell<S>>,
+) -> Final {
+    run_with(program, memory, tier, Some(1_000_000), Some(Box::new(Engine(spy.clone()))))
+}
+
+/// Runs a program with any probe engine.
+pub(crate) fn run_with(
+    program: &Program,
+    memory: Arc<GuestMemory>,
+    tier: Tier,
+    max_insns: Option<u64>,
+    probes: Option<Box<dyn ProbeEngine>>,
+) -> Final {
+    let seen = Rc::<RefCell<Seen>>::default();
+    let config = Config { tier, max_insns, count: true };
+    let cpu = Box::new(program.cpu.clone());
+    let mut vm = Vm::new(&AARCH64, cpu, memory, Box::new(Bare(seen.clone())), probes, config).unwrap();
+    let end = vm.run();
+    Final::of(end, &vm.cpu, &vm.memory, &seen.borrow())
+}

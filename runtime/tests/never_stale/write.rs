@@ -1,0 +1,292 @@
+//! Probes that change registers, flags, memory, code and control: the very next instruction sees it.
+
+use crate::generate::{self, Shape};
+use crate::machine::{CODE, Final, Program, Rng, Spy, Stepper, TIERS, run};
+use crate::record::LIMIT;
+use crate::seeds;
+use spile_runtime::cpu::{CpuState, poll};
+use spile_runtime::interp::ActionCall;
+use spile_runtime::mem::GuestMemory;
+use spile_runtime::translate::{NEXT_PC, PROBE_END, Site};
+use spile_runtime::uop::{BinOp, Lanes, UnOp, Uop, X, slot};
+use spile_runtime::vector::XvOp;
+use spile_runtime::vm::End;
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// What a probe changes.
+#[derive(Clone, Copy, Debug)]
+enum Change {
+    X(X, u64),
+    W(X, u64),
+    Copy(X, X),
+    Add(X, X, u64),
+    /// A lane of a vector register: shape, index.
+    Lane(u8, Lanes, u32, u64),
+    Whole(u8, u64),
+    Nzcv(u64),
+    /// Through an action that may change the whole state.
+    State(X, u8, u64),
+    /// Eight bytes of data.
+    Memory(u64, u64),
+    /// An instruction.
+    Code(u64, u32),
+    Goto(u64),
+    /// Leaves out so many instructions.
+    Skip(u64),
+}
+
+/// A probe at one instruction, for a range of executions.
+#[derive(Clone, Copy, Debug)]
+struct Probe {
+    pc: u64,
+    after: bool,
+    first: u64,
+    count: u64,
+    change: Change,
+}
+
+impl Probe {
+    fn random(rng: &mut Rng, program: &Program) -> Probe {
+        let len = program.words.len() as u64;
+        let at = rng.below(len);
+        let value = rng.value();
+        let x = rng.below(21) as X;
+        let near = |rng: &mut Rng| match rng.below(5) {
+            0 => at,
+            1 => (at + 1).min(len - 1),
+            2 => (at + 2).min(len - 1),
+            _ => rng.below(len),
+        };
+        let change = match rng.below(16) {
+            0..=2 => Change::X(x, value),
+            3 => Change::W(x, value),
+            4 => Change::Copy(x, rng.below(31) as X),
+            5 => Change::Add(x, rng.below(31) as X, value),
+            6 | 7 => {
+                let (lanes, n) = rng.pick(&[(Lanes::B16, 16), (Lanes::H8, 8), (Lanes::S4, 4), (Lanes::D2, 2)]);
+                Change::Lane(rng.below(8) as u8, lanes, rng.below(n) as u32, value)
+            }
+            8 => Change::Whole(rng.below(8) as u8, value),
+            9 => Change::Nzcv(value & 15),
+            10 => Change::State(x, rng.below(8) as u8, value),
+            11 => Change::Memory(crate::machine::BASE - 0x100 + 8 * rng.below(0x40), value),
+            12 | 13 => {
+                // An instruction that always exists: nop, or add x, x, #imm.
+                let word = rng.pick(&[0xd503_201f, 0x9100_0400, 0x9100_0c21, 0x9101_0442, 0xf100_0463]);
+                let target = near(rng);
+                Change::Code(CODE + 4 * target, word)
+            }
+            14 => Change::Goto(CODE + 4 * near(rng)),
+            _ => Change::Skip(1 + rng.below(3)),
+        };
+        let (first, count) = rng.pick(&[(1, 1), (1, u64::MAX / 2), (2, 1), (3, 4), (600, 3)]);
+        // A redirection that always happens would seldom let the program end.
+        let count = if matches!(change, Change::Goto(_)) { count.min(2) } else { count };
+        Probe { pc: CODE + 4 * at, after: rng.chance(40), first, count, change }
+    }
+
+    /// Makes the change on a bare CPU. `next` is the address that `skip` counts from.
+    fn apply(&self, cpu: &mut CpuState, memory: &GuestMemory, next: u64) {
+        match self.change {
+            Change::X(x, value) => cpu.x[x as usize] = value,
+            Change::W(x, value) => cpu.x[x as usize] = value & 0xffff_ffff,
+            Change::Copy(d, a) => cpu.x[d as usize] = cpu.x[a as usize],
+            Change::Add(d, a, value) => cpu.x[d as usize] = cpu.x[a as usize].wrapping_add(value),
+            Change::Lane(v, lanes, index, value) => {
+                let bits = 8 * lanes.element() as u32;
+                let mask = (u128::from(u64::MAX >> (64 - bits))) << (bits * index);
+                let old = cpu.v[v as usize];
+                cpu.v[v as usize] = old & !mask | u128::from(value) << (bits * index) & mask;
+            }
+            Change::Whole(v, value) => cpu.v[v as usize] = u128::from(value),
+            Change::Nzcv(value) => cpu.set_nzcv(value),
+            Change::State(x, v, value) => {
+                cpu.x[x as usize] ^= value;
+                cpu.v[v as usize] ^= u128::from(value) << 17;
+                let nzcv = cpu.nzcv();
+                cpu.set_nzcv(nzcv ^ value & 15);
+            }
+            Change::Memory(addr, value) => memory.write_forced(addr, &value.to_le_bytes()).unwrap(),
+            Change::Code(addr, word) => memory.write_forced(addr, &word.to_le_bytes()).unwrap(),
+            Change::Goto(to) => cpu.pc = to,
+            Change::Skip(n) => cpu.pc = next.wrapping_add(4 * n),
+        }
+    }
+
+    fn hits(&self, count: u64) -> bool {
+        count.wrapping_sub(self.first) < self.count
+    }
+
+    fn redirects(&self) -> bool {
+        matches!(self.change, Change::Goto(_) | Change::Skip(_))
+    }
+}
+
+struct Patcher {
+    probes: Vec<Probe>,
+    cells: Arc<[AtomicU64]>,
+}
+
+impl Patcher {
+    fn new(probes: &[Probe]) -> Self {
+        Patcher { probes: probes.to_vec(), cells: probes.iter().map(|_| AtomicU64::new(0)).collect() }
+    }
+
+    /// Emits the probes of a point, in the forms that probe bodies are lowered to.
+    fn splice(&self, site: &Site<'_>, after: bool, uops: &mut Vec<Uop>) {
+        let mut polls = false;
+        for (index, probe) in self.probes.iter().enumerate() {
+            if probe.pc != site.insn.pc || probe.after != after {
+                continue;
+            }
+            let p = slot::PROBE;
+            uops.push(Uop::MovI { d: p, imm: 1 });
+            uops.push(Uop::CellAdd { d: p, a: p, cell: index as u32 });
+            uops.push(Uop::BinI { op: BinOp::Sub64, d: p, a: p, imm: probe.first });
+            uops.push(Uop::BinI { op: BinOp::LtU, d: p, a: p, imm: probe.count });
+            let over = uops.len();
+            uops.push(Uop::LocalIf { nz: false, a: p, to: 0 });
+            polls |= self.change(index, probe, site, uops);
+            let to = uops.len() as u32;
+            uops[over] = Uop::LocalIf { nz: false, a: p, to };
+        }
+        if polls && !(after && site.jumps) {
+            uops.push(Uop::Poll { body: !after });
+        }
+    }
+
+    fn change(&self, index: usize, probe: &Probe, site: &Site<'_>, uops: &mut Vec<Uop>) -> bool {
+        let p = slot::PROBE;
+        let action = |state| Uop::Action { action: index as u32, d: p, args: slot::ZERO, n: 0, state };
+        match probe.change {
+            Change::X(d, imm) => uops.push(Uop::MovI { d, imm }),
+            Change::W(d, imm) => {
+                uops.push(Uop::MovI { d: p, imm });
+                uops.push(Uop::Un { op: UnOp::Zext32, d, a: p });
+            }
+            Change::Copy(d, a) => uops.push(Uop::Un { op: UnOp::Mov, d, a }),
+            Change::Add(d, a, imm) => uops.push(Uop::BinI { op: BinOp::Add64, d, a, imm }),
+            Change::Lane(d, t, imm, value) => {
+                uops.push(Uop::MovI { d: p, imm: value });
+                uops.push(Uop::Xv { op: XvOp::Insert, t, d, a: p, imm });
+            }
+            Change::Whole(d, imm) => uops.push(Uop::VMovI { d, both: false, imm }),
+            Change::Nzcv(imm) => {
+                uops.push(Uop::MovI { d: p, imm });
+                uops.push(Uop::SetNzcv { a: p });
+            }
+            Change::State(..) => uops.push(action(true)),
+            Change::Memory(..) | Change::Code(..) => {
+                uops.push(action(false));
+                return true;
+            }
+            Change::Goto(imm) => {
+                uops.push(Uop::MovI { d: PROBE_END - 1, imm });
+                uops.push(Uop::Goto { a: PROBE_END - 1, done: probe.after });
+            }
+            Change::Skip(n) => {
+                let d = PROBE_END - 1;
+                match (probe.after, site.jumps) {
+                    (true, true) => uops.push(Uop::BinI { op: BinOp::Add64, d, a: NEXT_PC, imm: 4 * n }),
+                    (true, false) => uops.push(Uop::MovI { d, imm: site.insn.pc + 4 + 4 * n }),
+                    (false, _) => uops.push(Uop::MovI { d, imm: site.insn.pc + 4 * n }),
+                }
+                uops.push(Uop::Goto { a: d, done: probe.after });
+            }
+        }
+        false
+    }
+}
+
+impl Spy for Patcher {
+    fn before(&mut self, site: &Site<'_>, uops: &mut Vec<Uop>) {
+        self.splice(site, false, uops);
+    }
+    fn has_after(&mut self, site: &Site<'_>) -> bool {
+        self.probes.iter().any(|probe| probe.after && probe.pc == site.insn.pc)
+    }
+    fn after(&mut self, site: &Site<'_>, uops: &mut Vec<Uop>) {
+        self.splice(site, true, uops);
+    }
+    fn action(&mut self, call: ActionCall, cpu: &mut CpuState, memory: &GuestMemory) -> u64 {
+        self.probes[call.action as usize].apply(cpu, memory, 0);
+        if memory.has_written_code() {
+            cpu.poll.fetch_or(poll::CODE, Ordering::Relaxed);
+        }
+        0
+    }
+    fn cells(&self) -> Arc<[AtomicU64]> {
+        self.cells.clone()
+    }
+}
+
+/// Executes a program one instruction at a time and makes the same changes by hand. Returns the executions counted.
+fn by_hand(program: &Program, probes: &[Probe]) -> (Final, Vec<u64>) {
+    let mut stepper = Stepper::new(program);
+    let mut counts = vec![0; probes.len()];
+    let end = loop {
+        if stepper.cpu.icount >= LIMIT {
+            break End::Limit;
+        }
+        let pc = stepper.cpu.pc;
+        if point(&mut stepper, probes, &mut counts, pc, false, pc) {
+            continue;
+        }
+        if let Some(status) = stepper.step() {
+            break End::Guest(status);
+        }
+        let next = stepper.cpu.pc;
+        point(&mut stepper, probes, &mut counts, pc, true, next);
+    };
+    (stepper.result(end), counts)
+}
+
+/// Applies the probes of a point; true if they redirect.
+fn point(stepper: &mut Stepper, probes: &[Probe], counts: &mut [u64], pc: u64, after: bool, next: u64) -> bool {
+    for (probe, count) in probes.iter().zip(counts) {
+        if probe.pc == pc && probe.after == after {
+            *count += 1;
+            if probe.hits(*count) {
+                probe.apply(&mut stepper.cpu, &stepper.memory, next);
+                if probe.redirects() {
+                    return true;
+                }
+            }
+        }
+    }
+    false
+}
+
+fn compare(program: &Program, probes: &[Probe], what: &str) {
+    let (expected, counts) = by_hand(program, probes);
+    for tier in TIERS {
+        let patcher = Rc::new(RefCell::new(Patcher::new(probes)));
+        let what = format!("{what}, {tier:?}, {probes:x?}");
+        let result = run(program, tier, LIMIT, &patcher);
+        let seen: Vec<u64> = patcher.borrow().cells.iter().map(|cell| cell.load(Ordering::Relaxed)).collect();
+        result.must_be(&expected, &what);
+        assert_eq!(seen, counts, "{what}: executions");
+    }
+}
+
+#[test]
+fn the_next_instruction_sees_what_a_probe_writes() {
+    for seed in seeds(120) {
+        let seed = seed ^ 0x0317_0000;
+        let mut rng = Rng(seed);
+        let shape = Shape::random(&mut rng);
+        let program = generate::program(seed, shape);
+        let mut probes: Vec<Probe> = Vec::new();
+        for _ in 0..1 + rng.below(4) {
+            let probe = Probe::random(&mut rng, &program);
+            // One redirection at a point is enough, and nothing behind it is reached.
+            if !probes.iter().any(|other| (other.pc, other.after) == (probe.pc, probe.after)) {
+                probes.push(probe);
+            }
+        }
+        compare(&program, &probes, &format!("seed {seed}"));
+    }
+}
