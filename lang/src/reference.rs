@@ -124,7 +124,7 @@ fn functions(out: &mut String) {
     section(
         out,
         "Functions",
-        "All are pure, but for `rand`.",
+        "They change nothing in the guest.",
         &["function", "result", "what it computes", "example", ""],
     );
     for function in FUNCTIONS {

@@ -21,14 +21,14 @@ const ALIGN: usize = 32;
 
 /// A piece of generated code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Piece {
+pub(super) struct Piece {
     offset: usize,
     len: usize,
 }
 
 /// Memory for generated code.
 #[derive(Debug)]
-pub struct Arena {
+pub(super) struct Arena {
     writable: *mut u8,
     executable: *mut u8,
     /// Free pieces by offset, never touching each other.
@@ -40,7 +40,7 @@ impl Arena {
     ///
     /// # Errors
     /// The host's error.
-    pub fn new() -> std::io::Result<Self> {
+    pub(super) fn new() -> std::io::Result<Self> {
         let file = memfd_create("spile-code", MemfdFlags::CLOEXEC)?;
         ftruncate(&file, ARENA as u64)?;
         let map = |prot| {
@@ -63,7 +63,7 @@ impl Arena {
     }
 
     /// Copies `code` in. `None` if there is no room.
-    pub fn add(&mut self, code: &[u8]) -> Option<Piece> {
+    pub(super) fn add(&mut self, code: &[u8]) -> Option<Piece> {
         let len = code.len().next_multiple_of(ALIGN);
         let (&offset, &room) = self.free.iter().find(|&(_, &room)| room >= len)?;
         self.free.remove(&offset);
@@ -76,7 +76,7 @@ impl Arena {
     }
 
     /// Gives a piece back. No thread may be executing it or hold its address.
-    pub fn remove(&mut self, piece: Piece) {
+    pub(super) fn remove(&mut self, piece: Piece) {
         let mut piece = piece;
         if let Some((&before, &len)) = self.free.range(..piece.offset).next_back()
             && before + len == piece.offset
@@ -91,7 +91,7 @@ impl Arena {
     }
 
     /// The address at which a piece executes.
-    pub fn address(&self, piece: Piece) -> usize {
+    pub(super) fn address(&self, piece: Piece) -> usize {
         self.executable as usize + piece.offset
     }
 }

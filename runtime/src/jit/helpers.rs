@@ -11,7 +11,7 @@ use crate::uop::{FlagKind, Uop, slot};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// Fills in the helpers' addresses.
-pub fn install(links: &mut CodeLinks) {
+pub(super) fn install(links: &mut CodeLinks) {
     links.plain = plain as *const () as usize;
     links.action = action as *const () as usize;
     links.nzcv = nzcv as *const () as usize;
@@ -19,7 +19,7 @@ pub fn install(links: &mut CodeLinks) {
 }
 
 /// Erases the context for [`CodeLinks::context`].
-pub fn erase(ctx: &mut Context<'_>) -> usize {
+pub(super) fn erase(ctx: &mut Context<'_>) -> usize {
     std::ptr::from_mut(ctx) as usize
 }
 
