@@ -515,12 +515,21 @@ impl<'f> Lowering<'_, 'f> {
 
     fn store_slots(&mut self, slots: Slots) {
         for x in slots.each_x() {
-            let value = self.get(x);
+            let value = self.stored(x);
             self.b.ins().store(trusted(), value, self.state, x_offset(x));
         }
         for v in slots.each_v() {
             let value = self.get_v(v);
             self.b.ins().store(trusted(), value, self.state, v_offset(v));
+        }
+    }
+
+    /// The value of a slot for the CPU state. A kind of flags that is known is a constant there, and needs no register
+    /// on the way.
+    fn stored(&mut self, x: X) -> Value {
+        match self.flags {
+            Flags::Of(kind, ..) | Flags::Variables(Some(kind)) if x == slot::FLAG_KIND => self.imm(kind as u64),
+            _ => self.get(x),
         }
     }
 
@@ -566,7 +575,7 @@ impl<'f> Lowering<'_, 'f> {
         let label = self.b.create_block();
         self.b.set_cold_block(label);
         let dirty = self.dirty;
-        let x = dirty.each_x().map(|x| (x, self.get(x))).collect();
+        let x = dirty.each_x().map(|x| (x, self.stored(x))).collect();
         let v = dirty.each_v().map(|v| (v, self.get_v(v))).collect();
         let icount = insns.filter(|_| self.plan.count).map(|insns| self.icount_at(insns));
         let cells = self.pending.clone();
@@ -1158,16 +1167,26 @@ impl<'f> Lowering<'_, 'f> {
         let inside = self.fresh();
         self.b.ins().brif(outside, slow, &[], inside, &[]);
         self.go_on_in(inside);
-        let mut bits = self.page_bits(first);
-        if size > 1 {
+        let go_on = self.fresh();
+        let bits = self.page_bits(first);
+        let single = if write { perm::FAST_WRITE } else { perm::READ };
+        if size == 1 {
+            let allowed = self.b.ins().band_imm_u(bits, i64::from(single));
+            self.b.ins().brif(allowed, go_on, &[], slow, &[]);
+        } else {
+            // One look is enough unless the page is the last of its kind; then the last byte decides.
+            let pair = if write { perm::FAST_WRITE_PAIR } else { perm::READ_PAIR };
+            let allowed = self.b.ins().band_imm_u(bits, i64::from(pair));
+            let edge = self.fresh();
+            self.b.set_cold_block(edge);
+            self.b.ins().brif(allowed, go_on, &[], edge, &[]);
+            self.go_on_in(edge);
             let last = self.b.ins().iadd_imm_s(first, size - 1);
             let more = self.page_bits(last);
-            bits = self.b.ins().band(bits, more);
+            let both = self.b.ins().band(bits, more);
+            let allowed = self.b.ins().band_imm_u(both, i64::from(single));
+            self.b.ins().brif(allowed, go_on, &[], slow, &[]);
         }
-        let wanted = if write { perm::FAST_WRITE } else { perm::READ };
-        let allowed = self.b.ins().band_imm_u(bits, i64::from(wanted));
-        let go_on = self.fresh();
-        self.b.ins().brif(allowed, go_on, &[], slow, &[]);
         self.go_on_in(go_on);
     }
 

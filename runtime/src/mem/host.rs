@@ -114,13 +114,24 @@ impl Window {
     /// If the range is not inside the window.
     pub fn fill_perms(&self, addr: u64, len: u64, change: impl Fn(u8) -> u8) {
         self.assert_inside(addr, len);
-        for page in addr / PAGE..(addr + len).div_ceil(PAGE) {
-            let cell = self.perm_cell(page);
-            let old = cell.load(Ordering::Relaxed);
-            let new = change(old);
-            if new != old {
-                cell.store(new, Ordering::Release);
-            }
+        let (first, end) = (addr / PAGE, (addr + len).div_ceil(PAGE));
+        for page in first..end {
+            self.set_perm(page, |old| change(old) & !perm::PAIRS | old & perm::PAIRS);
+        }
+        for page in first.saturating_sub(1)..end {
+            let both = self.perm_cell(page).load(Ordering::Relaxed) & self.perm_cell(page + 1).load(Ordering::Relaxed);
+            let read = if both & perm::READ != 0 { perm::READ_PAIR } else { 0 };
+            let write = if both & perm::FAST_WRITE != 0 { perm::FAST_WRITE_PAIR } else { 0 };
+            self.set_perm(page, |old| old & !perm::PAIRS | read | write);
+        }
+    }
+
+    fn set_perm(&self, page: u64, change: impl Fn(u8) -> u8) {
+        let cell = self.perm_cell(page);
+        let old = cell.load(Ordering::Relaxed);
+        let new = change(old);
+        if new != old {
+            cell.store(new, Ordering::Release);
         }
     }
 

@@ -20,7 +20,7 @@ pub const ADDRESS_SPACE: u64 = 1 << ADDRESS_BITS;
 /// Size of a guest page in bytes.
 pub const PAGE: u64 = 4096;
 
-/// Permission bits of a guest page. Generated code tests [`READ`](perm::READ) and [`FAST_WRITE`](perm::FAST_WRITE).
+/// Permission bits of a guest page. Generated code tests `READ`, `FAST_WRITE` and the two pair bits.
 pub mod perm {
     /// Loads are allowed.
     pub const READ: u8 = 1;
@@ -34,6 +34,12 @@ pub mod perm {
     pub const FAST_WRITE: u8 = 16;
     /// The page is mapped, whatever its permissions.
     pub const MAPPED: u8 = 32;
+    /// `READ` here and on the next page: a load of up to a page that begins here needs no further look.
+    pub const READ_PAIR: u8 = 64;
+    /// `FAST_WRITE` here and on the next page.
+    pub const FAST_WRITE_PAIR: u8 = 128;
+    /// The bits that depend on two pages; [`super::host`] keeps them.
+    pub const PAIRS: u8 = READ_PAIR | FAST_WRITE_PAIR;
 }
 
 /// What an access wanted to do.
@@ -486,6 +492,23 @@ mod tests {
         assert!(memory.is_free(0x1000, 0x2000));
         memory.map_anonymous(0x1000, 0x1000, perm::READ, false).unwrap();
         assert_eq!(memory.load::<1>(0x1800).unwrap(), [0]);
+    }
+
+    #[test]
+    fn pair_bits_follow_both_pages() {
+        let memory = memory();
+        let pairs = |addr| memory.perms(addr) & perm::PAIRS;
+        assert_eq!((pairs(0x1000), pairs(0x2000)), (perm::PAIRS, 0));
+        memory.mark_code(0x2000);
+        assert_eq!(pairs(0x1000), perm::READ_PAIR);
+        memory.unmark_code(0x2000);
+        assert_eq!(pairs(0x1000), perm::PAIRS);
+        memory.protect(0x2000, 0x1000, perm::EXEC).unwrap();
+        assert_eq!(pairs(0x1000), 0);
+        memory.map_anonymous(0x2000, 0x2000, perm::READ, false).unwrap();
+        assert_eq!((pairs(0x1000), pairs(0x2000), pairs(0x3000)), (perm::READ_PAIR, perm::READ_PAIR, 0));
+        memory.unmap(0x3000, 0x1000).unwrap();
+        assert_eq!(pairs(0x2000), 0);
     }
 
     #[test]
