@@ -26,7 +26,9 @@ pub(crate) struct Cli {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Run a guest program with probes
-    #[command(override_usage = "spile run [OPTIONS] PROGRAM [ARGS]...", after_help = "Options stand before the program; all that follows it is the guest's.
+    #[command(
+        override_usage = "spile run [OPTIONS] PROGRAM [ARGS]...",
+        after_help = "Options stand before the program; all that follows it is the guest's.
 
 Exit status: the guest's own. If the guest dies of a signal, spile dies of the same one.
 124: --max-insns was reached. 125: an error of spile's own, with nothing run.
@@ -34,7 +36,8 @@ Exit status: the guest's own. If the guest dies of a signal, spile dies of the s
 Examples:
   spile run -e 'on insn at 0x800 write x0 = 5' --raw --arch aarch64 --base 0x800 boot.bin
   spile run -s trace.spile -o trace.txt ./prog
-  spile run -e 'on every 100000 insns count by func' ./prog")]
+  spile run -e 'on every 100000 insns count by func' ./prog"
+    )]
     Run(RunArgs),
     /// Check scripts without running anything
     #[command(after_help = "Without a program the syntax, names and types are checked; with one, places too.
