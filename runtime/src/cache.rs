@@ -20,9 +20,23 @@ pub struct Entry {
     pub count: u32,
     /// Host address of generated code that begins here, or 0.
     pub code: usize,
+    /// Where its indirect jump has led while it was interpreted, each address once, at most [`MAX_TARGETS`].
+    pub targets: Vec<u64>,
     /// The compiler could not compile it.
     pub interpret_only: bool,
     live: bool,
+}
+
+/// Most targets of an indirect jump that are remembered.
+const MAX_TARGETS: usize = 48;
+
+impl Entry {
+    /// Remembers where the block's indirect jump led.
+    pub fn note_target(&mut self, pc: u64) {
+        if self.targets.len() < MAX_TARGETS && !self.targets.contains(&pc) {
+            self.targets.push(pc);
+        }
+    }
 }
 
 /// Log2 of the number of slots in the front table.
@@ -90,7 +104,14 @@ impl Cache {
         for page in block.pc / PAGE..=block.end.max(block.pc + 1).wrapping_sub(1) / PAGE {
             self.by_page.entry(page).or_default().push(key);
         }
-        self.entries.push(Entry { block: Arc::new(block), count: 0, code: 0, interpret_only: false, live: true });
+        self.entries.push(Entry {
+            block: Arc::new(block),
+            count: 0,
+            code: 0,
+            targets: Vec::new(),
+            interpret_only: false,
+            live: true,
+        });
         id
     }
 

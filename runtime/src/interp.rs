@@ -65,7 +65,7 @@ pub enum Leave {
 /// The caller has set `cpu.icount` as if execution had begun at the block's first instruction.
 pub fn run(block: &Block, from: u32, stop_insn: usize, cpu: &mut CpuState, ctx: &mut Context<'_>) -> Leave {
     let stop = block.insns.get(stop_insn).map_or(block.uops.len() as u32, |insn| insn.start);
-    let mut machine = Machine { block, cpu, ctx, at: from, stop, stop_insn };
+    let mut machine = Machine::new(block, from, (stop, stop_insn), cpu, ctx);
     loop {
         if machine.at >= machine.stop {
             return machine.leave_at_boundary(machine.stop_insn);
@@ -74,8 +74,8 @@ pub fn run(block: &Block, from: u32, stop_insn: usize, cpu: &mut CpuState, ctx: 
         machine.at += 1;
         match machine.step(uop) {
             Step::Continue => {}
-            Step::Leave(leave) => return leave,
-            Step::Trap(event) => return machine.trap(event),
+            Step::Leave => return machine.left,
+            Step::Trap => return machine.trap(),
         }
     }
 }
@@ -87,10 +87,10 @@ pub fn run(block: &Block, from: u32, stop_insn: usize, cpu: &mut CpuState, ctx: 
 /// The trap that it ran into; it has then had no effect on guest slots.
 pub fn run_one(uop: Uop, cpu: &mut CpuState, ctx: &mut Context<'_>) -> Result<(), TrapEvent> {
     let block = Block::default();
-    let mut machine = Machine { block: &block, cpu, ctx, at: 1, stop: u32::MAX, stop_insn: 0 };
+    let mut machine = Machine::new(&block, 1, (u32::MAX, 0), cpu, ctx);
     match machine.step(uop) {
-        Step::Continue | Step::Leave(_) => Ok(()),
-        Step::Trap(event) => Err(event),
+        Step::Continue | Step::Leave => Ok(()),
+        Step::Trap => Err(machine.trapped),
     }
 }
 
@@ -103,10 +103,14 @@ pub fn perform(call: ActionCall, cpu: &mut CpuState, ctx: &mut Context<'_>) -> u
     result
 }
 
+/// What a micro-op leads to. It fits a register; the details are in the machine.
 enum Step {
+    /// The next micro-op.
     Continue,
-    Leave(Leave),
-    Trap(TrapEvent),
+    /// Out of the block, as [`Machine::left`] says.
+    Leave,
+    /// A trap: [`Machine::trapped`].
+    Trap,
 }
 
 struct Machine<'a, 'c> {
@@ -118,25 +122,46 @@ struct Machine<'a, 'c> {
     /// Where to leave: the first micro-op of instruction `stop_insn`, or the end.
     stop: u32,
     stop_insn: usize,
-}
-
-impl From<Fault> for Step {
-    fn from(fault: Fault) -> Step {
-        Step::Trap(TrapEvent::Fault(fault))
-    }
+    left: Leave,
+    trapped: TrapEvent,
 }
 
 /// `?` for steps: yields the value or returns the step of the fault.
 macro_rules! ok {
-    ($e:expr) => {
+    ($machine:ident, $e:expr) => {
         match $e {
             Ok(value) => value,
-            Err(fault) => return Step::from(fault),
+            Err(fault) => return $machine.raise(TrapEvent::Fault(fault)),
         }
     };
 }
 
+impl<'a, 'c> Machine<'a, 'c> {
+    fn new(
+        block: &'a Block,
+        at: u32,
+        (stop, stop_insn): (u32, usize),
+        cpu: &'a mut CpuState,
+        ctx: &'a mut Context<'c>,
+    ) -> Self {
+        let trapped = TrapEvent::Illegal(0);
+        Machine { block, cpu, ctx, at, stop, stop_insn, left: Leave::Next, trapped }
+    }
+
+    #[cold]
+    fn raise(&mut self, event: TrapEvent) -> Step {
+        self.trapped = event;
+        Step::Trap
+    }
+
+    fn leave(&mut self, leave: Leave) -> Step {
+        self.left = leave;
+        Step::Leave
+    }
+}
+
 impl Machine<'_, '_> {
+    #[inline]
     fn x(&self, slot: X) -> u64 {
         self.cpu.x[slot as usize]
     }
@@ -198,14 +223,14 @@ impl Machine<'_, '_> {
     fn leave_to(&mut self, pc: u64) -> Step {
         self.cpu.icount += self.block.insns.len() as u64;
         self.cpu.pc = pc;
-        Step::Leave(Leave::Next)
+        self.leave(Leave::Next)
     }
 
-    fn trap(&mut self, event: TrapEvent) -> Leave {
+    fn trap(&mut self) -> Leave {
         let index = self.insn();
         self.cpu.icount += index as u64;
         self.cpu.pc = self.block.insns[index].pc;
-        Leave::Trap(event)
+        Leave::Trap(self.trapped)
     }
 
     /// Instructions completed at this point of the block.
@@ -269,8 +294,8 @@ impl Machine<'_, '_> {
         self.ctx.memory.check(addr, 2 * bytes, access).map(|_| ())
     }
 
-    fn misaligned(addr: u64, size: u64) -> Option<Step> {
-        (!addr.is_multiple_of(size)).then_some(Step::Trap(TrapEvent::Misaligned(addr)))
+    fn misaligned(&mut self, addr: u64, size: u64) -> Option<Step> {
+        (!addr.is_multiple_of(size)).then(|| self.raise(TrapEvent::Misaligned(addr)))
     }
 
     fn set_monitor(&mut self, addr: u64, size: u64, value: [u64; 2]) {
@@ -309,7 +334,7 @@ impl Machine<'_, '_> {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn step(&mut self, uop: Uop) -> Step {
         match uop {
             Uop::MovI { d, imm } => self.set(d, imm),
@@ -366,112 +391,112 @@ impl Machine<'_, '_> {
             Uop::Adc32 { d, a, b, set } => self.add_with_carry(false, d, a, b, set),
 
             Uop::Load { ty, d, a, imm } => {
-                let value = ok!(self.load(ty, self.addr(a, imm)));
+                let value = ok!(self, self.load(ty, self.addr(a, imm)));
                 self.set(d, value);
             }
             Uop::Store { ty, s, a, imm } => {
-                ok!(self.store_bytes(ty.bytes(), self.addr(a, imm), u128::from(self.x(s))));
+                ok!(self, self.store_bytes(ty.bytes(), self.addr(a, imm), u128::from(self.x(s))));
             }
             Uop::LoadPair { ty, d, e, a, imm } => {
                 let addr = self.addr(a, imm);
-                ok!(self.check_pair(addr, ty.bytes(), Access::Read));
-                let first = ok!(self.load(ty, addr));
-                let second = ok!(self.load(ty, addr.wrapping_add(ty.bytes())));
+                ok!(self, self.check_pair(addr, ty.bytes(), Access::Read));
+                let first = ok!(self, self.load(ty, addr));
+                let second = ok!(self, self.load(ty, addr.wrapping_add(ty.bytes())));
                 self.set(d, first);
                 self.set(e, second);
             }
             Uop::StorePair { ty, s, t, a, imm } => {
                 let addr = self.addr(a, imm);
-                ok!(self.check_pair(addr, ty.bytes(), Access::Write));
-                ok!(self.store_bytes(ty.bytes(), addr, u128::from(self.x(s))));
-                ok!(self.store_bytes(ty.bytes(), addr.wrapping_add(ty.bytes()), u128::from(self.x(t))));
+                ok!(self, self.check_pair(addr, ty.bytes(), Access::Write));
+                ok!(self, self.store_bytes(ty.bytes(), addr, u128::from(self.x(s))));
+                ok!(self, self.store_bytes(ty.bytes(), addr.wrapping_add(ty.bytes()), u128::from(self.x(t))));
             }
             Uop::LoadV { d, bytes, a, imm } => {
-                let value = ok!(self.load_bytes(bytes, self.addr(a, imm)));
+                let value = ok!(self, self.load_bytes(bytes, self.addr(a, imm)));
                 self.set_v(d, value);
             }
             Uop::StoreV { s, bytes, a, imm } => {
-                ok!(self.store_bytes(u64::from(bytes), self.addr(a, imm), self.v(s)));
+                ok!(self, self.store_bytes(u64::from(bytes), self.addr(a, imm), self.v(s)));
             }
             Uop::LoadPairV { d, e, bytes, a, imm } => {
                 let addr = self.addr(a, imm);
-                ok!(self.check_pair(addr, u64::from(bytes), Access::Read));
-                let first = ok!(self.load_bytes(bytes, addr));
-                let second = ok!(self.load_bytes(bytes, addr.wrapping_add(u64::from(bytes))));
+                ok!(self, self.check_pair(addr, u64::from(bytes), Access::Read));
+                let first = ok!(self, self.load_bytes(bytes, addr));
+                let second = ok!(self, self.load_bytes(bytes, addr.wrapping_add(u64::from(bytes))));
                 self.set_v(d, first);
                 self.set_v(e, second);
             }
             Uop::StorePairV { s, t, bytes, a, imm } => {
                 let addr = self.addr(a, imm);
-                ok!(self.check_pair(addr, u64::from(bytes), Access::Write));
-                ok!(self.store_bytes(u64::from(bytes), addr, self.v(s)));
-                ok!(self.store_bytes(u64::from(bytes), addr.wrapping_add(u64::from(bytes)), self.v(t)));
+                ok!(self, self.check_pair(addr, u64::from(bytes), Access::Write));
+                ok!(self, self.store_bytes(u64::from(bytes), addr, self.v(s)));
+                ok!(self, self.store_bytes(u64::from(bytes), addr.wrapping_add(u64::from(bytes)), self.v(t)));
             }
             Uop::ZeroBlock { a } => {
                 let addr = self.x(a) & !63;
-                ok!(self.ctx.memory.write(addr, &[0; 64]));
+                ok!(self, self.ctx.memory.write(addr, &[0; 64]));
                 self.after_store();
             }
             Uop::LoadEx { ty, d, a } => {
                 let addr = self.x(a);
-                if let Some(step) = Self::misaligned(addr, ty.bytes()) {
+                if let Some(step) = self.misaligned(addr, ty.bytes()) {
                     return step;
                 }
-                let value = ok!(self.load(ty, addr));
+                let value = ok!(self, self.load(ty, addr));
                 self.set_monitor(addr, ty.bytes(), [value, 0]);
                 self.set(d, value);
             }
             Uop::LoadExPair { ty, d, e, a } => {
                 let (addr, size) = (self.x(a), 2 * ty.bytes());
-                if let Some(step) = Self::misaligned(addr, size) {
+                if let Some(step) = self.misaligned(addr, size) {
                     return step;
                 }
-                ok!(self.check_pair(addr, ty.bytes(), Access::Read));
-                let pair = [ok!(self.load(ty, addr)), ok!(self.load(ty, addr.wrapping_add(ty.bytes())))];
+                ok!(self, self.check_pair(addr, ty.bytes(), Access::Read));
+                let pair = [ok!(self, self.load(ty, addr)), ok!(self, self.load(ty, addr.wrapping_add(ty.bytes())))];
                 self.set_monitor(addr, size, pair);
                 self.set(d, pair[0]);
                 self.set(e, pair[1]);
             }
             Uop::StoreEx { ty, d, s, a } => {
                 let addr = self.x(a);
-                if let Some(step) = Self::misaligned(addr, ty.bytes()) {
+                if let Some(step) = self.misaligned(addr, ty.bytes()) {
                     return step;
                 }
                 let new = u128::from(ty.extend(self.x(s)));
                 let expected = u128::from(self.cpu.monitor_value[0]);
-                let stored = ok!(self.store_exclusive(addr, ty.bytes(), expected, new));
+                let stored = ok!(self, self.store_exclusive(addr, ty.bytes(), expected, new));
                 self.set(d, u64::from(!stored));
             }
             Uop::StoreExPair { ty, d, s, t, a } => {
                 let (addr, size) = (self.x(a), 2 * ty.bytes());
-                if let Some(step) = Self::misaligned(addr, size) {
+                if let Some(step) = self.misaligned(addr, size) {
                     return step;
                 }
                 let pair =
                     |low: u64, high: u64| u128::from(ty.extend(low)) | u128::from(ty.extend(high)) << (8 * ty.bytes());
                 let [low, high] = self.cpu.monitor_value;
                 let new = pair(self.x(s), self.x(t));
-                let stored = ok!(self.store_exclusive(addr, size, pair(low, high), new));
+                let stored = ok!(self, self.store_exclusive(addr, size, pair(low, high), new));
                 self.set(d, u64::from(!stored));
             }
             Uop::ClearEx => self.cpu.monitor_addr = u64::MAX,
             Uop::Amo { op, ty, d, s, a } => {
                 let addr = self.x(a);
-                if let Some(step) = Self::misaligned(addr, ty.bytes()) {
+                if let Some(step) = self.misaligned(addr, ty.bytes()) {
                     return step;
                 }
-                let old = ok!(self.read_modify_write(op, ty, addr, self.x(s)));
+                let old = ok!(self, self.read_modify_write(op, ty, addr, self.x(s)));
                 if d != slot::ZERO {
                     self.set(d, old);
                 }
             }
             Uop::Cas { ty, d, c, s, a } => {
                 let addr = self.x(a);
-                if let Some(step) = Self::misaligned(addr, ty.bytes()) {
+                if let Some(step) = self.misaligned(addr, ty.bytes()) {
                     return step;
                 }
                 let (expected, new) = (u128::from(ty.extend(self.x(c))), u128::from(ty.extend(self.x(s))));
-                let old = ok!(self.ctx.memory.compare_exchange(addr, ty.bytes(), expected, new));
+                let old = ok!(self, self.ctx.memory.compare_exchange(addr, ty.bytes(), expected, new));
                 self.after_store();
                 if d != slot::ZERO {
                     self.set(d, old as u64);
@@ -479,13 +504,13 @@ impl Machine<'_, '_> {
             }
             Uop::CasPair { ty, d, c, s, a } => {
                 let (addr, bits) = (self.x(a), 8 * ty.bytes());
-                if let Some(step) = Self::misaligned(addr, 2 * ty.bytes()) {
+                if let Some(step) = self.misaligned(addr, 2 * ty.bytes()) {
                     return step;
                 }
                 let pair =
                     |first: X| u128::from(ty.extend(self.x(first))) | u128::from(ty.extend(self.x(first + 1))) << bits;
                 let (expected, new) = (pair(c), pair(s));
-                let old = ok!(self.ctx.memory.compare_exchange(addr, 2 * ty.bytes(), expected, new));
+                let old = ok!(self, self.ctx.memory.compare_exchange(addr, 2 * ty.bytes(), expected, new));
                 self.after_store();
                 self.set(d, ty.extend(old as u64));
                 self.set(d + 1, (old >> bits) as u64);
@@ -550,7 +575,7 @@ impl Machine<'_, '_> {
             Uop::BrCc { cc, target } => return self.branch(self.holds(cc), target),
             Uop::Next => return self.leave_to(self.block.end),
             Uop::Syscall { .. } => return self.system_call(),
-            Uop::Trap { kind, imm } => return Step::Trap(trap_event(kind, imm)),
+            Uop::Trap { kind, imm } => return self.raise(trap_event(kind, imm)),
 
             Uop::Icount { d } => self.set(d, self.icount()),
             Uop::ProbeLoad { ty, d, e, a } => {
@@ -586,7 +611,7 @@ impl Machine<'_, '_> {
             Uop::Goto { a, done } => {
                 self.cpu.icount += self.insn() as u64 + u64::from(done);
                 self.cpu.pc = self.x(a);
-                return Step::Leave(Leave::Next);
+                return self.leave(Leave::Next);
             }
         }
         Step::Continue
@@ -603,9 +628,9 @@ impl Machine<'_, '_> {
         }
     }
 
-    fn illegal(&self) -> Step {
+    fn illegal(&mut self) -> Step {
         let bits = if self.block.insns.is_empty() { 0 } else { self.block.insns[self.insn()].bits };
-        Step::Trap(TrapEvent::Illegal(bits))
+        self.raise(TrapEvent::Illegal(bits))
     }
 
     fn branch(&mut self, taken: bool, target: u64) -> Step {
@@ -616,7 +641,7 @@ impl Machine<'_, '_> {
         let index = self.insn();
         self.cpu.icount += index as u64 + 1;
         self.cpu.pc = self.block.insns.get(index + 1).map_or(self.block.end, |insn| insn.pc);
-        Step::Leave(Leave::Syscall(self.at))
+        self.leave(Leave::Syscall(self.at))
     }
 
     fn poll(&mut self, body: bool) -> Step {
@@ -628,9 +653,10 @@ impl Machine<'_, '_> {
             self.cpu.icount += index as u64;
             self.cpu.pc = self.block.insns[index].pc;
             self.cpu.resume = resume::BODY;
-            Step::Leave(Leave::Next)
+            self.leave(Leave::Next)
         } else {
-            Step::Leave(self.leave_at_boundary(index + 1))
+            let left = self.leave_at_boundary(index + 1);
+            self.leave(left)
         }
     }
 }

@@ -8,10 +8,10 @@ use crate::cpu::{CpuState, poll, resume};
 use crate::env::{Environment, Outcome, Status, TrapEvent};
 use crate::interp::{self, ActionCall, Context, Host, Leave};
 use crate::isa::Isa;
-use crate::jit::Jit;
+use crate::jit::{Jit, Targets};
 use crate::mem::{Access, Fault, GuestMemory, PAGE};
 use crate::translate::{Splice, translate};
-use crate::uop::slot;
+use crate::uop::{JumpHint, Uop, slot};
 use hashbrown::HashSet;
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -282,9 +282,9 @@ impl Vm {
             self.compiles = self.jit.is_some();
             self.settle_fp_mode();
         }
-        let region = self.region(pc);
+        let (region, targets) = self.region(pc);
         let jit = self.jit.as_mut()?;
-        let Some(compiled) = jit.compile(&region) else {
+        let Some(compiled) = jit.compile(&region, &targets) else {
             self.cache.entry(id).interpret_only = true;
             return None;
         };
@@ -298,8 +298,9 @@ impl Vm {
 
     /// The blocks to compile together with the one at `root`: those that direct branches reach and that have been
     /// executed, or all of them if everything is compiled at first sight.
-    fn region(&mut self, root: u64) -> Vec<Arc<Block>> {
+    fn region(&mut self, root: u64) -> (Vec<Arc<Block>>, Targets) {
         let mut region: Vec<Arc<Block>> = Vec::new();
+        let mut targets = Targets::default();
         let mut queue = VecDeque::from([root]);
         let mut seen: HashSet<u64> = HashSet::from_iter([root]);
         let mut insns = 0;
@@ -316,17 +317,21 @@ impl Vm {
                 continue;
             }
             insns += block.insns.len();
-            for next in crate::jit::region_successors(&block) {
+            let observed = self.cache.entry(id).targets.clone();
+            for next in crate::jit::region_successors(&block).chain(observed.iter().copied()) {
                 if seen.insert(next) {
                     queue.push_back(next);
                 }
+            }
+            if !observed.is_empty() {
+                targets.insert(pc, observed);
             }
             region.push(block);
             if region.len() == crate::jit::MAX_REGION_BLOCKS {
                 break;
             }
         }
-        region
+        (region, targets)
     }
 
     fn enter_code(&mut self, code: usize) {
@@ -353,7 +358,12 @@ impl Vm {
         loop {
             let leave = self.in_context(|cpu, ctx| interp::run(&block, from, stop, cpu, ctx));
             match leave {
-                Leave::Next => return None,
+                Leave::Next => {
+                    if let Some(Uop::JumpInd { hint: JumpHint::Jump, .. }) = block.uops.last() {
+                        self.cache.entry(id).note_target(self.cpu.pc);
+                    }
+                    return None;
+                }
                 Leave::Trap(event) => return self.trap(event),
                 Leave::Syscall(next) => {
                     if let Some(probes) = &mut self.probes {

@@ -5,7 +5,7 @@ use spile_runtime::block::{Block, Insn};
 use spile_runtime::cpu::CpuState;
 use spile_runtime::interp::{ActionCall, Context, Host, run_one};
 use spile_runtime::isa::aarch64::AARCH64;
-use spile_runtime::jit::Jit;
+use spile_runtime::jit::{Jit, Targets};
 use spile_runtime::mem::GuestMemory;
 use spile_runtime::uop::{BinOp, Cc, FlagKind, JumpHint, Lanes, SelOp, Shift, UnOp, Uop, slot};
 use spile_runtime::vector::{V1Op, V2Op, V3Op, VxOp, XvOp, rounding};
@@ -174,7 +174,7 @@ impl Bench {
             }
         }
         let blocks: Vec<Arc<Block>> = parts.iter().zip(0..).map(|(uops, i)| Self::block(PC + 0x10 * i, uops)).collect();
-        let code = self.jit.compile(&blocks).expect("compiles").code;
+        let code = self.jit.compile(&blocks, &Targets::default()).expect("compiles").code;
         for (state, expected) in states.iter().zip(&expected) {
             let mut cpu = state.clone();
             let mut host = NoHost;

@@ -20,7 +20,9 @@ use crate::translate::successors;
 use crate::uop::{Cc, Fence, FlagKind, MemTy, Operand, SelOp, Uop, V, X, slot};
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::types::{F32, F64, I8, I8X16, I16X8, I32, I32X4, I64, I64X2};
-use cranelift_codegen::ir::{AbiParam, Block as Label, Function, InstBuilder, MemFlagsData, Signature, Type, Value};
+use cranelift_codegen::ir::{
+    AbiParam, Block as Label, Function, InstBuilder, JumpTableData, MemFlagsData, Signature, Type, Value,
+};
 use cranelift_codegen::isa::{CallConv, TargetIsa};
 use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext, Switch, Variable};
 use hashbrown::HashMap;
@@ -32,6 +34,8 @@ use std::sync::atomic::{AtomicU64, AtomicUsize};
 pub(super) struct Plan<'a> {
     /// The blocks; the first is the root.
     pub(super) blocks: &'a [Arc<Block>],
+    /// Where indirect jumps have led so far.
+    pub(super) targets: &'a super::Targets,
     /// Guest addresses at which the region may be entered; all are addresses of blocks.
     pub(super) entries: &'a [u64],
     /// Chain slots, two for each block.
@@ -135,6 +139,11 @@ fn params<const N: usize>(b: &FunctionBuilder<'_>, entry: Label) -> [Value; N] {
     let params = b.block_params(entry);
     std::array::from_fn(|index| params[index])
 }
+
+/// Most entries in the table of an indirect jump.
+const MAX_JUMP_TABLE: u64 = 1024;
+/// Distance in bytes of the addresses that neighbouring entries stand for.
+const JUMP_TABLE_STEP: u64 = 4;
 
 const LINK: i32 = (offset_of!(CpuState, links) + offset_of!(CodeLinks, link)) as i32;
 const JUMP_CACHE: i32 = (offset_of!(CpuState, links) + offset_of!(CodeLinks, jump_cache)) as i32;
@@ -292,7 +301,8 @@ impl Facts {
             for (index, block) in blocks.iter().enumerate() {
                 let out = dirty[index].union(defs[index]);
                 let kind = flags_after(block, kinds[index], plan.native.float && !modes[index]);
-                for next in successors(block).into_iter().flatten() {
+                let observed = plan.targets.get(&block.pc).into_iter().flatten().copied();
+                for next in successors(block).into_iter().flatten().chain(observed) {
                     let Some(&next) = index_of.get(&next) else { continue };
                     let (slots, met) = (dirty[next].union(out), kinds[next].meet(kind));
                     changed |= slots != dirty[next] || met != kinds[next];
@@ -826,6 +836,40 @@ impl<'f> Lowering<'_, 'f> {
             self.poll_to(pc);
         }
         self.b.ins().jump(self.heads[next], &[]);
+    }
+
+    /// Goes to the target of an indirect jump if that is in the region, by a table over the addresses between the
+    /// lowest and the highest such target. Falls through if it is not.
+    fn jump_table(&mut self, pc: Value) {
+        let observed = self.plan.targets.get(&self.plan.blocks[self.index].pc);
+        let mut inside: Vec<u64> = observed.into_iter().flatten().copied().collect();
+        inside.retain(|target| self.index_of.contains_key(target));
+        let (Some(&low), Some(&high)) = (inside.iter().min(), inside.iter().max()) else { return };
+        let entries = (high - low) / JUMP_TABLE_STEP + 1;
+        if entries > MAX_JUMP_TABLE || self.facts.modes[self.index] {
+            return;
+        }
+        let labels: Vec<Label> = inside.iter().map(|_| self.fresh()).collect();
+        let outside = self.fresh();
+        let table = (0..entries).map(|entry| {
+            let target = low + entry * JUMP_TABLE_STEP;
+            inside.iter().position(|&known| known == target).map_or(outside, |known| labels[known])
+        });
+        let calls: Vec<_> = table.map(|label| self.b.func.dfg.block_call(label, &[])).collect();
+        let default = self.b.func.dfg.block_call(outside, &[]);
+        let table = self.b.create_jump_table(JumpTableData::new(default, &calls));
+        // Rotating brings addresses that are no multiple of the step, or below, out of the table's range.
+        let offset = self.b.ins().iadd_imm_s(pc, (low as i64).wrapping_neg());
+        let index = self.b.ins().rotr_imm_u(offset, i64::from(JUMP_TABLE_STEP.ilog2()));
+        let most = self.imm(entries);
+        let clamped = self.b.ins().umin(index, most);
+        let index = self.b.ins().ireduce(I32, clamped);
+        self.b.ins().br_table(index, table);
+        for (target, label) in inside.into_iter().zip(labels) {
+            self.go_on_in(label);
+            self.edge(target, 0);
+        }
+        self.go_on_in(outside);
     }
 
     /// Not zero if floating point no longer behaves as this code was made for.
@@ -1434,6 +1478,7 @@ impl<'f> Lowering<'_, 'f> {
             Uop::JumpInd { a, .. } => {
                 let pc = self.get(a);
                 self.end_of_block();
+                self.jump_table(pc);
                 self.indirect(pc);
                 self.terminated = true;
             }

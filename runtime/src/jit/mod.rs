@@ -41,6 +41,9 @@ const MAX_MODE_SWITCHES: u32 = 32;
 /// Log2 of the number of entries in the indirect-branch cache.
 const JUMP_CACHE_BITS: u32 = 12;
 
+/// Where the indirect jumps of blocks have led so far: by the address of the block.
+pub type Targets = HashMap<u64, Vec<u64>>;
+
 /// A compiled region.
 #[derive(Debug)]
 pub struct Compiled {
@@ -156,8 +159,9 @@ impl Jit {
         piece
     }
 
-    /// Compiles `blocks`, of which the first is the root. `None` if that is not possible; they are then interpreted.
-    pub fn compile(&mut self, blocks: &[Arc<Block>]) -> Option<Compiled> {
+    /// Compiles `blocks`, of which the first is the root; `targets` says where their indirect jumps have led. `None` if
+    /// that is not possible; they are then interpreted.
+    pub fn compile(&mut self, blocks: &[Arc<Block>], targets: &Targets) -> Option<Compiled> {
         let slots: Box<[AtomicUsize]> = (0..2 * blocks.len()).map(|_| AtomicUsize::new(self.resolver)).collect();
         let present: HashSet<u64> = blocks.iter().map(|block| block.pc).collect();
         let mut entries = vec![blocks.first()?.pc];
@@ -171,7 +175,7 @@ impl Jit {
             }
         }
         let (cells, count, native) = (&*self.cells, self.count, self.native);
-        let plan = lower::Plan { blocks, entries: &entries, slots: &slots, cells, count, native };
+        let plan = lower::Plan { blocks, targets, entries: &entries, slots: &slots, cells, count, native };
         lower::region(&mut self.context.func, &mut self.functions, &*self.isa, &plan);
         let piece = self.emit()?;
         let id = self.next_region;
@@ -189,7 +193,8 @@ impl Jit {
         let slots: Box<[AtomicUsize]> = (0..2 * blocks.len()).map(|_| AtomicUsize::new(self.resolver)).collect();
         let entries: Vec<u64> = blocks.first().map(|block| block.pc).into_iter().collect();
         let (cells, count, native) = (&*self.cells, self.count, self.native);
-        let plan = lower::Plan { blocks, entries: &entries, slots: &slots, cells, count, native };
+        let targets = &Targets::default();
+        let plan = lower::Plan { blocks, targets, entries: &entries, slots: &slots, cells, count, native };
         lower::region(&mut self.context.func, &mut self.functions, &*self.isa, &plan);
         let mut text = self.context.func.display().to_string();
         if assembly {
