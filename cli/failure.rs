@@ -88,6 +88,6 @@ pub(crate) fn show(
     }
     let terminal = std::io::stderr().is_terminal();
     let colour = terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-    let style = Style { ascii: look.ascii || !terminal && look.ascii, colour, ..Style::default() };
+    let style = Style { ascii: look.ascii, colour, ..Style::default() };
     out.write_all(render::render(diagnostics, sources, style).as_bytes())
 }
