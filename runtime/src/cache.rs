@@ -38,6 +38,9 @@ impl Entry {
         }
     }
 }
+/// What a block is found by: its address, and whether control flow enters it. Blocks that control flow enters and rests
+/// of blocks at the same address are different blocks.
+type Key = (u64, bool);
 
 /// Log2 of the number of slots in the front table.
 const FRONT_BITS: u32 = 12;
@@ -46,10 +49,10 @@ const FRONT_BITS: u32 = 12;
 #[derive(Debug)]
 pub struct Cache {
     entries: Vec<Entry>,
-    by_key: HashMap<u64, BlockId, foldhash::fast::FixedState>,
-    by_page: HashMap<u64, Vec<u64>, foldhash::fast::FixedState>,
+    by_key: HashMap<Key, BlockId, foldhash::fast::FixedState>,
+    by_page: HashMap<u64, Vec<Key>, foldhash::fast::FixedState>,
     /// A direct-mapped copy of part of `by_key`: key and number.
-    front: Box<[(u64, BlockId)]>,
+    front: Box<[Option<(Key, BlockId)>]>,
 }
 
 impl Default for Cache {
@@ -58,28 +61,29 @@ impl Default for Cache {
             entries: Vec::new(),
             by_key: HashMap::default(),
             by_page: HashMap::default(),
-            front: vec![(u64::MAX, 0); 1 << FRONT_BITS].into(),
+            front: vec![None; 1 << FRONT_BITS].into(),
         }
     }
 }
 
-/// Blocks that control flow enters and rests of blocks at the same address are different blocks.
-fn key(pc: u64, enters: bool) -> u64 {
-    // Instructions are at least two bytes apart, so the lowest bit is free; a misaligned pc has no instructions.
-    pc << 1 | u64::from(enters)
+/// The slot of the front table for a key.
+fn front_slot((pc, enters): Key) -> usize {
+    (pc as usize >> 1 ^ usize::from(enters)) & ((1 << FRONT_BITS) - 1)
 }
 
 impl Cache {
     /// Finds the block at `pc`.
     #[inline]
     pub fn find(&mut self, pc: u64, enters: bool) -> Option<BlockId> {
-        let key = key(pc, enters);
-        let slot = &mut self.front[(key >> 2) as usize & ((1 << FRONT_BITS) - 1)];
-        if slot.0 == key {
-            return Some(slot.1);
+        let key = (pc, enters);
+        let slot = &mut self.front[front_slot(key)];
+        if let Some((known, id)) = *slot
+            && known == key
+        {
+            return Some(id);
         }
         let id = *self.by_key.get(&key)?;
-        *slot = (key, id);
+        *slot = Some((key, id));
         Some(id)
     }
 
@@ -98,10 +102,10 @@ impl Cache {
 
     /// Adds a block.
     pub fn insert(&mut self, block: Block, enters: bool) -> BlockId {
-        let key = key(block.pc, enters);
+        let key = (block.pc, enters);
         let id = self.entries.len() as BlockId;
         self.by_key.insert(key, id);
-        for page in block.pc / PAGE..=block.end.max(block.pc + 1).wrapping_sub(1) / PAGE {
+        for page in block.pc / PAGE..=(block.end.max(block.pc.saturating_add(1)) - 1) / PAGE {
             self.by_page.entry(page).or_default().push(key);
         }
         self.entries.push(Entry {
@@ -135,7 +139,7 @@ impl Cache {
                 }
                 removed.push(block.pc);
                 self.by_key.remove(key);
-                self.front[(key >> 2) as usize & ((1 << FRONT_BITS) - 1)] = (u64::MAX, 0);
+                self.front[front_slot(*key)] = None;
                 let entry = &mut self.entries[id as usize];
                 (entry.live, entry.code) = (false, 0);
                 false

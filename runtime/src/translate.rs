@@ -74,7 +74,10 @@ impl Site<'_> {
 /// Never fails: what cannot be fetched becomes a trap that is raised when execution gets there.
 pub fn translate(isa: &dyn Isa, memory: &GuestMemory, pc: u64, enters: bool, splice: Option<&mut dyn Splice>) -> Block {
     let block = lift_block(isa, memory, pc);
+    // What cannot be fetched is no instruction: no probe fires there.
+    let fetched = !matches!(block.uops[..], [Uop::Trap { kind: Trap::Fetch | Trap::PcAlignment, .. }]);
     if let Some(splice) = splice
+        && fetched
         && splice.touches(block.pc, block.end)
     {
         return spliced(&block, enters, splice);

@@ -477,6 +477,10 @@ impl Vm {
             for range in changes {
                 self.drop_code(range);
             }
+            // `every` probes may have come or gone; one that is due now still fires.
+            if self.next_every > self.cpu.icount {
+                self.next_every = self.every_after(self.cpu.icount);
+            }
         }
         if asked & poll::STOP != 0
             && let Some(status) = self.probes.as_ref().and_then(|probes| probes.end_request())

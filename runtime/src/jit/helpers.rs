@@ -31,8 +31,9 @@ fn guarded<T>(f: impl FnOnce() -> T) -> T {
     }
 }
 
-/// Executes one micro-op by its reference meaning, on slots in the state. Returns 0, or 1 if it must trap, which the
-/// interpreter will do again.
+/// Executes one micro-op by its reference meaning, on slots in the state. Returns 0, or 1 without having done anything
+/// if the interpreter must do it: it traps, or it may write to translated code, behind which generated code may not go
+/// on.
 ///
 /// # Safety
 /// See the module's contract; `uop` points to a micro-op of the region that is running.
@@ -41,6 +42,9 @@ unsafe extern "sysv64" fn plain(state: *mut CpuState, uop: *const Uop) -> u64 {
     let (state, ctx) = unsafe { (&mut *state, &mut *((*state).links.context as *mut Context<'_>)) };
     // SAFETY: by contract it points into the region's blocks, which live as long as its code.
     let uop = unsafe { *uop };
+    if writes_code(uop, state, ctx) {
+        return 1;
+    }
     // The reference functions do without the host's floating point; what is behind a system register may use it.
     let foreign = matches!(uop, Uop::ReadSys { .. } | Uop::WriteSys { .. });
     let failed = guarded(|| u64::from(run_one(uop, state, ctx).is_err()));
@@ -48,6 +52,19 @@ unsafe extern "sysv64" fn plain(state: *mut CpuState, uop: *const Uop) -> u64 {
         set_mxcsr(GUEST_MXCSR);
     }
     failed
+}
+
+/// True if `uop` is a store to a page with translated code. All these stores are aligned or fault.
+fn writes_code(uop: Uop, state: &CpuState, ctx: &Context<'_>) -> bool {
+    match uop {
+        Uop::ZeroBlock { a }
+        | Uop::StoreEx { a, .. }
+        | Uop::StoreExPair { a, .. }
+        | Uop::Amo { a, .. }
+        | Uop::Cas { a, .. }
+        | Uop::CasPair { a, .. } => ctx.memory.is_code(state.x[a as usize]),
+        _ => false,
+    }
 }
 
 /// Performs a probe action. `packed` is the action's index, first argument slot and number of slots in bits 0–31,

@@ -840,8 +840,10 @@ impl<'f> Lowering<'_, 'f> {
         let Some(&next) = self.index_of.get(&pc) else {
             return self.chain(pc, which);
         };
-        // Backward edges poll, so that no loop runs for ever unheard. So do edges behind probes that change probes.
-        if next <= self.index || self.plan.blocks[self.index].uops.iter().any(|uop| matches!(uop, Uop::Poll { .. })) {
+        // Backward edges poll, so that no loop runs for ever unheard. So do edges behind actions: one that stands after
+        // the last instruction may have changed code or probes.
+        let acts = |uop: &Uop| matches!(uop, Uop::Poll { .. } | Uop::Action { .. });
+        if next <= self.index || self.plan.blocks[self.index].uops.iter().any(acts) {
             self.poll_to(pc);
         }
         self.b.ins().jump(self.heads[next], &[]);
@@ -1523,6 +1525,8 @@ impl<'f> Lowering<'_, 'f> {
             Uop::Syscall { .. } | Uop::Trap { .. } => {
                 let slow = self.slow_exit();
                 self.b.ins().jump(slow, &[]);
+                // The exit adds to the cells; the code behind it has nothing left to add.
+                self.pending.clear();
                 self.terminated = true;
             }
 

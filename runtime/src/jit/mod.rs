@@ -130,6 +130,7 @@ impl Jit {
         jit.resolver = jit.emit_fixed()?;
         lower::preserving(&mut jit.context.func, &mut jit.functions, &*jit.isa);
         jit.preserving = jit.emit_fixed()?;
+        jit.clear_jump_cache();
         Ok(jit)
     }
 
@@ -255,7 +256,7 @@ impl Jit {
         }
         if !entries.is_empty() {
             self.unchain(&entries);
-            self.jump_cache.fill((u64::MAX, 0));
+            self.clear_jump_cache();
         }
         entries
     }
@@ -271,6 +272,12 @@ impl Jit {
         self.native.float = native;
         let blocks: Vec<u64> = self.by_block.keys().copied().collect();
         self.drop_blocks(&blocks)
+    }
+
+    /// Empties the indirect-branch cache. A guest may branch to the address that marks empty entries, too: it then
+    /// finds the resolver.
+    fn clear_jump_cache(&mut self) {
+        self.jump_cache.fill((u64::MAX, self.resolver));
     }
 
     fn unchain(&mut self, entries: &[u64]) {

@@ -381,6 +381,11 @@ impl GuestMemory {
         });
     }
 
+    /// True if the page of `addr`, ignored address bits removed, has been translated.
+    pub fn is_code(&self, addr: u64) -> bool {
+        self.window.perms(addr & self.address_mask) & perm::CODE != 0
+    }
+
     /// True if translated code has been written or remapped since [`GuestMemory::take_written_code`].
     #[inline]
     pub fn has_written_code(&self) -> bool {

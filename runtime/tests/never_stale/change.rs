@@ -257,7 +257,7 @@ impl Write for Sink {
 }
 
 /// Runs a program with the probes of a script. Returns what they print as well.
-fn run_script(program: &Program, tier: Tier, script: &str) -> (Final, String) {
+pub(crate) fn run_script(program: &Program, tier: Tier, limit: u64, script: &str) -> (Final, String) {
     let sources = Sources::single("test", script);
     let (compiled, diagnostics) = spile_lang::compile(&sources, &AARCH64);
     let Some(compiled) = compiled else { panic!("{script}: {diagnostics:?}") };
@@ -267,7 +267,7 @@ fn run_script(program: &Program, tier: Tier, script: &str) -> (Final, String) {
     let output = Output::new(Box::new(sink.clone()), "test", Style { json: false, ascii: true });
     let probes = Probes::attach(compiled, &sources, symbols, &memory, &AARCH64, output, 0);
     let probes = probes.unwrap_or_else(|diagnostics| panic!("{script}: {diagnostics:?}"));
-    let result = run_with(program, memory, tier, Some(1_000_000), Some(Box::new(Flushing(probes))));
+    let result = run_with(program, memory, tier, Some(limit), Some(Box::new(Flushing(probes))));
     let text = String::from_utf8(sink.0.lock().unwrap().clone()).unwrap();
     (result, text)
 }
@@ -336,7 +336,7 @@ fn loop_of_5000() -> Program {
 #[track_caller]
 fn script_gives(script: &str, x0: u64, x2: u64, output: &str) {
     for tier in TIERS {
-        let (result, text) = run_script(&loop_of_5000(), tier, script);
+        let (result, text) = run_script(&loop_of_5000(), tier, 1_000_000, script);
         assert_eq!((result.state.x[0], result.state.x[2]), (x0, x2), "{tier:?}, {script}");
         assert_eq!(text, output, "{tier:?}, {script}");
     }
@@ -353,20 +353,20 @@ fn a_hit_number_in_a_hot_loop_is_exact() {
 
 #[test]
 fn a_probe_that_another_enables_fires_at_the_next_instruction() {
-    let script = "state n = 0\n\
-        probe watch on insn at 0x1000c disabled { n += 1 }\n\
-        on insn at 0x10008 hit 3001 { enable watch }\n\
-        on insn at 0x10010 hit 3003 { disable watch }\n\
-        on end { print n }";
-    script_gives(script, 5000, SUM, "n=3\n");
+    let script = "let @n = 0\n\
+        watch: on insn at 0x1000c disabled @n += 1\n\
+        on insn at 0x10008 hit 3001 enable watch\n\
+        on insn at 0x10010 hit 3003 disable watch\n\
+        on end print @n";
+    script_gives(script, 5000, SUM, "@n=3\n");
 }
 
 #[test]
 fn a_periodic_probe_that_is_enabled_while_running_fires() {
-    let script = "state n = 0\n\
-        probe tick every 1000 insns disabled { n += 1 }\n\
-        on insn at 0x10008 hit 2500 { enable tick }\n\
-        on end { print n }";
+    let script = "let @n = 0\n\
+        tick: on every 1000 insns disabled @n += 1\n\
+        on insn at 0x10008 hit 2500 enable tick\n\
+        on end print @n";
     // 2 + 4 * 2499 instructions have passed by then; 20003 pass in all.
-    script_gives(script, 5000, SUM, "n=11\n");
+    script_gives(script, 5000, SUM, "@n=11\n");
 }

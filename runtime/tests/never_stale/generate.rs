@@ -569,6 +569,13 @@ impl Writer {
     fn scalar_float(&mut self) {
         let (d, n, m, a) = (self.v(), self.v(), self.v(), self.v());
         let double = self.bit() << 22;
+        if self.rng.chance(4) {
+            // Another rounding mode, flush to zero, default NaN; or the status cleared.
+            let mode = self.rng.pick(&[0, 0, 1 << 6, 1 << 7, 3 << 6, 1 << 8, 1 << 9]);
+            self.push(0xd2a0_0000 | mode << 5 | 21);
+            let word = self.rng.pick(&[0xd51b_4400, 0xd51b_4400, 0xd51b_4420, 0xd53b_4420, 0xd53b_4400]);
+            return self.push(word | 21);
+        }
         let word = match self.rng.below(9) {
             0..=2 => 0x1e20_0800 | double | m << 16 | self.rng.pick(&[0, 1, 2, 3, 4, 5]) << 12 | n << 5 | d,
             3 => 0x1e20_2000 | double | m << 16 | n << 5, // fcmp

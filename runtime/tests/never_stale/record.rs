@@ -218,13 +218,14 @@ fn compare(program: &Program, tier: Tier, means: Means, moment: Moment, vectors:
     let seen = recorder.borrow();
     let differs = seen.digests.iter().zip(&expected.digests).position(|(a, b)| a != b);
     if let Some(at) = differs {
+        let expected_len = expected.digests.len();
         let expected = reference(program, moment, vectors, at).0.kept.unwrap();
         let again = Rc::new(RefCell::new(Recorder::new(means, moment, vectors, at)));
         run(program, tier, LIMIT, &again);
         let kept = again.borrow().kept.unwrap();
         let fields: Vec<_> = (0..FIELDS).filter(|&field| kept[field] != expected[field]).collect();
         let show: Vec<_> = fields.iter().map(|&f| format!("{f}: {:#x} is not {:#x}", kept[f], expected[f])).collect();
-        panic!("{what}: record {at} at {:#x}: fields {}", expected[PC], show.join(", "));
+        panic!("{what}: record {at} of {} at {:#x}: fields {}", expected_len, expected[PC], show.join(", "));
     }
     result.must_be(&end, &what);
     assert_eq!(seen.digests.len(), expected.digests.len(), "{what}: number of records");

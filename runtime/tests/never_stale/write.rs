@@ -1,5 +1,6 @@
 //! Probes that change registers, flags, memory, code and control: the very next instruction sees it.
 
+use crate::change::run_script;
 use crate::generate::{self, Shape};
 use crate::machine::{CODE, Final, Program, Rng, Spy, Stepper, TIERS, run};
 use crate::record::LIMIT;
@@ -114,6 +115,35 @@ impl Probe {
             Change::Goto(to) => cpu.pc = to,
             Change::Skip(n) => cpu.pc = next.wrapping_add(4 * n),
         }
+    }
+
+    /// The same probe in the language, if it can say that.
+    fn script(&self) -> Option<String> {
+        let what = match self.change {
+            Change::X(x, value) => format!("write x{x} = {value:#x}"),
+            Change::W(x, value) => format!("write w{x} = {:#x}", value as u32),
+            Change::Copy(d, a) => format!("write x{d} = x{a}"),
+            Change::Add(d, a, value) => format!("write x{d} = x{a} + {value:#x}"),
+            Change::Lane(v, lanes, index, value) => {
+                let shape = ["b", "h", "s", "d"][lanes.element().ilog2() as usize];
+                format!("write v{v}.{shape}[{index}] = {:#x}", value & u64::MAX >> (64 - 8 * lanes.element()))
+            }
+            Change::Whole(v, value) => format!("write q{v} = {value:#x}"),
+            Change::Nzcv(value) => format!("write nzcv = {:#x}", value << 28),
+            Change::State(..) => return None,
+            Change::Memory(addr, value) => format!("write u64[{addr:#x}] = {value:#x}"),
+            Change::Code(addr, word) => format!("write u32[{addr:#x}] = {word:#x}"),
+            Change::Goto(to) => format!("goto {to:#x}"),
+            Change::Skip(n) => format!("skip {n}"),
+        };
+        let hit = match (self.first, self.count) {
+            (first, 1) => format!("hit {first}"),
+            (first, count) if count < 100 => format!("hit {first}..{}", first + count),
+            (1, _) => String::new(),
+            (first, _) => format!("hit {first}.."),
+        };
+        let event = if self.after { "after" } else { "on" };
+        Some(format!("{event} insn at {:#x} {hit} {what}\n", self.pc))
     }
 
     fn hits(&self, count: u64) -> bool {
@@ -272,21 +302,40 @@ fn compare(program: &Program, probes: &[Probe], what: &str) {
     }
 }
 
+/// A random program and random probes for it.
+fn random(seed: u64) -> (Program, Vec<Probe>) {
+    let mut rng = Rng(seed);
+    let shape = Shape::random(&mut rng);
+    let program = generate::program(seed, shape);
+    let mut probes: Vec<Probe> = Vec::new();
+    for _ in 0..1 + rng.below(4) {
+        let probe = Probe::random(&mut rng, &program);
+        // One redirection at a point is enough, and nothing behind it is reached.
+        if !probes.iter().any(|other| (other.pc, other.after) == (probe.pc, probe.after)) {
+            probes.push(probe);
+        }
+    }
+    (program, probes)
+}
+
 #[test]
 fn the_next_instruction_sees_what_a_probe_writes() {
     for seed in seeds(120) {
-        let seed = seed ^ 0x0317_0000;
-        let mut rng = Rng(seed);
-        let shape = Shape::random(&mut rng);
-        let program = generate::program(seed, shape);
-        let mut probes: Vec<Probe> = Vec::new();
-        for _ in 0..1 + rng.below(4) {
-            let probe = Probe::random(&mut rng, &program);
-            // One redirection at a point is enough, and nothing behind it is reached.
-            if !probes.iter().any(|other| (other.pc, other.after) == (probe.pc, probe.after)) {
-                probes.push(probe);
-            }
-        }
+        let (program, probes) = random(seed ^ 0x0317_0000);
         compare(&program, &probes, &format!("seed {seed}"));
+    }
+}
+
+#[test]
+fn the_next_instruction_sees_what_a_script_writes() {
+    for seed in seeds(60) {
+        let (program, mut probes) = random(seed ^ 0x05c4_0000);
+        probes.retain(|probe| probe.script().is_some());
+        let script: String = probes.iter().filter_map(Probe::script).collect();
+        let (expected, _) = by_hand(&program, &probes);
+        for tier in TIERS {
+            let (result, _) = run_script(&program, tier, LIMIT, &script);
+            result.must_be(&expected, &format!("seed {seed}, {tier:?}, {script}"));
+        }
     }
 }
