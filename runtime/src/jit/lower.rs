@@ -223,6 +223,8 @@ struct Facts {
     flags: Vec<Option<FlagKind>>,
     /// Whether each block may change how floating point behaves.
     modes: Vec<bool>,
+    /// Entries that need a copy of their block, because the flags are of one kind on all ways inside the region.
+    copied: Vec<bool>,
     /// All guest slots that the region touches.
     touched: Slots,
 }
@@ -292,15 +294,19 @@ impl Facts {
         let modes: Vec<bool> = blocks.iter().map(|block| changes_fp_mode(block)).collect();
         let mut dirty = vec![Slots::default(); blocks.len()];
         let mut kinds = vec![Kind::Unreached; blocks.len()];
-        for pc in plan.entries {
-            kinds[index_of[pc]] = Kind::Any;
-        }
+        // An entry brings flags of an unknown kind. Where all ways inside the region bring one kind, the entry gets a
+        // copy of the block of its own, so that the loop keeps what it knows; here the copy counts as the entry's.
+        let entered: Vec<bool> = blocks.iter().map(|block| plan.entries.contains(&block.pc)).collect();
         let mut changed = true;
         while changed {
             changed = false;
             for (index, block) in blocks.iter().enumerate() {
                 let out = dirty[index].union(defs[index]);
-                let kind = flags_after(block, kinds[index], plan.native.float && !modes[index]);
+                let float = plan.native.float && !modes[index];
+                let mut kind = flags_after(block, kinds[index], float);
+                if entered[index] {
+                    kind = kind.meet(flags_after(block, Kind::Any, float));
+                }
                 let observed = plan.targets.get(&block.pc).into_iter().flatten().copied();
                 for next in successors(block).into_iter().flatten().chain(observed) {
                     let Some(&next) = index_of.get(&next) else { continue };
@@ -315,7 +321,9 @@ impl Facts {
             uop.operands(|operand| touched.add(operand));
         }
         let flags = kinds.into_iter().map(|kind| if let Kind::One(kind) = kind { Some(kind) } else { None }).collect();
-        Facts { dirty, flags, modes, touched }
+        let flags: Vec<Option<FlagKind>> = flags;
+        let copied = (0..blocks.len()).map(|index| entered[index] && flags[index].is_some()).collect();
+        Facts { dirty, flags, modes, copied, touched }
     }
 }
 
@@ -345,6 +353,8 @@ pub(super) struct Lowering<'a, 'f> {
     plan: &'a Plan<'a>,
     facts: Facts,
     heads: Vec<Label>,
+    /// Heads of the copies that entries have; unused where they have none.
+    copies: Vec<Label>,
     index_of: HashMap<u64, usize>,
     x: Vec<Option<Variable>>,
     v: Vec<Option<Variable>>,
@@ -393,12 +403,14 @@ pub(super) fn region(
     let index_of: HashMap<u64, usize> = plan.blocks.iter().enumerate().map(|(i, block)| (block.pc, i)).collect();
     let facts = Facts::new(plan, &index_of);
     let heads = plan.blocks.iter().map(|_| b.create_block()).collect();
+    let copies = plan.blocks.iter().map(|_| b.create_block()).collect();
     let icount = b.declare_var(I64);
     let mut lowering = Lowering {
         b,
         plan,
         facts,
         heads,
+        copies,
         index_of,
         x: vec![None; slot::COUNT],
         v: vec![None; slot::VCOUNT],
@@ -423,7 +435,11 @@ pub(super) fn region(
     };
     lowering.entries(pc);
     for index in 0..plan.blocks.len() {
-        lowering.block(index);
+        let (head, dirty, flags) = (lowering.heads[index], lowering.facts.dirty[index], lowering.facts.flags[index]);
+        lowering.block(index, head, dirty, flags);
+        if lowering.facts.copied[index] {
+            lowering.block(index, lowering.copies[index], Slots::default(), None);
+        }
     }
     lowering.emit_exits();
     lowering.b.seal_all_blocks();
@@ -566,7 +582,9 @@ impl<'f> Lowering<'_, 'f> {
             (self.dirty, self.flags) = (Slots::default(), Flags::Variables(None));
             let index = self.index_of[&entry];
             self.poll_to(entry);
-            self.b.ins().jump(self.heads[index], &[]);
+            let head = self.heads[index];
+            let to = if self.facts.copied[index] { self.copies[index] } else { head };
+            self.b.ins().jump(to, &[]);
         }
     }
 
@@ -736,12 +754,13 @@ impl<'f> Lowering<'_, 'f> {
 
     // ---- blocks
 
-    fn block(&mut self, index: usize) {
+    /// Lowers a block into `head`; `dirty` and `flags` are what holds there.
+    fn block(&mut self, index: usize, head: Label, dirty: Slots, flags: Option<FlagKind>) {
         let block = &*self.plan.blocks[index];
         self.index = index;
-        self.b.switch_to_block(self.heads[index]);
-        self.flags = Flags::Variables(self.facts.flags[index]);
-        self.dirty = self.facts.dirty[index];
+        self.b.switch_to_block(head);
+        self.flags = Flags::Variables(flags);
+        self.dirty = dirty;
         self.checked.clear();
         self.slow = None;
         // A block that ends by leaving in front of an instruction counts in its exit, not in the block behind it.
