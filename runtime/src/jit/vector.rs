@@ -60,7 +60,7 @@ fn doubled_lanes(t: Lanes) -> Option<Lanes> {
 impl Lowering<'_, '_> {
     /// Native form of a vector or floating-point micro-op; false if there is none.
     pub(super) fn vector(&mut self, uop: Uop) -> bool {
-        if !self.native.vectors {
+        if !self.native.vectors || narrows_a_half(uop) {
             return false;
         }
         if let Uop::V1 { op, t, d, a, .. } = uop
@@ -756,5 +756,24 @@ impl Lowering<'_, '_> {
             }
         };
         Some(self.bytes_of(value))
+    }
+}
+
+/// True for narrowing operations on a source of 64 bits: no instruction has one, so the reference alone says what it is.
+fn narrows_a_half(uop: Uop) -> bool {
+    let half = |t: Lanes| matches!(t, Lanes::B8 | Lanes::H4 | Lanes::S2 | Lanes::D1);
+    match uop {
+        Uop::V1 { op, t, .. } => {
+            let narrows = matches!(
+                op,
+                V1Op::Narrow | V1Op::RNarrow | V1Op::QNarrowS | V1Op::QNarrowU | V1Op::QNarrowSU | V1Op::FNarrow
+            );
+            narrows && half(t)
+        }
+        Uop::V2 { op, t, .. } => {
+            let narrows = matches!(op, V2Op::AddNarrow | V2Op::RAddNarrow | V2Op::SubNarrow | V2Op::RSubNarrow);
+            narrows && half(t)
+        }
+        _ => false,
     }
 }
