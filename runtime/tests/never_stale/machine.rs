@@ -75,6 +75,8 @@ pub(crate) struct Program {
     pub(crate) words: Vec<u32>,
     pub(crate) cpu: CpuState,
     pub(crate) data: Vec<u8>,
+    /// Index of the first instruction that is worth a probe: those before it are padding.
+    pub(crate) first: usize,
 }
 
 impl Program {
@@ -82,7 +84,7 @@ impl Program {
     pub(crate) fn new(words: &[u32]) -> Program {
         let mut cpu = CpuState { pc: CODE, ..CpuState::default() };
         (cpu.x[28], cpu.x[31]) = (BASE, BASE - 0x800);
-        Program { words: words.to_vec(), cpu, data: vec![0; DATA_SIZE as usize] }
+        Program { words: words.to_vec(), cpu, data: vec![0; DATA_SIZE as usize], first: 0 }
     }
 
     pub(crate) fn memory(&self) -> Arc<GuestMemory> {
@@ -94,7 +96,6 @@ impl Program {
         memory.write(DATA, &self.data).unwrap();
         memory
     }
-
 }
 
 /// What the guest can see of its registers.
