@@ -1,9 +1,7 @@
 //! Probes that come and go while the guest runs, limits at every instruction, and scripts that do such things.
 
 use crate::generate::{self, Shape};
-use crate::machine::{
-    CODE, CODE_SIZE, Final, HLT, Program, Rng, Spy, State, Stepper, TIERS, run, run_plain, run_with,
-};
+use crate::machine::{CODE, CODE_SIZE, Final, HLT, Program, Rng, Spy, State, Stepper, TIERS, run, run_plain, run_with};
 use crate::record::LIMIT;
 use crate::seeds;
 use spile_lang::source::Sources;
@@ -330,9 +328,7 @@ impl spile_runtime::vm::ProbeEngine for Flushing {
 
 /// `mov x1, #5000; mov x0, #0; loop: add x0, x0, #1; add x2, x2, x0; subs x1, x1, #1; b.ne loop; mov x3, x2; hlt`
 fn loop_of_5000() -> Program {
-    Program::new(&[
-        0xd282_7101, 0xd280_0000, 0x9100_0400, 0x8b00_0042, 0xf100_0421, 0x54ff_ffa1, 0xaa02_03e3, HLT,
-    ])
+    Program::new(&[0xd282_7101, 0xd280_0000, 0x9100_0400, 0x8b00_0042, 0xf100_0421, 0x54ff_ffa1, 0xaa02_03e3, HLT])
 }
 
 /// In every tier a script leaves this output, and these values in `x0` and `x2`.

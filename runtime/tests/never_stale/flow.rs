@@ -116,7 +116,9 @@ fn repeat(times: u32, body: &[u32]) -> Vec<u32> {
 #[test]
 fn a_fault_in_the_middle_of_a_block() {
     // x1 walks out of the data while it is loaded, stored, and loaded in pairs.
-    for access in [0xf940_0022, 0xf900_0022, 0xa940_0c22, 0xa900_0c22, 0x3dc0_0020, 0xf840_8422, 0xf800_8c22, 0xd50b_7421] {
+    for access in
+        [0xf940_0022, 0xf900_0022, 0xa940_0c22, 0xa900_0c22, 0x3dc0_0020, 0xf840_8422, 0xf800_8c22, 0xd50b_7421]
+    {
         let mut program = Program::new(&repeat(4000, &[INC, 0x9100_2021, access, INC, NOP]));
         program.cpu.x[1] = DATA;
         let result = same_everywhere(&program);
@@ -184,7 +186,9 @@ fn code_that_runs_into_a_page_that_is_not_executable() {
 
 #[test]
 fn branches_to_where_no_instruction_is() {
-    for target in [CODE + 1, CODE + 2, CODE + 7, 0, DATA, CODE | 1 << 63, CODE | 1 << 56, CODE | 1 << 40, u64::MAX, u64::MAX - 3] {
+    for target in
+        [CODE + 1, CODE + 2, CODE + 7, 0, DATA, CODE | 1 << 63, CODE | 1 << 56, CODE | 1 << 40, u64::MAX, u64::MAX - 3]
+    {
         for branch in [0xd61f_0020, 0xd63f_0020, 0xd65f_0020] {
             let mut program = Program::new(&[INC, INC, branch, INC, HLT]);
             program.cpu.x[1] = target;
@@ -295,7 +299,8 @@ fn code_that_writes_itself_by_every_kind_of_store() {
                     continue;
                 }
                 let result = std::panic::catch_unwind(|| same_everywhere(&patching(store, distance, times)));
-                let result = result.unwrap_or_else(|_| panic!("by {name}, {distance} instructions ahead, {times} times"));
+                let result =
+                    result.unwrap_or_else(|_| panic!("by {name}, {distance} instructions ahead, {times} times"));
                 let expected: u64 = (1..=u64::from(times)).map(|n| n & 255).sum();
                 assert_eq!(result.state.x[0], expected, "{name} {distance}");
             }

@@ -66,15 +66,8 @@ pub(crate) fn program(seed: u64, shape: Shape) -> Program {
     }
     program.cpu.set_nzcv(rng.below(16));
     program.data.iter_mut().for_each(|byte| *byte = rng.next() as u8);
-    let mut w = Writer {
-        words: vec![0],
-        rng,
-        shape,
-        functions: Vec::new(),
-        recursive: None,
-        depth: 0,
-        hot_left: shape.hot,
-    };
+    let mut w =
+        Writer { words: vec![0], rng, shape, functions: Vec::new(), recursive: None, depth: 0, hot_left: shape.hot };
     if shape.crossing {
         let padding = 1023 - w.rng.below(120);
         w.words.extend(vec![NOP; padding as usize]);
@@ -371,11 +364,11 @@ impl Writer {
         let at = self.words.len();
         self.address(23, at + distance + extra);
         match kind {
-            0 => self.push(0xb900_02f5),     // str w21, [x23]
-            1 => self.push(0xb800_02f5),     // stur
-            2 => self.push(0xb835_82f6),     // swp w21, w22, [x23]
-            3 => self.push(0x889f_fef5),     // stlr
-            4 => self.push(0x3900_02f5),     // strb: the low byte stays as it is
+            0 => self.push(0xb900_02f5), // str w21, [x23]
+            1 => self.push(0xb800_02f5), // stur
+            2 => self.push(0xb835_82f6), // swp w21, w22, [x23]
+            3 => self.push(0x889f_fef5), // stlr
+            4 => self.push(0x3900_02f5), // strb: the low byte stays as it is
             5 => {
                 self.push(0x885f_7ef6); // ldxr w22, [x23]
                 self.push(0x8816_7ef5); // stxr w22, w21, [x23]
@@ -413,16 +406,60 @@ impl Writer {
         let word = match self.rng.below(17) {
             0 => {
                 let n = if n == 31 { 30 } else { n };
-                0x1100_0000 | wide | self.bit() << 30 | self.bit() << 29 | self.bit() << 22 | self.field(12) << 10 | n << 5 | d
+                0x1100_0000
+                    | wide
+                    | self.bit() << 30
+                    | self.bit() << 29
+                    | self.bit() << 22
+                    | self.field(12) << 10
+                    | n << 5
+                    | d
             }
-            1 => 0x1200_0000 | wide | self.pick_opc() << 29 | sf << 22 | amount << 16 | (amount % 31) << 10 | n << 5 | d,
-            2 | 3 => 0x0b00_0000 | wide | self.bit() << 30 | self.bit() << 29 | self.field(2) % 3 << 22 | m << 16 | amount << 10 | n << 5 | d,
+            1 => {
+                0x1200_0000 | wide | self.pick_opc() << 29 | sf << 22 | amount << 16 | (amount % 31) << 10 | n << 5 | d
+            }
+            2 | 3 => {
+                0x0b00_0000
+                    | wide
+                    | self.bit() << 30
+                    | self.bit() << 29
+                    | self.field(2) % 3 << 22
+                    | m << 16
+                    | amount << 10
+                    | n << 5
+                    | d
+            }
             4 => {
                 let n = if n == 31 { 28 } else { n };
-                0x0b20_0000 | wide | self.bit() << 30 | self.bit() << 29 | m << 16 | self.field(3) << 13 | (self.field(3) % 5) << 10 | n << 5 | d
+                0x0b20_0000
+                    | wide
+                    | self.bit() << 30
+                    | self.bit() << 29
+                    | m << 16
+                    | self.field(3) << 13
+                    | (self.field(3) % 5) << 10
+                    | n << 5
+                    | d
             }
-            5 => 0x0a00_0000 | wide | self.field(2) << 29 | self.field(2) << 22 | self.bit() << 21 | m << 16 | amount << 10 | n << 5 | d,
-            6 => 0x1280_0000 | wide | self.rng.pick(&[0, 2, 3]) << 29 | (self.bit() & (sf | 1)) << 21 | self.field(16) << 5 | d,
+            5 => {
+                0x0a00_0000
+                    | wide
+                    | self.field(2) << 29
+                    | self.field(2) << 22
+                    | self.bit() << 21
+                    | m << 16
+                    | amount << 10
+                    | n << 5
+                    | d
+            }
+            6 => {
+                0x1280_0000
+                    | wide
+                    | self.rng.pick(&[0, 2, 3]) << 29
+                    | (self.bit() & (sf | 1)) << 21
+                    | self.field(16) << 5
+                    | d
+            }
             7 => 0x1b00_0000 | wide | m << 16 | self.bit() << 15 | a << 10 | n << 5 | d,
             8 => self.rng.pick(&[0x9b20_0000, 0x9ba0_0000]) | m << 16 | self.bit() << 15 | a << 10 | n << 5 | d,
             9 => self.rng.pick(&[0x9b40_7c00, 0x9bc0_7c00]) | m << 16 | n << 5 | d,
@@ -435,7 +472,7 @@ impl Writer {
             13 => 0x1380_0000 | wide | sf << 22 | m << 16 | amount << 10 | n << 5 | d,
             14 => 0x1a80_0000 | wide | self.bit() << 30 | m << 16 | self.field(4) << 12 | self.bit() << 10 | n << 5 | d,
             15 => self.rng.pick(&[0x1ac0_4000, 0x1ac0_5400, 0x1ac0_4800]) | m << 16 | n << 5 | d, // crc32
-            _ => 0x1000_0000 | self.bit() << 31 | self.field(2) << 29 | self.field(4) << 5 | d, // adr, adrp
+            _ => 0x1000_0000 | self.bit() << 31 | self.field(2) << 29 | self.field(4) << 5 | d,   // adr, adrp
         };
         self.push(word);
     }
@@ -447,13 +484,13 @@ impl Writer {
     fn flags(&mut self) {
         let (sf, d, n, m) = (self.bit() << 31, self.r(), self.s(), self.s());
         let word = match self.rng.below(8) {
-            0 => 0x6b00_001f | sf | m << 16 | n << 5,                                  // cmp
+            0 => 0x6b00_001f | sf | m << 16 | n << 5, // cmp
             1 => 0x3a40_0000 | sf | self.bit() << 30 | m << 16 | self.cond() << 12 | n << 5 | self.field(4),
             2 => 0x3a40_0800 | sf | self.bit() << 30 | m << 16 | self.field(4) << 12 | n << 5 | self.field(4),
             3 | 4 => 0x1a00_0000 | sf | self.bit() << 30 | self.bit() << 29 | m << 16 | n << 5 | d, // adc, sbc
-            5 => 0xd53b_4200 | d,                                                     // mrs nzcv
-            6 => 0xd51b_4200 | n,                                                     // msr nzcv
-            _ => 0x6a00_001f | sf | m << 16 | n << 5,                                  // tst
+            5 => 0xd53b_4200 | d,                                                                   // mrs nzcv
+            6 => 0xd51b_4200 | n,                                                                   // msr nzcv
+            _ => 0x6a00_001f | sf | m << 16 | n << 5,                                               // tst
         };
         self.push(word);
     }
@@ -484,14 +521,26 @@ impl Writer {
             }
             6 => {
                 self.push(0x9240_1c00 | t2 << 5 | 22); // and x22, t2, #0xff
-                0x3820_0800 | size << 30 | opc << 22 | 22 << 16 | self.rng.pick(&[2, 3, 6, 7]) << 13 | self.bit() << 12 | base << 5 | t
+                0x3820_0800
+                    | size << 30
+                    | opc << 22
+                    | 22 << 16
+                    | self.rng.pick(&[2, 3, 6, 7]) << 13
+                    | self.bit() << 12
+                    | base << 5
+                    | t
             }
             7 => {
                 let mode = self.rng.pick(&[1, 2, 3]);
                 let base = if mode == 2 { base } else { 27 };
                 let imm = (self.field(4) as i32 - 8) as u32 & 0x7f;
                 self.rng.pick(&[0x2800_0000, 0xa800_0000, 0x6800_0000 | 1 << 22])
-                    | mode << 23 | self.bit() << 22 | imm << 15 | t2 << 10 | base << 5 | t
+                    | mode << 23
+                    | self.bit() << 22
+                    | imm << 15
+                    | t2 << 10
+                    | base << 5
+                    | t
             }
             8 => 0x5800_0000 | self.field(4) << 5 | t, // ldr literal
             _ => {
@@ -499,9 +548,23 @@ impl Writer {
                 let (size, high) = self.rng.pick(&[(0, 0), (1, 0), (2, 0), (3, 0), (0, 2)]);
                 match self.rng.below(3) {
                     0 => 0x3d00_0000 | size << 30 | (high | self.bit()) << 22 | self.field(5) << 10 | base << 5 | v,
-                    1 => 0x3c00_0400 | size << 30 | (high | self.bit()) << 22 | self.field(5) << 12 | self.bit() << 11 | 27 << 5 | v,
-                    _ => self.rng.pick(&[0x2d00_0000, 0x6d00_0000, 0xad00_0000])
-                        | self.bit() << 22 | self.field(4) << 15 | ((v + 1) % 8) << 10 | base << 5 | v,
+                    1 => {
+                        0x3c00_0400
+                            | size << 30
+                            | (high | self.bit()) << 22
+                            | self.field(5) << 12
+                            | self.bit() << 11
+                            | 27 << 5
+                            | v
+                    }
+                    _ => {
+                        self.rng.pick(&[0x2d00_0000, 0x6d00_0000, 0xad00_0000])
+                            | self.bit() << 22
+                            | self.field(4) << 15
+                            | ((v + 1) % 8) << 10
+                            | base << 5
+                            | v
+                    }
                 }
             }
         };
@@ -534,8 +597,8 @@ impl Writer {
         }
         let word = match self.rng.below(9) {
             0..=2 => 0x1e20_0800 | double | m << 16 | self.rng.pick(&[0, 1, 2, 3, 4, 5]) << 12 | n << 5 | d,
-            3 => 0x1e20_2000 | double | m << 16 | n << 5,                               // fcmp
-            4 => 0x1e20_0c00 | double | m << 16 | self.cond() << 12 | n << 5 | d,       // fcsel
+            3 => 0x1e20_2000 | double | m << 16 | n << 5, // fcmp
+            4 => 0x1e20_0c00 | double | m << 16 | self.cond() << 12 | n << 5 | d, // fcsel
             5 => 0x1f00_0000 | double | m << 16 | self.bit() << 15 | a << 10 | n << 5 | d, // fmadd
             6 => self.rng.pick(&[0x9e66_0000, 0x1e26_0000, 0x9e78_0000, 0x1e39_0000]) | n << 5 | self.r(),
             7 => self.rng.pick(&[0x9e67_0000, 0x1e27_0000, 0x9e62_0000, 0x1e23_0000]) | self.s() << 5 | d,
@@ -556,7 +619,7 @@ impl Writer {
             4 => 0x4e00_0c00 | self.rng.pick(&[1, 2, 4, 8]) << 16 | self.s() << 5 | d, // dup
             5 => 0x4e00_1c00 | self.rng.pick(&[3, 6, 12, 24]) << 16 | self.s() << 5 | d, // ins
             6 => self.rng.pick(&[0x0e05_3c00, 0x0e0a_3c00, 0x0e14_3c00, 0x4e18_3c00]) | n << 5 | self.r(), // umov
-            7 => 0x0e20_d400 | 1 << 30 | self.bit() << 22 | three, // fadd
+            7 => 0x0e20_d400 | 1 << 30 | self.bit() << 22 | three,                     // fadd
             8 => self.rng.pick(&[0x4e00_0000, 0x0e00_3800, 0x4e00_1800, 0x6e00_2000]) | three, // tbl, zip1, uzp1, ext
             _ => self.rng.pick(&[0x4e31_b800, 0x0e20_5800, 0x0f00_e400, 0x4f08_5400, 0x0e21_2800]) | n << 5 | d,
         };

@@ -359,9 +359,18 @@ fn random_programs_do_something() {
         executed += result.state.icount;
         hot += u64::from(result.state.icount > 5000);
         if std::env::var("SPILE_SHOW").is_ok() {
-            eprintln!("{seed}: {} words, {} insns, {:?} {:x?}", program.words.len(), result.state.icount, result.end, result.traps);
+            eprintln!(
+                "{seed}: {} words, {} insns, {:?} {:x?}",
+                program.words.len(),
+                result.state.icount,
+                result.end,
+                result.traps
+            );
             if let [TrapEvent::Illegal(bits)] = result.traps[..] {
-                eprintln!("   {bits:#010x} {}", spile_runtime::isa::Isa::disassemble(&spile_runtime::isa::aarch64::AARCH64, bits, 0));
+                eprintln!(
+                    "   {bits:#010x} {}",
+                    spile_runtime::isa::Isa::disassemble(&spile_runtime::isa::aarch64::AARCH64, bits, 0)
+                );
             }
         }
     }
