@@ -423,7 +423,7 @@ impl Writer {
                     | wide
                     | self.bit() << 30
                     | self.bit() << 29
-                    | self.field(2) % 3 << 22
+                    | (self.field(2) % 3) << 22
                     | m << 16
                     | amount << 10
                     | n << 5

@@ -284,7 +284,7 @@ impl Stepper {
     }
 
     fn fetch(&self, pc: u64) -> Result<u32, TrapEvent> {
-        if pc % 4 != 0 {
+        if !pc.is_multiple_of(4) {
             return Err(TrapEvent::Misaligned(pc));
         }
         let fault = |fault: Fault| TrapEvent::Fault(fault);

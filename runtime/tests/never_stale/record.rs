@@ -201,7 +201,9 @@ fn reference(program: &Program, moment: Moment, vectors: usize, keep: usize) -> 
         let state = State::of(&stepper.cpu);
         match (moment, stepped) {
             // An instruction that cannot be fetched is none.
-            (Moment::Before, None) if stepper.memory.fetch::<4>(state.pc).is_err() || state.pc % 4 != 0 => return,
+            (Moment::Before, None) if stepper.memory.fetch::<4>(state.pc).is_err() || !state.pc.is_multiple_of(4) => {
+                return;
+            }
             (Moment::Before, None) => Recorder::fill(&mut recorder.record, &state, state.pc, 0, vectors),
             (Moment::After, Some(pc)) => Recorder::fill(&mut recorder.record, &state, pc, state.pc, vectors),
             _ => return,
