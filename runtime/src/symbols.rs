@@ -275,6 +275,7 @@ impl Symbols for SymbolTable {
 }
 
 #[cfg(test)]
+#[allow(clippy::single_range_in_vec_init, reason = "these tests compare lists of ranges, some with one range")]
 mod tests {
     use super::*;
 

@@ -248,13 +248,13 @@ impl Window {
         unsafe {
             let mut out = [0; N];
             match N {
-                2 if addr % 2 == 0 => {
+                2 if addr.is_multiple_of(2) => {
                     out.copy_from_slice(&AtomicU16::from_ptr(host.cast()).load(Ordering::Relaxed).to_ne_bytes())
                 }
-                4 if addr % 4 == 0 => {
+                4 if addr.is_multiple_of(4) => {
                     out.copy_from_slice(&AtomicU32::from_ptr(host.cast()).load(Ordering::Relaxed).to_ne_bytes())
                 }
-                8 if addr % 8 == 0 => {
+                8 if addr.is_multiple_of(8) => {
                     out.copy_from_slice(&AtomicU64::from_ptr(host.cast()).load(Ordering::Relaxed).to_ne_bytes())
                 }
                 _ => out = ptr::read_volatile(host.cast::<[u8; N]>()),
@@ -270,14 +270,14 @@ impl Window {
         // SAFETY: as in `load`.
         unsafe {
             match N {
-                2 if addr % 2 == 0 => {
+                2 if addr.is_multiple_of(2) => {
                     AtomicU16::from_ptr(host.cast()).store(u16::from_ne_bytes([bytes[0], bytes[1]]), Ordering::Relaxed)
                 }
-                4 if addr % 4 == 0 => {
+                4 if addr.is_multiple_of(4) => {
                     AtomicU32::from_ptr(host.cast())
                         .store(u32::from_ne_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]), Ordering::Relaxed);
                 }
-                8 if addr % 8 == 0 => {
+                8 if addr.is_multiple_of(8) => {
                     let mut eight = [0; 8];
                     eight.copy_from_slice(&bytes);
                     AtomicU64::from_ptr(host.cast()).store(u64::from_ne_bytes(eight), Ordering::Relaxed);

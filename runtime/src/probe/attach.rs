@@ -1090,6 +1090,7 @@ pub(crate) mod testing {
 }
 
 #[cfg(test)]
+#[allow(clippy::single_range_in_vec_init, reason = "these tests compare lists of ranges, some with one range")]
 mod tests {
     use super::testing::{TestIsa, TestSymbols, memory};
     use super::*;
@@ -1115,7 +1116,7 @@ mod tests {
     #[test]
     fn places_become_ranges() {
         let all = 0..u64::MAX;
-        ranges("on insn trace", &[all.clone()]);
+        ranges("on insn trace", std::slice::from_ref(&all));
         ranges("on insn at 0x1000 trace", &[0x1000..0x1004]);
         ranges("on insn at 0x1000, 0x1004, 0x1010 trace", &[0x1000..0x1008, 0x1010..0x1014]);
         ranges("on insn at main+0x10 trace", &[0x1010..0x1014]);

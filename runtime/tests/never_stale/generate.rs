@@ -14,13 +14,23 @@ pub(crate) struct Shape {
     pub(crate) patches: bool,
     /// It may load from anywhere.
     pub(crate) wild: bool,
+    /// It has many blocks: more than a region takes.
+    pub(crate) large: bool,
+    /// Its code crosses the end of a page.
+    pub(crate) crossing: bool,
+    /// Its data is on a page with code.
+    pub(crate) mixed: bool,
 }
 
 impl Shape {
     pub(crate) fn random(rng: &mut Rng) -> Shape {
-        Shape { hot: rng.chance(25), patches: rng.chance(25), wild: rng.chance(10) }
+        let crossing = rng.chance(20);
+        let (hot, patches, wild) = (rng.chance(25), rng.chance(25), rng.chance(10));
+        Shape { hot, patches, wild, large: !crossing && rng.chance(6), crossing, mixed: crossing && rng.chance(50) }
     }
 }
+
+const NOP: u32 = 0xd503_201f;
 
 /// Number of vector registers that programs use.
 pub(crate) const VECTORS: usize = 8;
@@ -51,10 +61,18 @@ pub(crate) fn program(seed: u64, shape: Shape) -> Program {
         }
     }
     (program.cpu.x[27], program.cpu.x[28], program.cpu.x[31]) = (BASE, BASE, BASE - 0x800);
+    if shape.mixed {
+        (program.cpu.x[27], program.cpu.x[28]) = (CODE + 0x1c00, CODE + 0x1c00);
+    }
     program.cpu.set_nzcv(rng.below(16));
     program.data.iter_mut().for_each(|byte| *byte = rng.next() as u8);
     let mut w =
         Writer { words: vec![0], rng, shape, functions: Vec::new(), recursive: None, depth: 0, hot_left: shape.hot };
+    if shape.crossing {
+        let padding = 1023 - w.rng.below(120);
+        w.words.extend(vec![NOP; padding as usize]);
+        program.first = w.words.len();
+    }
     w.all();
     program.words = w.words;
     program
@@ -103,7 +121,8 @@ impl Writer {
         }
         let main = self.words.len() as u32;
         self.words[0] = 0x1400_0000 | main;
-        for _ in 0..1 + self.rng.below(3) {
+        let segments = if self.shape.large { 60 } else { 1 + self.rng.below(3) };
+        for _ in 0..segments {
             self.segment();
         }
         if self.hot_left {
@@ -404,7 +423,7 @@ impl Writer {
                     | wide
                     | self.bit() << 30
                     | self.bit() << 29
-                    | self.field(2) % 3 << 22
+                    | (self.field(2) % 3) << 22
                     | m << 16
                     | amount << 10
                     | n << 5

@@ -75,6 +75,8 @@ pub(crate) struct Program {
     pub(crate) words: Vec<u32>,
     pub(crate) cpu: CpuState,
     pub(crate) data: Vec<u8>,
+    /// Index of the first instruction that is worth a probe: those before it are padding.
+    pub(crate) first: usize,
 }
 
 impl Program {
@@ -82,7 +84,7 @@ impl Program {
     pub(crate) fn new(words: &[u32]) -> Program {
         let mut cpu = CpuState { pc: CODE, ..CpuState::default() };
         (cpu.x[28], cpu.x[31]) = (BASE, BASE - 0x800);
-        Program { words: words.to_vec(), cpu, data: vec![0; DATA_SIZE as usize] }
+        Program { words: words.to_vec(), cpu, data: vec![0; DATA_SIZE as usize], first: 0 }
     }
 
     pub(crate) fn memory(&self) -> Arc<GuestMemory> {
@@ -282,7 +284,7 @@ impl Stepper {
     }
 
     fn fetch(&self, pc: u64) -> Result<u32, TrapEvent> {
-        if pc % 4 != 0 {
+        if !pc.is_multiple_of(4) {
             return Err(TrapEvent::Misaligned(pc));
         }
         let fault = |fault: Fault| TrapEvent::Fault(fault);
