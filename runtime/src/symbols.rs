@@ -275,8 +275,9 @@ impl Symbols for SymbolTable {
 }
 
 #[cfg(test)]
-#[allow(clippy::single_range_in_vec_init, reason = "these tests compare lists of ranges, some with one range")]
 mod tests {
+    #![allow(clippy::single_range_in_vec_init, reason = "these tests compare lists of ranges, some with one range")]
+
     use super::*;
 
     fn table(symbols: &[(&str, u64, u64, bool)]) -> SymbolTable {

@@ -1090,8 +1090,9 @@ pub(crate) mod testing {
 }
 
 #[cfg(test)]
-#[allow(clippy::single_range_in_vec_init, reason = "these tests compare lists of ranges, some with one range")]
 mod tests {
+    #![allow(clippy::single_range_in_vec_init, reason = "these tests compare lists of ranges, some with one range")]
+
     use super::testing::{TestIsa, TestSymbols, memory};
     use super::*;
     use spile_lang::render::{self, Style};
