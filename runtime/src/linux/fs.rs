@@ -110,7 +110,8 @@ pub(super) fn openat(kernel: &mut Kernel, memory: &GuestMemory, [dir, path, flag
     }
     let path = kernel.resolve(path);
     let flags = flags_to_host(kernel.abi.open_flags(), flags & 0xffff_ffff);
-    host::openat(dir as i32, &path, flags, mode)
+    let fd = host::openat(dir as i32, &path, flags, mode)?;
+    procfs::opened(kernel, fd, flags)
 }
 
 pub(super) fn close(_: &mut Kernel, _: &GuestMemory, [fd, ..]: Args) -> Result {

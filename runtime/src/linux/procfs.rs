@@ -3,6 +3,7 @@
 use super::errno::Errno;
 use super::{Kernel, host};
 use std::ffi::{CStr, CString};
+use std::os::unix::ffi::OsStrExt;
 
 const AT_SYMLINK_NOFOLLOW: u64 = 0x100;
 
@@ -40,6 +41,35 @@ pub(super) fn open(kernel: &Kernel, path: &CStr, flags: u64) -> Option<Result<u6
     Some(made_up(&contents))
 }
 
+/// Looks at what the host has opened, whatever name the guest used for it: through `.`, links, or a descriptor of a
+/// directory. The memory of a process is refused, files of this one that would show the emulator are made up.
+pub(super) fn opened(kernel: &Kernel, fd: u64, flags: u64) -> Result<u64, Errno> {
+    let target = std::fs::read_link(format!("/proc/self/fd/{fd}")).unwrap_or_default();
+    let Ok(path) = CString::new(target.as_os_str().as_bytes()) else { return Ok(fd) };
+    if is_process_memory(&path) {
+        let _ = host::close(fd as i32);
+        return Err(Errno::EACCES);
+    }
+    match own_name(&path).and_then(|_| open(kernel, &path, flags)) {
+        Some(replaced) => {
+            let _ = host::close(fd as i32);
+            replaced
+        }
+        None => Ok(fd),
+    }
+}
+
+/// True for `/proc/N/mem` and `/proc/N/task/N/mem` as the host names them.
+fn is_process_memory(path: &CStr) -> bool {
+    let parts: Vec<&[u8]> = path.to_bytes().split(|&byte| byte == b'/').collect();
+    let number = |part: &[u8]| !part.is_empty() && part.iter().all(u8::is_ascii_digit);
+    match parts[..] {
+        [b"", b"proc", process, b"mem"] => number(process),
+        [b"", b"proc", process, b"task", thread, b"mem"] => number(process) && number(thread),
+        _ => false,
+    }
+}
+
 /// A descriptor that reads as `contents`.
 fn made_up(contents: &[u8]) -> Result<u64, Errno> {
     let fd = host::memfd_create(c"proc", u64::from(libc::MFD_CLOEXEC))?;
@@ -67,4 +97,19 @@ fn stat(kernel: &Kernel) -> String {
         *field = kernel.stack_start.to_string();
     }
     format!("{} ({}) {}\n", host::getpid().unwrap_or(0), command_name(kernel), fields.join(" "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn process_memory_is_known_by_the_hosts_name() {
+        for path in [c"/proc/1/mem", c"/proc/123/task/124/mem"] {
+            assert!(is_process_memory(path), "{path:?}");
+        }
+        for path in [c"/proc/meminfo", c"/proc/1/maps", c"/tmp/proc/1/mem", c"/proc/x/mem", c""] {
+            assert!(!is_process_memory(path), "{path:?}");
+        }
+    }
 }
