@@ -61,10 +61,24 @@ Examples:
   spile dump --stage uop --at main -e 'on insn at main write x0 = 5' ./prog"
     )]
     Dump(DumpArgs),
+    /// Look at the probes of a run, and change them while the guest runs
+    #[command(
+        override_usage = "spile ctl [SESSION COMMAND]",
+        after_help = "SESSION is what `spile run --session NAME` was given. Without arguments: the sessions that are running.
+When a command returns, every guest thread runs with the change at its next instruction.
+
+Examples:
+  spile run --session trace ./prog
+  spile ctl trace add 'slow: on insn at parse when x2 > 4096 print x2'
+  spile ctl trace list
+  spile ctl trace replace slow 'on insn at parse count by x2 into @sizes'
+  spile ctl trace print @sizes"
+    )]
+    Ctl(CtlArgs),
 }
 
 /// Where probes come from.
-#[derive(Debug, Default, Args)]
+#[derive(Clone, Debug, Default, Args)]
 pub(crate) struct ScriptArgs {
     /// Probe text; may be given several times
     #[arg(short = 'e', value_name = "TEXT", value_parser = clap::value_parser!(OsString))]
@@ -98,7 +112,7 @@ pub(crate) struct ScriptArgs {
 /// How to load the guest.
 #[derive(Debug, Default, Args)]
 pub(crate) struct GuestArgs {
-    /// Directory under which a dynamic program's interpreter and libraries are found
+    /// Directory in which a dynamic program's interpreter, its libraries and its other files are looked for first
     #[arg(short = 'L', value_name = "SYSROOT", env = "SPILE_SYSROOT")]
     pub(crate) sysroot: Option<PathBuf>,
 
@@ -140,7 +154,12 @@ pub(crate) struct RunArgs {
     #[arg(long, value_enum, default_value_t = TierArg::Auto)]
     pub(crate) tier: TierArg,
 
-    /// Seed of `rand`
+    /// Make two runs the same, byte by byte: threads and processes run in turns, time is the number of instructions,
+    /// randomness comes from --seed
+    #[arg(long)]
+    pub(crate) deterministic: bool,
+
+    /// Seed of `rand`, and of the guest's random numbers with --deterministic
     #[arg(long, value_name = "N", value_parser = number, default_value = "0")]
     pub(crate) seed: u64,
 
@@ -156,13 +175,49 @@ pub(crate) struct RunArgs {
     #[arg(long)]
     pub(crate) verbose: bool,
 
+    /// Set a variable in the guest's environment only, such as LD_LIBRARY_PATH; may be given several times
+    #[arg(short = 'E', value_name = "NAME=VALUE", value_parser = variable)]
+    pub(crate) set_variable: Vec<OsString>,
+
+    /// Remove a variable from the guest's environment; may be given several times
+    #[arg(short = 'U', value_name = "NAME")]
+    pub(crate) unset_variable: Vec<OsString>,
+
+    /// Let `spile ctl NAME` look at the probes and change them while the guest runs
+    #[arg(long, value_name = "NAME")]
+    pub(crate) session: Option<String>,
+
+    /// Read scripts again when they are saved; with errors, the probes of before stay
+    #[arg(long)]
+    pub(crate) watch: bool,
+
+    /// Run programs that the guest executes without probes
+    #[arg(long)]
+    pub(crate) no_follow: bool,
+
     /// What the guest program is told as its name, if not the path; for programs that a guest executes
     #[arg(long, value_name = "NAME", hide = true)]
     pub(crate) argv0: Option<OsString>,
 
+    /// Another guest program has executed this one: places of the scripts that it does not have are no errors
+    #[arg(long, hide = true)]
+    pub(crate) executed: bool,
+
     /// The guest program starts with SIGPIPE ignored; for programs that a guest executes
     #[arg(long, hide = true)]
     pub(crate) sigpipe_ignored: bool,
+
+    /// The descriptor that probe output goes to; for programs that a guest executes
+    #[arg(long, value_name = "FD", hide = true)]
+    pub(crate) output_fd: Option<i32>,
+
+    /// The schedule that --deterministic goes on with: descriptor and slot; for programs that a guest executes
+    #[arg(long, value_name = "FD,SLOT", hide = true, value_parser = schedule)]
+    pub(crate) schedule: Option<(i32, usize)>,
+
+    /// The descriptor that messages go to; for programs that a guest executes
+    #[arg(long, value_name = "FD", hide = true)]
+    pub(crate) messages_fd: Option<i32>,
 
     /// Guest program, and behind it its arguments
     // One list, not two: all that follows the program is the guest's, also what looks like an option.
@@ -236,6 +291,63 @@ pub(crate) struct ListArgs {
     pub(crate) what: Option<String>,
 }
 
+/// Arguments of `spile ctl`.
+#[derive(Debug, Args)]
+pub(crate) struct CtlArgs {
+    /// The session
+    pub(crate) session: Option<String>,
+
+    #[command(subcommand)]
+    pub(crate) command: Option<CtlCommand>,
+}
+
+/// A command of `spile ctl`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum CtlCommand {
+    /// Show the probes: name, state, how often each has fired
+    List,
+    /// Add probes
+    Add {
+        /// As after -e
+        script: String,
+    },
+    /// Put probes in the place of one, in one step
+    Replace {
+        /// Its name
+        probe: String,
+        /// As after -e
+        script: String,
+    },
+    /// Remove probes
+    Remove {
+        /// Their names
+        #[arg(required = true)]
+        probes: Vec<String>,
+    },
+    /// Arm probes
+    Enable {
+        /// Their names
+        #[arg(required = true)]
+        probes: Vec<String>,
+    },
+    /// Disarm probes
+    Disable {
+        /// Their names
+        #[arg(required = true)]
+        probes: Vec<String>,
+    },
+    /// Print a global as the end of the run would
+    Print {
+        /// Such as @calls
+        global: String,
+    },
+    /// Empty a global
+    Reset {
+        /// Such as @calls
+        global: String,
+    },
+}
+
 /// Arguments of `spile dump`.
 #[derive(Debug, Args)]
 pub(crate) struct DumpArgs {
@@ -282,6 +394,20 @@ pub(crate) enum Stage {
     Clif,
     /// Host code of a block
     Asm,
+}
+
+/// Takes `NAME=VALUE`.
+fn variable(text: &str) -> Result<OsString, String> {
+    match text.split_once('=') {
+        Some((name, _)) if !name.is_empty() => Ok(text.into()),
+        _ => Err("expected NAME=VALUE".to_owned()),
+    }
+}
+
+/// Parses a descriptor and a slot.
+fn schedule(text: &str) -> Result<(i32, usize), String> {
+    let parsed = text.split_once(',').and_then(|(file, slot)| Some((file.parse().ok()?, slot.parse().ok()?)));
+    parsed.ok_or_else(|| "expected FD,SLOT".to_owned())
 }
 
 /// Parses a number as scripts write it: decimal or with `0x`, `_` between digits.

@@ -3,7 +3,8 @@
 use crate::args::CheckArgs;
 use crate::failure::Failure;
 use crate::{guest, scripts};
-use spile_runtime::probe::attach::{World, attach};
+use spile_lang::debug::NoDebugInfo;
+use spile_runtime::probe::attach::attach;
 use std::path::PathBuf;
 
 /// Checks scripts, and their places if a program is given.
@@ -18,13 +19,12 @@ pub(crate) fn check(args: &CheckArgs) -> Result<u8, Failure> {
         return Err(Failure::new("nothing to check").with_hint(Some("name a script file, or give -e TEXT".into())));
     }
     let Some(path) = programs.first() else {
-        scripts::compile(&args.scripts, &sources, guest::architecture(&args.guest)?)?;
+        scripts::compile(&args.scripts, &sources, guest::architecture(&args.guest)?, &NoDebugInfo)?;
         return Ok(0);
     };
     let guest = guest::inspect(&args.guest, path).map_err(|f| f.looking(look))?;
-    let program = scripts::compile(&args.scripts, &sources, guest.isa)?;
-    let world = World { symbols: &*guest.symbols, memory: &guest.memory, isa: guest.isa };
-    match attach(&program, &world) {
+    let program = scripts::compile(&args.scripts, &sources, guest.isa, &guest.debug())?;
+    match attach(&program, 0, &guest.world()) {
         Ok(_) => Ok(0),
         Err(diagnostics) => Err(Failure::Script { diagnostics, sources, look }),
     }

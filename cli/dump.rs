@@ -4,6 +4,7 @@ use crate::args::{DumpArgs, Stage};
 use crate::failure::{Failure, show};
 use crate::guest::{self, Guest};
 use crate::scripts;
+use spile_lang::debug::NoDebugInfo;
 use spile_lang::source::Sources;
 use spile_runtime::probe::attach::Symbols;
 use spile_runtime::probe::engine::Probes;
@@ -23,9 +24,12 @@ pub(crate) fn dump(args: &DumpArgs) -> Result<u8, Failure> {
         Stage::Ir => match &args.program {
             Some(path) => {
                 let guest = guest::inspect(&args.guest, path)?;
-                scripts::compile(&args.scripts, &sources, guest.isa)?.to_string()
+                scripts::compile(&args.scripts, &sources, guest.isa, &guest.debug())?.to_string()
             }
-            None => scripts::compile(&args.scripts, &sources, guest::architecture(&args.guest)?)?.to_string(),
+            None => {
+                let isa = guest::architecture(&args.guest)?;
+                scripts::compile(&args.scripts, &sources, isa, &NoDebugInfo)?.to_string()
+            }
         },
         Stage::Uop | Stage::Clif | Stage::Asm => block(args, &sources)?,
     };
@@ -37,7 +41,7 @@ fn block(args: &DumpArgs, sources: &Sources) -> Result<String, Failure> {
     let path = args.program.as_ref().ok_or_else(|| Failure::new("this stage needs a program"))?;
     let guest = guest::inspect(&args.guest, path)?;
     let pc = place(args, &guest)?;
-    let program = scripts::compile(&args.scripts, sources, guest.isa)?;
+    let program = scripts::compile(&args.scripts, sources, guest.isa, &guest.debug())?;
     let output = Output::new(Box::new(std::io::sink()), "nowhere", Style::default());
     let probes = Probes::attach(program, sources, guest.symbols.clone(), &guest.memory, guest.isa, output, 0).map_err(
         |diagnostics| Failure::Script { diagnostics, sources: sources.clone(), look: scripts::look(&args.scripts) },

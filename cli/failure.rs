@@ -4,7 +4,30 @@ use serde_json::json;
 use spile_lang::diag::Diagnostics;
 use spile_lang::render::{self, Style};
 use spile_lang::source::Sources;
+use spile_runtime::linux::OwnFile;
 use std::io::{IsTerminal, Write};
+use std::sync::OnceLock;
+
+/// Standard error as it was when the run began, if there is a run: the guest may close its own, or make it another file.
+static MESSAGES: OnceLock<OwnFile> = OnceLock::new();
+
+/// Makes messages go to `file` from now on.
+pub(crate) fn messages_to(file: OwnFile) {
+    let _ = MESSAGES.set(file);
+}
+
+/// Where messages go.
+pub(crate) fn messages() -> Box<dyn Write + Send> {
+    match MESSAGES.get() {
+        Some(&file) => Box::new(file),
+        None => Box::new(std::io::stderr()),
+    }
+}
+
+/// The own file that [`messages_to`] was given.
+pub(crate) fn messages_file() -> Option<OwnFile> {
+    MESSAGES.get().copied()
+}
 
 /// An error of Spile's own.
 pub(crate) enum Failure {
@@ -59,17 +82,26 @@ impl Failure {
         }
     }
 
+    /// What it says, as text.
+    pub(crate) fn text(&self) -> String {
+        match self {
+            Failure::Plain { message, .. } => format!("{message}\n"),
+            Failure::Script { diagnostics, sources, .. } => render::render(diagnostics, sources, Style::default()),
+        }
+    }
+
     /// Writes it to standard error.
     pub(crate) fn report(&self) {
-        let mut err = std::io::stderr().lock();
-        // A closed standard error cannot be reported anywhere.
+        let mut err = messages();
+        // A closed standard error cannot be reported anywhere. Each message is one write, so that they do not mix.
         let _ = match self {
             Failure::Plain { message, hint, json: true } => {
-                writeln!(err, "{}", json!({ "type": "error", "severity": "error", "message": message, "help": hint }))
+                let line = json!({ "type": "error", "severity": "error", "message": message, "help": hint });
+                err.write_all(format!("{line}\n").as_bytes())
             }
             Failure::Plain { message, hint, json: false } => {
                 let hint = hint.as_ref().map(|hint| format!("\n  help: {hint}")).unwrap_or_default();
-                writeln!(err, "spile: {message}{hint}")
+                err.write_all(format!("spile: {message}{hint}\n").as_bytes())
             }
             Failure::Script { diagnostics, sources, look } => show(&mut err, diagnostics, sources, *look),
         };

@@ -6,10 +6,13 @@ use crate::scripts::reason;
 use spile_runtime::cpu::CpuState;
 use spile_runtime::env::Environment;
 use spile_runtime::isa::{self, Isa};
-use spile_runtime::linux::{self, ExecHook};
+use spile_runtime::linux::{self, ExecHook, Schedule};
 use spile_runtime::mem::GuestMemory;
+use spile_runtime::probe::attach::World;
+use spile_runtime::probe::variables::ProgramInfo;
 use spile_runtime::raw;
 use spile_runtime::symbols::SymbolTable;
+use std::collections::HashSet;
 use std::ffi::{CString, OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::Path;
@@ -22,6 +25,18 @@ pub(crate) struct Guest {
     pub(crate) memory: Arc<GuestMemory>,
     pub(crate) environment: Box<dyn Environment>,
     pub(crate) symbols: Arc<SymbolTable>,
+}
+
+impl Guest {
+    /// What places of scripts are looked up in.
+    pub(crate) fn world(&self) -> World<'_> {
+        World { symbols: &*self.symbols, memory: &self.memory, isa: self.isa }
+    }
+
+    /// What scripts can know of its variables.
+    pub(crate) fn debug(&self) -> ProgramInfo<'_> {
+        ProgramInfo::new(self.world())
+    }
 }
 
 /// The architecture that `--arch` names, or the default one.
@@ -44,6 +59,14 @@ pub(crate) struct Start<'a> {
     pub(crate) exec: Option<ExecHook>,
     /// It starts with `SIGPIPE` ignored.
     pub(crate) ignores_sigpipe: bool,
+    /// What its random numbers come from, if not from the host.
+    pub(crate) seed: Option<u64>,
+    /// The turns that its threads take.
+    pub(crate) schedule: Option<Schedule>,
+    /// Variables of its environment that it has instead of those of this process: `NAME=VALUE`.
+    pub(crate) set_variables: &'a [OsString],
+    /// Names of variables of this process that it has not.
+    pub(crate) unset_variables: &'a [OsString],
 }
 
 /// Loads the program for inspection only: nothing of the host is changed for it.
@@ -53,15 +76,18 @@ pub(crate) fn inspect(args: &GuestArgs, program: &Path) -> Result<Guest, Failure
 
 /// Loads the program.
 pub(crate) fn load(args: &GuestArgs, program: &Path, start: Start<'_>) -> Result<Guest, Failure> {
-    if args.raw { load_raw(args, program) } else { load_linux(args, program, start) }
+    if args.raw { load_raw(args, program, start.schedule.is_some()) } else { load_linux(args, program, start) }
 }
 
-fn load_raw(args: &GuestArgs, program: &Path) -> Result<Guest, Failure> {
+fn load_raw(args: &GuestArgs, program: &Path, counts_time: bool) -> Result<Guest, Failure> {
     let isa = architecture(args)?;
     let image = std::fs::read(program)
         .map_err(|error| Failure::new(format!("cannot read {}: {}", program.display(), reason(&error))))?;
-    let process = raw::start(isa, &image, args.base, args.entry.unwrap_or(args.base))
+    let mut process = raw::start(isa, &image, args.base, args.entry.unwrap_or(args.base))
         .map_err(|why| Failure::new(format!("cannot load {}: {why}", program.display())))?;
+    if counts_time {
+        process.environment.count_time();
+    }
     let symbols = SymbolTable::raw(program, process.range.0..process.range.1);
     Ok(Guest {
         isa,
@@ -72,6 +98,20 @@ fn load_raw(args: &GuestArgs, program: &Path) -> Result<Guest, Failure> {
     })
 }
 
+/// The guest's environment.
+fn environment(start: &Start<'_>) -> Vec<CString> {
+    let name_of = |pair: &OsString| pair.as_bytes().split(|&byte| byte == b'=').next().unwrap_or_default().to_vec();
+    let gone: HashSet<Vec<u8>> = start.set_variables.iter().chain(start.unset_variables).map(name_of).collect();
+    let own = std::env::vars_os().filter(|(name, _)| !gone.contains(name.as_bytes())).map(|(name, value)| {
+        let mut pair = name.into_vec();
+        pair.push(b'=');
+        pair.extend(value.into_vec());
+        pair
+    });
+    let set = start.set_variables.iter().map(|pair| pair.clone().into_vec());
+    own.chain(set).filter_map(|pair| CString::new(pair).ok()).collect()
+}
+
 fn load_linux(args: &GuestArgs, program: &Path, start: Start<'_>) -> Result<Guest, Failure> {
     let c_string =
         |text: &OsStr| CString::new(text.as_bytes()).map_err(|_| Failure::new("an argument contains a NUL byte"));
@@ -79,20 +119,14 @@ fn load_linux(args: &GuestArgs, program: &Path, start: Start<'_>) -> Result<Gues
     for argument in start.arguments {
         argv.push(c_string(argument)?);
     }
-    let envp = std::env::vars_os()
-        .filter_map(|(name, value)| {
-            let mut pair = name.into_vec();
-            pair.push(b'=');
-            pair.extend(value.into_vec());
-            CString::new(pair).ok()
-        })
-        .collect();
+    let envp = environment(&start);
     let config = linux::Config {
         program: program.to_owned(),
         argv,
         envp,
         sysroot: args.sysroot.clone(),
-        seed: None,
+        seed: start.seed,
+        schedule: start.schedule,
         ignores_sigpipe: start.ignores_sigpipe,
         host_signals: start.exec.is_some(),
         exec: start.exec,
@@ -103,6 +137,13 @@ fn load_linux(args: &GuestArgs, program: &Path, start: Start<'_>) -> Result<Gues
         cpu: Box::new(process.cpu),
         memory: Arc::new(process.memory),
         environment: Box::new(process.kernel),
-        symbols: Arc::new(SymbolTable::of(&process.images)),
+        symbols: Arc::new(with_sysroot(SymbolTable::of(&process.images), args)),
     })
+}
+
+fn with_sysroot(symbols: SymbolTable, args: &GuestArgs) -> SymbolTable {
+    match &args.sysroot {
+        Some(sysroot) => symbols.with_sysroot(sysroot),
+        None => symbols,
+    }
 }

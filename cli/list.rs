@@ -5,7 +5,7 @@ use crate::failure::Failure;
 use crate::guest::{self, Guest};
 use crate::scripts;
 use spile_runtime::glob;
-use spile_runtime::probe::attach::{Symbols, World, attach};
+use spile_runtime::probe::attach::{Symbols, attach};
 use spile_runtime::probe::listing;
 use std::fmt::Write as _;
 use std::io::Write;
@@ -21,9 +21,9 @@ pub(crate) fn list(args: &ListArgs) -> Result<u8, Failure> {
             pattern => functions(&guest, pattern.unwrap_or("*"))?,
         }
     } else {
-        let program = scripts::compile(&args.scripts, &sources, guest.isa)?;
-        let world = World { symbols: &*guest.symbols, memory: &guest.memory, isa: guest.isa };
-        let attachments = attach(&program, &world).map_err(|diagnostics| Failure::Script {
+        let program = scripts::compile(&args.scripts, &sources, guest.isa, &guest.debug())?;
+        let world = guest.world();
+        let attachments = attach(&program, 0, &world).map_err(|diagnostics| Failure::Script {
             diagnostics,
             sources: sources.clone(),
             look,

@@ -2,12 +2,14 @@
 
 mod args;
 mod check;
+mod ctl;
 mod dump;
 mod failure;
 mod guest;
 mod list;
 mod run;
 mod scripts;
+mod session;
 
 use args::{Cli, Command};
 use std::process::ExitCode;
@@ -28,6 +30,7 @@ fn main() -> ExitCode {
         Command::Check(args) => check::check(args),
         Command::List(args) => list::list(args),
         Command::Dump(args) => dump::dump(args),
+        Command::Ctl(args) => ctl::ctl(args),
     };
     match result {
         Ok(code) => ExitCode::from(code),

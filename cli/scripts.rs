@@ -1,8 +1,9 @@
 //! From the command line's `-e`, `--on` and `-s` to sources and a checked program.
 
 use crate::args::ScriptArgs;
-use crate::failure::{Failure, Look, show};
+use crate::failure::{Failure, Look, messages, show};
 use spile_lang::Options;
+use spile_lang::debug::DebugInfo;
 use spile_lang::ir::Program;
 use spile_lang::source::Sources;
 use spile_lang::target::Target;
@@ -31,18 +32,28 @@ pub(crate) fn sources(args: &ScriptArgs, files: &[impl AsRef<Path>]) -> Result<S
     Ok(sources)
 }
 
-/// Checks the sources against a guest architecture. Warnings are shown at once.
-pub(crate) fn compile(args: &ScriptArgs, sources: &Sources, target: &dyn Target) -> Result<Program, Failure> {
-    let options = Options { params: params(args)?, read_only: args.read_only };
-    let (program, diagnostics) = spile_lang::compile_with(sources, target, &options);
+/// Checks the sources against a guest architecture and a program's debug information. Warnings are shown at once.
+pub(crate) fn compile(
+    args: &ScriptArgs,
+    sources: &Sources,
+    target: &dyn Target,
+    debug: &dyn DebugInfo,
+) -> Result<Program, Failure> {
+    let options = options(args)?;
+    let (program, diagnostics) = spile_lang::compile_with(sources, target, debug, &options);
     let look = look(args);
     match program {
         Some(program) => {
-            let _ = show(&mut std::io::stderr(), &diagnostics, sources, look);
+            let _ = show(&mut messages(), &diagnostics, sources, look);
             Ok(program)
         }
         None => Err(Failure::Script { diagnostics, sources: sources.clone(), look }),
     }
+}
+
+/// What the command line adds to scripts.
+pub(crate) fn options(args: &ScriptArgs) -> Result<Options, Failure> {
+    Ok(Options { params: params(args)?, read_only: args.read_only })
 }
 
 fn params(args: &ScriptArgs) -> Result<Vec<(String, String)>, Failure> {

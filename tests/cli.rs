@@ -47,6 +47,7 @@ fn help() {
         ("check", &["check", "--help"]),
         ("list", &["list", "--help"]),
         ("dump", &["dump", "--help"]),
+        ("ctl", &["ctl", "--help"]),
     ] {
         let ended = run(spile(root()).args(arguments));
         assert_eq!((ended.status.as_str(), ended.stderr.as_str()), ("0", ""), "{name}");

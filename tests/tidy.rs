@@ -6,8 +6,14 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// Files that may contain unsafe code. Each says so in its header and gives the rules it keeps.
-const UNSAFE: [&str; 4] =
-    ["runtime/src/jit/code.rs", "runtime/src/jit/helpers.rs", "runtime/src/linux/host.rs", "runtime/src/mem/host.rs"];
+const UNSAFE: [&str; 6] = [
+    "runtime/src/jit/code.rs",
+    "runtime/src/jit/helpers.rs",
+    "runtime/src/linux/host.rs",
+    "runtime/src/linux/schedule/calls.rs",
+    "runtime/src/linux/schedule/page.rs",
+    "runtime/src/mem/host.rs",
+];
 
 /// Names of guest architectures, in lower case.
 const ARCHITECTURES: [&str; 6] = ["aarch64", "arm64", "armv", "riscv", "rv64", "rv32"];
@@ -270,9 +276,12 @@ fn guests_have_sources() {
     let all: BTreeSet<String> = files("tests/guest").into_iter().collect();
     let has_source = |program: &str| {
         let name = Path::new(program).file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
+        // `records-O2` is made of `records.c`.
+        let name = name.split('-').next().unwrap_or_default();
         ["c", "S"].iter().any(|suffix| all.contains(&format!("tests/guest/{name}.{suffix}")))
     };
-    let wrong: Vec<String> = files("tests/guest/bin").into_iter().filter(|program| !has_source(program)).collect();
+    let programs = files("tests/guest/bin").into_iter().filter(|path| !path.starts_with("tests/guest/bin/debug/"));
+    let wrong: Vec<String> = programs.filter(|program| !has_source(program)).collect();
     report("each guest program has its source beside it", &wrong);
 }
 

@@ -1,11 +1,12 @@
 //! Times the same C kernels under Spile, under `qemu-aarch64` and on the processor itself, side by side in one run, and
-//! prints ratios. Then it times Spile with probes against Spile without.
+//! prints ratios. Then it times the start of real programs in the same way, and Spile with probes against Spile without.
 //!
 //! It is a program to look at and no test: nothing here fails because a machine is slow. It does fail when engines
 //! compute different answers.
 
 mod kernels;
 mod measure;
+mod startup;
 mod table;
 
 use clap::Parser;
@@ -16,7 +17,8 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
-/// Time C kernels under Spile, qemu-aarch64 and native, and Spile with probes against Spile without.
+/// Time C kernels under Spile, qemu-aarch64 and native, the start of real programs, and Spile with probes against Spile
+/// without.
 #[derive(Parser)]
 struct Options {
     /// Rounds; each runs every engine once, and medians are shown
@@ -28,9 +30,18 @@ struct Options {
     /// Only these kernels
     #[arg(long)]
     only: Vec<String>,
+    /// Leave out the kernels
+    #[arg(long)]
+    no_kernels: bool,
+    /// Leave out the start of real programs
+    #[arg(long)]
+    no_startup: bool,
     /// Leave out the probes
     #[arg(long)]
     no_probes: bool,
+    /// The root with the programs whose start is timed; `tests/debian/run.sh --fetch` makes it
+    #[arg(long, value_name = "DIRECTORY", default_value = "target/debian/arm64/root")]
+    root: PathBuf,
     /// The Spile command
     #[arg(long, default_value = "target/release/spile")]
     spile: PathBuf,
@@ -65,7 +76,12 @@ fn run(options: &Options) -> Result<(), String> {
     }
     let kernels = chosen(&options.only)?;
     let mut page = heading(options);
-    page += &compare_engines(options, &engines, &kernels)?;
+    if !options.no_kernels {
+        page += &compare_engines(options, &engines, &kernels)?;
+    }
+    if !options.no_startup {
+        page += &compare_startup(options, &engines)?;
+    }
     if let (Some(spile), false) = (&engines.spile, options.no_probes) {
         page += &compare_probes(options, spile, &kernels)?;
     }
@@ -200,6 +216,27 @@ fn compare_engines(options: &Options, engines: &Engines, kernels: &[&Kernel]) ->
         progress(kernel.name);
     }
     Ok(table::engines(&rows))
+}
+
+fn compare_startup(options: &Options, engines: &Engines) -> Result<String, String> {
+    let root = &options.root;
+    if startup::PROGRAMS.iter().any(|(program, _)| !root.join(program).exists()) {
+        let root = root.display();
+        warn(&format!("no start-up table: the programs are not in `{root}`; run `{}` to get them", startup::FETCH));
+        return Ok(String::new());
+    }
+    let tier = |tier: &str| engines.spile.as_ref().map(|_| startup::spile(&options.spile, tier));
+    let qemu = engines.qemu.as_ref().map(|_| Engine::new(&options.qemu, &[""; 0]));
+    let all = [&qemu, &tier(&options.tier), &tier("interp")];
+    let mut rows = Vec::new();
+    for &program in startup::PROGRAMS {
+        let (name, command) = (startup::name(program), startup::command(root, program));
+        let samples = measure::interleaved(&all, &command, startup::RUNS * options.runs)
+            .map_err(|error| format!("{name}: {error}"))?;
+        progress(&name);
+        rows.push((name, samples));
+    }
+    Ok(table::startup(&rows, &options.tier))
 }
 
 fn compare_probes(options: &Options, plain: &Engine, kernels: &[&Kernel]) -> Result<String, String> {

@@ -21,6 +21,23 @@ pub(crate) fn engines(rows: &[(&str, Samples)]) -> String {
     text
 }
 
+/// Returns the table of start-up; a row's samples are QEMU, Spile in `tier` and in its interpreter.
+pub(crate) fn startup(rows: &[(String, Samples)], tier: &str) -> String {
+    let mut text = String::from(
+        "## Start-up\n\nReal programs that do next to nothing: Debian's arm64 packages, dynamically linked but for busybox.\n\n",
+    );
+    let _ = writeln!(text, "| command | QEMU, s | {tier} / QEMU | interp / QEMU | spread |\n|---|---|---|---|---|");
+    for (name, samples) in rows {
+        let [qemu, spile, interp] = [0, 1, 2].map(|i| samples[i].as_ref().map(Sample::median));
+        let spread = samples.iter().flatten().map(Sample::spread).fold(0.0, f64::max);
+        let cells = [ratio(spile, qemu), ratio(interp, qemu)].map(times);
+        let qemu = qemu.map_or("–".to_owned(), |seconds| format!("{seconds:.3}"));
+        let _ = writeln!(text, "| `{name}` | {qemu} | {} | {:.0} % |", cells.join(" | "), spread * 100.0);
+    }
+    text.push('\n');
+    text
+}
+
 /// Returns the table of probes; a row's samples are Spile without and with the probe.
 pub(crate) fn probes(rows: &[(&str, String, Result<Samples, String>)]) -> String {
     let mut text = String::from("## Probes\n\nTime with the probe, as a multiple of Spile's time without.\n\n");

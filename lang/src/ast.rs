@@ -23,7 +23,7 @@ pub(crate) enum Item {
     Const { name: Text, value: Expr },
     State(StateItem),
     Fn(FnItem),
-    Struct(Span),
+    Struct(StructItem),
     Probe(Probe),
 }
 
@@ -50,11 +50,27 @@ pub(crate) struct FnItem {
     pub(crate) body: Expr,
 }
 
+/// `struct name { field: type @ offset, … }`.
+#[derive(Clone, Debug)]
+pub(crate) struct StructItem {
+    pub(crate) name: Text,
+    pub(crate) fields: Vec<StructField>,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct StructField {
+    pub(crate) name: Text,
+    pub(crate) ty: TypeName,
+    pub(crate) offset: Option<u64>,
+}
+
 #[derive(Clone, Debug)]
 pub(crate) struct TypeName {
     pub(crate) stars: usize,
     pub(crate) name: String,
     pub(crate) array: bool,
+    /// Number of elements of an array.
+    pub(crate) count: u64,
     pub(crate) span: Span,
 }
 
@@ -141,16 +157,9 @@ pub(crate) struct HitRange {
 
 #[derive(Clone, Debug)]
 pub(crate) struct Loc {
-    pub(crate) place: Place,
+    pub(crate) place: crate::ir::Place,
     pub(crate) offset: i64,
     pub(crate) span: Span,
-}
-
-#[derive(Clone, Debug)]
-pub(crate) enum Place {
-    Known(crate::ir::Place),
-    /// `file.c:42`.
-    Line,
 }
 
 #[derive(Clone, Debug)]
@@ -177,20 +186,22 @@ pub(crate) struct Stmt {
 pub(crate) enum StmtKind {
     Write {
         list: Vec<Assign>,
-        duration: Option<Span>,
+        duration: Option<Duration>,
     },
     Bits {
         op: BitsOp,
         target: Expr,
         select: BitSelect,
-        duration: Option<Span>,
+        duration: Option<Duration>,
     },
     Skip(Option<Expr>),
+    /// `return e`; nothing for `return void`.
+    Return(Option<Expr>),
     GotoLoc(Loc),
     GotoExpr(Expr),
     Print(Vec<PrintArg>),
     Trace {
-        duration: Option<Span>,
+        duration: Option<Duration>,
     },
     Dump(Expr, Expr),
     Warn(Expr),
@@ -206,6 +217,11 @@ pub(crate) enum StmtKind {
         arms: Vec<(Expr, Vec<Stmt>)>,
         otherwise: Option<Vec<Stmt>>,
     },
+    For {
+        names: Vec<Text>,
+        over: ForOver,
+        body: Vec<Stmt>,
+    },
     Let {
         name: Text,
         ty: Option<TypeName>,
@@ -220,6 +236,26 @@ pub(crate) enum StmtKind {
     },
     /// Known and not compiled yet, with its word; the expressions in it are not looked at.
     Later(&'static str, Span),
+}
+
+/// How long a patch or a trace lasts.
+#[derive(Clone, Debug)]
+pub(crate) struct Duration {
+    pub(crate) kind: DurationKind,
+    pub(crate) span: Span,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) enum DurationKind {
+    For(Quantity),
+    Until(#[allow(dead_code, reason = "refused so far")] Loc),
+}
+
+/// What a `for` goes through.
+#[derive(Clone, Debug)]
+pub(crate) enum ForOver {
+    Range(Expr, Expr),
+    Map(Text),
 }
 
 #[derive(Clone, Debug)]

@@ -47,7 +47,12 @@ pub struct Function {
     pub supported: bool,
 }
 
-const CODE: &[&str] = &["insn", "block", "every"];
+const CODE: &[&str] = &["insn", "block", "line", "every", "read", "write", "access", "call", "return"];
+/// Events at places in functions.
+const VARIABLES_OF: &[&str] = &["insn", "block", "line", "call", "return"];
+const ACCESS: &[&str] = &["read", "write", "access"];
+const CALLS: &[&str] = &["call", "return"];
+const SYSCALL: &[&str] = &["syscall"];
 const ENDS: &[&str] = &["end", "exit"];
 
 const fn dynamic(name: &'static str, value: Builtin, ty: Type, doc: &'static str, example: &'static str) -> Variable {
@@ -105,6 +110,20 @@ pub const VARIABLES: &[Variable] = &[
     ),
     fixed("module", Builtin::Module, Type::Str, "file name of the module that contains pc", "on block count by module"),
     fixed("section", Builtin::Section, Type::Str, "name of the section that contains pc", "on block count by section"),
+    only(
+        CODE,
+        fixed(
+            "file",
+            Builtin::File,
+            Type::Str,
+            "path of the source file of pc, or the empty string",
+            "on block count by file",
+        ),
+    ),
+    only(
+        CODE,
+        fixed("line", Builtin::Line, Type::U64, "source line of pc, or 0", "on line in \"main.c\" count by line"),
+    ),
     dynamic("icount", Builtin::Icount, Type::U64, "instructions that this thread has executed", "on end print icount"),
     dynamic(
         "hits",
@@ -118,6 +137,40 @@ pub const VARIABLES: &[Variable] = &[
     dynamic("pid", Builtin::Pid, Type::U64, "guest process", "on begin print pid"),
     dynamic("now", Builtin::Now, Type::U64, "nanoseconds since the run began", "on end print \"{now:ms}\""),
     only(ENDS, dynamic("status", Builtin::Status, Type::I64, "exit status", "on end print status")),
+    only(
+        &["after call", "on return"],
+        alias("retval", "the function's result, as its register holds it", "after call malloc print retval"),
+    ),
+    only(
+        CALLS,
+        dynamic(
+            "caller",
+            Builtin::Caller,
+            Type::CodeAddr,
+            "the address that this function returns to",
+            "on call malloc count by caller",
+        ),
+    ),
+    only(
+        CALLS,
+        dynamic(
+            "depth",
+            Builtin::Depth,
+            Type::U64,
+            "how many calls of functions that the script's `call` and `return` probes name are open around this one",
+            "on call * when depth < 4 trace",
+        ),
+    ),
+    only(
+        &["after call", "on return", "after syscall"],
+        dynamic(
+            "elapsed",
+            Builtin::Elapsed,
+            Type::U64,
+            "instructions that this thread has executed since the function's entry; nanoseconds that the system call took",
+            "after call malloc hist elapsed",
+        ),
+    ),
     only(
         CODE,
         fixed("insn", Builtin::InsnText, Type::Str, "the instruction, disassembled", "on insn at main print insn"),
@@ -248,35 +301,95 @@ pub const VARIABLES: &[Variable] = &[
             "on block sum block.len by func",
         ),
     ),
+    only(ACCESS, dynamic("addr", Builtin::AccessAddr, Type::Word, "accessed address", "on access count by addr")),
+    only(ACCESS, dynamic("size", Builtin::AccessSize, Type::U64, "size of the access in bytes", "on access hist size")),
+    only(
+        ACCESS,
+        dynamic(
+            "value",
+            Builtin::AccessValue,
+            Type::Word,
+            "value that is stored, or with `after` the one that was loaded",
+            "after read at counter print value",
+        ),
+    ),
+    only(
+        &["write"],
+        dynamic(
+            "old",
+            Builtin::AccessOld,
+            Type::Word,
+            "what was there before the store",
+            "after write at counter print \"{old} -> {value}\"",
+        ),
+    ),
+    only(
+        &["access"],
+        dynamic("is_write", Builtin::AccessIsWrite, Type::Bool, "true for a store", "on access count by is_write"),
+    ),
     later("insn.src", CODE, "value of the first source register"),
     later("insn.reads", CODE, "registers that it reads"),
     later("insn.writes", CODE, "registers that it writes"),
-    later("retval", &["after call", "on return"], "the function's result"),
-    later("ret", &["after syscall"], "the system call's result"),
-    later("args", &["call", "return", "syscall"], "the arguments, by name"),
-    later("vars", &[], "local variables, by name"),
-    later("sym", &[], "global variables, by name"),
-    later("thread", &[], "values that each guest thread has for itself"),
+    only(
+        SYSCALL,
+        dynamic("nr", Builtin::SyscallNumber, Type::U64, "number of the system call", "on syscall * count by nr"),
+    ),
+    only(
+        SYSCALL,
+        dynamic(
+            "name",
+            Builtin::SyscallName,
+            Type::Str,
+            "name of the system call; its number if it has none",
+            "on syscall * count by name",
+        ),
+    ),
+    only(
+        &["insn", "block", "line", "call", "return", "syscall"],
+        dynamic(
+            "args",
+            Builtin::SyscallArguments,
+            Type::Str,
+            "all arguments, of a function or a system call; `args.NAME` is one of them, which can be written at its \
+             beginning",
+            "on syscall openat print args.dirfd, args",
+        ),
+    ),
+    only(
+        SYSCALL,
+        alias(
+            "ret",
+            "the system call's result, which can be written; `after syscall` only",
+            "after syscall * print ret",
+        ),
+    ),
+    only(
+        VARIABLES_OF,
+        alias(
+            "vars",
+            "the local variables in scope, by name, from debug information",
+            "on insn at main.c:42 print vars.i",
+        ),
+    ),
+    alias("sym", "the program's variables, by name, from debug information", "on insn at main print sym.counter"),
+    Variable {
+        value: None,
+        ..dynamic(
+            "thread",
+            Builtin::Tid,
+            Type::U64,
+            "`thread.NAME`: a value of your own that each guest thread has for itself; 0 at first",
+            "on insn at main { thread.n += 1; print thread.n }",
+        )
+    },
     later("call", &[], "values that each activation of a function has for itself"),
-    later("caller", &[], "where this function was called"),
-    later("depth", &[], "depth of calls"),
     later("stack", &[], "call stack"),
-    later("elapsed", &["after call", "on return", "after syscall", "after irq"], "instructions since the entry"),
-    later("file", &[], "source file of pc"),
-    later("line", &[], "source line of pc"),
     later("cpu", &[], "number of the CPU"),
     later("mode", &[], "mode of the CPU"),
     later("icount_all", &[], "instructions of all threads"),
-    later("addr", &["read", "write", "access", "signal", "trap"], "accessed address"),
-    later("size", &["read", "write", "access", "load"], "size of the access"),
-    later("value", &["read", "write", "access"], "value that is loaded or stored"),
-    later("old", &["write"], "value before the store"),
-    later("is_write", &["access"], "true for a store"),
     later("target", &["branch"], "where the branch goes"),
     later("taken", &["branch"], "true if it is taken"),
     later("kind", &["branch"], "kind of the branch"),
-    later("nr", &["syscall", "irq"], "its number"),
-    later("name", &["syscall", "irq", "load", "mark"], "its name"),
     later("sig", &["signal"], "number of the signal"),
     later("code", &["signal"], "code of the signal"),
     later("cause", &["trap"], "cause of the exception"),
@@ -314,6 +427,7 @@ pub const FUNCTIONS: &[Function] = &[
     function_row("hex", "x", (1, 1), "str", "x in hexadecimal", "hex(x0)"),
     function_row("sym", "addr", (1, 1), "str", "the symbol at or before an address, with the offset", "sym(lr)"),
     function_row("disas", "addr", (1, 1), "str", "the instruction at an address, disassembled", "disas(pc + 4)"),
+    function_row("line", "addr", (1, 1), "str", "the source line of an address, as `main.c:42`", "line(lr)"),
     function_row("len", "s", (1, 1), "u64", "length of a text or of bytes", "len(str(x0))"),
     function_row("abs", "x", (1, 1), "as x", "absolute value", "abs(x0 as i64)"),
     function_row("min", "a, b", (2, 2), "as a and b", "the smaller one", "min(x0, 64)"),
@@ -337,7 +451,6 @@ pub const FUNCTIONS: &[Function] = &[
     ),
     function_row("param", "\"name\"", (1, 1), "as the parameter", "value of a parameter", "param(\"nth\")"),
     later_function("stack", "n", "call stack of at most n entries"),
-    later_function("line", "addr", "source line of an address"),
 ];
 
 /// Finds a variable by its name.

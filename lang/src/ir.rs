@@ -7,9 +7,11 @@
 //!
 //! Every expression carries its type and its span, so that run-time errors can point into the script.
 
+use crate::debug::EnumNames;
 use crate::span::Span;
 use crate::target::Register;
 use crate::types::Type;
+use std::sync::Arc;
 
 /// Index into [`Program::probes`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -26,8 +28,9 @@ pub struct LocalId(pub u32);
 /// A checked script: everything that all `-e` and `-s` sources of one run say, in order.
 #[derive(Clone, Debug, Default)]
 pub struct Program {
-    /// The probes, in source order, which is also the order in which they run at one point.
-    pub probes: Vec<Probe>,
+    /// The probes, in source order, which is also the order in which they run at one point. A program that has more
+    /// shares them.
+    pub probes: Vec<Arc<Probe>>,
     /// Global scalars, maps and aggregations.
     pub states: Vec<State>,
 }
@@ -65,6 +68,28 @@ pub struct Probe {
     pub locals: Vec<Local>,
 }
 
+impl Probe {
+    /// What stands in the place of a probe that has been removed: it waits for nothing.
+    pub fn removed(name: String, span: Span) -> Probe {
+        Probe {
+            label: None,
+            name,
+            span,
+            head: span,
+            moment: Moment::On,
+            event: Event::End,
+            at: Vec::new(),
+            within: Vec::new(),
+            except: Vec::new(),
+            filters: Vec::new(),
+            disabled: true,
+            optional: true,
+            body: Vec::new(),
+            locals: Vec::new(),
+        }
+    }
+}
+
 /// The moment word of a probe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Moment {
@@ -83,14 +108,67 @@ pub enum Event {
     Insn(InsnPattern),
     /// Entry of a basic block.
     Block,
+    /// The first instruction of each stretch of code of one source line.
+    Line,
     /// Every so many instructions of a thread.
     EveryInsns(u64),
+    /// Entry of the functions that the probe's places name; with [`Moment::After`] their return to the caller.
+    Call,
+    /// The return instructions of the functions that the probe's places name.
+    Return,
     /// After loading, before the first instruction.
     Begin,
     /// After the last instruction, however the run ends.
     End,
     /// A guest thread or process ends.
     Exit,
+    /// A guest thread begins.
+    Spawn,
+    /// A system call; the moment says whether before or after it.
+    Syscall(SyscallSet),
+    /// Accesses of memory; the places of the probe are the accessed addresses.
+    Access(AccessKind),
+}
+
+/// Which accesses of memory an event selects.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AccessKind {
+    /// Loads.
+    Read,
+    /// Stores.
+    Write,
+    /// Both.
+    Any,
+}
+
+impl AccessKind {
+    /// True if it selects stores (`is_write`) or loads.
+    pub fn selects(self, is_write: bool) -> bool {
+        match self {
+            AccessKind::Read => !is_write,
+            AccessKind::Write => is_write,
+            AccessKind::Any => true,
+        }
+    }
+}
+
+/// Which system calls a probe waits for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SyscallSet {
+    /// All.
+    Any,
+    /// Those with these numbers.
+    Numbers(Vec<u64>),
+}
+
+impl SyscallSet {
+    /// True if the call with this number is one of them.
+    pub fn contains(&self, number: u64) -> bool {
+        match self {
+            SyscallSet::Any => true,
+            SyscallSet::Numbers(list) => list.contains(&number),
+        }
+    }
 }
 
 /// Which instructions an `insn` event selects.
@@ -153,6 +231,13 @@ pub enum Place {
         module: String,
         /// The file's virtual address.
         addr: u64,
+    },
+    /// `main.c:42`: where code of a source line begins.
+    Line {
+        /// The file: its path or the end of that.
+        file: String,
+        /// The line.
+        line: u64,
     },
     /// `*`: any.
     Any,
@@ -217,7 +302,7 @@ pub struct Local {
 /// A global: `@name`, or an aggregation without a name.
 #[derive(Clone, Debug)]
 pub struct State {
-    /// With the `@`; for an unnamed aggregation the statement's source text.
+    /// With the `@`; for an unnamed aggregation the statement's source text; for a thread's own value `thread.NAME`.
     pub name: String,
     /// True if the script gave it no name.
     pub unnamed: bool,
@@ -231,6 +316,13 @@ pub struct State {
     pub capacity: u64,
     /// First use or declaration.
     pub span: Span,
+}
+
+impl State {
+    /// True for `thread.NAME`: a map by thread, whose entries end with their threads. It is not printed.
+    pub fn is_per_thread(&self) -> bool {
+        !self.unnamed && self.name.starts_with("thread.")
+    }
 }
 
 /// What a global holds.
@@ -277,6 +369,29 @@ pub enum AggFn {
     },
 }
 
+/// What a `for` goes through.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Loop {
+    /// The numbers from `from` up to `to`, excluded; at most 4096.
+    Range {
+        /// The number.
+        local: LocalId,
+        /// The first one.
+        from: i64,
+        /// The end.
+        to: i64,
+    },
+    /// The keys of a map as they are when the loop begins, in the order in which it is printed.
+    Map {
+        /// The map, which has one key.
+        state: StateId,
+        /// The key.
+        key: LocalId,
+        /// The value, if it is asked for.
+        value: Option<LocalId>,
+    },
+}
+
 /// A statement.
 #[derive(Clone, Debug)]
 pub struct Stmt {
@@ -305,10 +420,29 @@ pub enum StmtKind {
         /// The bits concerned.
         mask: Expr,
     },
+    /// A `write`, `flip`, `set` or `clear` that is undone after some time: exactly the bits that it changed, unless the
+    /// guest has written the place meanwhile.
+    Transient {
+        /// The `Write` or `Bits`.
+        patch: Box<Stmt>,
+        /// How long it lasts.
+        lasts: Lasting,
+    },
+    /// `trace for …`: from here on each instruction of the thread is printed.
+    TraceFor(Lasting),
     /// `skip [n]`: execution goes on `n` instructions further, this one counted.
     Skip(Expr),
+    /// `return e`: the call is over with this result, without being performed.
+    FinishSyscall(Expr),
     /// `goto LOC`, `goto (EXPR)`, `write pc = EXPR`.
     Goto(GotoTarget),
+    /// `return e`, `return void`: the function whose entry this is returns now.
+    Return {
+        /// Where its result goes, and what it is.
+        result: Option<(Register, Expr)>,
+        /// The register with the return address.
+        link: Register,
+    },
     /// `print`.
     Print(Vec<PrintArg>),
     /// `trace`, or no body.
@@ -358,7 +492,14 @@ pub enum StmtKind {
         /// The `else` block, or empty.
         otherwise: Vec<Stmt>,
     },
-    /// `next`: leaves this body.
+    /// `for`.
+    For {
+        /// What it goes through.
+        over: Loop,
+        /// What it does each time.
+        body: Vec<Stmt>,
+    },
+    /// `next`: leaves the innermost `for` iteration, or else this body.
     Next,
     /// `assert`.
     Assert {
@@ -427,9 +568,22 @@ pub enum GotoTarget {
     Expr(Expr),
 }
 
+/// How long something lasts, for the thread that it happens in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lasting {
+    /// So many instructions, at least 1.
+    Insns(u64),
+    /// A time.
+    Nanoseconds(u64),
+}
+
 /// Guest state that a patch changes.
 #[derive(Clone, Debug)]
 pub enum LValue {
+    /// The fetched encoding of the instruction, for this execution.
+    Insn,
+    /// The register that the instruction has written.
+    Destination,
     /// A register or a part of one.
     Register(Register),
     /// Guest memory.
@@ -497,6 +651,11 @@ pub enum ExprKind {
     Builtin(Builtin),
     /// The address of a place: `&name`.
     AddrOf(Loc),
+    /// A part of a variable of the program, or its address. Where it is depends on the instruction; if it is nowhere
+    /// there, that is as a load that fails.
+    Variable(Arc<Variable>),
+    /// The name of an enumeration's value, or its number if it has none.
+    EnumName(Box<Expr>, EnumNames),
     /// Guest memory. A failing load ends the body unless a [`ExprKind::Coalesce`] encloses it.
     Load {
         /// Width, byte order and type.
@@ -530,6 +689,28 @@ pub enum ExprKind {
     Call(Func, Vec<Expr>),
     /// `@s`, `@m[k]`: a value, or an aggregation that has an integer meaning.
     State(StateId, Vec<Expr>),
+}
+
+/// A variable of a function of the program, or a part of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Variable {
+    /// Argument or local variable.
+    pub kind: VariableKind,
+    /// Its name in the source.
+    pub name: String,
+    /// Bytes from its beginning.
+    pub offset: u64,
+    /// What is read there; `None` for the address.
+    pub ty: Option<MemType>,
+}
+
+/// The kinds of variables of a function.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum VariableKind {
+    /// `args.x`: a parameter.
+    Argument,
+    /// `vars.x`: a variable of the function or of a block in it, or if there is none of this name a parameter.
+    Local,
 }
 
 /// A piece of an interpolated string.
@@ -694,6 +875,10 @@ pub enum Builtin {
     Module,
     /// Static.
     Section,
+    /// Static: the source file, as the compiler was given it, or the empty string.
+    File,
+    /// Static: the source line, or 0.
+    Line,
     Icount,
     Hits,
     ProbeName,
@@ -703,6 +888,14 @@ pub enum Builtin {
     Now,
     /// Status of `exit` and `end` events.
     Status,
+    /// The address that this function returns to.
+    Caller,
+    /// How many followed calls are open around this one.
+    Depth,
+    /// Instructions of this thread since the function was entered.
+    Elapsed,
+    /// Integer argument of this number, as it was when the function was entered.
+    EntryArg(u8),
     /// Static: the disassembly.
     InsnText,
     /// Static.
@@ -733,6 +926,20 @@ pub enum Builtin {
     BlockSize,
     /// Static: instructions.
     BlockLen,
+    AccessAddr,
+    AccessSize,
+    AccessValue,
+    AccessOld,
+    AccessIsWrite,
+    /// The number of the system call.
+    SyscallNumber,
+    SyscallName,
+    /// An argument as it was when the call was made.
+    SyscallArgument(u8),
+    /// All arguments as text.
+    SyscallArguments,
+    /// Nanoseconds that the call took.
+    SyscallElapsed,
 }
 
 impl Builtin {
@@ -743,6 +950,8 @@ impl Builtin {
             | Builtin::Func
             | Builtin::Module
             | Builtin::Section
+            | Builtin::File
+            | Builtin::Line
             | Builtin::ProbeName
             | Builtin::InsnText
             | Builtin::InsnMnemonic
@@ -765,7 +974,21 @@ impl Builtin {
             | Builtin::Pid
             | Builtin::Now
             | Builtin::Status
-            | Builtin::InsnDst => false,
+            | Builtin::Caller
+            | Builtin::Depth
+            | Builtin::Elapsed
+            | Builtin::EntryArg(_)
+            | Builtin::InsnDst
+            | Builtin::AccessAddr
+            | Builtin::AccessSize
+            | Builtin::AccessValue
+            | Builtin::AccessOld
+            | Builtin::AccessIsWrite
+            | Builtin::SyscallNumber
+            | Builtin::SyscallName
+            | Builtin::SyscallArgument(_)
+            | Builtin::SyscallArguments
+            | Builtin::SyscallElapsed => false,
         }
     }
 }
@@ -780,6 +1003,8 @@ pub enum Func {
     Hex,
     Sym,
     Disas,
+    /// `line(addr)`: `main.c:42`.
+    Line,
     Len,
     AbsInt,
     AbsFloat,

@@ -15,6 +15,7 @@ pub mod render;
 pub mod suggest;
 
 pub mod builtins;
+pub mod debug;
 pub mod probes;
 pub mod reference;
 pub mod verbs;
@@ -33,6 +34,7 @@ pub mod types;
 
 mod print;
 
+use debug::{DebugInfo, NoDebugInfo};
 use diag::{Diagnostic, Diagnostics};
 use ir::Program;
 use source::Sources;
@@ -49,14 +51,37 @@ pub struct Options {
 
 /// Compiles all sources into one program, which is there if and only if there are no errors.
 pub fn compile(sources: &Sources, target: &dyn Target) -> (Option<Program>, Diagnostics) {
-    compile_with(sources, target, &Options::default())
+    compile_with(sources, target, &NoDebugInfo, &Options::default())
 }
 
-/// Compiles with options.
-pub fn compile_with(sources: &Sources, target: &dyn Target, options: &Options) -> (Option<Program>, Diagnostics) {
+/// Compiles with options, for a program that has this debug information.
+pub fn compile_with(
+    sources: &Sources,
+    target: &dyn Target,
+    debug: &dyn DebugInfo,
+    options: &Options,
+) -> (Option<Program>, Diagnostics) {
     let mut diagnostics = Diagnostics::new();
     let items = parse_all(sources, &mut diagnostics);
-    let program = check::check(sources, target, options, &items, &mut diagnostics);
+    let program = check::check(sources, target, debug, options, &items, check::Base::default(), &mut diagnostics);
+    let program = (!diagnostics.has_errors()).then_some(program);
+    (program, diagnostics.finish())
+}
+
+/// Compiles the sources from `first` on into a program that begins with `old`: its probes are shared, its globals are
+/// those of the same name, and its labels, constants and functions are known.
+pub fn extend(
+    old: &Program,
+    sources: &Sources,
+    first: u32,
+    target: &dyn Target,
+    debug: &dyn DebugInfo,
+    options: &Options,
+) -> (Option<Program>, Diagnostics) {
+    let mut diagnostics = Diagnostics::new();
+    let items = parse_all(sources, &mut diagnostics);
+    let base = check::Base { program: Some(old), first };
+    let program = check::check(sources, target, debug, options, &items, base, &mut diagnostics);
     let program = (!diagnostics.has_errors()).then_some(program);
     (program, diagnostics.finish())
 }

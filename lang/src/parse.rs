@@ -10,7 +10,7 @@ use pest::iterators::{Pair, Pairs};
 use crate::ast::*;
 use crate::diag::{Diagnostic, Diagnostics};
 use crate::explain;
-use crate::ir::{AssignOp, BitsOp, Moment, Place as IrPlace};
+use crate::ir::{AssignOp, BitsOp, Moment, Place};
 use crate::number;
 use crate::scan::{self, Chunk, MAX_NESTING, Scan};
 use crate::span::Span;
@@ -276,7 +276,7 @@ impl Builder<'_> {
         let span = self.span(&node);
         Some(match node.as_rule() {
             Rule::use_i => Item::Use(word_of(span, "use")),
-            Rule::struct_i => Item::Struct(word_of(span, "struct")),
+            Rule::struct_i => self.structure(node)?,
             Rule::param_i => self.param(node)?,
             Rule::const_i => self.constant(node)?,
             Rule::state_i => self.state(node)?,
@@ -332,14 +332,43 @@ impl Builder<'_> {
         Some(Item::Fn(FnItem { name: names.pop()?, params, body: body? }))
     }
 
+    fn structure(&mut self, node: Node<'_>) -> Option<Item> {
+        let (mut name, mut fields) = (None, Vec::new());
+        for part in parts(node) {
+            match part.as_rule() {
+                Rule::ident => name = Some(self.text(&part)),
+                _ => fields.extend(self.field(part)),
+            }
+        }
+        Some(Item::Struct(StructItem { name: name?, fields }))
+    }
+
+    fn field(&mut self, node: Node<'_>) -> Option<StructField> {
+        let (mut name, mut ty, mut offset) = (None, None, None);
+        for part in parts(node) {
+            match part.as_rule() {
+                Rule::field => name = Some(self.text(&part)),
+                Rule::ty => ty = Some(self.type_name(part)),
+                _ => {
+                    let at = self.span(&part);
+                    offset = Some(self.address(part.as_str(), at));
+                }
+            }
+        }
+        Some(StructField { name: name?, ty: ty?, offset })
+    }
+
     fn type_name(&mut self, node: Node<'_>) -> TypeName {
         let span = self.span(&node);
-        let mut ty = TypeName { stars: 0, name: String::new(), array: false, span };
+        let mut ty = TypeName { stars: 0, name: String::new(), array: false, count: 0, span };
         for part in parts(node) {
             match part.as_rule() {
                 Rule::stars => ty.stars = part.as_str().len(),
                 Rule::ident => ty.name = part.as_str().to_string(),
-                _ => ty.array = true,
+                _ => {
+                    let at = self.span(&part);
+                    (ty.array, ty.count) = (true, self.address(part.as_str(), at));
+                }
             }
         }
         ty
@@ -446,7 +475,7 @@ impl Builder<'_> {
             let span = self.span(&name);
             match parts(name).next() {
                 Some(loc) if loc.as_rule() == Rule::loc => list.extend(self.loc(loc)),
-                _ => list.push(Loc { place: Place::Known(IrPlace::Any), offset: 0, span }),
+                _ => list.push(Loc { place: Place::Any, offset: 0, span }),
             }
         }
         list
@@ -481,13 +510,25 @@ impl Builder<'_> {
     fn place(&mut self, node: Node<'_>) -> Option<Place> {
         let span = self.span(&node);
         let text = node.as_str();
-        Some(Place::Known(match node.as_rule() {
-            Rule::srcline => return Some(Place::Line),
-            Rule::hexint | Rule::decint => IrPlace::Addr(self.address(text, span)),
-            Rule::qname => IrPlace::Glob(self.qname(node).text),
+        Some(match node.as_rule() {
+            Rule::srcline => self.source_line(node)?,
+            Rule::hexint | Rule::decint => Place::Addr(self.address(text, span)),
+            Rule::qname => Place::Glob(self.qname(node).text),
             Rule::modsym => self.module_place(node)?,
-            _ => IrPlace::Symbol(text.to_string()),
-        }))
+            _ => Place::Symbol(text.to_string()),
+        })
+    }
+
+    fn source_line(&mut self, node: Node<'_>) -> Option<Place> {
+        let mut inner = node.into_inner();
+        let (file, line) = (inner.next()?, inner.next()?);
+        let at = self.span(&line);
+        let line = self.address(line.as_str(), at);
+        let file = match file.as_rule() {
+            Rule::qname => self.qname(file).text,
+            _ => file.as_str().to_string(),
+        };
+        Some(Place::Line { file, line })
     }
 
     fn address(&mut self, text: &str, span: Span) -> u64 {
@@ -498,7 +539,7 @@ impl Builder<'_> {
         })
     }
 
-    fn module_place(&mut self, node: Node<'_>) -> Option<IrPlace> {
+    fn module_place(&mut self, node: Node<'_>) -> Option<Place> {
         let span = self.span(&node);
         let mut inner = node.into_inner();
         let first = inner.next()?;
@@ -508,9 +549,9 @@ impl Builder<'_> {
         };
         let second = inner.next()?;
         Some(match second.as_rule() {
-            Rule::hexint => IrPlace::ModuleAddr { module, addr: self.address(second.as_str(), span) },
-            Rule::qname => IrPlace::ModuleGlob { module, glob: self.qname(second).text },
-            _ => IrPlace::ModuleSymbol { module, symbol: second.as_str().to_string() },
+            Rule::hexint => Place::ModuleAddr { module, addr: self.address(second.as_str(), span) },
+            Rule::qname => Place::ModuleGlob { module, glob: self.qname(second).text },
+            _ => Place::ModuleSymbol { module, symbol: second.as_str().to_string() },
         })
     }
 
@@ -671,7 +712,9 @@ impl Builder<'_> {
                     self.error(explain::bare_return(word_span));
                     return None;
                 }
-                _ => later("return"),
+                value => {
+                    StmtKind::Return(value.filter(|part| part.as_rule() == Rule::expr).map(|part| self.expr(part)))
+                }
             },
             Rule::s_stick => later("stick"),
             Rule::s_raise => later("raise"),
@@ -679,7 +722,7 @@ impl Builder<'_> {
             Rule::s_stop => later("stop"),
             Rule::s_snapshot => later("snapshot"),
             Rule::s_restore => later("restore"),
-            Rule::s_for => later("for"),
+            Rule::s_for => self.for_stmt(node)?,
             _ => {
                 self.wrong_verb(node, is_body);
                 return None;
@@ -715,10 +758,16 @@ impl Builder<'_> {
         })
     }
 
-    fn duration(&self, node: &Node<'_>) -> Option<Span> {
+    fn duration(&mut self, node: &Node<'_>) -> Option<Duration> {
         let mut inner = node.clone().into_inner();
         let dur = inner.find(|part| part.as_rule() == Rule::dur)?;
-        Some(self.span(&dur))
+        let span = self.span(&dur);
+        let part = parts(dur).next()?;
+        let kind = match part.as_rule() {
+            Rule::qty => DurationKind::For(self.quantity(part)?),
+            _ => DurationKind::Until(self.loc(part)?),
+        };
+        Some(Duration { kind, span })
     }
 
     fn write(&mut self, node: Node<'_>) -> StmtKind {
@@ -859,6 +908,25 @@ impl Builder<'_> {
             return None;
         }
         Some(StmtKind::If { arms, otherwise })
+    }
+
+    fn for_stmt(&mut self, node: Node<'_>) -> Option<StmtKind> {
+        let (mut names, mut bounds, mut map, mut body) = (Vec::new(), Vec::new(), None, None);
+        for part in parts(node) {
+            match part.as_rule() {
+                Rule::ident => names.push(self.text(&part)),
+                Rule::mapname => map = Some(self.text(&part)),
+                Rule::block => body = Some(self.block(part)),
+                Rule::bound => bounds.push(self.expr(part)),
+                _ => {}
+            }
+        }
+        let over = match (map, bounds.pop(), bounds.pop()) {
+            (Some(map), ..) => ForOver::Map(map),
+            (None, Some(to), Some(from)) => ForOver::Range(from, to),
+            _ => return None,
+        };
+        Some(StmtKind::For { names, over, body: body? })
     }
 
     fn let_stmt(&mut self, node: Node<'_>) -> Option<StmtKind> {
@@ -1034,7 +1102,7 @@ impl Builder<'_> {
             Rule::fcall => return self.call(node),
             Rule::mapref => return self.state_ref(node),
             Rule::path => return self.path(node),
-            Rule::paren => return self.paren(node),
+            Rule::paren | Rule::typed => return self.paren(node),
             Rule::next_value => ExprKind::Path { root: self.text(&node), access: Vec::new() },
             _ => ExprKind::Missing,
         };

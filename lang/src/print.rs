@@ -91,10 +91,22 @@ impl Display for EventText<'_> {
             Event::Insn(InsnPattern::Glob(glob)) => write!(f, "insn {glob:?}"),
             Event::Insn(InsnPattern::Regex(pattern)) => write!(f, "insn {}", regex_text(pattern)),
             Event::Block => f.write_str("block"),
+            Event::Line => f.write_str("line"),
             Event::EveryInsns(n) => write!(f, "every {n} insns"),
+            Event::Call => f.write_str("call"),
+            Event::Return => f.write_str("return"),
             Event::Begin => f.write_str("begin"),
             Event::End => f.write_str("end"),
             Event::Exit => f.write_str("exit"),
+            Event::Spawn => f.write_str("spawn"),
+            Event::Syscall(SyscallSet::Any) => f.write_str("syscall *"),
+            Event::Syscall(SyscallSet::Numbers(list)) => {
+                let numbers: Vec<String> = list.iter().map(u64::to_string).collect();
+                write!(f, "syscall {}", numbers.join(", "))
+            }
+            Event::Access(AccessKind::Read) => f.write_str("read"),
+            Event::Access(AccessKind::Write) => f.write_str("write"),
+            Event::Access(AccessKind::Any) => f.write_str("access"),
         }
     }
 }
@@ -111,6 +123,7 @@ fn loc_text(loc: &Loc) -> String {
         Place::Glob(glob) => format!("{glob:?}"),
         Place::ModuleSymbol { module, symbol } => format!("{module:?}:{symbol}"),
         Place::ModuleGlob { module, glob } => format!("{module:?}:{glob:?}"),
+        Place::Line { file, line } => format!("{file:?}:{line}"),
         Place::ModuleAddr { module, addr } => format!("{module:?}:{addr:#x}"),
         Place::Any => "*".to_string(),
     };
@@ -147,6 +160,13 @@ fn hit_text(spec: &HitSpec) -> String {
     }
 }
 
+fn lasting(lasts: Lasting) -> String {
+    match lasts {
+        Lasting::Insns(n) => format!("for {n} insns"),
+        Lasting::Nanoseconds(n) => format!("for {n}ns"),
+    }
+}
+
 struct Cx<'a> {
     program: &'a Program,
     probe: &'a Probe,
@@ -171,6 +191,18 @@ impl Cx<'_> {
                 }
                 "}".to_string()
             }
+            StmtKind::For { over, body } => {
+                let over = match *over {
+                    Loop::Range { local, from, to } => format!("{} in {from}..{to}", self.local(local)),
+                    Loop::Map { state, key, value } => {
+                        let value = value.map(|value| format!(", {}", self.local(value))).unwrap_or_default();
+                        format!("{}{value} in {}", self.local(key), self.state(state, &[]))
+                    }
+                };
+                let _ = writeln!(out, "{pad}for {over} {{");
+                self.block(out, body, depth + 1);
+                "}".to_string()
+            }
             kind => self.simple(kind),
         };
         let _ = writeln!(out, "{pad}{text}");
@@ -185,9 +217,16 @@ impl Cx<'_> {
                 let op = format!("{op:?}").to_lowercase();
                 format!("{op} {} mask {}", self.lvalue(target), self.expr(mask))
             }
+            StmtKind::Transient { patch, lasts } => format!("{} {}", self.simple(&patch.kind), lasting(*lasts)),
+            StmtKind::TraceFor(lasts) => format!("trace {}", lasting(*lasts)),
+            StmtKind::FinishSyscall(value) => format!("return {}", self.expr(value)),
             StmtKind::Skip(n) => format!("skip {}", self.expr(n)),
             StmtKind::Goto(GotoTarget::Loc(loc)) => format!("goto {}", loc_text(loc)),
             StmtKind::Goto(GotoTarget::Expr(e)) => format!("goto ({})", self.expr(e)),
+            StmtKind::Return { result: None, .. } => "return void".to_string(),
+            StmtKind::Return { result: Some((register, e)), .. } => {
+                format!("return {} = {}", register.name, self.expr(e))
+            }
             StmtKind::Print(args) => {
                 let args: Vec<String> = args.iter().map(|arg| self.print_arg(arg)).collect();
                 format!("print {}", args.join(", "))
@@ -205,7 +244,7 @@ impl Cx<'_> {
             StmtKind::SetState { state, keys, op, value } => {
                 format!("{} {} {}", self.state(*state, keys), assign_text(*op), self.expr(value))
             }
-            StmtKind::If { .. } => String::new(),
+            StmtKind::If { .. } | StmtKind::For { .. } => String::new(),
             StmtKind::Next => "next".to_string(),
             StmtKind::Assert { cond, message, .. } => match message {
                 Some(message) => format!("assert {}, {}", self.expr(cond), self.expr(message)),
@@ -243,6 +282,8 @@ impl Cx<'_> {
 
     fn lvalue(&self, target: &LValue) -> String {
         match target {
+            LValue::Insn => "insn".to_string(),
+            LValue::Destination => "insn.dst".to_string(),
             LValue::Register(register) => register.name.clone(),
             LValue::Memory { ty, addr } => format!("{}[{}]", mem_text(*ty), self.expr(addr)),
         }
@@ -282,6 +323,8 @@ impl Cx<'_> {
             ExprKind::Local(id) => self.local(*id),
             ExprKind::Builtin(builtin) => format!("{builtin:?}"),
             ExprKind::AddrOf(loc) => format!("&{}", loc_text(loc)),
+            ExprKind::Variable(variable) => variable_text(variable),
+            ExprKind::EnumName(e, _) => format!("name of {}", self.expr(e)),
             ExprKind::Load { ty, addr } => format!("{}[{}]", mem_text(*ty), self.expr(addr)),
             ExprKind::Unary(op, a) => format!("({op:?} {})", self.expr(a)),
             ExprKind::Binary(op, a, b) => format!("({op:?} {} {})", self.expr(a), self.expr(b)),
@@ -353,6 +396,19 @@ fn format_text(format: Format) -> String {
         FormatStyle::Duration(DurationUnit::S) => "s",
     };
     format!(":{align}{prefix}{zero}{width}{style}")
+}
+
+fn variable_text(variable: &Variable) -> String {
+    let root = match variable.kind {
+        VariableKind::Argument => "args",
+        VariableKind::Local => "vars",
+    };
+    let name = &variable.name;
+    match variable.ty {
+        Some(ty) if variable.offset == 0 => format!("{root}.{name}:{}", mem_text(ty)),
+        Some(ty) => format!("{root}.{name}+{}:{}", variable.offset, mem_text(ty)),
+        None => format!("&{root}.{name}+{}", variable.offset),
+    }
 }
 
 fn assign_text(op: AssignOp) -> &'static str {

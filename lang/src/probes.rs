@@ -63,20 +63,20 @@ pub const TABLE: &[Event] = &[
     event("begin", "", &[], "after loading, before the first instruction", "on begin print \"start\""),
     event("end", "", &["status"], "after the last instruction, however the run ends", "on end print status"),
     event("exit", "", &["status"], "a guest thread or the process ends", "on exit print tid, status"),
-    later(with_after(placed(event(
+    with_after(placed(event(
         "call",
-        "function names",
+        "function names, or *",
         &["args", "caller", "depth", "retval", "elapsed"],
         "entry of a function; `after`: back in the caller",
         "on call malloc print arg0",
-    )))),
-    later(placed(event(
-        "return",
-        "function names",
-        &["args", "retval", "elapsed"],
-        "a function returns, its frame still there",
-        "on return malloc print retval",
     ))),
+    placed(event(
+        "return",
+        "function names, or *",
+        &["args", "caller", "depth", "retval", "elapsed"],
+        "a return instruction of a function, its frame still there",
+        "on return malloc print retval",
+    )),
     later(placed(event(
         "branch",
         "",
@@ -84,41 +84,41 @@ pub const TABLE: &[Event] = &[
         "a control transfer",
         "on branch in main count by target",
     ))),
-    later(placed(event(
+    placed(event(
         "line",
         "",
         &["file", "line"],
-        "the first instruction of a source line",
+        "the first instruction of each stretch of code of one source line; `in` also takes a source file, in quotes",
         "on line in \"main.c\" count by line",
-    ))),
-    later(with_after(placed(event(
+    )),
+    with_after(placed(event(
         "read",
         "",
         &["addr", "size", "value"],
-        "the guest loads from memory",
-        "on read at counter print value",
-    )))),
-    later(with_after(placed(event(
+        "the guest loads from memory; places are the accessed addresses",
+        "after read at counter print value",
+    ))),
+    with_after(placed(event(
         "write",
         "",
         &["addr", "size", "value", "old"],
-        "the guest stores to memory",
-        "on write at counter print value",
-    )))),
-    later(with_after(placed(event(
+        "the guest stores to memory; places are the accessed addresses",
+        "on write at counter print old, value",
+    ))),
+    with_after(placed(event(
         "access",
         "",
         &["addr", "size", "value", "is_write"],
-        "the guest loads or stores",
-        "on access at counter print value",
-    )))),
-    later(with_after(event(
-        "syscall",
-        "names or numbers, or *",
-        &["nr", "name", "args", "ret", "elapsed"],
-        "a system call",
-        "on syscall openat print args",
+        "the guest loads or stores; places are the accessed addresses",
+        "on access hist size",
     ))),
+    with_after(event(
+        "syscall",
+        "names, globs or numbers, or *",
+        &["nr", "name", "args", "ret", "elapsed"],
+        "the guest asks the kernel for something; `after`: it has the result",
+        "on syscall openat print args",
+    )),
     later(event("signal", "names", &["sig", "addr", "code"], "a signal is delivered", "on signal sigsegv print addr")),
     later(with_after(event(
         "irq",
@@ -142,7 +142,7 @@ pub const TABLE: &[Event] = &[
         "a module is mapped",
         "on load libc.so.6 print base",
     )),
-    later(event("spawn", "", &["tid"], "a guest thread starts", "on spawn print tid")),
+    event("spawn", "", &[], "a guest thread other than the first begins, in it", "on spawn print tid"),
     later(event("mark", "names", &["name"], "the host has said `spile ctl emit NAME`", "on mark glitch print icount")),
 ];
 

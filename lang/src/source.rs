@@ -48,6 +48,11 @@ impl Sources {
         (self.list.len() - 1) as u32
     }
 
+    /// Forgets the sources from index `len` on.
+    pub fn truncate(&mut self, len: usize) {
+        self.list.truncate(len);
+    }
+
     /// Returns the source with this index.
     pub fn get(&self, index: u32) -> Option<&Source> {
         self.list.get(index as usize)

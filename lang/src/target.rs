@@ -37,6 +37,17 @@ pub enum RegisterSlot {
     Flags,
 }
 
+/// A system call of the guest.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SystemCall {
+    /// Its number.
+    pub number: u64,
+    /// Its name.
+    pub name: &'static str,
+    /// The names and types of its arguments, in order.
+    pub args: Vec<(&'static str, Type)>,
+}
+
 /// The registers of one guest architecture.
 pub trait Target {
     /// The name that `--arch` takes: `aarch64`.
@@ -56,4 +67,19 @@ pub trait Target {
 
     /// The register that carries integer argument `n` at a function's entry (`arg0` …), if in a register.
     fn argument(&self, n: u8) -> Option<Register>;
+
+    /// All system calls that the guest's kernel may know.
+    fn system_calls(&self) -> Vec<SystemCall> {
+        Vec::new()
+    }
+
+    /// The register that carries argument `n` of a system call.
+    fn system_call_argument(&self, _n: u8) -> Option<Register> {
+        None
+    }
+
+    /// The register that carries the result of a system call.
+    fn system_call_result(&self) -> Option<Register> {
+        None
+    }
 }

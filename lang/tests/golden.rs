@@ -7,6 +7,7 @@ mod common;
 use std::path::Path;
 
 use common::{Arm, compile, data, rendered, scripts};
+use spile_lang::debug::NoDebugInfo;
 use spile_lang::source::Sources;
 
 /// Compares with an expected file, or writes it when blessing; returns what is wrong.
@@ -88,7 +89,7 @@ fn all_table_examples_compile() {
     }
     for verb in spile_lang::verbs::TABLE.iter().filter(|v| v.supported) {
         let form = verb.form;
-        texts.push(format!("spy: on insn at main {{ @calls = 1; @live[x0] = 1; {form} }}"));
+        texts.push(format!("spy: on call main {{ @calls = 1; @live[x0] = 1; {form} }}"));
     }
     for text in texts {
         let text = text.replace("@calls = 1; ", if text.contains("into @calls") { "" } else { "@calls = 1; " });
@@ -141,7 +142,7 @@ fn command_line_parameters_are_checked() {
     let sources = Sources::single("-e", "param nth = 1\non insn at f hit nth write x0 = nth");
     let with = |name: &str, value: &str| {
         let options = spile_lang::Options { params: vec![(name.to_string(), value.to_string())], ..Default::default() };
-        spile_lang::compile_with(&sources, &Arm, &options)
+        spile_lang::compile_with(&sources, &Arm, &NoDebugInfo, &options)
     };
     let (program, _) = with("nth", "0x10");
     let text = program.expect("compiles").to_string();
@@ -157,7 +158,7 @@ fn command_line_parameters_are_checked() {
 fn read_only_runs_refuse_patches() {
     let sources = Sources::single("-e", "on insn at f { if x0 == 1 { write x0 = 2 } print x0; skip }");
     let options = spile_lang::Options { read_only: true, ..Default::default() };
-    let (program, diagnostics) = spile_lang::compile_with(&sources, &Arm, &options);
+    let (program, diagnostics) = spile_lang::compile_with(&sources, &Arm, &NoDebugInfo, &options);
     assert!(program.is_none());
     assert_eq!(diagnostics.iter().filter(|d| d.code == "E0425").count(), 2);
 }

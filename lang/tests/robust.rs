@@ -13,7 +13,8 @@ const SOON: Duration = Duration::from_secs(60);
 /// Compiles, draws what is reported, and returns the codes.
 fn survives(bytes: &[u8]) -> Vec<&'static str> {
     let sources = Sources::single("-e", bytes);
-    let (program, diagnostics) = spile_lang::compile(&sources, &Arm);
+    let options = spile_lang::Options::default();
+    let (program, diagnostics) = spile_lang::compile_with(&sources, &Arm, &common::program::Program, &options);
     let shown = rendered(&diagnostics, &sources);
     let json = spile_lang::render::json(&diagnostics, &sources);
     assert_eq!(program.is_none(), diagnostics.has_errors());

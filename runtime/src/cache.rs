@@ -1,125 +1,207 @@
 //! The translation cache: blocks by guest address, and which of them stand on which page.
 //!
-//! It owns blocks and remembers generated code for them; it neither translates nor executes.
+//! It owns blocks and remembers generated code for them; it neither translates nor executes. Threads share it, and each
+//! keeps a [`Front`] of its own, which finds most blocks without a lock.
 
 use crate::block::Block;
+use crate::jit::FpMode;
+use crate::machine::lock;
 use crate::mem::PAGE;
 use hashbrown::HashMap;
 use std::ops::Range;
-use std::sync::Arc;
-
-/// Number of a cached block. Numbers are not used again until the cache is cleared.
-pub type BlockId = u32;
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 /// A cached block.
 #[derive(Debug)]
 pub struct Entry {
     /// The micro-ops.
     pub block: Arc<Block>,
-    /// Times that the interpreter has run it.
-    pub count: u32,
-    /// Host address of generated code that begins here, or 0.
-    pub code: usize,
-    /// Where its indirect jump has led while it was interpreted, each address once, at most [`MAX_TARGETS`].
-    pub targets: Vec<u64>,
-    /// The compiler could not compile it.
-    pub interpret_only: bool,
-    live: bool,
+    count: AtomicU32,
+    code: [AtomicUsize; FpMode::COUNT],
+    /// A bit for each mode for which code has been asked for.
+    asked: AtomicU8,
+    /// Executions below which no code is asked for: see [`Entry::postpone_code`].
+    patience: AtomicU32,
+    targets: Mutex<Vec<u64>>,
+    interpret_only: AtomicBool,
+    live: AtomicBool,
 }
 
 /// Most targets of an indirect jump that are remembered.
 const MAX_TARGETS: usize = 48;
 
 impl Entry {
-    /// Remembers where the block's indirect jump led.
-    pub fn note_target(&mut self, pc: u64) {
-        if self.targets.len() < MAX_TARGETS && !self.targets.contains(&pc) {
-            self.targets.push(pc);
+    /// An entry that is found by nobody yet.
+    pub fn new(block: Block) -> Entry {
+        Entry {
+            block: Arc::new(block),
+            count: AtomicU32::new(0),
+            code: Default::default(),
+            asked: AtomicU8::new(0),
+            patience: AtomicU32::new(0),
+            targets: Mutex::default(),
+            interpret_only: AtomicBool::new(false),
+            live: AtomicBool::new(true),
         }
     }
+
+    /// Counts an execution by the interpreter. Threads may lose counts of each other.
+    pub fn note_execution(&self) {
+        self.count.store(self.executions().saturating_add(1), Ordering::Relaxed);
+    }
+
+    /// Times that the interpreter has run it, roughly.
+    pub fn executions(&self) -> u32 {
+        self.count.load(Ordering::Relaxed)
+    }
+
+    /// Host address of generated code that begins here and was made for `mode`, or 0.
+    pub fn code(&self, mode: FpMode) -> usize {
+        self.code[mode as usize].load(Ordering::Acquire)
+    }
+
+    /// See [`Entry::code`].
+    pub fn set_code(&self, mode: FpMode, code: usize) {
+        self.code[mode as usize].store(code, Ordering::Release);
+    }
+
+    /// Forgets its code for `mode`, and that somebody has asked for it.
+    pub fn forget_code(&self, mode: FpMode) {
+        self.set_code(mode, 0);
+        self.asked.fetch_and(!(1 << mode as u8), Ordering::Relaxed);
+    }
+
+    /// Notes that code for `mode` is wanted. False if that was so already.
+    pub fn ask_for_code(&self, mode: FpMode) -> bool {
+        let bit = 1 << mode as u8;
+        self.asked.load(Ordering::Relaxed) & bit == 0 && self.asked.fetch_or(bit, Ordering::Relaxed) & bit == 0
+    }
+
+    /// Lets nobody ask for code before it has been interpreted `hot` times more: it is part of a region that begins
+    /// elsewhere, or code could not be used. If it is still interpreted that often, it is worth a region of its own.
+    pub fn postpone_code(&self, mode: FpMode, hot: u32) {
+        self.patience.store(self.executions().saturating_add(hot), Ordering::Relaxed);
+        self.asked.fetch_and(!(1 << mode as u8), Ordering::Relaxed);
+    }
+
+    /// True if it has been interpreted `hot` times, also since [`Entry::postpone_code`].
+    pub fn is_hot(&self, hot: u32) -> bool {
+        let executions = self.executions();
+        executions >= hot && executions >= self.patience.load(Ordering::Relaxed)
+    }
+
+    /// True if a thread in `mode` has something else to do than interpret it: there is code, or code is to be asked for.
+    pub fn wants_code(&self, mode: FpMode, hot: u32) -> bool {
+        self.code(mode) != 0
+            || self.is_hot(hot) && self.asked.load(Ordering::Relaxed) & 1 << mode as u8 == 0 && !self.refuses_code()
+    }
+
+    /// Remembers that the compiler could not compile it.
+    pub fn refuse_code(&self) {
+        self.interpret_only.store(true, Ordering::Relaxed);
+    }
+
+    /// True after [`Entry::refuse_code`].
+    pub fn refuses_code(&self) -> bool {
+        self.interpret_only.load(Ordering::Relaxed)
+    }
+
+    /// False once it has been removed from the cache: it may be stale.
+    pub fn is_live(&self) -> bool {
+        self.live.load(Ordering::Acquire)
+    }
+
+    /// Remembers where the block's indirect jump led, each address once, at most [`MAX_TARGETS`].
+    pub fn note_target(&self, pc: u64) {
+        let mut targets = lock(&self.targets);
+        if targets.len() < MAX_TARGETS && !targets.contains(&pc) {
+            targets.push(pc);
+        }
+    }
+
+    /// Where its indirect jump has led while it was interpreted.
+    pub fn targets(&self) -> Vec<u64> {
+        lock(&self.targets).clone()
+    }
 }
+
 /// What a block is found by: its address, and whether control flow enters it. Blocks that control flow enters and rests
 /// of blocks at the same address are different blocks.
 type Key = (u64, bool);
 
 /// Log2 of the number of slots in the front table.
-const FRONT_BITS: u32 = 12;
+const FRONT_BITS: u32 = 14;
 
-/// Blocks by address.
+/// A block and what it is found by, or nothing.
+type FrontSlot = Option<(Key, Arc<Entry>)>;
+
+/// A thread's own direct-mapped copy of part of the cache. Blocks that have been removed are not found.
 #[derive(Debug)]
-pub struct Cache {
-    entries: Vec<Entry>,
-    by_key: HashMap<Key, BlockId, foldhash::fast::FixedState>,
-    by_page: HashMap<u64, Vec<Key>, foldhash::fast::FixedState>,
-    /// A direct-mapped copy of part of `by_key`: key and number.
-    front: Box<[Option<(Key, BlockId)>]>,
+pub struct Front {
+    slots: Box<[FrontSlot]>,
 }
 
-impl Default for Cache {
+impl Default for Front {
     fn default() -> Self {
-        Cache {
-            entries: Vec::new(),
-            by_key: HashMap::default(),
-            by_page: HashMap::default(),
-            front: vec![None; 1 << FRONT_BITS].into(),
-        }
+        Front { slots: vec![None; 1 << FRONT_BITS].into() }
     }
 }
 
-/// The slot of the front table for a key.
-fn front_slot((pc, enters): Key) -> usize {
-    (pc as usize >> 1 ^ usize::from(enters)) & ((1 << FRONT_BITS) - 1)
+impl Front {
+    fn slot((pc, enters): Key) -> usize {
+        // Blocks of a loop or of neighbouring functions stand apart; no instruction has an odd address.
+        ((pc ^ u64::from(enters)).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (64 - FRONT_BITS)) as usize
+    }
+
+    /// Finds the block at `pc`.
+    #[inline]
+    pub fn find(&self, pc: u64, enters: bool) -> Option<&Arc<Entry>> {
+        match &self.slots[Self::slot((pc, enters))] {
+            Some((key, entry)) if *key == (pc, enters) && entry.is_live() => Some(entry),
+            _ => None,
+        }
+    }
+
+    /// Remembers a block in place of another one.
+    pub fn keep(&mut self, entry: Arc<Entry>, enters: bool) {
+        let key = (entry.block.pc, enters);
+        self.slots[Self::slot(key)] = Some((key, entry));
+    }
+}
+
+/// Blocks by address.
+#[derive(Debug, Default)]
+pub struct Cache {
+    by_key: HashMap<Key, Arc<Entry>, foldhash::fast::FixedState>,
+    by_page: HashMap<u64, Vec<Key>, foldhash::fast::FixedState>,
 }
 
 impl Cache {
     /// Finds the block at `pc`.
-    #[inline]
-    pub fn find(&mut self, pc: u64, enters: bool) -> Option<BlockId> {
-        let key = (pc, enters);
-        let slot = &mut self.front[front_slot(key)];
-        if let Some((known, id)) = *slot
-            && known == key
-        {
-            return Some(id);
-        }
-        let id = *self.by_key.get(&key)?;
-        *slot = Some((key, id));
-        Some(id)
-    }
-
-    /// Returns a cached block.
-    #[inline]
-    pub fn entry(&mut self, id: BlockId) -> &mut Entry {
-        &mut self.entries[id as usize]
+    pub fn find(&self, pc: u64, enters: bool) -> Option<Arc<Entry>> {
+        self.by_key.get(&(pc, enters)).cloned()
     }
 
     /// Forgets all generated code; the blocks stay.
     pub fn forget_code(&mut self) {
-        for entry in &mut self.entries {
-            entry.code = 0;
+        for entry in self.by_key.values() {
+            FpMode::ALL.into_iter().for_each(|mode| entry.forget_code(mode));
         }
     }
 
     /// Adds a block.
-    pub fn insert(&mut self, block: Block, enters: bool) -> BlockId {
+    pub fn insert(&mut self, block: Block, enters: bool) -> Arc<Entry> {
         let key = (block.pc, enters);
-        let id = self.entries.len() as BlockId;
-        self.by_key.insert(key, id);
         for page in block.pc / PAGE..=(block.end.max(block.pc.saturating_add(1)) - 1) / PAGE {
             self.by_page.entry(page).or_default().push(key);
         }
-        self.entries.push(Entry {
-            block: Arc::new(block),
-            count: 0,
-            code: 0,
-            targets: Vec::new(),
-            interpret_only: false,
-            live: true,
-        });
-        id
+        let entry = Arc::new(Entry::new(block));
+        self.by_key.insert(key, entry.clone());
+        entry
     }
 
-    /// Removes the blocks that overlap `range` and returns their addresses.
+    /// Removes the blocks that overlap `range` and returns their addresses. No thread may be inside a block.
     pub fn remove(&mut self, range: Range<u64>) -> Vec<u64> {
         let mut removed = Vec::new();
         let pages = range.start / PAGE..range.end.div_ceil(PAGE);
@@ -132,16 +214,15 @@ impl Cache {
         for page in pages {
             let Some(mut keys) = self.by_page.remove(&page) else { continue };
             keys.retain(|key| {
-                let Some(&id) = self.by_key.get(key) else { return false };
-                let block = &self.entries[id as usize].block;
+                let Some(entry) = self.by_key.get(key) else { return false };
+                let block = &entry.block;
                 if block.pc >= range.end || block.end <= range.start {
                     return true;
                 }
                 removed.push(block.pc);
+                entry.live.store(false, Ordering::Release);
+                FpMode::ALL.into_iter().for_each(|mode| entry.forget_code(mode));
                 self.by_key.remove(key);
-                self.front[front_slot(*key)] = None;
-                let entry = &mut self.entries[id as usize];
-                (entry.live, entry.code) = (false, 0);
                 false
             });
             if !keys.is_empty() {
@@ -188,5 +269,25 @@ mod tests {
         assert!(cache.find(0x1008, false).is_some());
         assert_eq!(cache.remove(0..u64::MAX).len(), 2);
         assert!(cache.is_empty());
+    }
+
+    #[test]
+    fn code_is_asked_for_once_for_each_mode() {
+        let entry = Entry::new(block(0x1000, 0x1010));
+        let execute = |times: u32| (0..times).for_each(|_| entry.note_execution());
+        execute(2);
+        assert!(!entry.wants_code(FpMode::Native, 3));
+        execute(1);
+        assert!(entry.wants_code(FpMode::Native, 3));
+        assert!(entry.ask_for_code(FpMode::Native) && !entry.ask_for_code(FpMode::Native));
+        assert!(!entry.wants_code(FpMode::Native, 3) && entry.wants_code(FpMode::Reference, 3));
+        entry.postpone_code(FpMode::Native, 3);
+        execute(2);
+        assert!(!entry.wants_code(FpMode::Native, 3));
+        execute(1);
+        assert!(entry.wants_code(FpMode::Native, 3));
+        entry.set_code(FpMode::Native, 0x5000);
+        entry.forget_code(FpMode::Native);
+        assert!(entry.code(FpMode::Native) == 0 && entry.ask_for_code(FpMode::Native));
     }
 }

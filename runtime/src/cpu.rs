@@ -11,6 +11,10 @@ pub mod poll {
     pub const SIGNAL: u32 = 2;
     /// The run is to end.
     pub const STOP: u32 = 4;
+    /// Another thread wants to be exclusive; see [`crate::gate`].
+    pub const PARK: u32 = 8;
+    /// The instruction is executed as another one; see [`crate::vm::ProbeEngine::take_replaced`].
+    pub const INSN: u32 = 16;
 }
 
 /// Values of [`CpuState::resume`].
@@ -42,14 +46,29 @@ pub struct CpuState {
     pub poll: &'static AtomicU32,
     /// How execution goes on at `pc`: one of the constants of [`resume`].
     pub resume: u32,
-    /// The exclusive monitor: address, or `u64::MAX` if clear.
-    pub monitor_addr: u64,
-    /// Size in bytes that the monitor covers.
-    pub monitor_size: u64,
-    /// What memory held when the monitor was set.
-    pub monitor_value: [u64; 2],
+    /// The exclusive monitor.
+    pub monitor: Monitor,
     /// What generated code needs besides the guest's state.
     pub links: CodeLinks,
+}
+
+/// What a thread's exclusive load has marked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Monitor {
+    /// Address, or `u64::MAX` if nothing is marked.
+    pub addr: u64,
+    /// Size in bytes.
+    pub size: u64,
+    /// What memory held.
+    pub value: u128,
+    /// See [`crate::mem::GuestMemory::load_exclusive`].
+    pub version: u64,
+}
+
+impl Default for Monitor {
+    fn default() -> Self {
+        Monitor { addr: u64::MAX, size: 0, value: 0, version: 0 }
+    }
 }
 
 /// Host addresses that generated code finds through the CPU state; see [`crate::jit`]. All zero while none runs.
@@ -62,6 +81,8 @@ pub struct CodeLinks {
     pub context: usize,
     /// The indirect-branch cache.
     pub jump_cache: usize,
+    /// The words in which the thread counts; see [`crate::cells`].
+    pub counters: usize,
     /// The generated function that leaves when the next code is not known.
     pub resolver: usize,
     /// Helper functions.
@@ -86,9 +107,7 @@ impl Default for CpuState {
             limit: u64::MAX,
             poll: Box::leak(Box::new(AtomicU32::new(0))),
             resume: resume::ENTRY,
-            monitor_addr: u64::MAX,
-            monitor_size: 0,
-            monitor_value: [0; 2],
+            monitor: Monitor::default(),
             links: CodeLinks::default(),
         }
     }
@@ -100,6 +119,11 @@ impl CpuState {
         let kind = self.x[slot::FLAG_KIND as usize];
         let (a, b) = (self.x[slot::FLAG_A as usize], self.x[slot::FLAG_B as usize]);
         FlagKind::ALL[kind as usize].nzcv(a, b)
+    }
+
+    /// Makes the next store-exclusive fail.
+    pub fn clear_monitor(&mut self) {
+        self.monitor = Monitor::default();
     }
 
     /// Sets the flags from their packed form.

@@ -85,9 +85,10 @@ impl Error {
     /// What the user can do about it, if that can be said.
     pub fn hint(&self) -> Option<String> {
         match &self.problem {
-            Problem::NoInterpreter(wanted, None) => {
-                Some(format!("give the directory that contains `{}` with `-L`", wanted.display()))
-            }
+            Problem::NoInterpreter(wanted, None) => Some(match cross_root(wanted) {
+                Some(root) => format!("`-L {}` has it, if that is the guest's system", root.display()),
+                None => format!("give the directory that contains `{}` with `-L` or SPILE_SYSROOT", wanted.display()),
+            }),
             Problem::NoInterpreter(wanted, Some(root)) => {
                 Some(format!("`-L {}` has no `{}`", root.display(), wanted.display()))
             }
@@ -95,9 +96,20 @@ impl Error {
             Problem::WrongArchitecture(machine) if *machine == HOST_MACHINE => {
                 Some("this machine can run it without a translator".into())
             }
+            Problem::Memory(_) => Some(crate::mem::SHORT_OF_SPACE.into()),
             _ => None,
         }
     }
+}
+
+/// A directory of the host's cross compilers that has the interpreter.
+fn cross_root(wanted: &Path) -> Option<PathBuf> {
+    let inside = wanted.strip_prefix("/").ok()?;
+    let roots = std::fs::read_dir("/usr").ok()?.flatten().map(|entry| entry.path());
+    let mut having: Vec<PathBuf> =
+        roots.filter(|root| root.to_string_lossy().ends_with("-linux-gnu") && root.join(inside).exists()).collect();
+    having.sort();
+    having.into_iter().next()
 }
 
 impl fmt::Display for Error {
@@ -109,7 +121,7 @@ impl fmt::Display for Error {
             Problem::PermissionDenied => write!(f, "`{path}`: permission denied"),
             Problem::Directory => write!(f, "`{path}` is a directory, not a program"),
             Problem::NotAFile => write!(f, "`{path}` is not a regular file"),
-            Problem::Unreadable(error) => write!(f, "`{path}` cannot be read: {error}"),
+            Problem::Unreadable(error) => write!(f, "`{path}` cannot be read: {}", words(error)),
             Problem::Empty => write!(f, "`{path}` is empty, not a program"),
             Problem::Script(_) => write!(f, "`{path}` is a script, not an ELF program"),
             Problem::NotElf => write!(f, "`{path}` is not an ELF program"),
@@ -130,12 +142,17 @@ impl fmt::Display for Error {
                 write!(f, "`{path}` is a dynamic program: it needs `{}`", wanted.display())
             }
             Problem::ArgumentsTooLong => write!(f, "arguments and environment of `{path}` are too long"),
-            Problem::Memory(error) => write!(f, "no memory for `{path}`: {error}"),
+            Problem::Memory(error) => write!(f, "no memory for `{path}`: {}", words(error)),
         }
     }
 }
 
 impl std::error::Error for Error {}
+
+/// The host's error without its number, which says nothing more.
+fn words(error: &io::Error) -> String {
+    error.to_string().split(" (os error").next().unwrap_or_default().to_owned()
+}
 
 const HOST_MACHINE: u16 = 62;
 
@@ -235,15 +252,15 @@ impl Loaded {
     }
 }
 
-fn u16_at(bytes: &[u8], at: usize) -> u16 {
+pub(crate) fn u16_at(bytes: &[u8], at: usize) -> u16 {
     u16::from_le_bytes([bytes[at], bytes[at + 1]])
 }
 
-fn u32_at(bytes: &[u8], at: usize) -> u32 {
+pub(crate) fn u32_at(bytes: &[u8], at: usize) -> u32 {
     u32::from_le_bytes(std::array::from_fn(|i| bytes[at + i]))
 }
 
-fn u64_at(bytes: &[u8], at: usize) -> u64 {
+pub(crate) fn u64_at(bytes: &[u8], at: usize) -> u64 {
     u64::from_le_bytes(std::array::from_fn(|i| bytes[at + i]))
 }
 

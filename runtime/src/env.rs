@@ -5,11 +5,31 @@
 
 use crate::cpu::CpuState;
 use crate::mem::{Fault, GuestMemory};
+use std::ops::Range;
+use std::path::PathBuf;
+
+/// The date at which a run whose time is counted begins, in seconds since 1970: the first second of 2020.
+pub const COUNTED_DATE: u64 = 1_577_836_800;
 
 /// Handles what the guest CPU cannot do by itself.
-pub trait Environment {
+pub trait Environment: Send {
     /// Performs the system call that the guest asked for; `cpu.pc` is already behind the instruction.
     fn system_call(&mut self, cpu: &mut CpuState, memory: &GuestMemory) -> Outcome;
+
+    /// The system call that [`Environment::system_call`] would perform now; `None` if it would do something else
+    /// first, or if there are no system calls.
+    fn asked_call(&self, _cpu: &CpuState) -> Option<AskedCall> {
+        None
+    }
+
+    /// As [`Environment::system_call`], and says whether the call has returned to the guest: then the registers are
+    /// those behind the call, and signals wait for the next [`Environment::poll`].
+    fn perform_call(&mut self, cpu: &mut CpuState, memory: &GuestMemory) -> (Outcome, bool) {
+        (self.system_call(cpu, memory), false)
+    }
+
+    /// Ends the system call that the guest asked for with this result, instead of performing it.
+    fn finish_syscall(&mut self, _cpu: &mut CpuState, _result: u64) {}
 
     /// Handles a trap; `cpu.pc` is at the instruction that raised it, which has had no effect.
     fn trap(&mut self, cpu: &mut CpuState, memory: &GuestMemory, trap: TrapEvent) -> Outcome;
@@ -17,8 +37,13 @@ pub trait Environment {
     /// Delivers what is pending (signals). Called at an instruction boundary after [`CpuState::poll`] was set.
     fn poll(&mut self, cpu: &mut CpuState, memory: &GuestMemory) -> Outcome;
 
-    /// Nanoseconds of the guest's virtual counter.
-    fn ticks(&self) -> u64;
+    /// Nanoseconds of the guest's virtual counter, after `icount` instructions of this thread.
+    fn ticks(&self, icount: u64) -> u64;
+
+    /// True if [`Environment::ticks`] depends on the instruction count, which must be exact then.
+    fn ticks_are_counted(&self) -> bool {
+        false
+    }
 
     /// The guest's number for the running thread.
     fn thread_id(&self) -> u64;
@@ -30,6 +55,38 @@ pub trait Environment {
     /// implemented. One sentence each.
     fn take_notes(&mut self) -> Vec<String>;
 
+    /// After [`Outcome::Spawn`]: the new thread, once.
+    fn take_new_thread(&mut self) -> Option<NewThread> {
+        None
+    }
+
+    /// Begins the thread whose environment this is, on its own host thread. Returns its number.
+    fn begin_thread(&mut self, _cpu: &mut CpuState, _memory: &GuestMemory) -> u64 {
+        self.thread_id()
+    }
+
+    /// Ends the system call that asked for a thread, with the new thread's number or why there is none.
+    fn finish_spawn(&mut self, _cpu: &mut CpuState, _result: std::io::Result<u64>) {}
+
+    /// Makes the thread with this number leave the host kernel if it sleeps there, now or next time. The run ends.
+    fn interrupt(&self, _thread: u64) {}
+
+    /// The instruction count at which this thread must [`Environment::pass_turn`]; another one after each system call
+    /// and each turn.
+    fn turn_end(&self) -> u64 {
+        u64::MAX
+    }
+
+    /// Waits for the first turn of a thread that has begun. Called, as the next two, without locks.
+    fn begin_turn(&mut self) {}
+
+    /// Lets other threads run, if they take turns, until it is this one's turn again. It has executed `icount`
+    /// instructions.
+    fn pass_turn(&mut self, _icount: u64) {}
+
+    /// The last call for a thread that others of its process outlive: they go on.
+    fn leave(&mut self) {}
+
     /// True in a process that the guest has forked: its end is not the end of the run.
     fn is_child(&self) -> bool {
         false
@@ -40,6 +97,46 @@ pub trait Environment {
     fn take_forked(&mut self) -> bool {
         false
     }
+
+    /// True once after each system call of this thread that has changed [`Environment::mapped_code`].
+    fn take_code_mapped(&mut self) -> bool {
+        false
+    }
+
+    /// The executable mappings of files, in address order.
+    fn mapped_code(&self) -> Vec<MappedCode> {
+        Vec::new()
+    }
+}
+
+/// A system call that the guest asks for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct AskedCall {
+    /// Its number.
+    pub number: u64,
+    /// Its arguments.
+    pub args: [u64; 6],
+    /// Address of the instruction.
+    pub pc: u64,
+}
+
+/// A part of a file that is mapped executable.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MappedCode {
+    /// The host's path of the file.
+    pub path: PathBuf,
+    /// Where it is mapped.
+    pub range: Range<u64>,
+    /// Offset in the file of its first byte.
+    pub offset: u64,
+}
+
+/// A guest thread that another one has asked for.
+pub struct NewThread {
+    /// Its registers.
+    pub cpu: Box<CpuState>,
+    /// Its environment.
+    pub environment: Box<dyn Environment>,
 }
 
 /// What an instruction or the environment ran into.
@@ -64,8 +161,12 @@ pub enum Outcome {
     Continue,
     /// At `cpu.pc`, which the environment has set (a signal handler, a return from one).
     Redirect,
+    /// With the next instruction, once the thread of [`Environment::take_new_thread`] has begun.
+    Spawn,
     /// Not at all.
     End(Status),
+    /// This thread not at all; others go on.
+    EndThread,
 }
 
 /// How a guest ended.

@@ -4,13 +4,14 @@
 //! happens then: that is [`crate::vm`].
 
 use crate::block::Block;
-use crate::cpu::{CpuState, poll, resume};
+use crate::cells::{Cells, Counters};
+use crate::cpu::{CpuState, Monitor, poll, resume};
 use crate::env::TrapEvent;
 use crate::isa::Isa;
 use crate::mem::{Access, Fault, GuestMemory};
 use crate::uop::{self, AmoOp, Cc, Fence, FlagKind, MemTy, Trap, Uop, V, X, adc, bin, bin_shifted, slot, un};
 use crate::vector::{self, FpEnv};
-use std::sync::atomic::{AtomicU64, Ordering, fence};
+use std::sync::atomic::{Ordering, fence};
 
 /// What micro-ops need besides CPU state: shared by both tiers.
 pub struct Context<'a> {
@@ -19,7 +20,9 @@ pub struct Context<'a> {
     /// The guest architecture, for system registers.
     pub isa: &'static dyn Isa,
     /// The run-time cells of probes.
-    pub cells: &'a [AtomicU64],
+    pub cells: &'a Cells,
+    /// The words in which this thread counts.
+    pub counters: &'a Counters,
     /// Performs probe actions and tells the time.
     pub host: &'a mut dyn Host,
 }
@@ -30,7 +33,12 @@ pub trait Host {
     fn action(&mut self, call: ActionCall, cpu: &mut CpuState, memory: &GuestMemory) -> u64;
 
     /// Nanoseconds of the guest's virtual counter.
-    fn ticks(&self) -> u64;
+    fn ticks(&self, icount: u64) -> u64;
+
+    /// True if [`Host::ticks`] depends on the instruction count, which must be exact then.
+    fn ticks_are_counted(&self) -> bool {
+        false
+    }
 }
 
 /// A probe action that a block asks for.
@@ -298,23 +306,24 @@ impl Machine<'_, '_> {
         (!addr.is_multiple_of(size)).then(|| self.raise(TrapEvent::Misaligned(addr)))
     }
 
-    fn set_monitor(&mut self, addr: u64, size: u64, value: [u64; 2]) {
-        self.cpu.monitor_addr = addr;
-        self.cpu.monitor_size = size;
-        self.cpu.monitor_value = value;
+    /// Loads `size` bytes and sets the monitor.
+    fn load_exclusive(&mut self, addr: u64, size: u64) -> Result<u128, Fault> {
+        let (value, version) = self.ctx.memory.load_exclusive(addr, size)?;
+        self.cpu.monitor = Monitor { addr, size, value, version };
+        Ok(value)
     }
 
-    /// Store-exclusive of `size` bytes: true if the monitor held and memory still had the monitored value.
-    fn store_exclusive(&mut self, addr: u64, size: u64, expected: u128, new: u128) -> Result<bool, Fault> {
-        let armed = self.cpu.monitor_addr == addr && self.cpu.monitor_size == size;
-        if !armed {
-            self.cpu.monitor_addr = u64::MAX;
+    /// Store-exclusive of `size` bytes: true if the monitor held, and nobody else has stored there.
+    fn store_exclusive(&mut self, addr: u64, size: u64, new: u128) -> Result<bool, Fault> {
+        let Monitor { addr: monitored, size: monitored_size, value, version } = self.cpu.monitor;
+        if (monitored, monitored_size) != (addr, size) {
+            self.cpu.clear_monitor();
             return Ok(false);
         }
-        let old = self.ctx.memory.compare_exchange(addr, size, expected, new)?;
-        self.cpu.monitor_addr = u64::MAX;
+        let stored = self.ctx.memory.store_exclusive(addr, size, (value, version), new)?;
+        self.cpu.clear_monitor();
         self.after_store();
-        Ok(old == expected)
+        Ok(stored)
     }
 
     fn read_modify_write(&mut self, op: AmoOp, ty: MemTy, addr: u64, operand: u64) -> Result<u64, Fault> {
@@ -432,6 +441,11 @@ impl Machine<'_, '_> {
                 ok!(self, self.store_bytes(u64::from(bytes), addr, self.v(s)));
                 ok!(self, self.store_bytes(u64::from(bytes), addr.wrapping_add(u64::from(bytes)), self.v(t)));
             }
+            Uop::Align { a, bytes, imm } => {
+                if let Some(step) = self.misaligned(self.addr(a, imm), u64::from(bytes)) {
+                    return step;
+                }
+            }
             Uop::ZeroBlock { a } => {
                 let addr = self.x(a) & !63;
                 ok!(self, self.ctx.memory.write(addr, &[0; 64]));
@@ -442,8 +456,7 @@ impl Machine<'_, '_> {
                 if let Some(step) = self.misaligned(addr, ty.bytes()) {
                     return step;
                 }
-                let value = ok!(self, self.load(ty, addr));
-                self.set_monitor(addr, ty.bytes(), [value, 0]);
+                let value = ok!(self, self.load_exclusive(addr, ty.bytes())) as u64;
                 self.set(d, value);
             }
             Uop::LoadExPair { ty, d, e, a } => {
@@ -451,11 +464,9 @@ impl Machine<'_, '_> {
                 if let Some(step) = self.misaligned(addr, size) {
                     return step;
                 }
-                ok!(self, self.check_pair(addr, ty.bytes(), Access::Read));
-                let pair = [ok!(self, self.load(ty, addr)), ok!(self, self.load(ty, addr.wrapping_add(ty.bytes())))];
-                self.set_monitor(addr, size, pair);
-                self.set(d, pair[0]);
-                self.set(e, pair[1]);
+                let pair = ok!(self, self.load_exclusive(addr, size));
+                self.set(d, ty.extend(pair as u64));
+                self.set(e, (pair >> (8 * ty.bytes())) as u64);
             }
             Uop::StoreEx { ty, d, s, a } => {
                 let addr = self.x(a);
@@ -463,8 +474,7 @@ impl Machine<'_, '_> {
                     return step;
                 }
                 let new = u128::from(ty.extend(self.x(s)));
-                let expected = u128::from(self.cpu.monitor_value[0]);
-                let stored = ok!(self, self.store_exclusive(addr, ty.bytes(), expected, new));
+                let stored = ok!(self, self.store_exclusive(addr, ty.bytes(), new));
                 self.set(d, u64::from(!stored));
             }
             Uop::StoreExPair { ty, d, s, t, a } => {
@@ -472,14 +482,11 @@ impl Machine<'_, '_> {
                 if let Some(step) = self.misaligned(addr, size) {
                     return step;
                 }
-                let pair =
-                    |low: u64, high: u64| u128::from(ty.extend(low)) | u128::from(ty.extend(high)) << (8 * ty.bytes());
-                let [low, high] = self.cpu.monitor_value;
-                let new = pair(self.x(s), self.x(t));
-                let stored = ok!(self, self.store_exclusive(addr, size, pair(low, high), new));
+                let (low, high) = (u128::from(ty.extend(self.x(s))), u128::from(ty.extend(self.x(t))));
+                let stored = ok!(self, self.store_exclusive(addr, size, low | high << (8 * ty.bytes())));
                 self.set(d, u64::from(!stored));
             }
-            Uop::ClearEx => self.cpu.monitor_addr = u64::MAX,
+            Uop::ClearEx => self.cpu.clear_monitor(),
             Uop::Amo { op, ty, d, s, a } => {
                 let addr = self.x(a);
                 if let Some(step) = self.misaligned(addr, ty.bytes()) {
@@ -555,10 +562,12 @@ impl Machine<'_, '_> {
                 self.cpu.set_nzcv(nzcv);
             }
 
-            Uop::ReadSys { d, reg } => match self.ctx.isa.read_system(self.cpu, reg, self.ctx.host.ticks()) {
-                Some(value) => self.set(d, value),
-                None => return self.illegal(),
-            },
+            Uop::ReadSys { d, reg } => {
+                match self.ctx.isa.read_system(self.cpu, reg, self.ctx.host.ticks(self.icount())) {
+                    Some(value) => self.set(d, value),
+                    None => return self.illegal(),
+                }
+            }
             Uop::WriteSys { a, reg } => {
                 let value = self.x(a);
                 if !self.ctx.isa.write_system(self.cpu, reg, value) {
@@ -583,15 +592,12 @@ impl Machine<'_, '_> {
                 self.set(d, loaded.unwrap_or(0));
                 self.set(e, u64::from(loaded.is_ok()));
             }
-            Uop::CellGet { d, cell } => self.set(d, self.ctx.cells[cell as usize].load(Ordering::Relaxed)),
-            Uop::CellSet { a, cell } => self.ctx.cells[cell as usize].store(self.x(a), Ordering::Relaxed),
-            Uop::CellInc { cell, n } => {
-                self.ctx.cells[cell as usize].fetch_add(n, Ordering::Relaxed);
-            }
+            Uop::CellGet { d, cell } => self.set(d, self.ctx.cells.get(cell)),
+            Uop::CellSet { a, cell } => self.ctx.cells.set(cell, self.x(a)),
+            Uop::CellInc { cell, n } => self.ctx.counters.inc(cell, n),
             Uop::CellAdd { d, a, cell } => {
-                let add = self.x(a);
-                let old = self.ctx.cells[cell as usize].fetch_add(add, Ordering::Relaxed);
-                self.set(d, old.wrapping_add(add));
+                let sum = self.ctx.cells.add(cell, self.x(a));
+                self.set(d, sum);
             }
             Uop::Local { to } => self.at = to,
             Uop::LocalIf { nz, a, to } => {

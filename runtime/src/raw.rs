@@ -6,7 +6,7 @@
 //! Source: "Semihosting for AArch32 and AArch64" (Arm), which RISC-V shares.
 
 use crate::cpu::CpuState;
-use crate::env::{Environment, Outcome, Status, TrapEvent};
+use crate::env::{COUNTED_DATE, Environment, Outcome, Status, TrapEvent};
 use crate::isa::{self, Isa};
 use crate::mem::{ADDRESS_SPACE, GuestMemory, PAGE, perm};
 use std::io::Write;
@@ -102,13 +102,27 @@ pub fn start(isa: &'static dyn Isa, image: &[u8], base: u64, entry: u64) -> Resu
 /// What surrounds a raw image: semihosting and nothing else.
 pub struct Raw {
     semihosting: &'static dyn Semihosting,
-    started: Instant,
+    /// When the run began; none if its time is the number of instructions, a nanosecond each.
+    started: Option<Instant>,
     notes: Vec<String>,
 }
 
 impl Raw {
     fn new(semihosting: &'static dyn Semihosting) -> Self {
-        Raw { semihosting, started: Instant::now(), notes: Vec::new() }
+        Raw { semihosting, started: Some(Instant::now()), notes: Vec::new() }
+    }
+
+    /// Makes time the number of instructions.
+    pub fn count_time(&mut self) {
+        self.started = None;
+    }
+
+    /// Seconds since 1970, after `icount` instructions.
+    fn date(&self, icount: u64) -> u64 {
+        match self.started {
+            Some(_) => std::time::UNIX_EPOCH.elapsed().map_or(0, |time| time.as_secs()),
+            None => COUNTED_DATE + icount / 1_000_000_000,
+        }
     }
 
     fn end(&mut self, signal: u8, note: String) -> Outcome {
@@ -138,8 +152,8 @@ impl Raw {
             SYS_OPEN => self.open(memory, parameter),
             SYS_CLOSE => Ok(0),
             SYS_ISTTY => Ok(1),
-            SYS_CLOCK => Ok(self.started.elapsed().as_millis() as u64 / 10),
-            SYS_TIME => Ok(std::time::UNIX_EPOCH.elapsed().map_or(0, |time| time.as_secs())),
+            SYS_CLOCK => Ok(self.ticks(cpu.icount) / 10_000_000),
+            SYS_TIME => Ok(self.date(cpu.icount)),
             SYS_ERRNO => Ok(0),
             other => {
                 self.notes.push(format!("semihosting call {other:#x} is not supported: it fails"));
@@ -201,8 +215,12 @@ impl Environment for Raw {
         Outcome::Continue
     }
 
-    fn ticks(&self) -> u64 {
-        self.started.elapsed().as_nanos() as u64
+    fn ticks(&self, icount: u64) -> u64 {
+        self.started.map_or(icount, |started| started.elapsed().as_nanos() as u64)
+    }
+
+    fn ticks_are_counted(&self) -> bool {
+        self.started.is_none()
     }
 
     fn thread_id(&self) -> u64 {

@@ -1,327 +1,291 @@
-//! Symbols of the loaded program files: names to addresses and back.
+//! Symbols of the program files that are mapped: names to addresses and back.
 //!
-//! Files may be damaged: what makes no sense is left out. Mapping symbols (`$x`, `$d`, `$x.1` …; ELF for the Arm 64-bit
-//! Architecture, 5.5.4) are no names: they tell code from data that lies among it.
-//!
-//! Tables come from `.symtab` where a file has one, else from `.dynsym`; names are demangled. What a script's place
-//! stands for is decided in [`crate::probe::attach`], not here.
+//! The table begins with the program and its interpreter, and follows what the guest maps: a file of which code is
+//! mapped becomes a module. A file is read when something is first asked of it, and once, wherever it is mapped again.
+//! What a script's place stands for is decided in [`crate::probe::attach`], not here.
 
+mod file;
+mod headers;
+
+use crate::dwarf::DebugFile;
 use crate::elf::Loaded;
+use crate::env::MappedCode;
 use crate::mem::perm;
-use crate::probe::attach::{Location, Module, Symbol, Symbols};
-use object::{Object, ObjectSection, ObjectSymbol, SectionFlags, SymbolKind};
+use crate::probe::attach::{Location, Missing, Module, Symbol, Symbols};
+use file::{Contents, Place};
+use headers::{FileId, Headers};
 use std::ops::Range;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
 
-/// `SHF_ALLOC` of the ELF specification: the section is in memory at run time.
-const SHF_ALLOC: u64 = 2;
-/// `SHF_EXECINSTR`: the section holds code.
-const SHF_EXECINSTR: u64 = 4;
+/// A guest that maps more files than this gets no symbols for the rest.
+const MOST_MODULES: usize = 4096;
 
 /// The symbols of all loaded modules, in load order: the program first.
 #[derive(Clone, Debug, Default)]
 pub struct SymbolTable {
-    modules: Vec<Module>,
-    sections: Vec<Vec<(String, Range<u64>)>>,
-    /// Sorted by address; of several at one address the best comes first.
-    symbols: Vec<Symbol>,
+    entries: Vec<Entry>,
+    missing: Missing,
+    /// Where separate files with debug information are looked for.
+    roots: Arc<[PathBuf]>,
+}
+
+/// A module, and where what is known of it comes from.
+#[derive(Clone, Debug)]
+struct Entry {
+    module: Module,
+    path: PathBuf,
+    id: Option<FileId>,
+    /// Its executable segments.
+    code: Vec<Range<u64>>,
+    /// Of a file that the guest has mapped by itself: such a module goes when its code goes.
+    headers: Option<Arc<Headers>>,
+    contents: Arc<OnceLock<Contents>>,
+    debug: Arc<OnceLock<Option<DebugFile>>>,
 }
 
 impl SymbolTable {
-    /// Reads the symbols of the loaded files. A file that cannot be read any more, or has none, is a module without
-    /// symbols.
+    /// The symbols of the program and, behind it, of its interpreter. A file that cannot be read any more, or has none,
+    /// is a module without symbols.
     pub fn of(images: &[Loaded]) -> SymbolTable {
-        let mut table = SymbolTable::default();
-        for loaded in images {
-            table.add(loaded);
-        }
-        table
+        let missing = if images.len() > 1 { Missing::Waits } else { Missing::IsWrong };
+        let entries = images.iter().enumerate().map(Entry::of_image).collect();
+        SymbolTable { entries, missing, roots: Arc::new([PathBuf::from("/")]) }
+    }
+
+    /// The same, with separate debug information below a sysroot as well.
+    pub fn with_sysroot(self, sysroot: &Path) -> SymbolTable {
+        SymbolTable { roots: Arc::new([sysroot.to_owned(), PathBuf::from("/")]), ..self }
     }
 
     /// A raw image: a module without symbols, all of it code.
     pub fn raw(path: &Path, range: Range<u64>) -> SymbolTable {
-        let name = file_name(path);
         let code = vec![range.clone()];
-        let module = Module { name, bias: 0, position_independent: false, range, code };
-        SymbolTable { modules: vec![module], sections: vec![Vec::new()], symbols: Vec::new() }
+        let module = Module { name: file_name(path), range, ..Module::default() };
+        let contents = Arc::new(OnceLock::from(Contents::without_symbols(code.clone())));
+        let debug = Arc::new(OnceLock::from(None));
+        let entry = Entry { module, path: path.to_owned(), id: None, code, headers: None, contents, debug };
+        SymbolTable { entries: vec![entry], missing: Missing::IsWrong, roots: Arc::default() }
+    }
+
+    /// The same for a program that another one has executed, and that scripts were not written for.
+    pub fn of_executed(&self) -> SymbolTable {
+        SymbolTable { missing: Missing::IsIgnored, ..self.clone() }
+    }
+
+    /// Reads the files of all modules now: later there may be no descriptor left to open them with.
+    pub fn read_files(&self) {
+        for index in 0..self.entries.len() {
+            self.contents(index);
+        }
+    }
+
+    /// Reads the debug information of all modules now, as far as it is in memory then.
+    pub fn read_debug_files(&self) {
+        for index in 0..self.entries.len() {
+            let _ = self.debug(index);
+        }
+    }
+
+    /// The same with the modules that have gone.
+    pub fn with_gone(&self) -> SymbolTable {
+        let mut all = self.clone();
+        all.entries.iter_mut().for_each(|entry| entry.module.gone = false);
+        all
+    }
+
+    /// Takes in which code of files is mapped now. False if these are the modules that were there already.
+    pub fn update(&mut self, mapped: &[MappedCode]) -> bool {
+        let mut present: Vec<bool> = self.entries.iter().map(|entry| entry.headers.is_none()).collect();
+        let mut changed = false;
+        for code in mapped {
+            if let Some(index) = self.entries.iter().position(|entry| entry.holds(code)) {
+                present[index] = true;
+            } else if let Some(index) = self.enter(code) {
+                present.resize(self.entries.len(), false);
+                present[index] = true;
+                changed = true;
+            }
+        }
+        for (entry, present) in self.entries.iter_mut().zip(present) {
+            changed |= entry.module.gone == present;
+            entry.module.gone = !present;
+        }
+        changed
+    }
+
+    /// Enters the file of which a part is mapped. Returns its number.
+    fn enter(&mut self, code: &MappedCode) -> Option<usize> {
+        // Of a file that is known, this is no code, or another copy.
+        let mut copies = self.entries.iter().filter(|entry| !entry.module.gone && entry.path == code.path);
+        if copies.any(|entry| entry.headers.as_ref().is_some_and(|headers| headers.bias(code).is_none())) {
+            return None;
+        }
+        let headers = Headers::read(&code.path)?;
+        let bias = headers.bias(code)?;
+        let known = self.entries.iter().position(|entry| {
+            let same_file = entry.headers.is_some() && entry.path == code.path && entry.id == Some(headers.id);
+            same_file && entry.module.gone
+        });
+        let index = known.unwrap_or(self.entries.len());
+        if index == MOST_MODULES {
+            return None;
+        }
+        let entry = Entry::of_mapped(&code.path, headers, bias, known.map(|index| &self.entries[index]));
+        match known {
+            Some(index) => self.entries[index] = entry,
+            None => self.entries.push(entry),
+        }
+        Some(index)
+    }
+
+    /// Takes in where the function of the resolver at an address is. Functions of other modules stay undecided.
+    pub fn decide(&mut self, resolver: u64, function: u64) {
+        let Some((index, entry)) = self.at(resolver) else { return };
+        if entry.module.range.contains(&function) {
+            let decided = entry.contents(index, &self.roots).decided(resolver, function);
+            self.entries[index].contents = Arc::new(OnceLock::from(decided));
+        }
     }
 
     /// The module that has `addr` in its range.
     pub fn module_of(&self, addr: u64) -> Option<&Module> {
-        self.modules.iter().find(|module| module.range.contains(&addr))
+        self.at(addr).map(|(_, entry)| &entry.module)
     }
 
     /// The name of the section that contains `addr`.
     pub fn section_of(&self, addr: u64) -> Option<&str> {
-        let mut all = self.sections.iter().flatten();
+        let (index, entry) = self.at(addr)?;
+        let mut all = entry.contents(index, &self.roots).sections.iter();
         all.find(|(_, range)| range.contains(&addr)).map(|(name, _)| name.as_str())
     }
 
-    fn add(&mut self, loaded: &Loaded) {
+    /// The module at an address; if there is none, the one that was there last.
+    fn at(&self, addr: u64) -> Option<(usize, &Entry)> {
+        let mut there = self.entries.iter().enumerate().filter(|(_, entry)| entry.module.range.contains(&addr));
+        there.clone().find(|(_, entry)| !entry.module.gone).or_else(|| there.next_back())
+    }
+
+    fn contents(&self, module: usize) -> Option<&Contents> {
+        self.entries.get(module).map(|entry| entry.contents(module, &self.roots))
+    }
+}
+
+impl Entry {
+    fn of_image((index, loaded): (usize, &Loaded)) -> Entry {
         let start = loaded.segments.iter().map(|segment| segment.start).min().unwrap_or(0);
         let executable = loaded.segments.iter().filter(|segment| segment.prot & perm::EXEC != 0);
-        let mut module = Module {
-            name: file_name(&loaded.path),
-            bias: loaded.bias,
-            position_independent: loaded.bias != 0,
-            range: start..loaded.end(),
+        Entry {
+            module: Module {
+                name: file_name(&loaded.path),
+                bias: loaded.bias,
+                position_independent: loaded.bias != 0,
+                range: start..loaded.end(),
+                interpreter: index == 1,
+                ..Module::default()
+            },
+            id: std::fs::metadata(&loaded.path).ok().map(|metadata| FileId::of(&metadata)),
+            path: loaded.path.clone(),
             code: executable.map(|segment| segment.start..segment.end).collect(),
-        };
-        let index = self.modules.len();
-        let mut sections = Vec::new();
-        let bytes = std::fs::read(&loaded.path).unwrap_or_default();
-        if let Ok(file) = object::File::parse(&*bytes) {
-            let code = within(&code_sections(&file, loaded.bias), &module.code);
-            if !code.is_empty() {
-                module.code = without_data(&code, &marks(&file, loaded.bias));
+            headers: None,
+            contents: Arc::default(),
+            debug: Arc::default(),
+        }
+    }
+
+    /// A file that the guest has mapped; `before` is what is known of it from an earlier mapping.
+    fn of_mapped(path: &Path, headers: Headers, bias: u64, before: Option<&Entry>) -> Entry {
+        let known = before.and_then(|before| Some((before.module.bias, before.contents.get()?)));
+        Entry {
+            module: Module {
+                name: file_name(path),
+                alias: headers.soname.clone().filter(|name| *name != file_name(path)),
+                bias,
+                position_independent: headers.position_independent,
+                range: headers.range(bias),
+                ..Module::default()
+            },
+            path: path.to_owned(),
+            id: Some(headers.id),
+            code: headers.code(bias),
+            headers: Some(Arc::new(headers)),
+            contents: match known {
+                Some((before, contents)) => OnceLock::from(contents.moved(bias.wrapping_sub(before))).into(),
+                None => Arc::default(),
+            },
+            debug: before.map(|before| before.debug.clone()).unwrap_or_default(),
+        }
+    }
+
+    /// True if a mapping is a part of this module.
+    fn holds(&self, code: &MappedCode) -> bool {
+        !self.module.gone
+            && self.path == code.path
+            && match &self.headers {
+                Some(headers) => headers.bias(code) == Some(self.module.bias),
+                None => self.module.range.contains(&code.range.start),
             }
-            sections = named_sections(&file, loaded.bias);
-            self.read_symbols(&file, index, &module, &sections);
-        }
-        self.modules.push(module);
-        self.sections.push(sections);
     }
 
-    fn read_symbols(
-        &mut self,
-        file: &object::File<'_>,
-        index: usize,
-        module: &Module,
-        sections: &[(String, Range<u64>)],
-    ) {
-        let mut found: Vec<Symbol> = file.symbols().filter_map(|s| symbol(&s, index, module)).collect();
-        if found.is_empty() {
-            found = file.dynamic_symbols().filter_map(|s| symbol(&s, index, module)).collect();
-        }
-        // Equal files give equal output.
-        found.sort_by(|a, b| rank(a).cmp(&rank(b)));
-        found.dedup_by(|later, first| (later.addr, &later.name) == (first.addr, &first.name));
-        give_extents(&mut found, sections);
-        self.symbols.append(&mut found);
-        self.symbols.sort_by_key(|symbol| symbol.addr);
+    fn contents(&self, index: usize, roots: &[PathBuf]) -> &Contents {
+        self.contents.get_or_init(|| {
+            let place =
+                Place { index, bias: self.module.bias, range: self.module.range.clone(), code: self.code.clone() };
+            Contents::read(&self.path, self.id, &place, roots)
+        })
     }
-
-    /// Index of the symbol whose extent contains `addr`.
-    fn containing(&self, addr: u64) -> Option<&Symbol> {
-        let end = self.symbols.partition_point(|symbol| symbol.addr <= addr);
-        // Symbols may nest (data inside a function's extent): the nearest one that reaches the address counts.
-        let near = self.symbols[..end].iter().rev().take(16);
-        let mut hit: Option<&Symbol> = None;
-        for symbol in near.filter(|symbol| addr < symbol.addr + symbol.size.max(1)) {
-            match hit {
-                Some(best) if best.addr != symbol.addr => break,
-                // Of several at one address the first in the table is the best.
-                _ => hit = Some(symbol),
-            }
-        }
-        hit
-    }
-}
-
-/// The order of symbols: by address, then the best name first. That is a function's, a sized one's, one without
-/// leading underscores (`memcpy` and not `__memcpy`), the first of the alphabet.
-fn rank(symbol: &Symbol) -> (u64, bool, bool, usize, &str) {
-    let underscores = symbol.name.len() - symbol.name.trim_start_matches('_').len();
-    (symbol.addr, !symbol.function, symbol.size == 0, underscores, &symbol.name)
-}
-
-/// The parts of `ranges` that lie in one of `limits`, both in order.
-fn within(ranges: &[Range<u64>], limits: &[Range<u64>]) -> Vec<Range<u64>> {
-    let cut = |range: &Range<u64>, limit: &Range<u64>| range.start.max(limit.start)..range.end.min(limit.end);
-    let all = ranges.iter().flat_map(|range| limits.iter().map(move |limit| cut(range, limit)));
-    all.filter(|range| !range.is_empty()).collect()
-}
-
-/// Where runs of code (true) and data begin, as mapping symbols tell.
-fn marks(file: &object::File<'_>, bias: u64) -> Vec<(u64, bool)> {
-    let mut marks: Vec<(u64, bool)> = file
-        .symbols()
-        .filter_map(|symbol| Some((symbol.address().checked_add(bias)?, mapping_symbol(symbol.name().ok()?)?)))
-        .collect();
-    marks.sort_unstable();
-    marks
-}
-
-/// What a mapping symbol says: true if code begins there. `None` for other names.
-fn mapping_symbol(name: &str) -> Option<bool> {
-    let mut rest = name.strip_prefix('$')?.chars();
-    let (letter, tail) = (rest.next()?, rest.as_str());
-    let is_mark = matches!(letter, 'x' | 'd' | 't' | 'a') && (tail.is_empty() || tail.starts_with('.'));
-    is_mark.then_some(letter != 'd')
-}
-
-/// `code` without the runs of data in it.
-fn without_data(code: &[Range<u64>], marks: &[(u64, bool)]) -> Vec<Range<u64>> {
-    let mut out: Vec<Range<u64>> = Vec::new();
-    for range in code {
-        let before = marks.partition_point(|mark| mark.0 <= range.start);
-        let mut is_code = before.checked_sub(1).is_none_or(|index| marks[index].1);
-        let mut start = range.start;
-        for &(at, code_begins) in marks[before..].iter().take_while(|mark| mark.0 < range.end) {
-            if is_code && !code_begins {
-                out.push(start..at);
-            } else if !is_code && code_begins {
-                start = at;
-            }
-            is_code = code_begins;
-        }
-        if is_code {
-            out.push(start..range.end);
-        }
-    }
-    out.retain(|range| !range.is_empty());
-    out
 }
 
 fn file_name(path: &Path) -> String {
     path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
 }
 
-fn named_sections(file: &object::File<'_>, bias: u64) -> Vec<(String, Range<u64>)> {
-    let loaded = file.sections().filter(|section| flags(section) & SHF_ALLOC != 0 && section.size() > 0);
-    loaded
-        .filter_map(|section| {
-            let start = section.address().wrapping_add(bias);
-            Some((section.name().ok()?.to_owned(), start..start.checked_add(section.size())?))
-        })
-        .collect()
-}
-
-fn code_sections(file: &object::File<'_>, bias: u64) -> Vec<Range<u64>> {
-    let code = file.sections().filter(|section| flags(section) & SHF_EXECINSTR != 0 && section.size() > 0);
-    let mut ranges: Vec<Range<u64>> = code
-        .filter_map(|section| {
-            let start = section.address().wrapping_add(bias);
-            Some(start..start.checked_add(section.size())?)
-        })
-        .collect();
-    ranges.sort_by_key(|range| range.start);
-    ranges
-}
-
-fn flags<'a>(section: &impl ObjectSection<'a>) -> u64 {
-    match section.flags() {
-        SectionFlags::Elf { sh_flags, .. } => sh_flags.0,
-        _ => 0,
-    }
-}
-
-fn symbol<'a>(symbol: &impl ObjectSymbol<'a>, index: usize, module: &Module) -> Option<Symbol> {
-    let addr = symbol.address().checked_add(module.bias)?;
-    let in_code = || module.code.iter().any(|range| range.contains(&addr));
-    let function = match symbol.kind() {
-        SymbolKind::Text => true,
-        SymbolKind::Data => false,
-        // Labels of assembly code have no type, and indirect functions one that `object` does not know.
-        SymbolKind::Unknown | SymbolKind::Label => in_code(),
-        _ => return None,
-    };
-    let raw = symbol.name().ok().filter(|name| !name.is_empty() && mapping_symbol(name).is_none())?;
-    if symbol.is_undefined() || !module.range.contains(&addr) {
-        return None;
-    }
-    let size = symbol.size().min(module.range.end - addr);
-    Some(Symbol { module: index, name: demangle(raw), addr, size, function })
-}
-
-/// Symbols of size 0 reach to the next symbol or to the end of their section: assembler labels usually have no size.
-fn give_extents(symbols: &mut [Symbol], sections: &[(String, Range<u64>)]) {
-    for index in 0..symbols.len() {
-        if symbols[index].size != 0 {
-            continue;
-        }
-        let addr = symbols[index].addr;
-        let Some((_, section)) = sections.iter().find(|(_, range)| range.contains(&addr)) else { continue };
-        let next = symbols[index..].iter().map(|symbol| symbol.addr).find(|&other| other > addr);
-        symbols[index].size = next.unwrap_or(section.end).min(section.end) - addr;
-    }
-}
-
-/// The name as its language writes it; plain names stay as they are.
-fn demangle(raw: &str) -> String {
-    // Longer names are not worth the time that hostile ones could take.
-    if raw.len() > 4096 {
-        return raw.to_owned();
-    }
-    if let Ok(name) = rustc_demangle::try_demangle(raw) {
-        return format!("{name:#}");
-    }
-    if raw.starts_with("_Z")
-        && let Ok(symbol) = cpp_demangle::Symbol::new(raw)
-        && let Ok(name) = symbol.demangle()
-    {
-        return name;
-    }
-    raw.to_owned()
-}
-
 impl Symbols for SymbolTable {
     fn modules(&self) -> Vec<Module> {
-        self.modules.clone()
+        self.entries.iter().map(|entry| entry.module.clone()).collect()
     }
 
-    fn each_symbol(&self, f: &mut dyn FnMut(&Symbol)) {
-        self.symbols.iter().for_each(f);
+    fn missing(&self) -> Missing {
+        self.missing
+    }
+
+    fn symbols(&self, module: usize) -> &[Symbol] {
+        self.contents(module).map_or(&[], |contents| &contents.symbols)
+    }
+
+    fn named_in(&self, module: usize, name: &str) -> Vec<Symbol> {
+        self.contents(module).map(|contents| contents.named(name).cloned().collect()).unwrap_or_default()
+    }
+
+    fn code(&self, module: usize) -> Vec<Range<u64>> {
+        self.contents(module).map(|contents| contents.code.clone()).unwrap_or_default()
+    }
+
+    fn debug(&self, module: usize) -> Option<&DebugFile> {
+        let entry = self.entries.get(module)?;
+        let read = || Some(DebugFile::read(&entry.path, &file::bytes_of(&entry.path, entry.id)?, &self.roots));
+        entry.debug.get_or_init(read).as_ref()
+    }
+
+    fn source_line(&self, addr: u64) -> Option<(&str, u32)> {
+        let (index, entry) = self.at(addr)?;
+        self.debug(index)?.line_at(addr.wrapping_sub(entry.module.bias))
     }
 
     fn sections(&self, module: usize) -> Vec<(String, Range<u64>)> {
-        self.sections.get(module).cloned().unwrap_or_default()
+        self.contents(module).map(|contents| contents.sections.clone()).unwrap_or_default()
     }
 
     fn locate(&self, addr: u64) -> Option<Location> {
-        let symbol = self.containing(addr)?;
+        let (index, entry) = self.at(addr)?;
+        let symbol = entry.contents(index, &self.roots).containing(addr)?;
         Some(Location { name: symbol.name.clone(), offset: addr - symbol.addr })
     }
 }
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::single_range_in_vec_init, reason = "these tests compare lists of ranges, some with one range")]
-
     use super::*;
-
-    fn table(symbols: &[(&str, u64, u64, bool)]) -> SymbolTable {
-        let symbols = symbols
-            .iter()
-            .map(|&(name, addr, size, function)| Symbol { module: 0, name: name.into(), addr, size, function })
-            .collect();
-        SymbolTable { symbols, ..SymbolTable::default() }
-    }
-
-    #[test]
-    fn an_address_belongs_to_the_symbol_that_reaches_it() {
-        let table = table(&[("a", 0x100, 0x10, true), ("b", 0x110, 0x20, true), ("inner", 0x118, 4, false)]);
-        let name = |addr| table.locate(addr).map(|found| (found.name, found.offset));
-        assert_eq!(name(0x10f), Some(("a".into(), 15)));
-        assert_eq!(name(0x119), Some(("inner".into(), 1)));
-        assert_eq!(name(0x120), Some(("b".into(), 16)));
-        assert_eq!(name(0x130), None);
-        assert_eq!(name(0xff), None);
-    }
-
-    #[test]
-    fn labels_without_a_size_reach_to_the_next() {
-        let mut symbols = table(&[("a", 0x100, 0, true), ("b", 0x108, 0, true)]).symbols;
-        give_extents(&mut symbols, &[(".text".into(), 0x100..0x120)]);
-        assert_eq!((symbols[0].size, symbols[1].size), (8, 0x18));
-    }
-
-    #[test]
-    fn data_among_code_is_not_code() {
-        let marks = [(0x100, true), (0x110, false), (0x118, true), (0x200, false)];
-        assert_eq!(without_data(&[0x100..0x140, 0x200..0x240], &marks), [0x100..0x110, 0x118..0x140]);
-        assert_eq!(without_data(&[0x80..0xc0], &marks), [0x80..0xc0]);
-        assert_eq!((mapping_symbol("$x"), mapping_symbol("$d.7")), (Some(true), Some(false)));
-        assert_eq!((mapping_symbol("$xyz"), mapping_symbol("$"), mapping_symbol("$é")), (None, None, None));
-        assert_eq!(within(&[0..10, 20..u64::MAX], &[5..8, 30..40]), [5..8, 30..40]);
-    }
-
-    #[test]
-    fn the_plain_name_of_several_comes_first() {
-        let mut all = table(&[("__memcpy", 4, 8, true), ("memcpy", 4, 8, true), ("data", 4, 8, false)]).symbols;
-        all.sort_by(|a, b| rank(a).cmp(&rank(b)));
-        assert_eq!(all.iter().map(|s| s.name.as_str()).collect::<Vec<_>>(), ["memcpy", "__memcpy", "data"]);
-    }
 
     #[test]
     fn damaged_files_are_modules_without_symbols() {
@@ -330,14 +294,89 @@ mod tests {
             let file = crate::elf::tests::TempFile::new(&format!("damaged-{len}"), &bytes[..len]);
             let loaded = Loaded { path: file.0.clone(), bias: u64::MAX, ..Loaded::default() };
             let table = SymbolTable::of(&[loaded]);
-            assert_eq!((table.modules.len(), table.symbols.len()), (1, 0));
+            assert_eq!((table.entries.len(), table.symbols(0).len()), (1, 0));
         }
+    }
+    fn library() -> Vec<u8> {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/guest/bin/libplug.so");
+        std::fs::read(path).unwrap()
+    }
+
+    fn mapped(path: &Path, start: u64) -> MappedCode {
+        MappedCode { path: path.to_owned(), range: start..start + 0x1000, offset: 0x1000 }
     }
 
     #[test]
-    fn names_are_demangled() {
-        assert_eq!(demangle("_ZN3foo3barEi"), "foo::bar(int)");
-        assert_eq!(demangle("_ZN4core3fmt5Write9write_fmt17h0123456789abcdefE"), "core::fmt::Write::write_fmt");
-        assert_eq!(demangle("main"), "main");
+    fn a_library_comes_goes_and_comes_back() {
+        let file = crate::elf::tests::TempFile::new("library", &library());
+        let mut table = SymbolTable::default();
+        let addr = |table: &SymbolTable, name| table.named(name).iter().map(|s| s.addr).collect::<Vec<_>>();
+        assert!(table.update(&[mapped(&file.0, 0x10_9000)]));
+        assert!(!table.update(&[mapped(&file.0, 0x10_9000)]), "nothing new");
+        assert_eq!(addr(&table, "plug_add"), [0x10_9000]);
+        assert_eq!(addr(&table, "plug_value"), [0x10_9044], "the version that programs are linked with");
+        assert_eq!(addr(&table, "plug_value@V1"), [0x10_9034]);
+        let module = &table.modules()[0];
+        assert_eq!((module.bias, module.alias.as_deref()), (0x10_0000, Some("libplug.so.1")));
+        assert_eq!((&module.range, &table.code(0)[0]), (&(0x10_0000..0x10_c000), &(0x10_9000..0x10_9084)));
+        assert!(table.update(&[]) && addr(&table, "plug_add").is_empty());
+        assert_eq!(table.locate(0x10_9004).unwrap().offset, 4, "what was recorded there is still shown");
+        assert_eq!(addr(&table.with_gone(), "plug_add"), [0x10_9000]);
+        assert!(table.update(&[mapped(&file.0, 0x20_9000), mapped(&file.0, 0x30_9000)]));
+        assert_eq!((table.entries.len(), addr(&table, "plug_add")), (2, vec![0x20_9000, 0x30_9000]));
+        assert_eq!(table.named_in(0, "plug_add")[0].module, 0);
+        assert_eq!(table.named_in(1, "plug_add")[0].module, 1);
+    }
+
+    #[test]
+    fn what_is_not_code_is_no_module() {
+        let file = crate::elf::tests::TempFile::new("whole", &library());
+        let mut table = SymbolTable::default();
+        // The whole file, and then what is left of that behind the code.
+        assert!(!table.update(&[MappedCode { path: file.0.clone(), range: 0x10_2000..0x10_4000, offset: 0x2000 }]));
+        assert!(table.update(&[MappedCode { path: file.0.clone(), range: 0x10_8000..0x10_c000, offset: 0 }]));
+        assert_eq!(table.modules()[0].bias, 0x10_0000);
+        let rest = MappedCode { path: file.0.clone(), range: 0x10_b000..0x10_c000, offset: 0x3000 };
+        assert!(!table.update(&[mapped(&file.0, 0x10_9000), rest]));
+        assert_eq!(table.entries.len(), 1);
+    }
+
+    #[test]
+    fn a_changed_file_is_another_one() {
+        let mut bytes = library();
+        let file = crate::elf::tests::TempFile::new("changed", &bytes);
+        let mut table = SymbolTable::default();
+        table.update(&[mapped(&file.0, 0x10_9000)]);
+        // Nothing has been asked of it so far, and what is there now is not what is mapped.
+        bytes.push(0);
+        std::fs::write(&file.0, &bytes).unwrap();
+        assert!(table.symbols(0).is_empty());
+        table.update(&[]);
+        table.update(&[mapped(&file.0, 0x10_9000)]);
+        assert_eq!((table.entries.len(), table.named("plug_add").len()), (2, 1));
+    }
+
+    /// Any number of a file may be anything.
+    #[test]
+    fn damaged_libraries_do_no_harm() {
+        let whole = library();
+        let check = |bytes: &[u8]| {
+            let file = crate::elf::tests::TempFile::new("hostile", bytes);
+            let mut table = SymbolTable::default();
+            table.update(&[mapped(&file.0, 0x10_9000), mapped(&file.0, 0x7f_ffff_e000)]);
+            for module in 0..table.entries.len() {
+                let _ = (table.symbols(module).len(), table.code(module), table.sections(module));
+            }
+            let _ = (table.locate(0x10_9000), table.named("plug_add"));
+        };
+        (0..whole.len()).step_by(97).for_each(|len| check(&whole[..len]));
+        let section_headers = whole.len() - whole.len() % 8 - 0x40 * 20;
+        for at in (0..0x400).chain(section_headers..whole.len() - 8).step_by(4) {
+            for value in [0, 1, 0x7fff_ffff, u64::MAX, 1 << 63, 0x1000] {
+                let mut bytes = whole.clone();
+                bytes[at..at + 8].copy_from_slice(&u64::to_le_bytes(value));
+                check(&bytes);
+            }
+        }
     }
 }

@@ -27,6 +27,15 @@ pub trait Splice {
     /// Appends what runs before the instruction at `site`.
     fn before(&mut self, site: &Site<'_>, uops: &mut Vec<Uop>);
 
+    /// Appends what runs before an instruction that is executed in place of another one, whose probes have run.
+    fn before_replaced(&mut self, _site: &Site<'_>, _uops: &mut Vec<Uop>) {}
+
+    /// Appends the micro-ops of the instruction itself, `straight`, with what has to be kept of them for after-probes.
+    /// Returns false if nothing has, and appends nothing then.
+    fn body(&mut self, _site: &Site<'_>, _straight: &[Uop], _uops: &mut Vec<Uop>) -> bool {
+        false
+    }
+
     /// True if [`Splice::after`] has something for `site`.
     fn has_after(&mut self, site: &Site<'_>) -> bool;
 
@@ -80,9 +89,25 @@ pub fn translate(isa: &dyn Isa, memory: &GuestMemory, pc: u64, enters: bool, spl
         && fetched
         && splice.touches(block.pc, block.end)
     {
-        return spliced(&block, enters, splice);
+        return spliced(&block, enters, splice, |splice, site, uops| splice.before(site, uops));
     }
     block
+}
+
+/// Translates `bits` as the instruction at `pc`, behind the probes that stand before it.
+pub fn translate_replaced(isa: &dyn Isa, pc: u64, bits: u32, splice: Option<&mut dyn Splice>) -> Block {
+    let len = if isa.insn_len(bits as u16) == 2 { 2 } else { 4 };
+    let mut block = Block { pc, end: pc.wrapping_add(u64::from(len)), ..Block::default() };
+    isa.lift(bits, &mut Lift::new(&mut block.uops, pc, len));
+    let after = block.uops.len() as u32;
+    block.insns.push(Insn { pc, bits, len, start: 0, body: 0, after });
+    if !block.uops.last().is_some_and(Uop::ends_block) {
+        block.uops.push(Uop::Next);
+    }
+    match splice {
+        Some(splice) => spliced(&block, false, splice, |splice, site, uops| splice.before_replaced(site, uops)),
+        None => block,
+    }
 }
 
 fn lift_block(isa: &dyn Isa, memory: &GuestMemory, pc: u64) -> Block {
@@ -130,7 +155,10 @@ fn fetch(isa: &dyn Isa, memory: &GuestMemory, pc: u64) -> Result<(u32, u8), Uop>
     Ok((u32::from(second) << 16 | u32::from(first), 4))
 }
 
-fn spliced(plain: &Block, enters: bool, splice: &mut dyn Splice) -> Block {
+/// What [`Splice`] appends before an instruction.
+type Before = fn(&mut dyn Splice, &Site<'_>, &mut Vec<Uop>);
+
+fn spliced(plain: &Block, enters: bool, splice: &mut dyn Splice, before: Before) -> Block {
     let mut block = Block { pc: plain.pc, end: plain.end, ..Block::default() };
     for (index, &insn) in plain.insns.iter().enumerate() {
         let end = plain.insns.get(index + 1).map_or(plain.uops.len(), |next| next.start as usize);
@@ -149,9 +177,11 @@ fn spliced(plain: &Block, enters: bool, splice: &mut dyn Splice) -> Block {
             jumps: jump.is_some_and(|uop| !matches!(uop, Uop::Next | Uop::Trap { .. })),
         };
         let start = block.uops.len() as u32;
-        splice.before(&site, &mut block.uops);
+        before(splice, &site, &mut block.uops);
         let body_start = block.uops.len() as u32;
-        push_moved(&mut block.uops, straight, insn.start, body_start);
+        if !splice.body(&site, straight, &mut block.uops) {
+            push_moved(&mut block.uops, straight, insn.start, body_start);
+        }
         let mut after = block.uops.len() as u32;
         let trap = matches!(jump, Some(Uop::Trap { .. }));
         if !trap && splice.has_after(&site) {

@@ -33,6 +33,8 @@ pub mod slot {
     pub const FP_CONTROL: u8 = 33;
     /// Floating-point status register, in the guest's own layout; operations or their exceptions into it (`fpsr`).
     pub const FP_STATUS: u8 = 34;
+    /// Return address of the latest call instruction whose return address probes watch; see `probe::calls`.
+    pub const CALL_MARK: u8 = 47;
     /// What the condition flags stem from: a [`super::FlagKind`] as integer.
     pub const FLAG_KIND: u8 = 48;
     /// First operand, or the result, or the packed flags.
@@ -589,6 +591,8 @@ pub enum Uop {
     LoadPairV { d: V, e: V, bytes: u8, a: X, imm: i64 },
     /// As `StorePair` for vectors.
     StorePairV { s: V, t: V, bytes: u8, a: X, imm: i64 },
+    /// Traps unless a + imm is a multiple of `bytes`, a power of two.
+    Align { a: X, bytes: u8, imm: i64 },
     /// Zeroes the 64-byte block of memory that contains address a (`dc zva`).
     ZeroBlock { a: X },
     /// Load-exclusive: d = memory at a; the monitor remembers address, size and value. Misaligned addresses fault.
@@ -652,7 +656,7 @@ pub enum Uop {
     /// Raises a trap.
     Trap { kind: Trap, imm: u64 },
 
-    // ---- probes; local jumps go forward inside the block's micro-ops
+    // ---- probes; local jumps stay inside the block's micro-ops; backward ones are those of bounded loops
     /// d = instructions that this thread has completed.
     Icount { d: X },
     /// d = guest memory at a, 1 to 8 bytes, and e = 1; or d = 0 and e = 0 if it cannot be read. Never faults.
@@ -877,6 +881,7 @@ impl Uop {
                 f(DefX(d));
             }
             Uop::WriteSys { a, .. }
+            | Uop::Align { a, .. }
             | Uop::ZeroBlock { a }
             | Uop::IcacheInvalidate { a }
             | Uop::JumpInd { a, .. }
@@ -917,6 +922,7 @@ impl Uop {
                 | Uop::StoreV { .. }
                 | Uop::LoadPairV { .. }
                 | Uop::StorePairV { .. }
+                | Uop::Align { .. }
                 | Uop::ZeroBlock { .. }
                 | Uop::LoadEx { .. }
                 | Uop::LoadExPair { .. }
@@ -978,31 +984,61 @@ pub fn bin(op: BinOp, a: u64, b: u64) -> u64 {
         BinOp::LtS => u64::from((a as i64) < (b as i64)),
         BinOp::LeU => u64::from(a <= b),
         BinOp::LeS => u64::from((a as i64) <= (b as i64)),
-        BinOp::Crc32B => crc32(CRC32, a32, b, 1),
-        BinOp::Crc32H => crc32(CRC32, a32, b, 2),
-        BinOp::Crc32W => crc32(CRC32, a32, b, 4),
-        BinOp::Crc32X => crc32(CRC32, a32, b, 8),
-        BinOp::Crc32CB => crc32(CRC32C, a32, b, 1),
-        BinOp::Crc32CH => crc32(CRC32C, a32, b, 2),
-        BinOp::Crc32CW => crc32(CRC32C, a32, b, 4),
-        BinOp::Crc32CX => crc32(CRC32C, a32, b, 8),
+        BinOp::Crc32B => crc32(&CRC32, a32, b, 1),
+        BinOp::Crc32H => crc32(&CRC32, a32, b, 2),
+        BinOp::Crc32W => crc32(&CRC32, a32, b, 4),
+        BinOp::Crc32X => crc32(&CRC32, a32, b, 8),
+        BinOp::Crc32CB => crc32(&CRC32C, a32, b, 1),
+        BinOp::Crc32CH => crc32(&CRC32C, a32, b, 2),
+        BinOp::Crc32CW => crc32(&CRC32C, a32, b, 4),
+        BinOp::Crc32CX => crc32(&CRC32C, a32, b, 8),
     }
 }
 
-/// The CRC-32 polynomial (IEEE 802.3), bits reversed.
-const CRC32: u32 = 0xedb8_8320;
-/// The CRC-32C polynomial (Castagnoli), bits reversed.
-const CRC32C: u32 = 0x82f6_3b78;
+/// `TABLES[n][byte]` is the remainder of a byte that `n` zero bytes follow.
+type CrcTables = [[u32; 256]; 8];
 
-/// One bit at a time: guests that checksum much spend their time elsewhere, and this is the definition.
-fn crc32(polynomial: u32, accumulator: u32, data: u64, bytes: u32) -> u64 {
-    let masked = if bytes == 8 { data } else { data & ((1 << (8 * bytes)) - 1) };
-    let mut value = u64::from(accumulator) ^ masked;
-    for _ in 0..8 * bytes {
-        let carry = value & 1;
-        value = (value >> 1) ^ if carry == 1 { u64::from(polynomial) } else { 0 };
+/// CRC-32 (IEEE 802.3); the polynomial's bits are reversed.
+static CRC32: CrcTables = crc_tables(0xedb8_8320);
+/// CRC-32C (Castagnoli); the polynomial's bits are reversed.
+static CRC32C: CrcTables = crc_tables(0x82f6_3b78);
+
+const fn crc_tables(polynomial: u32) -> CrcTables {
+    let mut tables = [[0; 256]; 8];
+    let mut byte = 0;
+    while byte < 256 {
+        // The definition, one bit at a time.
+        let mut value = byte as u32;
+        let mut bit = 0;
+        while bit < 8 {
+            value = (value >> 1) ^ if value & 1 == 1 { polynomial } else { 0 };
+            bit += 1;
+        }
+        tables[0][byte] = value;
+        byte += 1;
     }
-    value
+    let mut n = 1;
+    while n < 8 {
+        let mut byte = 0;
+        while byte < 256 {
+            let before = tables[n - 1][byte];
+            tables[n][byte] = (before >> 8) ^ tables[0][(before & 0xff) as usize];
+            byte += 1;
+        }
+        n += 1;
+    }
+    tables
+}
+
+/// The remainder of the accumulator and `bytes` bytes of data: that of each byte by itself, together.
+#[inline]
+fn crc32(tables: &CrcTables, accumulator: u32, data: u64, bytes: usize) -> u64 {
+    let masked = data & (u64::MAX >> (64 - 8 * bytes));
+    let value = u64::from(accumulator) ^ masked;
+    // Of an accumulator that is longer than the data, the rest moves down.
+    let rest = if bytes < 4 { (value >> (8 * bytes)) as u32 } else { 0 };
+    let remainder = (0..bytes).fold(rest, |sum, i| sum ^ tables[bytes - 1 - i][(value >> (8 * i)) as usize & 0xff]);
+    u64::from(remainder)
 }
 
 /// Reference meaning of [`UnOp`].
@@ -1209,6 +1245,26 @@ impl AmoOp {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// The check values of the two polynomials: the remainders of "123456789".
+    #[test]
+    fn checksums_have_their_check_values() {
+        let whole = |bytes: &[u8], op, start| bytes.iter().fold(start, |sum, &byte| bin(op, sum, u64::from(byte)));
+        let ones = u64::from(u32::MAX);
+        assert_eq!(whole(b"123456789", BinOp::Crc32B, ones) ^ ones, 0xcbf4_3926);
+        assert_eq!(whole(b"123456789", BinOp::Crc32CB, ones) ^ ones, 0xe306_9283);
+        let data = u64::from_le_bytes(*b"12345678");
+        for [b, h, w, x] in [
+            [BinOp::Crc32B, BinOp::Crc32H, BinOp::Crc32W, BinOp::Crc32X],
+            [BinOp::Crc32CB, BinOp::Crc32CH, BinOp::Crc32CW, BinOp::Crc32CX],
+        ] {
+            let expected = whole(b"12345678", b, ones);
+            assert_eq!(bin(x, ones, data), expected);
+            assert_eq!(bin(w, bin(w, ones, data), data >> 32), expected);
+            // What lies above the data does not count.
+            assert_eq!((0..4).fold(ones, |sum, i| bin(h, sum, data >> (16 * i))), expected);
+        }
+    }
 
     #[test]
     fn a_micro_op_is_16_bytes() {

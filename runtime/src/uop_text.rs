@@ -111,6 +111,7 @@ impl Display for Uop {
             | Uop::StoreV { .. }
             | Uop::LoadPairV { .. }
             | Uop::StorePairV { .. }
+            | Uop::Align { .. }
             | Uop::ZeroBlock { .. } => self.fmt_memory(f),
             Uop::LoadEx { .. }
             | Uop::LoadExPair { .. }
@@ -209,6 +210,7 @@ impl Uop {
             Uop::StorePairV { s, t, bytes, a, imm } => {
                 write!(f, "storepairv.{bytes} {} = {}, {}", at(a, imm), Vector(s), Vector(t))
             }
+            Uop::Align { a, bytes, imm } => write!(f, "align.{bytes} {}", at(a, imm)),
             Uop::ZeroBlock { a } => write!(f, "zeroblock {}", at(a, 0)),
             _ => unreachable!("not a plain access"),
         }

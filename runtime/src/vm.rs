@@ -1,22 +1,25 @@
-//! The execution loop: one guest thread, its translations, its environment and its probes.
+//! The execution loop of a guest thread.
 //!
-//! It decides what runs next and in which tier. It does not know guest architectures, micro-ops or system calls.
+//! It decides what runs next and in which tier. What the threads of a process share is in [`crate::machine`]. It does
+//! not know guest architectures, micro-ops or system calls.
 
 use crate::block::Block;
-use crate::cache::{BlockId, Cache};
+use crate::cache::{Entry, Front};
+use crate::cells::{Cells, Counters};
+use crate::control::Control;
 use crate::cpu::{CpuState, poll, resume};
-use crate::env::{Environment, Outcome, Status, TrapEvent};
+use crate::env::{AskedCall, Environment, Outcome, Status, TrapEvent};
+use crate::gate::{self, Gate, Member};
 use crate::interp::{self, ActionCall, Context, Host, Leave};
 use crate::isa::Isa;
-use crate::jit::{Jit, Targets};
-use crate::mem::{Access, Fault, GuestMemory, PAGE};
-use crate::translate::{Splice, translate};
+use crate::jit::{FpMode, Gateway, JumpCache};
+use crate::machine::Machine;
+use crate::mem::{Access, Fault, GuestMemory};
+use crate::translate::Splice;
 use crate::uop::{JumpHint, Uop, slot};
-use hashbrown::HashSet;
-use std::collections::VecDeque;
 use std::ops::Range;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, MutexGuard, mpsc};
 
 /// Which engine tiers run the guest.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -30,18 +33,17 @@ pub enum Tier {
     Jit,
 }
 
-/// Times that a block is interpreted before its region is compiled.
-const HOT: u32 = 1000;
-
 /// How to run.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Config {
     /// Which tiers.
     pub tier: Tier,
-    /// End the run after so many instructions.
+    /// End the run after so many instructions of all threads together.
     pub max_insns: Option<u64>,
     /// Keep the instruction count exact although nothing here asks for it.
     pub count: bool,
+    /// Compile on the guest's threads, not beside them: when code changes over then depends on nothing else.
+    pub compile_at_once: bool,
 }
 
 /// An event that happens between instructions.
@@ -55,10 +57,16 @@ pub enum PlainEvent {
     Exit,
     /// After the last instruction.
     End,
+    /// A thread other than the first begins.
+    Spawn,
+    /// Before a system call.
+    Call(AskedCall),
+    /// After a system call that took so many nanoseconds.
+    Return(AskedCall, u64),
 }
 
 /// The probes of a run, as the loop sees them.
-pub trait ProbeEngine {
+pub trait ProbeEngine: Send {
     /// Calls `use_it` with what splices the probes into blocks.
     fn splice(&mut self, use_it: &mut dyn FnMut(&mut dyn Splice));
 
@@ -74,11 +82,35 @@ pub trait ProbeEngine {
     /// Returns, and forgets, the code ranges in which probes have come or gone.
     fn take_changes(&mut self) -> Vec<Range<u64>>;
 
+    /// Looks for the places of the probes in the files that are mapped now. True if there are changes to take.
+    fn modules_changed(&mut self, _memory: &GuestMemory, _environment: &dyn Environment) -> bool {
+        false
+    }
+
     /// The status that a probe has asked the run to end with.
     fn end_request(&self) -> Option<u8>;
 
     /// The instruction count at which the next `every` probe fires; above `icount`, or `u64::MAX`.
     fn next_every(&self, icount: u64) -> u64;
+
+    /// The instruction count at which [`ProbeEngine::look`] is to be called for a thread; `u64::MAX` if never.
+    fn next_look(&self, _thread: u64, _icount: u64) -> u64 {
+        u64::MAX
+    }
+
+    /// Between two instructions: ends what has lasted for its time. True if the thread is traced and is to be looked at
+    /// again behind the next instruction.
+    fn look(&mut self, _cpu: &mut CpuState, _memory: &GuestMemory, _environment: &dyn Environment) -> bool {
+        false
+    }
+
+    /// A traced thread goes on elsewhere without having executed an instruction to its end; `begun`: it began one.
+    fn look_away(&mut self, _begun: bool, _cpu: &CpuState, _memory: &GuestMemory, _environment: &dyn Environment) {}
+
+    /// After [`poll::INSN`]: the encoding that the instruction at `pc` is executed as, this time.
+    fn take_replaced(&mut self, _thread: u64, _pc: u64, _icount: u64) -> Option<u32> {
+        None
+    }
 
     /// True if any probe needs exact instruction counts.
     fn needs_icount(&self) -> bool;
@@ -87,8 +119,24 @@ pub trait ProbeEngine {
     fn event_blocks(&mut self, event: PlainEvent, memory: &GuestMemory, pc: u64, icount: u64, status: u8)
     -> Vec<Block>;
 
+    /// True if a probe waits for system calls.
+    fn waits_for_calls(&self) -> bool {
+        false
+    }
+
+    /// After [`PlainEvent::Call`]: whether a probe has finished the thread's call, with which result if any.
+    fn take_finished_call(&mut self, _thread: u64) -> Option<Option<u64>> {
+        None
+    }
+
     /// The run-time cells.
-    fn cells(&self) -> Arc<[AtomicU64]>;
+    fn cells(&self) -> Arc<Cells>;
+
+    /// Forgets what belongs to a thread that is over.
+    fn end_thread(&mut self, _thread: u64) {}
+
+    /// Ends the output of a forked child and returns its status, given the guest's.
+    fn child_status(&mut self, status: u8) -> u8;
 
     /// Writes out what is buffered, before the guest may write to the same terminal.
     fn flush(&mut self);
@@ -108,48 +156,98 @@ pub enum End {
     Limit,
 }
 
+impl End {
+    /// The exit status that shells show.
+    pub fn status(&self) -> u8 {
+        match *self {
+            End::Guest(Status::Exited(code)) | End::Probe(code) => code,
+            End::Guest(Status::Signaled(signal)) => 128 + signal,
+            End::Limit => 124,
+        }
+    }
+}
+
+/// Why a thread leaves its loop.
+enum Stop {
+    /// It ends the run.
+    Run(End),
+    /// The run has been ended elsewhere.
+    Elsewhere,
+    /// It is over; others go on.
+    Thread,
+}
+
 /// Connects the micro-ops' host calls with the probes and the environment.
 struct EngineHost<'a> {
-    probes: Option<&'a mut (dyn ProbeEngine + 'static)>,
+    machine: &'a Machine,
     environment: &'a dyn Environment,
 }
 
 impl Host for EngineHost<'_> {
     fn action(&mut self, call: ActionCall, cpu: &mut CpuState, memory: &GuestMemory) -> u64 {
-        match &mut self.probes {
-            Some(probes) => probes.action(call, cpu, memory, self.environment),
-            None => 0,
-        }
+        self.machine.probes().map_or(0, |mut probes| probes.action(call, cpu, memory, self.environment))
     }
 
-    fn ticks(&self) -> u64 {
-        self.environment.ticks()
+    fn ticks(&self, icount: u64) -> u64 {
+        self.environment.ticks(icount)
+    }
+
+    fn ticks_are_counted(&self) -> bool {
+        self.environment.ticks_are_counted()
+    }
+}
+
+/// What the micro-ops of a thread see besides its CPU.
+fn context<'a>(machine: &'a Machine, counters: &'a Counters, host: &'a mut dyn Host) -> Context<'a> {
+    Context { memory: &machine.memory, isa: machine.isa, cells: &machine.cells, counters, host }
+}
+
+/// Ends the process if a thread panics: others would wait for it for ever. The message has been printed by then.
+pub(crate) struct AbortOnPanic;
+
+impl Drop for AbortOnPanic {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            std::process::abort();
+        }
     }
 }
 
 /// A guest thread with everything that it needs to run.
 pub struct Vm {
-    /// The CPU state; `pc` is where the run begins.
+    /// The CPU state; `pc` is where the run begins. After the run it is that of the thread that ended it.
     pub cpu: Box<CpuState>,
     /// Guest memory.
     pub memory: Arc<GuestMemory>,
     /// What handles system calls and traps.
     pub environment: Box<dyn Environment>,
-    /// The probes, if there are any.
-    pub probes: Option<Box<dyn ProbeEngine>>,
-    isa: &'static dyn Isa,
-    config: Config,
-    cells: Arc<[AtomicU64]>,
-    cache: Cache,
-    jit: Option<Jit>,
-    /// True if blocks are compiled; `jit` is made anew when it is needed in a forked process.
-    compiles: bool,
-    /// Whether generated code keeps the instruction count exact.
-    count: bool,
-    /// Number of blocks translated, retranslations included.
-    translated: u64,
-    /// Value of `cpu.icount` at which `every` probes fire next.
+    machine: Arc<Machine>,
+    member: Arc<Member>,
+    /// This thread ends the process: it is the first one, or forked it.
+    leads: bool,
+    front: Front,
+    counters: Counters,
+    gateway: Option<Gateway>,
+    jump_cache: JumpCache,
+    /// [`Machine::epoch`] and the mode for which `gateway` and `jump_cache` are good.
+    good_for: Option<(u64, FpMode)>,
+    /// Value of `cpu.icount` up to which this thread has taken instructions of the run's limit.
+    budget_end: u64,
+    /// Value of `cpu.icount` at which `every` probes fire next, or something that lasts ends.
     next_every: u64,
+    /// The thread is traced: where it was looked at last, and its instruction count there.
+    traced: Option<(u64, u64)>,
+    /// What the instruction, behind its before-probes, is executed as.
+    replaced: Option<u32>,
+    /// Value of `cpu.icount` at which this thread's turn ends.
+    turn_end: u64,
+}
+
+/// Remembers where a jump that has just been interpreted led.
+fn note_target(entry: &Entry, pc: u64) {
+    if let Some(Uop::JumpInd { hint: JumpHint::Jump, .. }) = entry.block.uops.last() {
+        entry.note_target(pc);
+    }
 }
 
 impl Vm {
@@ -165,243 +263,467 @@ impl Vm {
         probes: Option<Box<dyn ProbeEngine>>,
         config: Config,
     ) -> std::io::Result<Self> {
-        let cells = probes.as_ref().map_or_else(|| Arc::from([]), |probes| probes.cells());
-        let count = config.count || config.max_insns.is_some() || probes.as_ref().is_some_and(|p| p.needs_icount());
-        let jit = match config.tier {
-            Tier::Interp => None,
-            Tier::Auto | Tier::Jit => Some(Jit::new(&memory, &cells, count)?),
-        };
-        Ok(Vm {
-            cpu,
-            memory,
-            environment,
-            probes,
-            isa,
-            config,
-            cells,
-            cache: Cache::default(),
-            compiles: jit.is_some(),
-            jit,
-            count,
-            translated: 0,
-            next_every: u64::MAX,
-        })
+        let machine = Machine::new(isa, memory, probes, config)?;
+        let member = machine.gate.add(cpu.poll);
+        let counters = machine.cells.common();
+        Ok(Vm { leads: true, ..Vm::thread(machine, cpu, environment, member, counters) })
     }
 
-    /// Runs until the guest, a probe or the limit ends the run. The `exit` and `end` probes have run by then.
+    fn thread(
+        machine: Arc<Machine>,
+        cpu: Box<CpuState>,
+        environment: Box<dyn Environment>,
+        member: Arc<Member>,
+        counters: Counters,
+    ) -> Vm {
+        Vm {
+            budget_end: cpu.icount,
+            cpu,
+            memory: machine.memory.clone(),
+            environment,
+            machine,
+            member,
+            leads: false,
+            front: Front::default(),
+            counters,
+            gateway: None,
+            jump_cache: JumpCache::default(),
+            good_for: None,
+            next_every: u64::MAX,
+            traced: None,
+            replaced: None,
+            turn_end: u64::MAX,
+        }
+    }
+
+    /// Runs until the guest, a probe or the limit ends the run, with all threads that the guest makes. The `exit` and
+    /// `end` probes have run by then. To be called once.
     pub fn run(&mut self) -> End {
+        self.machine.gate.adopt(self.member.clone());
+        self.member.set_id(self.environment.thread_id());
         self.next_every = self.every_after(self.cpu.icount);
+        self.turn_end = self.environment.turn_end();
         self.fire(PlainEvent::Begin, 0);
-        let end = loop {
-            if let Some(end) = self.turn() {
-                break end;
-            }
-        };
-        let status = match end {
-            End::Guest(Status::Exited(code)) | End::Probe(code) => code,
-            End::Guest(Status::Signaled(signal)) => 128 + signal,
-            End::Limit => 124,
-        };
-        if matches!(end, End::Guest(_)) {
-            self.fire(PlainEvent::Exit, status);
-        }
-        self.fire(PlainEvent::End, status);
-        match self.probes.as_ref().and_then(|probes| probes.end_request()) {
-            Some(status) => End::Probe(status),
-            None => end,
-        }
+        let stop = self.turn_until_stop();
+        self.stop(stop);
+        let end = self.lead_to_end();
+        Gate::forsake();
+        end
+    }
+
+    /// The probes, if there are any.
+    pub fn probes(&self) -> Option<MutexGuard<'_, Box<dyn ProbeEngine>>> {
+        self.machine.probes()
+    }
+
+    /// The way to the probes for a host thread that changes them while the guest runs.
+    pub fn control(&self) -> Control {
+        Control::new(&self.machine)
     }
 
     /// Number of blocks translated so far, retranslations included.
     pub fn translated_blocks(&self) -> u64 {
-        self.translated
+        self.machine.translated_blocks()
     }
 
     /// Returns the block at `pc` as it would be executed, for dumps.
     pub fn block_at(&mut self, pc: u64) -> Arc<Block> {
-        let id = self.block(pc, true);
-        self.cache.entry(id).block.clone()
+        self.machine.entry(pc, true).0.block.clone()
     }
 
     /// Returns the code of the region at `pc` for dumps: Cranelift's IR, or host code if `assembly`.
     pub fn generated_code(&mut self, pc: u64, assembly: bool) -> String {
-        let region = vec![self.block_at(pc)];
-        self.jit.as_mut().map(|jit| jit.dump(&region, assembly)).unwrap_or_default()
+        self.machine.generated_code(pc, assembly)
     }
 
+    // ---- threads
+
+    /// Waits for the end of the run and fires the probes that wait for it.
+    fn lead_to_end(&mut self) -> End {
+        self.machine.gate.wait_for_others(&self.member);
+        self.machine.gate.close();
+        let Some(ending) = self.machine.take_ending() else {
+            unreachable!("the last thread of a guest ends the run");
+        };
+        (self.cpu, self.budget_end) = (ending.cpu, u64::MAX);
+        let status = ending.end.status();
+        if matches!(ending.end, End::Guest(_)) {
+            self.fire(PlainEvent::Exit, status);
+        }
+        self.fire(PlainEvent::End, status);
+        match self.probes().and_then(|probes| probes.end_request()) {
+            Some(status) => End::Probe(status),
+            None => ending.end,
+        }
+    }
+
+    fn turn_until_stop(&mut self) -> Stop {
+        loop {
+            if let Some(stop) = self.turn() {
+                return stop;
+            }
+        }
+    }
+
+    /// Tells the others why this thread stops.
+    fn stop(&mut self, stop: Stop) {
+        self.machine.return_budget(self.budget_end.saturating_sub(self.cpu.icount));
+        if let Stop::Run(end) = stop {
+            let cpu = std::mem::take(&mut self.cpu);
+            self.machine.end(&self.member, &*self.environment, end, cpu);
+        }
+    }
+
+    /// What a host thread does for a guest thread other than the first.
+    fn run_spawned(mut self) {
+        self.environment.begin_turn();
+        self.turn_end = self.environment.turn_end();
+        self.next_every = self.every_after(self.cpu.icount);
+        self.fire(PlainEvent::Spawn, 0);
+        let stop = self.turn_until_stop();
+        if self.leads {
+            // A forked child, in which this is the first thread.
+            self.stop(stop);
+            let end = self.lead_to_end();
+            self.machine.exit_process(end);
+        }
+        self.stop(stop);
+        if let Some(mut probes) = self.probes() {
+            probes.end_thread(self.environment.thread_id());
+        }
+        self.machine.cells.retire(&self.counters);
+        self.machine.gate.remove(&self.member);
+        self.environment.leave();
+    }
+
+    /// Starts the thread that the guest has asked for, and returns once it has begun.
+    fn spawn(&mut self) {
+        let Some(new) = self.environment.take_new_thread() else { return };
+        if self.machine.become_parallel() {
+            self.counters = self.machine.cells.for_thread();
+        }
+        let member = self.machine.gate.add(new.cpu.poll);
+        if self.machine.is_ending() {
+            // Whoever ends the run may have asked the others before this one was among them.
+            new.cpu.poll.fetch_or(poll::STOP, Ordering::Release);
+        }
+        let (sender, begun) = mpsc::channel();
+        let (machine, own) = (self.machine.clone(), member.clone());
+        let counters = machine.cells.for_thread();
+        let unused = counters.clone();
+        let thread = move || {
+            let _guard = AbortOnPanic;
+            let crate::env::NewThread { mut cpu, mut environment } = new;
+            machine.gate.adopt(own.clone());
+            let id = environment.begin_thread(&mut cpu, &machine.memory);
+            own.set_id(id);
+            // Its creator waits for this.
+            let _ = sender.send(id);
+            Vm::thread(machine, cpu, environment, own, counters).run_spawned();
+        };
+        let result = match std::thread::Builder::new().name("guest".into()).spawn(thread) {
+            Ok(_) => begun.recv().map_err(|_| std::io::ErrorKind::Other.into()),
+            Err(error) => {
+                self.machine.gate.remove(&member);
+                self.machine.cells.retire(&unused);
+                Err(error)
+            }
+        };
+        self.environment.finish_spawn(&mut self.cpu, result);
+    }
+
+    // ---- the loop
+
     /// Does one thing: handles what is pending, or executes a block or a chain of them.
-    fn turn(&mut self) -> Option<End> {
-        if self.cpu.poll.load(Ordering::Relaxed) != 0
-            && let Some(end) = self.handle_poll()
-        {
-            return Some(end);
+    fn turn(&mut self) -> Option<Stop> {
+        if self.cpu.poll.load(Ordering::Relaxed) != 0 {
+            // It looks again before it executes anything: behind half an instruction a signal is still to be delivered,
+            // and the probes of the next one might leave in front of its second half.
+            return self.handle_poll();
         }
         if self.memory.has_written_code() {
-            self.drop_written_code();
+            self.machine.drop_written_code();
         }
         let remaining = self.limit().saturating_sub(self.cpu.icount);
         if remaining == 0 {
             return self.at_limit();
         }
-        let resumed = std::mem::replace(&mut self.cpu.resume, resume::ENTRY);
-        let enters = resumed == resume::ENTRY;
-        let id = self.block(self.cpu.pc, enters);
-        if enters && self.compiles {
-            self.settle_fp_mode();
-            if let Some(code) = self.code(id, remaining) {
-                self.enter_code(code);
-                return None;
-            }
+        if self.traced.is_some_and(|(pc, icount)| icount == self.cpu.icount && pc != self.cpu.pc) {
+            self.look_away(false);
         }
-        self.interpret(id, resumed, remaining)
+        if let Some(entry) = self.replaced_entry() {
+            return self.interpret(&entry, resume::ENTRY, 1);
+        }
+        let enters = self.cpu.resume == resume::ENTRY;
+        let entry = self.entry(self.cpu.pc, enters)?;
+        let resumed = std::mem::replace(&mut self.cpu.resume, resume::ENTRY);
+        if enters && let Some(code) = self.code(&entry, remaining) {
+            self.enter_code(code);
+            return None;
+        }
+        if let Some(stop) = self.interpret(&entry, resumed, remaining) {
+            return Some(stop);
+        }
+        self.interpret_on()
+    }
+
+    /// Finds or translates the block at `pc`. `None` if this thread was outside meanwhile: the world has changed.
+    fn entry(&mut self, pc: u64, enters: bool) -> Option<Arc<Entry>> {
+        if let Some(entry) = self.front.find(pc, enters) {
+            return Some(entry.clone());
+        }
+        let (entry, outside) = self.machine.entry(pc, enters);
+        if outside {
+            return None;
+        }
+        self.front.keep(entry.clone(), enters);
+        Some(entry)
+    }
+
+    /// The rest of a half-probed instruction that is executed as another one.
+    fn replaced_entry(&mut self) -> Option<Arc<Entry>> {
+        let bits = self.replaced.take()?;
+        self.cpu.resume = resume::ENTRY;
+        Some(self.machine.replaced_entry(self.cpu.pc, bits))
+    }
+
+    fn look(&mut self) {
+        let probes = self.machine.probes();
+        let traced = probes.is_some_and(|mut probes| probes.look(&mut self.cpu, &self.memory, &*self.environment));
+        self.traced = traced.then_some((self.cpu.pc, self.cpu.icount));
+    }
+
+    fn look_away(&mut self, begun: bool) {
+        if let Some(mut probes) = self.machine.probes() {
+            probes.look_away(begun, &self.cpu, &self.memory, &*self.environment);
+        }
+        self.traced = Some((self.cpu.pc, self.cpu.icount));
     }
 
     /// The instruction count at which the loop must look.
     fn limit(&mut self) -> u64 {
-        let limit = self.config.max_insns.unwrap_or(u64::MAX).min(self.next_every);
+        if self.cpu.icount >= self.budget_end {
+            self.budget_end = self.cpu.icount.saturating_add(self.machine.take_budget());
+        }
+        let limit = self.budget_end.min(self.next_every).min(self.turn_end);
         self.cpu.limit = limit;
         limit
     }
 
-    /// Generated code for a block, compiled now if it is hot enough and there is room for it in the budget.
-    fn code(&mut self, id: BlockId, remaining: u64) -> Option<usize> {
-        let entry = self.cache.entry(id);
+    fn fp_mode(&self) -> FpMode {
+        FpMode::of(self.cpu.x[slot::FP_CONTROL as usize])
+    }
+
+    /// Generated code for a block, if there is room for it in the budget. If there is none and the block is hot enough, it
+    /// is compiled now or soon.
+    fn code(&mut self, entry: &Arc<Entry>, remaining: u64) -> Option<usize> {
         if remaining < entry.block.insns.len() as u64 {
             return None;
         }
-        if entry.code != 0 {
-            return Some(entry.code);
-        }
-        let hot = self.config.tier == Tier::Jit || entry.count >= HOT;
-        if !hot || entry.interpret_only {
-            return None;
-        }
-        let pc = entry.block.pc;
-        if self.jit.is_none() {
-            self.jit = Jit::new(&self.memory, &self.cells, self.count).ok();
-            self.compiles = self.jit.is_some();
-            self.settle_fp_mode();
-        }
-        let (region, targets) = self.region(pc);
-        let jit = self.jit.as_mut()?;
-        let Some(compiled) = jit.compile(&region, &targets) else {
-            self.cache.entry(id).interpret_only = true;
-            return None;
-        };
-        for pc in compiled.entries {
-            if let Some(id) = self.cache.find(pc, true) {
-                self.cache.entry(id).code = compiled.code;
+        let mode = self.fp_mode();
+        let mut code = entry.code(mode);
+        if code == 0 {
+            if !entry.is_hot(self.machine.hot()) || entry.refuses_code() || !entry.ask_for_code(mode) {
+                return None;
             }
+            code = self.machine.compile(entry, mode);
         }
-        Some(self.cache.entry(id).code).filter(|&code| code != 0)
+        (code != 0).then_some(code)
     }
 
-    /// The blocks to compile together with the one at `root`: those that direct branches reach and that have been
-    /// executed, or all of them if everything is compiled at first sight.
-    fn region(&mut self, root: u64) -> (Vec<Arc<Block>>, Targets) {
-        let mut region: Vec<Arc<Block>> = Vec::new();
-        let mut targets = Targets::default();
-        let mut queue = VecDeque::from([root]);
-        let mut seen: HashSet<u64> = HashSet::from_iter([root]);
-        let mut insns = 0;
-        while let Some(pc) = queue.pop_front() {
-            let id = match self.config.tier {
-                Tier::Jit if region.len() < 16 => self.block(pc, true),
-                _ => match self.cache.find(pc, true) {
-                    Some(id) => id,
-                    None => continue,
-                },
-            };
-            let block = self.cache.entry(id).block.clone();
-            if !region.is_empty() && insns + block.insns.len() > crate::jit::MAX_REGION_INSNS {
-                continue;
-            }
-            insns += block.insns.len();
-            let observed = self.cache.entry(id).targets.clone();
-            for next in crate::jit::region_successors(&block).chain(observed.iter().copied()) {
-                if seen.insert(next) {
-                    queue.push_back(next);
-                }
-            }
-            if !observed.is_empty() {
-                targets.insert(pc, observed);
-            }
-            region.push(block);
-            if region.len() == crate::jit::MAX_REGION_BLOCKS {
-                break;
+    /// Makes `gateway` and `jump_cache` good for the code that is there now and for the thread's mode.
+    fn settle(&mut self) -> Option<Gateway> {
+        let now = Some((self.machine.epoch(), self.fp_mode()));
+        if self.good_for != now {
+            self.good_for = now;
+            self.gateway = self.machine.gateway();
+            if let Some(gateway) = &self.gateway {
+                self.jump_cache.clear(gateway);
             }
         }
-        (region, targets)
+        self.gateway
     }
 
     fn enter_code(&mut self, code: usize) {
-        let Some(jit) = self.jit.as_mut() else { return };
-        let mut host = EngineHost { probes: self.probes.as_deref_mut(), environment: &*self.environment };
-        let mut ctx = Context { memory: &self.memory, isa: self.isa, cells: &self.cells, host: &mut host };
-        let link = jit.enter(code, &mut self.cpu, &mut ctx);
-        if self.cpu.resume == resume::ENTRY
-            && let Some(id) = self.cache.find(self.cpu.pc, true)
-        {
-            let code = self.cache.entry(id).code;
-            if code != 0 {
-                jit.link(link, self.cpu.pc, code);
-            }
+        let Some(gateway) = self.settle() else { return };
+        let mut host = EngineHost { machine: &self.machine, environment: &*self.environment };
+        let mut ctx = context(&self.machine, &self.counters, &mut host);
+        let link = gateway.enter(code, &mut self.cpu, &self.counters, &mut self.jump_cache, &mut ctx);
+        if self.cpu.resume == resume::ENTRY {
+            self.link(link);
         }
     }
 
-    fn interpret(&mut self, id: BlockId, resumed: u32, remaining: u64) -> Option<End> {
-        let entry = self.cache.entry(id);
-        entry.count = entry.count.saturating_add(1);
-        let block = entry.block.clone();
+    /// Makes generated code find the code at `cpu.pc` the next time it leaves through `link`, or by an indirect branch
+    /// if that is 0.
+    fn link(&mut self, link: usize) {
+        if self.settle().is_none() {
+            return;
+        }
+        let (pc, mode) = (self.cpu.pc, self.fp_mode());
+        let code = self.front.find(pc, true).map_or(0, |entry| entry.code(mode));
+        if code == 0 {
+            return;
+        }
+        if link != 0 {
+            self.machine.link(link, pc, mode);
+        } else {
+            self.jump_cache.keep(pc, code);
+        }
+    }
+
+    fn interpret(&mut self, entry: &Arc<Entry>, resumed: u32, remaining: u64) -> Option<Stop> {
+        entry.note_execution();
+        let block = &*entry.block;
         let stop = usize::try_from(remaining).unwrap_or(usize::MAX).min(block.insns.len());
-        let mut from = if resumed == resume::BODY { block.insns[0].body } else { 0 };
+        let from = if resumed == resume::BODY { block.insns[0].body } else { 0 };
+        let leave = self.in_context(|cpu, ctx| interp::run(block, from, stop, cpu, ctx));
+        self.after(entry, stop, leave)
+    }
+
+    /// Interprets one block after the other, as long as that is all there is to do: a short way around [`Vm::turn`].
+    fn interpret_on(&mut self) -> Option<Stop> {
+        let hot = self.machine.hot();
+        let mut host = EngineHost { machine: &self.machine, environment: &*self.environment };
+        let mut ctx = context(&self.machine, &self.counters, &mut host);
+        let cpu = &mut *self.cpu;
+        while cpu.poll.load(Ordering::Relaxed) == 0 && cpu.resume == resume::ENTRY && !self.memory.has_written_code() {
+            let Some(entry) = self.front.find(cpu.pc, true) else { break };
+            let mode = FpMode::of(cpu.x[slot::FP_CONTROL as usize]);
+            let insns = entry.block.insns.len();
+            if entry.wants_code(mode, hot) || cpu.limit.saturating_sub(cpu.icount) < insns as u64 {
+                break;
+            }
+            entry.note_execution();
+            match interp::run(&entry.block, 0, insns, cpu, &mut ctx) {
+                Leave::Next => note_target(entry, cpu.pc),
+                leave => {
+                    let entry = entry.clone();
+                    return self.after(&entry, insns, leave);
+                }
+            }
+        }
+        None
+    }
+
+    /// Does what the interpreter has left a block for.
+    fn after(&mut self, entry: &Entry, stop: usize, mut leave: Leave) -> Option<Stop> {
+        let block = &*entry.block;
         loop {
-            let leave = self.in_context(|cpu, ctx| interp::run(&block, from, stop, cpu, ctx));
             match leave {
                 Leave::Next => {
-                    if let Some(Uop::JumpInd { hint: JumpHint::Jump, .. }) = block.uops.last() {
-                        self.cache.entry(id).note_target(self.cpu.pc);
-                    }
+                    note_target(entry, self.cpu.pc);
                     return None;
                 }
                 Leave::Trap(event) => return self.trap(event),
                 Leave::Syscall(next) => {
-                    if let Some(probes) = &mut self.probes {
-                        probes.flush();
-                    }
-                    let outcome = self.environment.system_call(&mut self.cpu, &self.memory);
-                    if self.environment.take_forked() {
-                        // The parent goes on writing to the memory that its generated code is in.
-                        self.jit = None;
-                        self.cache.forget_code();
-                    }
-                    match outcome {
-                        Outcome::Continue => {}
-                        Outcome::Redirect => return None,
-                        Outcome::End(status) => return Some(End::Guest(status)),
+                    if let Some(stop) = self.system_call() {
+                        return stop;
                     }
                     // The rest of the block counts from the block's start again.
                     self.cpu.icount -= block.insn_of(next - 1) as u64 + 1;
-                    from = next;
+                    leave = self.in_context(|cpu, ctx| interp::run(block, next, stop, cpu, ctx));
                 }
             }
         }
     }
 
+    /// Performs a system call. `None` if the block goes on; else what [`Vm::turn`] returns.
+    fn system_call(&mut self) -> Option<Option<Stop>> {
+        let watched = self.probes().is_some_and(|mut probes| {
+            probes.flush();
+            probes.waits_for_calls()
+        });
+        if watched {
+            return Some(self.watched_call());
+        }
+        let outcome = self.environment.system_call(&mut self.cpu, &self.memory);
+        self.after_call(outcome)
+    }
+
+    /// Performs a system call between the probes that wait for it. The rest of the block is not gone on with: bodies
+    /// may have changed what comes next.
+    fn watched_call(&mut self) -> Option<Stop> {
+        // What was asked for may not come about: a signal's handler runs first, and then the call is made again.
+        let Some(asked) = self.environment.asked_call(&self.cpu) else {
+            let outcome = self.environment.system_call(&mut self.cpu, &self.memory);
+            return self.after_call(outcome).flatten();
+        };
+        self.fire(PlainEvent::Call(asked), 0);
+        let thread = self.environment.thread_id();
+        let (end, finished) = match self.probes() {
+            Some(mut probes) => (probes.end_request(), probes.take_finished_call(thread)),
+            None => (None, None),
+        };
+        if let Some(status) = end {
+            return Some(Stop::Run(End::Probe(status)));
+        }
+        let begun = self.environment.ticks(self.cpu.icount);
+        // As the kernel sees it, after what bodies have written.
+        let call = AskedCall { pc: asked.pc, ..self.environment.asked_call(&self.cpu).unwrap_or(asked) };
+        let (outcome, mut returned) = match finished {
+            Some(result) => {
+                if let Some(value) = result {
+                    self.environment.finish_syscall(&mut self.cpu, value);
+                }
+                (Outcome::Continue, result.is_some())
+            }
+            None => {
+                if let Some(mut probes) = self.probes() {
+                    probes.flush();
+                }
+                self.environment.perform_call(&mut self.cpu, &self.memory)
+            }
+        };
+        returned |= outcome == Outcome::Spawn;
+        if let Some(Some(stop)) = self.after_call(outcome) {
+            return Some(stop);
+        }
+        if returned {
+            let elapsed = self.environment.ticks(self.cpu.icount).saturating_sub(begun);
+            self.fire(PlainEvent::Return(call, elapsed), 0);
+            let outcome = self.environment.poll(&mut self.cpu, &self.memory);
+            return self.after_delivery(outcome);
+        }
+        None
+    }
+
+    /// Goes on behind a system call. Returns as [`Vm::system_call`].
+    fn after_call(&mut self, outcome: Outcome) -> Option<Option<Stop>> {
+        if self.environment.take_forked() {
+            self.machine.forked();
+            self.leads = true;
+        }
+        self.turn_end = self.environment.turn_end();
+        let changed = self.environment.take_code_mapped() && self.machine.modules_changed(&*self.environment);
+        match outcome {
+            // The rest of the block may have been dropped.
+            Outcome::Continue if changed => Some(None),
+            Outcome::Continue => None,
+            Outcome::Spawn => {
+                self.spawn();
+                None
+            }
+            Outcome::Redirect => Some(None),
+            Outcome::End(status) => Some(Some(Stop::Run(End::Guest(status)))),
+            Outcome::EndThread => Some(Some(Stop::Thread)),
+        }
+    }
+
     fn in_context<T>(&mut self, f: impl FnOnce(&mut CpuState, &mut Context<'_>) -> T) -> T {
-        let mut host = EngineHost { probes: self.probes.as_deref_mut(), environment: &*self.environment };
-        let mut ctx = Context { memory: &self.memory, isa: self.isa, cells: &self.cells, host: &mut host };
+        let mut host = EngineHost { machine: &self.machine, environment: &*self.environment };
+        let mut ctx = context(&self.machine, &self.counters, &mut host);
         f(&mut self.cpu, &mut ctx)
     }
 
-    fn trap(&mut self, event: TrapEvent) -> Option<End> {
+    fn trap(&mut self, event: TrapEvent) -> Option<Stop> {
         let event = match event {
             // The permissions may have changed since the block was translated: ask again.
             TrapEvent::Fault(Fault { addr, access: Access::Fetch, .. }) => {
-                let len = self.isa.insn_align();
+                let len = self.machine.isa.insn_align();
                 match self.memory.check(addr, len, Access::Fetch) {
                     Ok(_) => {
-                        self.drop_code(self.cpu.pc..self.cpu.pc + 1);
+                        self.machine.drop_range(self.cpu.pc..self.cpu.pc + 1);
                         return None;
                     }
                     Err(fault) => TrapEvent::Fault(fault),
@@ -409,121 +731,104 @@ impl Vm {
             }
             other => other,
         };
-        match self.environment.trap(&mut self.cpu, &self.memory, event) {
-            Outcome::Continue | Outcome::Redirect => None,
-            Outcome::End(status) => Some(End::Guest(status)),
+        // An environment that wants the instruction executed again says how.
+        let outcome = self.environment.trap(&mut self.cpu, &self.memory, event);
+        if self.traced.is_some() && outcome != Outcome::Continue {
+            self.look_away(true);
         }
+        self.after_delivery(outcome)
     }
 
-    /// Finds or translates the block at `pc`.
-    fn block(&mut self, pc: u64, enters: bool) -> BlockId {
-        if let Some(id) = self.cache.find(pc, enters) {
-            return id;
-        }
-        let mut block = None;
-        match self.probes.as_deref_mut() {
-            None => block = Some(translate(self.isa, &self.memory, pc, enters, None)),
-            Some(probes) => probes.splice(&mut |splice| {
-                block = Some(translate(self.isa, &self.memory, pc, enters, Some(splice)));
-            }),
-        }
-        let block = block.unwrap_or_default();
-        if self.memory.perms(pc) != 0 {
-            self.memory.mark_code(pc);
-            if (block.end - 1) / PAGE != pc / PAGE && self.memory.perms(block.end - 1) != 0 {
-                self.memory.mark_code(block.end - 1);
-            }
-        }
-        self.translated += 1;
-        self.cache.insert(block, enters)
-    }
-
-    fn drop_written_code(&mut self) {
-        for page in self.memory.take_written_code() {
-            self.drop_code(page..page + PAGE);
-            if !self.cache.has_page(page) {
-                self.memory.unmark_code(page);
-            }
-        }
-    }
-
-    fn drop_code(&mut self, range: Range<u64>) {
-        let removed = self.cache.remove(range);
-        if let Some(jit) = &mut self.jit {
-            for pc in jit.drop_blocks(&removed) {
-                if let Some(id) = self.cache.find(pc, true) {
-                    self.cache.entry(id).code = 0;
-                }
-            }
-        }
-    }
-
-    /// Drops generated code that was made for another floating-point mode.
-    fn settle_fp_mode(&mut self) {
-        let Some(jit) = &mut self.jit else { return };
-        for pc in jit.settle_mode(self.cpu.x[slot::FP_CONTROL as usize]) {
-            if let Some(id) = self.cache.find(pc, true) {
-                self.cache.entry(id).code = 0;
-            }
+    fn after_delivery(&self, outcome: Outcome) -> Option<Stop> {
+        match outcome {
+            Outcome::Continue | Outcome::Redirect | Outcome::Spawn => None,
+            Outcome::End(status) => Some(Stop::Run(End::Guest(status))),
+            Outcome::EndThread => Some(Stop::Thread),
         }
     }
 
     /// Looks at what the thread was asked to look at.
-    fn handle_poll(&mut self) -> Option<End> {
+    fn handle_poll(&mut self) -> Option<Stop> {
         let asked = self.cpu.poll.swap(0, Ordering::AcqRel);
+        if asked & poll::STOP != 0 {
+            if self.machine.is_ending() {
+                return Some(Stop::Elsewhere);
+            }
+            if let Some(status) = self.probes().and_then(|probes| probes.end_request()) {
+                return Some(Stop::Run(End::Probe(status)));
+            }
+        }
+        if asked & poll::PARK != 0 {
+            gate::park();
+        }
+        if asked & poll::INSN != 0 {
+            let (thread, pc) = (self.environment.thread_id(), self.cpu.pc);
+            let bits = self.probes().and_then(|mut probes| probes.take_replaced(thread, pc, self.cpu.icount));
+            self.replaced = bits.filter(|_| self.cpu.resume == resume::BODY);
+        }
         if asked & poll::CODE != 0 {
-            self.drop_written_code();
-            let changes = self.probes.as_mut().map(|probes| probes.take_changes()).unwrap_or_default();
-            for range in changes {
-                self.drop_code(range);
-            }
-            // `every` probes may have come or gone; one that is due now still fires.
-            if self.next_every > self.cpu.icount {
-                self.next_every = self.every_after(self.cpu.icount);
-            }
+            self.machine.apply_changes();
         }
-        if asked & poll::STOP != 0
-            && let Some(status) = self.probes.as_ref().and_then(|probes| probes.end_request())
-        {
-            return Some(End::Probe(status));
+        // `every` probes may have come or gone, here or in another thread; one that is due now still fires.
+        if asked & (poll::CODE | poll::PARK) != 0 && self.next_every > self.cpu.icount {
+            self.next_every = self.every_after(self.cpu.icount);
         }
-        if asked & poll::SIGNAL != 0 {
-            // A handler starts at an instruction boundary: the rest of a half-probed instruction is executed first.
-            if self.cpu.resume == resume::BODY {
-                self.cpu.poll.fetch_or(poll::SIGNAL, Ordering::Relaxed);
-                let id = self.block(self.cpu.pc, false);
-                self.cpu.resume = resume::ENTRY;
-                return self.interpret(id, resume::BODY, 1);
-            }
-            match self.environment.poll(&mut self.cpu, &self.memory) {
-                Outcome::Continue => {}
-                Outcome::Redirect => self.cpu.resume = resume::ENTRY,
-                Outcome::End(status) => return Some(End::Guest(status)),
-            }
+        if asked & poll::SIGNAL == 0 {
+            return None;
         }
-        None
+        // A handler starts at an instruction boundary: the rest of a half-probed instruction is executed first.
+        if self.cpu.resume == resume::BODY {
+            self.cpu.poll.fetch_or(poll::SIGNAL, Ordering::Relaxed);
+            if let Some(entry) = self.replaced_entry() {
+                return self.interpret(&entry, resume::ENTRY, 1);
+            }
+            let entry = self.entry(self.cpu.pc, false)?;
+            self.cpu.resume = resume::ENTRY;
+            return self.interpret(&entry, resume::BODY, 1);
+        }
+        let outcome = self.environment.poll(&mut self.cpu, &self.memory);
+        if outcome == Outcome::Redirect {
+            self.cpu.resume = resume::ENTRY;
+        }
+        self.after_delivery(outcome)
     }
 
-    /// The limit of the instruction count has been reached: the run ends, or `every` probes fire.
-    fn at_limit(&mut self) -> Option<End> {
-        if self.config.max_insns.is_some_and(|max| self.cpu.icount >= max) {
-            return Some(End::Limit);
+    /// The limit of the instruction count has been reached: the run ends, `every` probes fire, or it is another thread's
+    /// turn.
+    fn at_limit(&mut self) -> Option<Stop> {
+        if self.cpu.icount >= self.budget_end {
+            return Some(Stop::Run(End::Limit));
         }
-        self.fire(PlainEvent::Every, 0);
-        self.next_every = self.every_after(self.cpu.icount);
+        if self.cpu.icount >= self.next_every {
+            self.look();
+            self.fire(PlainEvent::Every, 0);
+            self.next_every = self.every_after(self.cpu.icount);
+        }
+        if self.cpu.icount >= self.turn_end {
+            self.environment.pass_turn(self.cpu.icount);
+            self.turn_end = self.environment.turn_end();
+        }
         None
     }
 
     /// The instruction count above `icount` at which `every` probes fire.
     fn every_after(&self, icount: u64) -> u64 {
-        self.probes.as_ref().map_or(u64::MAX, |probes| probes.next_every(icount))
+        let thread = self.environment.thread_id();
+        self.probes().map_or(u64::MAX, |probes| probes.next_every(icount).min(probes.next_look(thread, icount)))
     }
 
     /// Runs the bodies of the probes that wait for `event`.
     fn fire(&mut self, event: PlainEvent, status: u8) {
-        let Some(probes) = self.probes.as_mut() else { return };
-        for block in probes.event_blocks(event, &self.memory, self.cpu.pc, self.cpu.icount, status) {
+        let pc = match event {
+            PlainEvent::Call(call) | PlainEvent::Return(call, _) => call.pc,
+            _ => self.cpu.pc,
+        };
+        let icount = self.cpu.icount;
+        let blocks = self.probes().map(|mut probes| probes.event_blocks(event, &self.memory, pc, icount, status));
+        for block in blocks.unwrap_or_default() {
             let (pc, resumed) = (self.cpu.pc, self.cpu.resume);
+            // A system call is made at its instruction, which has been executed.
+            self.cpu.pc = block.pc;
             self.in_context(|cpu, ctx| interp::run(&block, 0, 0, cpu, ctx));
             // A `goto` in the body moves pc; else the run goes on where it was.
             if self.cpu.pc == block.end {

@@ -12,6 +12,7 @@
 //! `INS=FILE` runs that file instead, of the architecture whose name is in `ISA`, or `aarch64`.
 
 use spile_lang::target::{Register, RegisterSlot};
+use spile_runtime::cells::Cells;
 use spile_runtime::cpu::CpuState;
 use spile_runtime::env::TrapEvent;
 use spile_runtime::interp::{self, ActionCall, Context, Host, Leave};
@@ -134,7 +135,7 @@ impl Host for NoHost {
         unreachable!("rows have no probes")
     }
 
-    fn ticks(&self) -> u64 {
+    fn ticks(&self, _: u64) -> u64 {
         12_345
     }
 }
@@ -145,7 +146,8 @@ fn execute(isa: &'static dyn Isa, memory: &GuestMemory, cpu: &mut CpuState, end:
     for _ in 0..MAX_BLOCKS {
         let block = translate(isa, memory, cpu.pc, true, None);
         let stop = block.insns.iter().position(|insn| insn.pc >= end).unwrap_or(usize::MAX);
-        let mut ctx = Context { memory, isa, cells: &[], host: &mut NoHost };
+        let cells = Cells::none();
+        let mut ctx = Context { memory, isa, cells: &cells, counters: &cells.common(), host: &mut NoHost };
         match interp::run(&block, 0, stop, cpu, &mut ctx) {
             Leave::Next if (start..end).contains(&cpu.pc) => {}
             Leave::Next => return "",

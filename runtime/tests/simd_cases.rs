@@ -2,6 +2,7 @@
 //! emulator. The file says what its lines mean; `make-simd-cases.py` beside it makes it anew.
 
 use spile_runtime::block::{Block, Insn, Lift};
+use spile_runtime::cells::Cells;
 use spile_runtime::cpu::CpuState;
 use spile_runtime::interp::{self, ActionCall, Context, Host, Leave};
 use spile_runtime::isa::{Isa, aarch64::AARCH64};
@@ -20,7 +21,7 @@ impl Host for NoHost {
     fn action(&mut self, _: ActionCall, _: &mut CpuState, _: &GuestMemory) -> u64 {
         0
     }
-    fn ticks(&self) -> u64 {
+    fn ticks(&self, _: u64) -> u64 {
         0
     }
 }
@@ -63,7 +64,8 @@ impl Case {
         uops.push(Uop::Next);
         let insn = Insn { pc: 0, bits: self.word, len: 4, start: 0, body: 0, after };
         let block = Block { pc: 0, end: 4, insns: vec![insn], uops };
-        let mut ctx = Context { memory, isa: &AARCH64, cells: &[], host: &mut NoHost };
+        let cells = Cells::none();
+        let mut ctx = Context { memory, isa: &AARCH64, cells: &cells, counters: &cells.common(), host: &mut NoHost };
         match interp::run(&block, 0, usize::MAX, &mut cpu, &mut ctx) {
             Leave::Next => self.changes(pool, memory, &before, &cpu),
             Leave::Trap(_) => " undefined".to_owned(),

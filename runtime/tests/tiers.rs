@@ -24,7 +24,7 @@ impl Environment for Bare {
     fn poll(&mut self, _: &mut CpuState, _: &GuestMemory) -> Outcome {
         Outcome::Continue
     }
-    fn ticks(&self) -> u64 {
+    fn ticks(&self, _: u64) -> u64 {
         0
     }
     fn thread_id(&self) -> u64 {
@@ -45,7 +45,7 @@ fn run(code: &[u8], tier: Tier, max_insns: Option<u64>) -> (End, CpuState, Vec<u
     memory.map_anonymous(0x8000, 0x2000, perm::READ | perm::WRITE, false).unwrap();
     memory.write(0x800, code).unwrap();
     let cpu = Box::new(CpuState { pc: 0x800, ..CpuState::default() });
-    let config = Config { tier, max_insns, count: true };
+    let config = Config { tier, max_insns, count: true, ..Config::default() };
     let mut vm = Vm::new(&AARCH64, cpu, memory.clone(), Box::new(Bare), None, config).unwrap();
     let end = vm.run();
     (end, (*vm.cpu).clone(), memory.read_vec(0x8000, 0x2000).unwrap())

@@ -2,16 +2,16 @@
 //! random and special operands. Operations without a native form take part, so that new ones are covered.
 
 use spile_runtime::block::{Block, Insn};
-use spile_runtime::cpu::CpuState;
+use spile_runtime::cells::Cells;
+use spile_runtime::cpu::{CpuState, resume};
 use spile_runtime::interp::{ActionCall, Context, Host, run_one};
 use spile_runtime::isa::aarch64::AARCH64;
-use spile_runtime::jit::{Jit, Targets};
-use spile_runtime::mem::GuestMemory;
-use spile_runtime::uop::{BinOp, Cc, FlagKind, JumpHint, Lanes, SelOp, Shift, UnOp, Uop, slot};
+use spile_runtime::jit::{Compiler, FpMode, Jit, JumpCache, Targets};
+use spile_runtime::mem::{GuestMemory, perm};
+use spile_runtime::uop::{AmoOp, BinOp, Cc, FlagKind, JumpHint, Lanes, MemTy, SelOp, Shift, UnOp, Uop, slot};
 use spile_runtime::vector::{V1Op, V2Op, V3Op, VxOp, XvOp, rounding};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 
 struct NoHost;
 
@@ -19,7 +19,7 @@ impl Host for NoHost {
     fn action(&mut self, _: ActionCall, _: &mut CpuState, _: &GuestMemory) -> u64 {
         0
     }
-    fn ticks(&self) -> u64 {
+    fn ticks(&self, _: u64) -> u64 {
         0
     }
 }
@@ -123,20 +123,24 @@ const INTEGERS: [u64; 14] = [
 ];
 
 const PC: u64 = 0x1000;
+/// Two pages of data, of which the second cannot be written.
+const DATA: u64 = 0x10_0000;
 
 /// Compiles blocks and runs them beside the reference.
 struct Bench {
     memory: Arc<GuestMemory>,
     jit: Jit,
+    compiler: Compiler,
+    mode: FpMode,
     random: Random,
 }
 
 impl Bench {
     fn new() -> Bench {
         let memory = Arc::new(GuestMemory::new(u64::MAX >> 8).unwrap());
-        let cells: Arc<[AtomicU64]> = Arc::from([]);
-        let jit = Jit::new(&memory, &cells, false).unwrap();
-        Bench { memory, jit, random: Random(0x1234_5678_9abc_def1) }
+        let cells = Cells::none();
+        let (jit, compiler) = Jit::new(&memory, &cells, false).unwrap();
+        Bench { memory, jit, compiler, mode: FpMode::Native, random: Random(0x1234_5678_9abc_def1) }
     }
 
     fn block(pc: u64, uops: &[Uop]) -> Arc<Block> {
@@ -149,9 +153,18 @@ impl Bench {
         Arc::new(Block { pc, end: pc + 4, insns: vec![insn], uops })
     }
 
+    /// Compiles a region and returns where it is entered.
+    fn compile(&mut self, blocks: &[Arc<Block>]) -> usize {
+        let draft = self.jit.draft(blocks.to_vec(), Targets::default(), self.mode);
+        let code = self.compiler.compile(&draft).expect("compiles");
+        self.jit.install(draft, &code).expect("has room").code
+    }
+
     fn reference(&self, uops: &[Uop], cpu: &mut CpuState) -> bool {
         let mut host = NoHost;
-        let mut ctx = Context { memory: &self.memory, isa: &AARCH64, cells: &[], host: &mut host };
+        let cells = Cells::none();
+        let mut ctx =
+            Context { memory: &self.memory, isa: &AARCH64, cells: &cells, counters: &cells.common(), host: &mut host };
         catch_unwind(AssertUnwindSafe(|| {
             for &uop in uops.iter().filter(|uop| uop.is_plain()) {
                 run_one(uop, cpu, &mut ctx).unwrap();
@@ -174,13 +187,9 @@ impl Bench {
             }
         }
         let blocks: Vec<Arc<Block>> = parts.iter().zip(0..).map(|(uops, i)| Self::block(PC + 0x10 * i, uops)).collect();
-        let code = self.jit.compile(&blocks, &Targets::default()).expect("compiles").code;
+        let code = self.compile(&blocks);
         for (state, expected) in states.iter().zip(&expected) {
-            let mut cpu = state.clone();
-            let mut host = NoHost;
-            let mut ctx = Context { memory: &self.memory, isa: &AARCH64, cells: &[], host: &mut host };
-            cpu.pc = PC;
-            self.jit.enter(code, &mut cpu, &mut ctx);
+            let cpu = self.enter(code, state);
             let same = cpu.pc == blocks.last().unwrap().end
                 && cpu.v[..32] == expected.v[..32]
                 && cpu.x[..slot::FLAG_KIND as usize] == expected.x[..slot::FLAG_KIND as usize]
@@ -200,12 +209,58 @@ impl Bench {
                     report(state),
                     report(expected),
                     report(&cpu),
-                    self.jit.dump(&blocks, false)
+                    self.compiler.dump(&self.jit.draft(blocks, Targets::default(), self.mode), false)
                 );
             }
         }
         self.jit.drop_blocks(&blocks.iter().map(|block| block.pc).collect::<Vec<_>>());
         true
+    }
+
+    /// Runs generated code from `state` until it leaves.
+    fn enter(&self, code: usize, state: &CpuState) -> CpuState {
+        let mut cpu = state.clone();
+        cpu.pc = PC;
+        let mut host = NoHost;
+        let cells = Cells::none();
+        let mut ctx =
+            Context { memory: &self.memory, isa: &AARCH64, cells: &cells, counters: &cells.common(), host: &mut host };
+        self.jit.gateway().enter(code, &mut cpu, &cells.common(), &mut JumpCache::default(), &mut ctx);
+        cpu
+    }
+
+    /// Runs an access of slot 1 on each of the states in both ways, on memory that holds slot 2 or its neighbours.
+    fn agree_on_memory(&mut self, uop: Uop, states: &[CpuState]) {
+        let block = Self::block(PC, &[uop]);
+        let blocks = [block];
+        let code = self.compile(&blocks);
+        let write = |memory: &GuestMemory, cpu: &CpuState| memory.write(DATA, &cpu.x[2].to_le_bytes()).unwrap();
+        for state in states {
+            let mut expected = state.clone();
+            write(&self.memory, state);
+            assert!(self.reference(&[uop], &mut expected));
+            let stored = self.memory.read_vec(DATA, 16).unwrap();
+            write(&self.memory, state);
+            let cpu = self.enter(code, state);
+            let (found, expected) = (&cpu.x[..slot::ZERO as usize], &expected.x[..slot::ZERO as usize]);
+            assert_eq!((cpu.pc, found), (PC + 4, expected), "{uop:?} from {:x?}", &state.x[..4]);
+            assert_eq!(self.memory.read_vec(DATA, 16).unwrap(), stored, "{uop:?} from {:x?}", &state.x[..4]);
+        }
+        self.jit.drop_blocks(&[PC]);
+    }
+
+    /// Checks that generated code leaves `uop` to the interpreter where slot 1 is one of `addresses`.
+    fn leaves(&mut self, uop: Uop, addresses: &[u64]) {
+        let blocks = [Self::block(PC, &[uop])];
+        let code = self.compile(&blocks);
+        for &address in addresses {
+            let mut state = CpuState::default();
+            (state.x[0], state.x[1]) = (7, address);
+            let cpu = self.enter(code, &state);
+            assert_eq!((cpu.pc, cpu.resume), (PC, resume::BODY), "{uop:?} at {address:#x}");
+            assert_eq!(cpu.x[..4], state.x[..4], "{uop:?} at {address:#x}");
+        }
+        self.jit.drop_blocks(&[PC]);
     }
 
     fn states(&mut self, n: usize, t: Lanes) -> Vec<CpuState> {
@@ -307,11 +362,6 @@ fn trials(name: &str) -> usize {
     if name.starts_with('F') || name.contains("ToF") { 700 } else { 60 }
 }
 
-/// Half precision is all reference.
-fn few(t: Lanes) -> bool {
-    matches!(t, Lanes::H | Lanes::H4 | Lanes::H8)
-}
-
 #[test]
 fn one_vector_operand() {
     silence_references();
@@ -319,7 +369,7 @@ fn one_vector_operand() {
     let mut tried = 0;
     for &t in Lanes::ALL {
         for &op in V1Op::ALL {
-            let n = if few(t) { 60 } else { trials(&format!("{op:?}")) };
+            let n = trials(&format!("{op:?}"));
             let states = bench.states(n, t);
             for imm in v1_imms(op, t) {
                 for d in [2, 0] {
@@ -338,7 +388,7 @@ fn two_vector_operands() {
     let mut tried = 0;
     for &t in Lanes::ALL {
         for &op in V2Op::ALL {
-            let n = if few(t) { 60 } else { trials(&format!("{op:?}")) };
+            let n = trials(&format!("{op:?}"));
             let states = bench.states(n, t);
             for imm in v2_imms(op, t) {
                 for (d, b) in [(2, 1), (0, 1), (1, 1), (2, 0)] {
@@ -357,7 +407,7 @@ fn three_vector_operands() {
     let mut tried = 0;
     for &t in Lanes::ALL {
         for &op in V3Op::ALL {
-            let n = if few(t) { 60 } else { 2 * trials(&format!("{op:?}")) };
+            let n = 2 * trials(&format!("{op:?}"));
             let states = bench.states(n, t);
             let imms: &[u32] = match op {
                 V3Op::Tbx => &[0, 16, 32],
@@ -412,7 +462,7 @@ fn vectors_from_and_to_integers() {
 #[test]
 fn results_nobody_uses_still_raise_their_exceptions() {
     let mut bench = Bench::new();
-    for t in [Lanes::S, Lanes::D, Lanes::S2, Lanes::S4, Lanes::D2] {
+    for t in [Lanes::H, Lanes::S, Lanes::D, Lanes::H4, Lanes::H8, Lanes::S2, Lanes::S4, Lanes::D2] {
         let states = bench.states(300, t);
         let dead = Uop::VMovI { d: 2, both: true, imm: 0 };
         for &op in V1Op::ALL {
@@ -432,6 +482,19 @@ fn results_nobody_uses_still_raise_their_exceptions() {
         for op in [XvOp::S32ToF, XvOp::U32ToF, XvOp::S64ToF, XvOp::U64ToF] {
             bench.agree(&[Uop::Xv { op, t, d: 2, a: 0, imm: 0 }, dead], &states);
         }
+    }
+}
+
+/// The reference must not compute it on the host either, which raises Invalid.
+#[test]
+fn zero_times_infinity_in_fmulx_raises_nothing() {
+    let mut bench = Bench::new();
+    let mut cpu = CpuState::default();
+    for (t, infinity) in [(Lanes::H8, 0x7c00), (Lanes::S4, 0x7f80_0000), (Lanes::D2, 0x7ff << 52)] {
+        // Inexact is raised already, which is when the reference takes short cuts.
+        cpu.x[slot::FP_STATUS as usize] = 0x10;
+        (cpu.v[0], cpu.v[1]) = (infinity, 0);
+        assert!(bench.agree(&[Uop::V2 { op: V2Op::FMulX, t, d: 2, a: 0, b: 1, imm: 0 }], &[cpu.clone()]));
     }
 }
 
@@ -467,9 +530,14 @@ fn chains_of_numbers() {
 #[test]
 fn special_modes_use_the_reference() {
     let mut bench = Bench::new();
-    for control in [1 << 22, 2 << 22, 3 << 22, 1 << 24, 1 << 25, 1 << 26] {
-        bench.jit.settle_mode(control);
-        for t in [Lanes::S, Lanes::D, Lanes::S4, Lanes::D2] {
+    for control in [1 << 19, 1 << 22, 2 << 22, 3 << 22, 1 << 24, 1 << 25, 1 << 26] {
+        bench.mode = FpMode::of(control);
+        let half = [Lanes::H, Lanes::H8].map(|t| (t, bench.states_with(200, t, &[control])));
+        for (t, states) in half {
+            assert!(bench.agree(&[Uop::V1 { op: V1Op::FWiden, t, d: 2, a: 0, imm: 0 }], &states) || t == Lanes::H);
+            assert!(bench.agree(&[Uop::V1 { op: V1Op::FConvert, t: Lanes::S, d: 2, a: 0, imm: 2 }], &states));
+        }
+        for t in [Lanes::H, Lanes::H8, Lanes::S, Lanes::D, Lanes::S4, Lanes::D2] {
             let states = bench.states_with(200, t, &[control]);
             for op in [V2Op::FAdd, V2Op::FMul, V2Op::FDiv, V2Op::FMax, V2Op::FCmpGt, V2Op::Add] {
                 assert!(bench.agree(&[Uop::V2 { op, t, d: 2, a: 0, b: 1, imm: 0 }], &states));
@@ -479,7 +547,6 @@ fn special_modes_use_the_reference() {
             }
             assert!(bench.agree(&[Uop::FCmp { t, a: 0, b: 1, zero: false, signal: false }], &states));
         }
-        bench.jit.settle_mode(0);
     }
 }
 
@@ -551,6 +618,48 @@ fn integer_operations() {
     }
 }
 
+#[test]
+fn atomics() {
+    const TYPES: [MemTy; 4] = [MemTy::U8, MemTy::U16, MemTy::U32, MemTy::U64];
+    let mut bench = Bench::new();
+    let (page, read, write) = (0x1000, perm::READ, perm::WRITE);
+    bench.memory.map_anonymous(DATA, page, read | write, false).unwrap();
+    bench.memory.map_anonymous(DATA + page, page, read, false).unwrap();
+    let mut states = bench.states(80, Lanes::D);
+    for (i, cpu) in states.iter_mut().enumerate() {
+        cpu.x[1] = DATA;
+        // What is compared with, or stored, is often what is there.
+        if i % 3 == 0 {
+            cpu.x[2] = cpu.x[i / 3 % 2 * 3];
+        }
+    }
+    for ty in TYPES {
+        let bytes = ty.bytes();
+        let at = |offset: u64| if offset.is_multiple_of(bytes) { DATA + page + offset } else { DATA + offset };
+        // Misaligned, not to be written, not mapped, tagged, no address at all.
+        let bad = [at(1), at(bytes / 2), DATA + page, DATA + 2 * page, DATA | 5 << 56, !(bytes - 1)];
+        for &op in AmoOp::ALL {
+            for d in [4, 0, 1, slot::ZERO] {
+                bench.agree_on_memory(Uop::Amo { op, ty, d, s: 0, a: 1 }, &states);
+            }
+            bench.leaves(Uop::Amo { op, ty, d: 4, s: 0, a: 1 }, &bad);
+        }
+        for d in [4, 3, 1, slot::ZERO] {
+            bench.agree_on_memory(Uop::Cas { ty, d, c: 3, s: 0, a: 1 }, &states);
+        }
+        bench.leaves(Uop::Cas { ty, d: 4, c: 0, s: 3, a: 1 }, &bad);
+        bench.agree_on_memory(Uop::Align { a: 1, bytes: bytes as u8, imm: -16 }, &states);
+        if bytes > 1 {
+            bench.leaves(Uop::Align { a: 1, bytes: bytes as u8, imm: 0 }, &[DATA + 1, bytes / 2, u64::MAX]);
+            bench.leaves(Uop::Align { a: 1, bytes: bytes as u8, imm: -1 }, &[DATA, 0]);
+        }
+    }
+    // The interpreter stores to translated code.
+    bench.memory.mark_code(DATA);
+    bench.leaves(Uop::Amo { op: AmoOp::Add, ty: MemTy::U64, d: 4, s: 0, a: 1 }, &[DATA]);
+    bench.leaves(Uop::Cas { ty: MemTy::U8, d: 4, c: 0, s: 3, a: 1 }, &[DATA]);
+}
+
 /// Micro-ops that look at the flags in every way.
 fn observers(cc: Cc) -> Vec<Uop> {
     let mut uops = vec![
@@ -618,6 +727,10 @@ fn conditions() {
     }
     for set in [Uop::Adc64 { d: 2, a: 0, b: 1, set: true }, Uop::Adc32 { d: 2, a: 0, b: 1, set: true }] {
         assert!(bench.agree(&[set, Uop::GetNzcv { d: 4 }], &states));
+        assert!(bench.agree(&[set, Uop::Adc64 { d: 0, a: 1, b: 2, set: true }, set], &states));
+        for &cc in Cc::ALL {
+            assert!(bench.agree(&[set, Uop::Cond { d: 4, cc }], &states));
+        }
     }
 }
 

@@ -15,7 +15,8 @@ suite=$(. /etc/os-release && echo "${VERSION_CODENAME:-bookworm}")
 mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' | grep '/debian/$' | sort -u | head -1)
 [ -n "$mirror" ] || { echo "fetch.sh: apt has no Debian mirror; run apt-get update first" >&2; exit 1; }
 
-mkdir -p "$directory"/apt/lists/partial "$directory"/apt/cache/archives/partial "$directory/debs" "$directory/root"
+rm -rf "$directory/debs"
+mkdir -p "$directory"/apt/lists/partial "$directory"/apt/cache/archives/partial "$directory/debs"
 directory=$(cd "$directory" && pwd)
 keyring=/usr/share/keyrings/debian-archive-keyring.gpg
 signed=""
@@ -26,5 +27,11 @@ options=(-o APT::Architecture="$architecture" -o APT::Architectures="$architectu
          -o Dir::Etc::SourceParts=/dev/null -o Dir::State::status=/dev/null)
 apt-get "${options[@]}" update -qq
 (cd "$directory/debs" && apt-get "${options[@]}" download -qq "$@")
-for deb in "$directory"/debs/*.deb; do dpkg -x "$deb" "$directory/root"; done
+# As in an installed system, /bin, /lib and /sbin are links; packages still bring files below them.
+rm -rf "$directory/root"
+mkdir -p "$directory"/root/usr/{bin,lib,sbin}
+for name in bin lib sbin; do ln -s usr/$name "$directory/root/$name"; done
+for deb in "$directory"/debs/*.deb; do
+    dpkg-deb --fsys-tarfile "$deb" | tar -x -C "$directory/root" --keep-directory-symlink --no-same-owner
+done
 echo "$wanted" > "$directory/stamp"

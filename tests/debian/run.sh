@@ -1,90 +1,180 @@
 #!/bin/bash
-# Runs Debian's arm64 busybox under qemu-aarch64 and under Spile and compares output and status, case by case.
-# usage: run.sh [--spile COMMAND] [--tier LIST] [--against COMMAND] [CASE-GLOB...]
+# Runs Debian's arm64 programs under qemu-aarch64 and under Spile and compares output and status, case by case.
+# usage: run.sh [--spile COMMAND] [--tier LIST] [--jobs N] [--against COMMAND] [--list] [CASE-GLOB...]
 #   --spile COMMAND     default target/release/spile
-#   --tier LIST         default auto,interp,jit
+#   --tier LIST         default auto,interp,jit; a case runs in those of the list that it is for
+#   --jobs N            how many cases run at a time, default 2
 #   --against COMMAND   another emulator in place of Spile
+#   --list              the cases and their tiers; nothing is run
+#   --fetch             gets the packages into target/debian; nothing is run
 # Exit status: 0 all the same, 1 something differs, 2 the comparison could not be made.
+# README.md says how to add a case.
 set -uo pipefail
 cd "$(dirname "$0")/../.."
 here=$PWD/tests/debian work=$PWD/target/debian
-spile=target/release/spile tiers=auto,interp,jit against="" globs=()
-limit=60 # seconds for a case
+programs=$here/programs # for the cases
+spile=target/release/spile tiers=auto,interp,jit against="" jobs=2 list="" only_fetch="" globs=()
+limit=120 # seconds for a program
 
 die() { echo "run.sh: $*" >&2; exit 2; }
 while [ $# -gt 0 ]; do
     case $1 in
     --spile) spile=$2; shift 2 ;;
     --tier) tiers=$2; shift 2 ;;
+    --jobs) jobs=$2; shift 2 ;;
     --against) against=$2; shift 2 ;;
+    --list) list=1; shift ;;
+    --fetch) only_fetch=1; shift ;;
     -*) die "unknown option $1" ;;
     *) globs+=("$1"); shift ;;
     esac
 done
 
+for file in "$here"/cases/*.sh; do
+    # shellcheck disable=SC1090 # all of them
+    . "$file"
+done
+
+# The names that the globs want, with the tiers that they are for, one a line.
+cases() {
+    local kind name glob
+    declare -F | awk '{ print $3 }' | while read -r function; do
+        kind=${function%%_*} name=${function#*_}
+        case $kind in
+        case) set -- auto interp jit ;;
+        large) set -- auto interp ;;
+        slow) set -- auto ;;
+        *) continue ;;
+        esac
+        for glob in "${globs[@]:-*}"; do
+            # shellcheck disable=SC2053 # a glob is meant
+            [[ $name == $glob ]] && echo "$function $*" && break
+        done
+    done
+}
+[ -z "$list" ] || { cases; exit; }
+
+mapfile -t packages < <(sed 's/#.*//; /^ *$/d' "$here/packages")
+"$here/fetch.sh" "$work/arm64" arm64 "${packages[@]}" || die "could not get the packages for arm64"
+[ -z "$only_fetch" ] || exit 0
 qemu=$(command -v qemu-aarch64) || die "qemu-aarch64 not found: install Debian's qemu-user"
-"$here/fetch.sh" "$work/busybox" arm64 busybox-static || die "could not get busybox-static for arm64"
-busybox=$work/busybox/root/bin/busybox
-[ -e "$busybox" ] || busybox=$work/busybox/root/usr/bin/busybox
-[ -e "$busybox" ] || die "the package has no busybox"
-
-# shellcheck source=cases.sh
-. "$here/cases.sh"
+root=$work/arm64/root
 input=$work/input
-rm -rf "$input" && mkdir -p "$input" && (cd "$input" && make_input) || die "could not make the input"
+rm -rf "$input" "$work/out" && mkdir -p "$input" "$work/out" && (cd "$input" && make_input) || die "could not make the input"
 
-declare -A engines
 if [ -n "$against" ]; then
-    engines[other]=$against
+    tiers=other
 else
     [ -x "$spile" ] || die "$spile does not exist: build it with cargo build --release"
-    for tier in ${tiers//,/ }; do engines[$tier]="$(realpath "$spile") run --tier $tier"; done
+    spile=$(realpath "$spile")
 fi
 
-# Busybox under the engine in $engine.
-bb() { env -i PATH=/usr/bin:/bin HOME=/ LC_ALL=C TZ=UTC GREETING=hello timeout -k 5 $limit $engine "$busybox" "$@"; }
-
-# Runs case $1 under the command $2; leaves out, err and status in directory $3.
-run_case() {
-    local engine=$2 status=0
-    rm -rf "$3" && mkdir -p "$3/cwd"
-    (cd "$3/cwd" && set -o pipefail && "case_$1") > "$3/out" 2> "$3/err" < /dev/null || status=$?
-    echo $status > "$3/status"
+# The command that runs a guest program in tier $1, or under qemu.
+engine_of() {
+    case $1 in
+    qemu) echo "$qemu" ;;
+    other) echo "$against" ;;
+    *) echo "$spile run --tier $1" ;;
+    esac
 }
 
-wanted() {
-    [ ${#globs[@]} -gt 0 ] || return 0
-    local glob
-    for glob in "${globs[@]}"; do
-        # shellcheck disable=SC2053 # a glob is meant
-        [[ $1 == $glob ]] && return 0
+# Runs a guest program under the engine in $engine, with the options that follow it up to `--`.
+# shellcheck disable=SC2086 # engine is a command with arguments
+under_engine() {
+    local options=()
+    while [ "$1" != -- ]; do options+=("$1"); shift; done
+    shift
+    env -i PATH=/usr/bin:/bin HOME=/ LC_ALL=C TZ=UTC GREETING=hello timeout -k 5 $limit $engine "${options[@]}" "$@"
+}
+
+# The file of a guest program.
+file_of() {
+    local directory
+    case $1 in /*) echo "$1"; return ;; esac
+    for directory in usr/bin bin usr/sbin sbin; do
+        [ ! -e "$root/$directory/$1" ] || { echo "$root/$directory/$1"; return; }
     done
-    return 1
+    echo "$1 is not in the packages" >&2
+    echo /nonexistent
+}
+
+# For the cases: a guest program; the same with options of the engine, up to `--`; busybox, without a sysroot.
+g() { local program; program=$(file_of "$1"); shift; under_engine -L "$root" -- "$program" "$@"; }
+g_with() {
+    local options=() program
+    while [ "$1" != -- ]; do options+=("$1"); shift; done
+    program=$(file_of "$2"); shift 2
+    under_engine -L "$root" "${options[@]}" -- "$program" "$@"
+}
+bb() { under_engine -- "$(file_of busybox)" "$@"; }
+
+# Runs function $1 under engine $2; leaves out, err and status in a directory.
+run_case() {
+    local directory=$work/out/$1/$2 engine status=0
+    engine=$(engine_of "$2")
+    mkdir -p "$directory/cwd"
+    (cd "$directory/cwd" && set -o pipefail && "$1") > "$directory/out" 2> "$directory/err" < /dev/null || status=$?
+    echo $status > "$directory/status"
+}
+
+# What a case must give: what `want_NAME` gives, which has no engine, or else what it gives under qemu.
+run_reference() {
+    local want=want_${1#*_} directory=$work/out/$1/qemu status=0
+    if ! declare -F "$want" > /dev/null; then
+        run_case "$1" qemu
+        return
+    fi
+    mkdir -p "$directory/cwd"
+    (cd "$directory/cwd" && set -o pipefail && LC_ALL=C TZ=UTC "$want") > "$directory/out" 2> "$directory/err" \
+        < /dev/null || status=$?
+    echo $status > "$directory/status"
 }
 
 explain() { # case, tier
     local expected=$work/out/$1/qemu found=$work/out/$1/$2
-    echo "FAILED $1 in tier $2: status $(cat "$found/status"), qemu $(cat "$expected/status")"
+    echo "FAILED ${1#*_} in tier $2: status $(cat "$found/status"), wanted $(cat "$expected/status")"
     cmp "$expected/out" "$found/out" 2>&1 | sed 's/^/  /'
     diff -a <(head -c 3000 "$expected/out") <(head -c 3000 "$found/out") | head -8 | cut -c 1-160 | sed 's/^/  /'
     tail -n 3 "$found/err" | cut -c 1-200 | sed 's/^/  stderr: /'
 }
 
-passed=0 failed=0
-for name in $(declare -F | awk '{ print $3 }' | sed -n 's/^case_//p'); do
-    wanted "$name" || continue
-    run_case "$name" "$qemu" "$work/out/$name/qemu"
-    for tier in "${!engines[@]}"; do
-        run_case "$name" "${engines[$tier]}" "$work/out/$name/$tier"
-        if cmp -s "$work/out/$name/qemu/out" "$work/out/$name/$tier/out" &&
-            cmp -s "$work/out/$name/qemu/status" "$work/out/$name/$tier/status"; then
-            passed=$((passed + 1))
+# Runs a case in its tiers and writes a line for each to its file `result`.
+check_case() { # case, tiers
+    local name=$1 tier before
+    shift
+    run_reference "$name"
+    for tier in "$@"; do
+        before=$EPOCHREALTIME
+        run_case "$name" "$tier"
+        echo "took $tier $(((${EPOCHREALTIME/./} - ${before/./}) / 1000)) ms" >> "$work/out/$name/result"
+        if cmp -s "$work/out/$name"/{qemu,"$tier"}/out && cmp -s "$work/out/$name"/{qemu,"$tier"}/status; then
+            echo "passed $tier" >> "$work/out/$name/result"
         else
-            failed=$((failed + 1))
+            echo "failed $tier" >> "$work/out/$name/result"
             explain "$name" "$tier"
         fi
     done
-done
-echo "$passed passed, $failed failed"
+}
+
+# Those of the wanted tiers that a case is for.
+wanted_tiers() {
+    local tier
+    [ "$tiers" != other ] || { echo other; return; }
+    for tier in "$@"; do [[ ,$tiers, != *,$tier,* ]] || printf '%s ' "$tier"; done
+}
+
+start=$SECONDS running=0
+while read -r name for_tiers; do
+    # shellcheck disable=SC2046,SC2086 # lists of words
+    set -- $(wanted_tiers $for_tiers)
+    [ $# -gt 0 ] || continue
+    [ "$running" -lt "$jobs" ] || { wait -n; running=$((running - 1)); }
+    check_case "$name" "$@" &
+    running=$((running + 1))
+done < <(cases)
+wait
+passed=$(cat "$work"/out/*/result 2> /dev/null | grep -c ^passed)
+failed=$(cat "$work"/out/*/result 2> /dev/null | grep -c ^failed)
+echo "$passed passed, $failed failed after $((SECONDS - start)) s"
 [ $((passed + failed)) -gt 0 ] || die "no case has such a name"
-[ $failed -eq 0 ]
+[ "$failed" -eq 0 ]

@@ -6,7 +6,8 @@ cd "$(dirname "$0")/bin"
 qemu=$(command -v qemu-aarch64) || { echo "bless.sh: qemu-aarch64 not found: install Debian's qemu-user" >&2; exit 1; }
 failed=0
 while read -r name status program; do
-    case $name in '#'* | '') continue ;; esac
+    # qemu 7.2 does not walk robust lists: expected/threads-robust is what the manual page says.
+    case $name in '#'* | '' | threads-robust) continue ;; esac
     code=0
     # shellcheck disable=SC2086 # the command's words are separate arguments
     { env -i GREETING=hello "$qemu" $program > "../expected/$name" 2> /dev/null; } 2> /dev/null || code=$?

@@ -43,7 +43,7 @@ impl Checker<'_> {
         out
     }
 
-    fn grown<T>(&mut self, span: Span) -> Option<T> {
+    pub(super) fn grown<T>(&mut self, span: Span) -> Option<T> {
         if !self.too_large {
             self.too_large = true;
             self.error(
@@ -56,6 +56,14 @@ impl Checker<'_> {
     }
 
     fn expr_inner(&mut self, e: &ast::Expr) -> Option<ir::Expr> {
+        match self.data(e)? {
+            Some(data) => self.data_value(&data),
+            None => self.expr_of_no_data(e),
+        }
+    }
+
+    /// An expression that is known not to be data of the program.
+    pub(super) fn expr_of_no_data(&mut self, e: &ast::Expr) -> Option<ir::Expr> {
         let span = e.span;
         match &e.kind {
             ast::ExprKind::Int(value) => self.int_literal(*value, span),
@@ -72,12 +80,12 @@ impl Checker<'_> {
             }
             ast::ExprKind::Call { name, args, access } => self.call(name, args, access, span),
             ast::ExprKind::State { name, keys } => self.state_value(name, keys.as_deref(), span),
-            ast::ExprKind::Path { root, access } => self.path(root, access, span),
-            ast::ExprKind::Access(inner, access) => {
-                self.expr(inner)?;
-                self.unsupported("a field of a typed pointer", access_span(&access[0]));
-                None
-            }
+            ast::ExprKind::Path { root, access } => match self.thread_state(root, access, span) {
+                Some((name, tid)) => self.state_value(&name, Some(&[tid]), span),
+                None => self.path(root, access, span),
+            },
+            // Data, or wrong and reported.
+            ast::ExprKind::Access(..) => None,
             ast::ExprKind::Unary(op, a) => self.unary(*op, a, span),
             ast::ExprKind::Binary(op, at, a, b) => self.binary(*op, *at, a, b, span),
             ast::ExprKind::Cast(a, ty) => {
@@ -125,10 +133,14 @@ impl Checker<'_> {
         match piece {
             StrPiece::Text(text) => Some(StrPart::Text(text.clone())),
             StrPiece::Value { value, format } => {
-                let value = self.expr(value)?;
-                let format = match format {
-                    Some(text) => self.format(text, value.ty)?,
-                    None => ir::Format::default(),
+                // A format is for the number, without one data is shown as what it is.
+                let (value, format) = match format {
+                    Some(text) => {
+                        let value = self.expr(value)?;
+                        let format = self.format(text, value.ty)?;
+                        (value, format)
+                    }
+                    None => (self.shown_value(value)?, ir::Format::default()),
                 };
                 Some(StrPart::Value(value, format))
             }
@@ -745,6 +757,7 @@ impl Checker<'_> {
             "bytes" => (Func::Bytes, Type::Bytes),
             "sym" => (Func::Sym, Type::Str),
             "disas" => (Func::Disas, Type::Str),
+            "line" => (Func::Line, Type::Str),
             "popcount" => (Func::Popcount, Type::U64),
             "bswap" => {
                 let (bytes, ty) = swap_width(&values[0]);
@@ -1176,6 +1189,7 @@ fn children(e: &ir::Expr) -> Vec<&ir::Expr> {
         ExprKind::Load { addr: a, .. }
         | ExprKind::Unary(_, a)
         | ExprKind::Cast(a)
+        | ExprKind::EnumName(a, _)
         | ExprKind::MatchesGlob(a, _)
         | ExprKind::MatchesRegex(a, _) => vec![a],
         ExprKind::Binary(_, a, b) | ExprKind::And(a, b) | ExprKind::Or(a, b) | ExprKind::Coalesce(a, b) => vec![a, b],
@@ -1189,7 +1203,8 @@ fn children(e: &ir::Expr) -> Vec<&ir::Expr> {
         | ExprKind::Register(_)
         | ExprKind::Local(_)
         | ExprKind::Builtin(_)
-        | ExprKind::AddrOf(_) => Vec::new(),
+        | ExprKind::AddrOf(_)
+        | ExprKind::Variable(_) => Vec::new(),
     }
 }
 

@@ -5,24 +5,32 @@
 //!
 //! A function that returns `None` has reported why, or has met a piece that the parser has reported.
 
+mod access;
+mod call;
+mod data;
 mod expr;
 mod format;
+mod lasting;
+mod loops;
 mod names;
 mod place;
 mod state;
 mod stmt;
+mod syscall;
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use crate::Options;
 use crate::ast::{self, Item};
+use crate::debug::{DebugInfo, TypeId};
 use crate::diag::{Diagnostic, Diagnostics};
 use crate::ir::{self, ExprKind, LocalId, ProbeId};
 use crate::number;
 use crate::source::Sources;
 use crate::span::Span;
 use crate::suggest::nearest;
-use crate::target::Target;
+use crate::target::{SystemCall, Target};
 use crate::types::Type;
 use crate::unsupported;
 
@@ -37,35 +45,49 @@ const MAX_DEPTH: usize = 256;
 /// One probe has at most so many nodes after functions have been inlined.
 const MAX_NODES: usize = 100_000;
 
+/// What a program goes on from: probes and globals that are there already.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Base<'a> {
+    pub(crate) program: Option<&'a ir::Program>,
+    /// The first source whose probes are new. Of those before, constants, parameters and functions are used.
+    pub(crate) first: u32,
+}
+
 /// Checks all items and lowers them. The program means something only if nothing has been reported.
 pub(crate) fn check(
     sources: &Sources,
     target: &dyn Target,
+    debug: &dyn DebugInfo,
     options: &Options,
     items: &[Item],
+    base: Base<'_>,
     diagnostics: &mut Diagnostics,
 ) -> ir::Program {
-    let mut states = States::default();
+    let mut states = base.program.map(|program| States::of(&program.states)).unwrap_or_default();
     for walk in 0..COLLECTING_WALKS {
-        let mut checker = Checker::new(sources, target, options, states);
+        let mut checker = Checker::new(sources, target, debug, options, base, states);
         checker.guess = walk + 1 == COLLECTING_WALKS;
         checker.items(items);
         states = checker.states;
     }
-    let mut checker = Checker::new(sources, target, options, states);
+    let mut checker = Checker::new(sources, target, debug, options, base, states);
     checker.reports = true;
-    let probes = checker.items(items);
+    let new = checker.items(items);
     checker.unused_functions();
     for diagnostic in checker.diagnostics {
         diagnostics.push(diagnostic);
     }
+    let old = base.program.map(|program| program.probes.clone()).unwrap_or_default();
+    let probes = old.into_iter().chain(new.into_iter().map(Arc::new)).collect();
     ir::Program { probes, states: checker.states.finish() }
 }
 
 struct Checker<'a> {
     sources: &'a Sources,
     target: &'a dyn Target,
+    debug: &'a dyn DebugInfo,
     options: &'a Options,
+    base: Base<'a>,
     diagnostics: Vec<Diagnostic>,
     /// The last walk, whose findings count.
     reports: bool,
@@ -77,6 +99,7 @@ struct Checker<'a> {
     constants: HashMap<String, Constant>,
     functions: HashMap<String, Function<'a>>,
     labels: HashMap<String, (ProbeId, Span)>,
+    types: data::ScriptTypes,
     /// Unknown names that have been reported: one cause is reported once.
     unknown: HashSet<String>,
     probe: ProbeCx,
@@ -110,19 +133,37 @@ struct ProbeCx {
     event: String,
     event_span: Span,
     after: bool,
+    /// The system calls that it waits for, if they are known by number.
+    calls: Vec<SystemCall>,
     /// The event is known and not supported, or not known: what it would add is not reported.
     hopeless: bool,
     damaged: bool,
     locals: Vec<ir::Local>,
     scopes: Vec<Vec<(String, LocalId, Span)>>,
+    /// The probe so far, once its places are known.
+    places: Option<ir::Probe>,
+    /// Types of variables that hold data of the program.
+    data: HashMap<LocalId, TypeId>,
 }
 
 impl<'a> Checker<'a> {
-    fn new(sources: &'a Sources, target: &'a dyn Target, options: &'a Options, states: States) -> Checker<'a> {
+    fn new(
+        sources: &'a Sources,
+        target: &'a dyn Target,
+        debug: &'a dyn DebugInfo,
+        options: &'a Options,
+        base: Base<'a>,
+        states: States,
+    ) -> Checker<'a> {
+        let probes = base.program.map(|program| &program.probes[..]).unwrap_or_default();
+        let labelled = probes.iter().zip(0..).filter_map(|(probe, id)| Some((probe.label.clone()?, id, probe.head)));
+        let labels = labelled.map(|(label, id, head)| (label, (ProbeId(id), head))).collect();
         Checker {
             sources,
             target,
+            debug,
             options,
+            base,
             diagnostics: Vec::new(),
             reports: false,
             guess: false,
@@ -130,7 +171,8 @@ impl<'a> Checker<'a> {
             states,
             constants: HashMap::new(),
             functions: HashMap::new(),
-            labels: HashMap::new(),
+            labels,
+            types: data::ScriptTypes::default(),
             unknown: HashSet::new(),
             probe: ProbeCx::default(),
             calls: Vec::new(),
@@ -171,20 +213,20 @@ impl<'a> Checker<'a> {
     fn items(&mut self, items: &'a [Item]) -> Vec<ir::Probe> {
         self.collect_names(items);
         self.check_overrides(items);
+        self.declare_structs(items);
         for item in items {
             match item {
                 Item::Use(span) => self.unsupported("use", *span),
-                Item::Struct(span) => self.unsupported("struct", *span),
                 Item::Param(param) => self.param(param),
                 Item::Const { name, value } => self.constant_item(name, value),
-                Item::State(item) => self.declare_state(item),
-                Item::Fn(_) | Item::Probe(_) => {}
+                Item::State(item) if item.name.span.source >= self.base.first => self.declare_state(item),
+                Item::State(_) | Item::Fn(_) | Item::Struct(_) | Item::Probe(_) => {}
             }
         }
         let probes: Vec<&ast::Probe> = items
             .iter()
             .filter_map(|item| match item {
-                Item::Probe(probe) => Some(probe),
+                Item::Probe(probe) if probe.span.source >= self.base.first => Some(probe),
                 _ => None,
             })
             .collect();
@@ -194,11 +236,11 @@ impl<'a> Checker<'a> {
     }
 
     fn collect_names(&mut self, items: &'a [Item]) {
-        let mut next = 0;
+        let mut next = self.base.program.map_or(0, |program| program.probes.len() as u32);
         for item in items {
             match item {
                 Item::Fn(function) => self.declare_function(function),
-                Item::Probe(probe) => {
+                Item::Probe(probe) if probe.span.source >= self.base.first => {
                     if let Some(label) = &probe.label {
                         self.declare_label(label, ProbeId(next));
                     }

@@ -118,7 +118,8 @@ impl Checker<'_> {
                 own.or_else(|| self.target.register(if name == "lr" { "ra" } else { "lr" }))
             }
             _ => match name.strip_prefix("arg").and_then(|n| n.parse::<u8>().ok()) {
-                Some(n) if name.len() == 4 => self.target.argument(n),
+                Some(n) if name.len() == 4 => self.target.argument(n).filter(|_| !self.is_behind_entry()),
+                None if name == "retval" && self.is_behind_entry() => self.result_register(),
                 _ => self.target.register(name),
             },
         };
@@ -164,6 +165,9 @@ impl Checker<'_> {
         {
             return Some(self.part(root, field, access, span));
         }
+        if self.probe.event == "syscall" && matches!(root.text.as_str(), "args" | "ret" | "elapsed") {
+            return Some(self.syscall_value(root, access, span));
+        }
         let variable = builtins::variable(&root.text)?;
         Some(match access {
             [_, ..] if variable.supported => self.no_fields(root, access),
@@ -197,16 +201,18 @@ impl Checker<'_> {
             return None;
         }
         let event = self.probe.event.as_str();
-        let exists = variable.events.is_empty() || variable.events.contains(&event);
+        let moment = format!("{} {event}", if self.probe.after { "after" } else { "on" });
+        let exists = variable.events.iter().any(|e| *e == event || *e == moment) || variable.events.is_empty();
         if !exists {
             return self.not_available(variable, span);
         }
-        match variable.value {
+        match variable.value.or_else(|| self.entry_argument(variable.name)) {
             Some(Builtin::Next) if !self.probe.after => self.fail(
                 Diagnostic::error("E0403", "`next` is known only after the instruction")
                     .primary(span, "not known yet")
                     .help("after insn at main print next"),
             ),
+            Some(Builtin::AccessValue) if !self.value_is_known() => self.no_value_yet(span),
             Some(builtin) if variable.supported => {
                 Some(ir::Expr { kind: ExprKind::Builtin(builtin), ty: variable.ty, span })
             }
@@ -297,7 +303,7 @@ impl Checker<'_> {
 
     pub(super) fn type_name(&mut self, name: &ast::TypeName) -> Option<Type> {
         if name.stars > 0 || name.array {
-            self.unsupported("a pointer or array type", name.span);
+            self.unsupported("a pointer or array type here", name.span);
             return None;
         }
         let found = TYPES.iter().find(|(word, _)| *word == name.name);
@@ -347,6 +353,11 @@ const TYPES: &[(&str, Type)] = &[
 
 const fn int(bits: u8, signed: bool) -> Type {
     Type::Int { bits, signed }
+}
+
+/// True for the types that every script has.
+pub(super) fn is_type_name(word: &str) -> bool {
+    TYPES.iter().any(|(name, _)| *name == word)
 }
 
 /// Returns the type of a memory access word and its byte order.

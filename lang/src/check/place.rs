@@ -8,7 +8,7 @@ use crate::span::Span;
 use crate::types::Type;
 
 use super::state::describe;
-use super::{Checker, ProbeCx};
+use super::{Checker, ProbeCx, access};
 
 impl Checker<'_> {
     pub(super) fn probe(&mut self, probe: &ast::Probe, name: String) -> ir::Probe {
@@ -21,18 +21,22 @@ impl Checker<'_> {
             after: probe.moment == Moment::After,
             hopeless: known.is_none_or(|event| !event.supported),
             damaged: probe.damaged,
+            calls: Vec::new(),
             locals: Vec::new(),
             scopes: vec![Vec::new()],
+            places: None,
+            data: Default::default(),
         };
         let event = known.and_then(|row| self.event(probe, row));
+        let functions = self.functions_of(probe);
         let mut out = ir::Probe {
             label: probe.label.as_ref().map(|label| label.text.clone()),
             name,
             span: probe.span,
             head: probe.head,
             moment: probe.moment,
-            event: event.unwrap_or(Event::Begin),
-            at: Vec::new(),
+            event: event.clone().unwrap_or(Event::Begin),
+            at: functions,
             within: Vec::new(),
             except: Vec::new(),
             filters: Vec::new(),
@@ -41,9 +45,15 @@ impl Checker<'_> {
             body: Vec::new(),
             locals: Vec::new(),
         };
+        // Conditions may speak of variables, and these depend on the places.
+        let selects = |clause: &&ast::Clause| matches!(clause_word(&clause.kind), "at" | "in" | "except");
+        probe.clauses.iter().filter(selects).for_each(|clause| self.clause(clause, &mut out));
+        self.probe.places = event.is_some().then(|| out.clone());
         for (i, clause) in probe.clauses.iter().enumerate() {
             self.check_clause(probe, i);
-            self.clause(clause, &mut out);
+            if !selects(&clause) {
+                self.clause(clause, &mut out);
+            }
         }
         out.body = match &probe.body {
             Some(body) => self.block(body),
@@ -64,15 +74,8 @@ impl Checker<'_> {
                 true => format!("after {}", row.name),
                 false => format!("on {}", row.name),
             };
-            let names = self.source_text(event.span);
-            let names = names.strip_prefix(row.name).unwrap_or("").trim().to_string();
-            let out = crate::unsupported(&what, event.word.span);
-            return self.fail(match (row.name, after) {
-                ("call", false) if !names.contains(['*', '"']) => {
-                    out.help(format!("the first instruction of the function: `on insn at {names}`"))
-                }
-                _ => out,
-            });
+            self.unsupported(&what, event.word.span);
+            return None;
         }
         Some(match (row.name, &event.args) {
             ("insn", EventArgs::None) => Event::Insn(InsnPattern::Any),
@@ -80,10 +83,15 @@ impl Checker<'_> {
             ("insn", EventArgs::Regex(regex)) => Event::Insn(InsnPattern::Regex(self.pattern(regex)?)),
             ("every", EventArgs::Quantity(quantity)) => self.every(quantity)?,
             ("block", _) => Event::Block,
+            ("line", _) => Event::Line,
+            ("call", _) => Event::Call,
+            ("return", _) => Event::Return,
             ("begin", _) => Event::Begin,
             ("end", _) => Event::End,
             ("exit", _) => Event::Exit,
-            _ => return None,
+            ("spawn", _) => Event::Spawn,
+            ("syscall", EventArgs::Names(names)) => Event::Syscall(self.syscall_set(names)?),
+            (word, _) => Event::Access(access::kind(word)?),
         })
     }
 
@@ -155,6 +163,9 @@ impl Checker<'_> {
                     .secondary(event.span, "this event has no place")
                     .help(help),
             );
+        }
+        if word == "at" && matches!(probe.event.word.text.as_str(), "call" | "return") {
+            self.no_at(probe, clause);
         }
         let earlier = probe.clauses[..index].iter().find(|other| clause_word(&other.kind) == word);
         let repeatable = matches!(word, "when" | "hit" | "once" | "at" | "except");
@@ -260,15 +271,7 @@ impl Checker<'_> {
     // ---------- places ----------
 
     pub(super) fn loc(&mut self, loc: &ast::Loc) -> Option<ir::Loc> {
-        match &loc.place {
-            ast::Place::Known(place) => Some(ir::Loc { place: place.clone(), offset: loc.offset, span: loc.span }),
-            ast::Place::Line => {
-                let text = self.source_text(loc.span);
-                let out = crate::unsupported("a source line as a place", loc.span)
-                    .help(format!("use a function or an address instead of `{text}`"));
-                self.fail(out)
-            }
-        }
+        Some(ir::Loc { place: loc.place.clone(), offset: loc.offset, span: loc.span })
     }
 
     fn region(&mut self, region: &ast::Region) -> Option<ir::Region> {

@@ -43,6 +43,29 @@ pub(super) struct Keys {
 }
 
 impl States {
+    /// The globals of a program that is gone on from. Those without a name are nobody else's.
+    pub(super) fn of(states: &[ir::State]) -> States {
+        let mut list = Vec::new();
+        let mut by_name = HashMap::new();
+        for (state, id) in states.iter().zip(0..) {
+            if !state.unnamed {
+                by_name.insert(state.name.clone(), StateId(id));
+            }
+            let (types, names) = (state.keys.clone(), state.key_names.clone());
+            list.push(Info {
+                name: state.name.clone(),
+                unnamed: state.unnamed,
+                span: state.span,
+                kind: Some(state.kind.clone()),
+                kind_span: state.span,
+                declared: true,
+                keys: Some(Keys { types, names, span: state.span, defined: true }),
+                capacity: state.capacity,
+            });
+        }
+        States { list, by_name, by_span: HashMap::new() }
+    }
+
     pub(super) fn get(&self, id: StateId) -> &Info {
         &self.list[id.0 as usize]
     }
@@ -204,7 +227,7 @@ impl Checker<'_> {
     ) -> Option<Vec<ir::Expr>> {
         let mut list = Vec::new();
         for key in keys {
-            let value = self.expr(key)?;
+            let value = self.shown_key(key)?;
             let fits = value.ty.is_integer() || value.ty == Type::Str;
             if !fits {
                 return self.fail(
@@ -345,6 +368,7 @@ impl Checker<'_> {
             .primary(name.span, "nothing is ever in it");
         self.fail(match near {
             Some(near) => out.help(format!("did you mean `{near}`?")).fix(name.span, near),
+            None if !name.text.starts_with('@') => out.help(format!("assign it in some probe: `{} = 1`", name.text)),
             None => out.help(format!("assign it in some probe: `{0} = 1`, `count into {0}`", name.text)),
         })
     }

@@ -54,10 +54,10 @@ impl Checker<'_> {
     fn stmt(&mut self, stmt: &ast::Stmt, out: &mut Vec<Stmt>) {
         let span = stmt.span;
         if let Ast::Write { list, duration } = &stmt.kind {
-            self.no_duration("write", *duration);
+            let lasts = duration.as_ref().map(|duration| self.lasting(duration));
             let kinds = list.iter().filter_map(|one| {
                 let kind = self.write(one)?;
-                Some(Stmt { kind, span: one.span })
+                Some(Stmt { kind: self.transient(kind, lasts, one.span)?, span: one.span })
             });
             return out.extend(kinds);
         }
@@ -69,8 +69,9 @@ impl Checker<'_> {
         match &stmt.kind {
             Ast::Write { .. } => None,
             Ast::Bits { op, target, select, duration } => {
-                self.no_duration(bits_word(*op), *duration);
-                self.bits(*op, target, select)
+                let lasts = duration.as_ref().map(|duration| self.lasting(duration));
+                let kind = self.bits(*op, target, select)?;
+                self.transient(kind, lasts, stmt.span)
             }
             Ast::Skip(n) => self.skip(n.as_ref(), stmt.span),
             Ast::GotoLoc(loc) => {
@@ -82,18 +83,14 @@ impl Checker<'_> {
                 let target = self.integer(e, "the target of `goto`")?;
                 Some(StmtKind::Goto(GotoTarget::Expr(target)))
             }
+            Ast::Return(value) => self.return_stmt(value.as_ref(), stmt.span),
             Ast::Print(args) => {
-                let args: Vec<_> = args.iter().map(|arg| self.print_arg(arg)).collect();
-                Some(StmtKind::Print(args.into_iter().collect::<Option<_>>()?))
+                let args: Vec<_> = args.iter().map(|arg| self.print_args(arg)).collect();
+                let args: Vec<_> = args.into_iter().collect::<Option<_>>()?;
+                Some(StmtKind::Print(args.into_iter().flatten().collect()))
             }
-            Ast::Trace { duration } => {
-                if let Some(span) = duration {
-                    let text = self.source_text(*span);
-                    let what = format!("trace {text}");
-                    self.unsupported(&what, *span);
-                }
-                Some(StmtKind::Trace)
-            }
+            Ast::Trace { duration: None } => Some(StmtKind::Trace),
+            Ast::Trace { duration: Some(duration) } => self.trace_for(duration),
             Ast::Dump(addr, len) => {
                 let addr = self.integer(addr, "an address");
                 let len = self.integer(len, "a length");
@@ -115,30 +112,14 @@ impl Checker<'_> {
             Ast::Exit(None) => Some(StmtKind::Exit(int(0, stmt.span))),
             Ast::Exit(Some(e)) => Some(StmtKind::Exit(self.integer(e, "an exit status")?)),
             Ast::If { arms, otherwise } => self.if_stmt(arms, otherwise.as_deref()),
+            Ast::For { names, over, body } => self.for_stmt(names, over, body),
             Ast::Let { name, ty, value } => self.let_stmt(name, ty.as_ref(), value),
             Ast::Next => Some(StmtKind::Next),
             Ast::Assign { target, op, op_span, value } => self.assign(target, *op, *op_span, value),
             Ast::Later(word, span) => {
-                let out = crate::unsupported(word, *span);
-                let returns = self.target.register("lr").or_else(|| self.target.register("ra"));
-                let help = match (*word, self.target.argument(0), returns) {
-                    ("return", Some(result), Some(link)) => Some(format!(
-                        "at a function's first instruction: `write {} = 0; goto ({})`",
-                        result.name, link.name
-                    )),
-                    _ => None,
-                };
-                self.fail(out.help_if(help))
+                self.unsupported(word, *span);
+                None
             }
-        }
-    }
-
-    fn no_duration(&mut self, word: &str, duration: Option<Span>) {
-        if let Some(span) = duration {
-            let text = self.source_text(span);
-            let first = text.split(' ').next().unwrap_or("for");
-            let what = format!("{word} … {first} …");
-            self.unsupported(&what, span);
         }
     }
 
@@ -161,6 +142,12 @@ impl Checker<'_> {
                 Some(StmtKind::Write { target, value })
             }
         }
+    }
+
+    /// A value that is to be written into a register.
+    pub(super) fn value_of_register(&mut self, register: &Register, e: &ast::Expr) -> Option<ir::Expr> {
+        let value = self.expr(e)?;
+        self.stored(&LValue::Register(register.clone()), e.span, value)
     }
 
     /// Checks that a value can be stored into a target, and gives it the target's kind.
@@ -204,6 +191,8 @@ impl Checker<'_> {
 
     fn shape(&self, target: &LValue) -> (String, u8, Type) {
         match target {
+            LValue::Insn => ("insn".to_string(), 32, Type::Int { bits: 32, signed: false }),
+            LValue::Destination => ("insn.dst".to_string(), 64, Type::Word),
             LValue::Register(register) => (register.name.clone(), register.bits, register.ty),
             LValue::Memory { ty, .. } => {
                 let name = match ty.ty {
@@ -256,7 +245,20 @@ impl Checker<'_> {
                 let (ty, addr) = self.memory(ty, addr)?;
                 Some(Target::Place(LValue::Memory { ty, addr }))
             }
-            ast::ExprKind::Path { root, access } => self.named_target(root, access, e.span, verb),
+            ast::ExprKind::Path { root, access } => {
+                if let Some(data) = self.data(e)? {
+                    let local = self.find_local(&root.text).is_some() && access.is_empty();
+                    return match local {
+                        true => self.not_guest_state(root, e.span, verb),
+                        false => self.data_target(&data).map(Target::Place),
+                    };
+                }
+                self.named_target(root, access, e.span, verb)
+            }
+            ast::ExprKind::Access(..) => {
+                let data = self.data(e)??;
+                self.data_target(&data).map(Target::Place)
+            }
             _ => None,
         }
     }
@@ -269,9 +271,15 @@ impl Checker<'_> {
             return self.not_guest_state(root, span, verb);
         }
         if root.text == "insn" {
+            return self.insn_target(access, span, verb).map(Target::Place);
+        }
+        if root.text == "value" && super::access::kind(&self.probe.event).is_some() {
             let text = self.source_text(span);
             self.unsupported(&format!("{verb} {text}"), span);
             return None;
+        }
+        if let Some(register) = self.syscall_register(root, access) {
+            return Some(Target::Place(LValue::Register(register?)));
         }
         if let Some(register) = self.register(root, access)? {
             if register.slot == RegisterSlot::Pc {
@@ -417,8 +425,12 @@ impl Checker<'_> {
 
     /// `skip` and `goto` need a thread that goes on.
     fn flow_allowed(&mut self, verb: &str, span: Span) -> Option<()> {
+        self.access_flow(verb, span)?;
         let event = self.probe.event.clone();
-        let wrong = matches!(event.as_str(), "end" | "exit") || (verb == "skip" && event == "begin");
+        if event == "syscall" {
+            return self.fail(crate::unsupported(&format!("{verb} in a system call"), span));
+        }
+        let wrong = matches!(event.as_str(), "end" | "exit" | "spawn") || (verb == "skip" && event == "begin");
         if !wrong {
             return Some(());
         }
@@ -432,6 +444,9 @@ impl Checker<'_> {
     }
 
     fn skip(&mut self, n: Option<&ast::Expr>, span: Span) -> Option<StmtKind> {
+        if self.probe.event == "syscall" {
+            return self.skip_syscall(n, span);
+        }
         self.flow_allowed("skip", span)?;
         let n = match n {
             None => return Some(StmtKind::Skip(int(1, span))),
@@ -501,6 +516,14 @@ impl Checker<'_> {
 
     // ---------- output ----------
 
+    /// What an argument of `print` stands for: one value, or with `args` and `vars` several.
+    fn print_args(&mut self, arg: &ast::PrintArg) -> Option<Vec<ir::PrintArg>> {
+        match self.shown_variables(&arg.value) {
+            Some(all) if arg.name.is_none() && arg.top.is_none() => all,
+            _ => self.print_arg(arg).map(|arg| vec![arg]),
+        }
+    }
+
     fn print_arg(&mut self, arg: &ast::PrintArg) -> Option<ir::PrintArg> {
         let top = match &arg.top {
             Some(n) => Some(self.count(n, "the number of rows", "print @calls top 10")?),
@@ -530,7 +553,7 @@ impl Checker<'_> {
                     .help("print @calls top 10"),
             );
         }
-        Some(PrintValue::Expr(self.expr(&arg.value)?))
+        Some(PrintValue::Expr(self.shown_value(&arg.value)?))
     }
 
     fn check_dump_length(&mut self, len: &ir::Expr) -> Option<()> {
@@ -672,7 +695,11 @@ impl Checker<'_> {
         if let Some((_, first)) = self.find_local(&name.text) {
             self.duplicate_local(name, first);
         }
-        let lowered = self.expr(value);
+        let data = self.data(value)?.filter(|_| ty.is_none());
+        let lowered = match &data {
+            Some(data) => self.data_value(data),
+            None => self.expr(value),
+        };
         let declared = match ty {
             Some(ty) => {
                 let word = ty.span;
@@ -698,6 +725,10 @@ impl Checker<'_> {
         if let Some(scope) = self.probe.scopes.last_mut() {
             scope.push((name.text.clone(), local, name.span));
         }
+        if let Some(data) = &data {
+            let id = self.data_id(data);
+            self.probe.data.insert(local, id);
+        }
         let value = lowered?;
         Some(StmtKind::SetLocal { local, value })
     }
@@ -716,7 +747,12 @@ impl Checker<'_> {
             ast::ExprKind::State { name, keys } => {
                 self.assign_state(name, keys.as_deref(), op, op_span, value, target.span)
             }
-            ast::ExprKind::Path { root, access } => self.assign_name(root, access, op, op_span, value, target.span),
+            ast::ExprKind::Path { root, access } => {
+                if let Some((name, tid)) = self.thread_state(root, access, target.span) {
+                    return self.assign_state(&name, Some(&[tid]), op, op_span, value, target.span);
+                }
+                self.assign_name(root, access, op, op_span, value, target.span)
+            }
             _ => None,
         }
     }
@@ -864,7 +900,7 @@ impl Checker<'_> {
                 .secondary(constant.span, "declared here");
             return self.fail(out.help(format!("a variable of the run is a global: `@{name} = …`")));
         }
-        if matches!(name, "thread" | "call") && !access.is_empty() {
+        if name == "call" && !access.is_empty() {
             self.unsupported(&format!("{name}.x"), whole);
             return None;
         }

@@ -1,13 +1,15 @@
 //! A small target for the language's tests: registers named as AArch64 names them. Not the runtime's table.
 #![allow(dead_code, reason = "each test file uses a part")]
 
+pub(crate) mod program;
+
 use std::path::{Path, PathBuf};
 
 use spile_lang::diag::Diagnostics;
 use spile_lang::ir::Program;
 use spile_lang::render::{Style, render};
 use spile_lang::source::Sources;
-use spile_lang::target::{Register, RegisterSlot, Target};
+use spile_lang::target::{Register, RegisterSlot, SystemCall, Target};
 use spile_lang::types::Type;
 
 /// The target.
@@ -105,6 +107,27 @@ impl Target for Arm {
         names
     }
 
+    fn system_calls(&self) -> Vec<SystemCall> {
+        let i32 = Type::Int { bits: 32, signed: true };
+        let call = |number, name, args: &[(&'static str, Type)]| SystemCall { number, name, args: args.to_vec() };
+        vec![
+            call(56, "openat", &[("dirfd", i32), ("path", Type::Word), ("flags", Type::Word), ("mode", Type::Word)]),
+            call(57, "close", &[("fd", i32)]),
+            call(62, "lseek", &[("fd", i32), ("offset", Type::I64), ("whence", i32)]),
+            call(63, "read", &[("fd", i32), ("buf", Type::Word), ("count", Type::U64)]),
+            call(64, "write", &[("fd", i32), ("buf", Type::Word), ("count", Type::U64)]),
+            call(437, "openat2", &[("dirfd", i32), ("path", Type::Word), ("how", Type::Word), ("size", Type::U64)]),
+        ]
+    }
+
+    fn system_call_argument(&self, n: u8) -> Option<Register> {
+        (n < 6).then(|| integer(&format!("x{n}"), n, 64))
+    }
+
+    fn system_call_result(&self) -> Option<Register> {
+        Some(integer("x0", 0, 64))
+    }
+
     fn argument(&self, n: u8) -> Option<Register> {
         (n < 8).then(|| integer(&format!("x{n}"), n, 64))
     }
@@ -113,7 +136,8 @@ impl Target for Arm {
 /// Compiles one text.
 pub(crate) fn compile(text: &str) -> (Option<Program>, Diagnostics, Sources) {
     let sources = Sources::single("-e", text);
-    let (program, diagnostics) = spile_lang::compile(&sources, &Arm);
+    let options = spile_lang::Options::default();
+    let (program, diagnostics) = spile_lang::compile_with(&sources, &Arm, &program::Program, &options);
     (program, diagnostics, sources)
 }
 

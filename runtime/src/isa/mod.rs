@@ -6,7 +6,7 @@ pub mod aarch64;
 
 use crate::block::Lift;
 use crate::cpu::CpuState;
-use spile_lang::target::Target;
+use spile_lang::target::{Register, Target};
 
 /// A guest architecture.
 pub trait Isa: Target + Send + Sync {
@@ -39,6 +39,38 @@ pub trait Isa: Target + Send + Sync {
 
     /// `e_machine` of its ELF files.
     fn elf_machine(&self) -> u16;
+
+    /// The register that debug information gives this number.
+    fn debug_register(&self, number: u16) -> Option<Register>;
+
+    /// Where the procedure call standard puts a function's parameters, as seen at its first instruction.
+    fn passed(&self, parameters: &[Parameter]) -> Vec<Passed>;
+}
+
+/// What a parameter of a function is to the procedure call standard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Parameter {
+    /// An integer, an enumeration or a pointer, of so many bytes.
+    Integer(u64),
+    /// A floating-point number of so many bytes.
+    Float(u64),
+    /// A structure or array of one to four floating-point numbers of one kind: the bytes of each, and how many.
+    Floats(u64, u64),
+    /// Another structure or array: its size, and its alignment.
+    Composite(u64, u64),
+    /// What its caller keeps in memory and gives the address of.
+    Reference,
+}
+
+/// Where a parameter is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Passed {
+    /// In registers, so many bytes in each.
+    Registers(Vec<(u64, Register)>),
+    /// On the stack, so far above the stack pointer.
+    Stack(u64),
+    /// In memory, at an address that is passed like this.
+    Behind(Box<Passed>),
 }
 
 /// What is known of an instruction without executing it.

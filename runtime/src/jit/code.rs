@@ -1,7 +1,8 @@
 //! Executable memory for generated code, and the way into it. Unsafe code lives here.
 //!
 //! Contract:
-//! - The arena is one memory file mapped twice, writable and executable; no page is ever both.
+//! - The arena is shared anonymous memory mapped twice, writable and executable; no mapping is ever both. It is no
+//!   memory file, since a limit of the size of files (`ulimit -f`) would be one of it too.
 //! - Bytes come from Cranelift's output for functions of the signature in [`super::lower`], or for the trampoline,
 //!   and are written before their address is given to anybody.
 //! - A piece is freed only when no thread is inside generated code (the owner sees to that).
@@ -9,8 +10,7 @@
 
 use super::helpers::{GUEST_MXCSR, merge_exceptions, mxcsr, set_mxcsr};
 use crate::cpu::CpuState;
-use rustix::fs::{MemfdFlags, ftruncate, memfd_create};
-use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
+use rustix::mm::{MapFlags, MprotectFlags, MremapFlags, ProtFlags, mmap_anonymous, mprotect, mremap, munmap};
 use std::collections::BTreeMap;
 use std::ptr;
 
@@ -35,31 +35,28 @@ pub(super) struct Arena {
     free: BTreeMap<usize, usize>,
 }
 
+// SAFETY: the mappings belong to the arena alone, and whoever changes it borrows it exclusively.
+unsafe impl Send for Arena {}
+
 impl Arena {
     /// Reserves the arena; memory is used as code is added.
     ///
     /// # Errors
     /// The host's error.
     pub(super) fn new() -> std::io::Result<Self> {
-        let file = memfd_create("spile-code", MemfdFlags::CLOEXEC)?;
-        ftruncate(&file, ARENA as u64)?;
-        let map = |prot| {
-            // SAFETY: a new mapping at an address of the kernel's choice disturbs nothing.
-            unsafe { mmap(ptr::null_mut(), ARENA, prot, MapFlags::SHARED, &file, 0) }
+        let code = ProtFlags::READ | ProtFlags::EXEC;
+        // SAFETY: a new mapping at an address of the kernel's choice disturbs nothing.
+        let executable = unsafe { mmap_anonymous(ptr::null_mut(), ARENA, code, MapFlags::SHARED) }?;
+        // SAFETY: the old size 0 asks for a second mapping of what is shared at `executable`, which stays as it is.
+        let writable = unsafe { mremap(executable, 0, ARENA, MremapFlags::MAYMOVE) };
+        let arena = Arena {
+            writable: writable.unwrap_or(ptr::null_mut()).cast(),
+            executable: executable.cast(),
+            free: BTreeMap::from([(0, ARENA)]),
         };
-        let writable = map(ProtFlags::READ | ProtFlags::WRITE)?;
-        match map(ProtFlags::READ | ProtFlags::EXEC) {
-            Ok(executable) => Ok(Arena {
-                writable: writable.cast(),
-                executable: executable.cast(),
-                free: BTreeMap::from([(0, ARENA)]),
-            }),
-            Err(error) => {
-                // SAFETY: mapped above, not used yet.
-                let _ = unsafe { munmap(writable, ARENA) };
-                Err(error.into())
-            }
-        }
+        // SAFETY: mapped just now, and nobody uses it yet.
+        unsafe { mprotect(writable?, ARENA, MprotectFlags::READ | MprotectFlags::WRITE) }?;
+        Ok(arena)
     }
 
     /// Copies `code` in. `None` if there is no room.
@@ -100,8 +97,10 @@ impl Drop for Arena {
     fn drop(&mut self) {
         // SAFETY: the owner drops the arena after its last thread has left generated code.
         unsafe {
-            let _ = munmap(self.writable.cast(), ARENA);
             let _ = munmap(self.executable.cast(), ARENA);
+            if !self.writable.is_null() {
+                let _ = munmap(self.writable.cast(), ARENA);
+            }
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Native floating point: the host's operations where they agree with the reference, the reference where they do not.
 //!
-//! This code runs only while the guest rounds to nearest and neither flushes denormals nor asks for default NaNs.
+//! This code runs only while the guest rounds to nearest and neither flushes denormals nor asks for default NaNs. Half
+//! precision is in [`super::half`].
 //! Exceptions accumulate in MXCSR. What the host does differently goes to a cold path that calls the reference:
 //! - a NaN result or operand: which NaN it is, and sometimes whether Invalid is raised;
 //! - a product, quotient or narrowed number in the exponent of the smallest normal: the guest detects tininess before
@@ -10,6 +11,7 @@
 //! An operation that may raise something must not vanish because its result is not used: those with a cold path feed
 //! its branch, the others store their result to its slot (see [`Lowering::keep`]).
 
+use super::direct;
 use super::lower::{Lowering, trusted, v_offset, x_offset};
 use crate::uop::{Cc, FlagKind, Lanes, Uop, V, slot};
 use crate::vector::{V1Op, V2Op, V3Op, VxOp, XvOp, rounding};
@@ -49,6 +51,17 @@ fn bits_of(ty: Type) -> Type {
 /// Width of the fraction field.
 fn fraction(element: Type) -> i64 {
     if element == F32 { 23 } else { 52 }
+}
+
+/// Whether a fused operation negates the number that it adds to, and one that it multiplies.
+pub(super) fn negations(op: V3Op) -> Option<(bool, bool)> {
+    match op {
+        V3Op::FMulAdd => Some((false, false)),
+        V3Op::FMulSub => Some((false, true)),
+        V3Op::FNMulAdd => Some((true, true)),
+        V3Op::FNMulSub => Some((true, false)),
+        _ => None,
+    }
 }
 
 /// When a result must be computed again by the reference.
@@ -145,7 +158,7 @@ impl Lowering<'_, '_> {
     // ---- cold paths
 
     /// `hot`, or what `cold` computes if `doubt` is not 0; `cold` runs behind the reference of the micro-op.
-    fn or_reference(
+    pub(super) fn or_reference(
         &mut self,
         uop: Uop,
         doubt: Value,
@@ -175,7 +188,7 @@ impl Lowering<'_, '_> {
     }
 
     /// Sets `d` to `hot`, bytes, or to the reference's result if `doubt` is not 0.
-    fn finish_vector(&mut self, uop: Uop, d: V, doubt: Value, hot: impl FnOnce(&mut Self) -> Value) {
+    pub(super) fn finish_vector(&mut self, uop: Uop, d: V, doubt: Value, hot: impl FnOnce(&mut Self) -> Value) {
         let value = self.or_reference(uop, doubt, hot, |l| l.b.ins().load(I8X16, trusted(), l.state, v_offset(d)));
         self.set_v(d, value);
     }
@@ -230,6 +243,17 @@ impl Lowering<'_, '_> {
         Some(self.cast(value, ty))
     }
 
+    /// Sets `d` to numbers of which NaNs are in doubt, all elements of a vector.
+    pub(super) fn finish_number(&mut self, uop: Uop, d: V, value: Value) {
+        let ty = self.b.func.dfg.value_type(value);
+        let cold = self.doubtful(value, Doubt::Nan);
+        if ty.is_vector() {
+            self.finish_vector(uop, d, cold, |l| l.bytes_of(value));
+        } else {
+            self.finish_scalar(uop, d, cold, |_| value, ty);
+        }
+    }
+
     /// Sets `d` to a result that may be in doubt.
     fn finish(&mut self, uop: Uop, d: V, result: Value, doubt: Doubt, negate: bool) {
         let cold = self.doubtful(result, doubt);
@@ -254,15 +278,15 @@ impl Lowering<'_, '_> {
 
     /// Native form of a floating-point micro-op; false if there is none.
     pub(super) fn float(&mut self, uop: Uop) -> bool {
-        let done = match uop {
+        let done = self.half(uop).or_else(|| match uop {
             Uop::V1 { op, t, d, a, imm } => self.float1(uop, op, t, d, a, imm),
             Uop::V2 { op, t, d, a, b, .. } => self.float2(uop, op, t, d, a, b),
             Uop::V3 { op, t, d, a, b, c, .. } => self.float3(uop, op, t, [d, a, b, c]),
             Uop::Vx { op, t, a, imm, .. } => self.convert_number(uop, op, t, a, imm),
-            Uop::Xv { op, t, d, a, imm } => self.convert_integer(op, t, d, a, imm),
+            Uop::Xv { op, t, d, a, imm } => self.convert_integer(uop, op, t, d, a, imm),
             Uop::FCmp { t, a, b, zero, .. } => self.compare(uop, t, a, b, zero),
             _ => None,
-        };
+        });
         done.is_some()
     }
 
@@ -275,6 +299,7 @@ impl Lowering<'_, '_> {
             }
             V1Op::FConvert => {
                 let (from, to) = match (t, imm) {
+                    (Lanes::S | Lanes::D, 2) => return self.finish_narrowed(uop, t, d, a),
                     (Lanes::S, 8) => (F32, F64),
                     (Lanes::D, 4) => (F64, F32),
                     _ => return None,
@@ -293,9 +318,9 @@ impl Lowering<'_, '_> {
                 let a = if t == Lanes::S4 { self.bytes(&[a], |i| (i < 8).then_some((0, i + 8))) } else { a };
                 let a = self.cast(a, F32X4);
                 let value = self.b.ins().fvpromote_low(a);
-                let cold = self.doubtful(value, Doubt::Nan);
-                self.finish_vector(uop, d, cold, |l| l.bytes_of(value));
+                self.finish_number(uop, d, value);
             }
+            V1Op::FNarrow if t == Lanes::S4 => return self.finish_narrowed(uop, t, d, a),
             V1Op::FNarrow if t == Lanes::D2 => {
                 let a = self.operand(t, a)?;
                 let value = self.b.ins().fvdemote(a);
@@ -309,7 +334,10 @@ impl Lowering<'_, '_> {
             V1Op::FCmpGe0 => return self.compare_lanes(t, d, FloatCC::GreaterThanOrEqual, false, a, None),
             V1Op::FCmpLe0 => return self.compare_lanes(t, d, FloatCC::LessThanOrEqual, false, a, None),
             V1Op::FCmpLt0 => return self.compare_lanes(t, d, FloatCC::LessThan, false, a, None),
-            V1Op::SToF | V1Op::UToF if imm == 0 => return self.lanes_from_integers(op == V1Op::SToF, t, d, a),
+            V1Op::SToF | V1Op::UToF => return self.lanes_from_integers(op == V1Op::SToF, t, d, a, imm),
+            V1Op::FRecipEst | V1Op::FRsqrtEst => return self.estimate(uop, op, t, d, a),
+            V1Op::FMaxAcross | V1Op::FMaxNumAcross => return self.extreme_across(uop, false, t, d, a),
+            V1Op::FMinAcross | V1Op::FMinNumAcross => return self.extreme_across(uop, true, t, d, a),
             V1Op::FToS if t == Lanes::S || t == Lanes::D => {
                 let signed = if t == Lanes::S { VxOp::FToS32 } else { VxOp::FToS64 };
                 let value = self.rounded_integer(uop, signed, t, a, imm, |l| {
@@ -324,6 +352,7 @@ impl Lowering<'_, '_> {
                 })?;
                 self.set_from_integer(d, value);
             }
+            V1Op::FToS | V1Op::FToU => return self.lanes_to_integers(uop, op == V1Op::FToS, t, d, a, imm),
             _ => return None,
         }
         Some(())
@@ -345,30 +374,26 @@ impl Lowering<'_, '_> {
             V2Op::FCmpAbsGt => return self.compare_lanes(t, d, FloatCC::GreaterThan, true, a, Some(b)),
             _ => {}
         }
-        let arithmetic = matches!(op, V2Op::FAdd | V2Op::FSub | V2Op::FMul | V2Op::FNMul | V2Op::FDiv | V2Op::FDiff);
-        let extremes = matches!(op, V2Op::FMax | V2Op::FMin | V2Op::FMaxNum | V2Op::FMinNum);
-        if op == V2Op::FAddP {
-            return self.pair_sums(uop, t, d, a, b);
-        }
-        if !arithmetic && !extremes {
-            return None;
+        match op {
+            V2Op::FAddP => return self.pair_sums(uop, t, d, a, b),
+            V2Op::FMax | V2Op::FMaxNum | V2Op::FMin | V2Op::FMinNum => {
+                let (a, b) = (self.operand(t, a)?, self.operand(t, b)?);
+                self.extreme(uop, matches!(op, V2Op::FMin | V2Op::FMinNum), d, a, b);
+                return Some(());
+            }
+            V2Op::FMaxP | V2Op::FMaxNumP | V2Op::FMinP | V2Op::FMinNumP => {
+                let ty = numbers(t)?;
+                let (a, b) = (self.get_v(a), self.get_v(b));
+                let (even, odd) = self.pairs(t, a, b);
+                let (even, odd) = (self.cast(even, ty), self.cast(odd, ty));
+                self.extreme(uop, matches!(op, V2Op::FMinP | V2Op::FMinNumP), d, even, odd);
+                return Some(());
+            }
+            V2Op::FMulX | V2Op::FRecipStep | V2Op::FRsqrtStep => return self.of_small(uop, op, t, d, a, b),
+            V2Op::FAdd | V2Op::FSub | V2Op::FMul | V2Op::FNMul | V2Op::FDiv | V2Op::FDiff => {}
+            _ => return None,
         }
         let (a, mut b) = (self.operand(t, a)?, self.operand(t, b)?);
-        if extremes {
-            let cold = self.unordered(a, b);
-            let least = matches!(op, V2Op::FMin | V2Op::FMinNum);
-            let hot = |l: &mut Self| if least { l.b.ins().fmin(a, b) } else { l.b.ins().fmax(a, b) };
-            let ty = self.b.func.dfg.value_type(a);
-            if ty.is_vector() {
-                self.finish_vector(uop, d, cold, |l| {
-                    let value = hot(l);
-                    l.bytes_of(value)
-                });
-            } else {
-                self.finish_scalar(uop, d, cold, hot, ty);
-            }
-            return Some(());
-        }
         if op == V2Op::FDiv && t == Lanes::S2 {
             // Ones where there are no elements, so that nothing is divided by zero there.
             let ones = self.wide_constant(0x3f80_0000_3f80_0000_u128 << 64);
@@ -388,6 +413,148 @@ impl Lowering<'_, '_> {
         };
         self.finish(uop, d, value, doubt, op == V2Op::FNMul);
         Some(())
+    }
+
+    /// `FRecipEst` or `FRsqrtEst`, which raise nothing where numbers are normal.
+    fn estimate(&mut self, uop: Uop, op: V1Op, t: Lanes, d: V, a: V) -> Option<()> {
+        let function = direct::estimate(op, t)?;
+        let ty = if is_scalar(t) { number(t)? } else { numbers(t)? };
+        let a = self.get_v(a);
+        // Ones where there are no elements: they are normal.
+        let covered = 8 * (t.element() * t.count()) as u32;
+        let one =
+            if t.element() == 4 { 0x3f80_0000 * (u128::MAX / 0xffff_ffff) } else { (0x3ff << 52) * (1 | 1 << 64) };
+        let ones = self.wide_constant(one.checked_shl(covered).unwrap_or(0));
+        let a = self.fit(t, a);
+        let a = self.b.ins().bor(a, ones);
+        let value = self.call_direct(function, &[a], I8X16);
+        if is_scalar(t) {
+            let value = self.first(value, ty);
+            self.finish(uop, d, value, Doubt::Nan, false);
+        } else {
+            let value = self.cast(value, ty);
+            self.finish(uop, d, value, Doubt::Nan, false);
+        }
+        Some(())
+    }
+
+    /// Sets `d` to maxima or minima; where a NaN takes part the reference says what comes of it.
+    fn extreme(&mut self, uop: Uop, least: bool, d: V, a: Value, b: Value) {
+        let cold = self.unordered(a, b);
+        let hot = |l: &mut Self| if least { l.b.ins().fmin(a, b) } else { l.b.ins().fmax(a, b) };
+        let ty = self.b.func.dfg.value_type(a);
+        if ty.is_vector() {
+            self.finish_vector(uop, d, cold, |l| {
+                let value = hot(l);
+                l.bytes_of(value)
+            });
+        } else {
+            self.finish_scalar(uop, d, cold, hot, ty);
+        }
+    }
+
+    /// The largest or smallest element of a vector. Without NaNs the order in which they are compared has no influence.
+    fn extreme_across(&mut self, uop: Uop, least: bool, t: Lanes, d: V, a: V) -> Option<()> {
+        let ty = numbers(t)?;
+        let a = self.operand(t, a)?;
+        let cold = self.unordered(a, a);
+        let hot = |l: &mut Self| {
+            let mut value = a;
+            let mut distance = t.element() * t.count() / 2;
+            while distance >= t.element() {
+                let bytes = l.bytes_of(value);
+                let moved = l.shuffle(bytes, bytes, |i| (i + distance) % 16);
+                let moved = l.cast(moved, ty);
+                value = if least { l.b.ins().fmin(value, moved) } else { l.b.ins().fmax(value, moved) };
+                distance /= 2;
+            }
+            l.b.ins().extractlane(value, 0)
+        };
+        self.finish_scalar(uop, d, cold, hot, ty.lane_type());
+        Some(())
+    }
+
+    /// `FMulX`, `FRecipStep` or `FRsqrtStep`, in which zero times infinity is something else than for the host. Of small
+    /// enough numbers no product is out of range, and no step is a NaN or tiny.
+    fn of_small(&mut self, uop: Uop, op: V2Op, t: Lanes, d: V, a: V, b: V) -> Option<()> {
+        if !self.native.fused {
+            return None;
+        }
+        let (a, b) = (self.operand(t, a)?, self.operand(t, b)?);
+        let ty = self.b.func.dfg.value_type(a);
+        let (a_large, b_large) = (self.is_large(a), self.is_large(b));
+        let doubt = self.b.ins().bor(a_large, b_large);
+        let doubt = if ty.is_vector() { self.b.ins().vany_true(doubt) } else { doubt };
+        let hot = |l: &mut Self| {
+            if op == V2Op::FMulX {
+                let product = l.b.ins().fmul(a, b);
+                let tiny = l.doubtful(product, Doubt::NanOrTiny);
+                return l.or_reference(uop, tiny, |_| product, |l| l.b.ins().load(ty, trusted(), l.state, v_offset(d)));
+            }
+            let from = l.every(ty, if op == V2Op::FRecipStep { 2.0 } else { 3.0 });
+            let negated = l.b.ins().fneg(a);
+            let value = l.b.ins().fma(negated, b, from);
+            if op == V2Op::FRecipStep {
+                return value;
+            }
+            let half = l.every(ty, 0.5);
+            l.b.ins().fmul(value, half)
+        };
+        if ty.is_vector() {
+            self.finish_vector(uop, d, doubt, |l| {
+                let value = hot(l);
+                let value = l.bytes_of(value);
+                l.keep(d, value);
+                l.fit(t, value)
+            });
+        } else {
+            let kept = |l: &mut Self| {
+                let value = hot(l);
+                l.keep(d, value);
+                value
+            };
+            self.finish_scalar(uop, d, doubt, kept, ty);
+        }
+        Some(())
+    }
+
+    /// Not zero where the square of a number would be near the end of the range; for infinities and NaNs too.
+    fn is_large(&mut self, value: Value) -> Value {
+        let ty = self.b.func.dfg.value_type(value);
+        let (int, element) = (bits_of(ty), ty.lane_type());
+        let (magnitude, bound) =
+            if element == F32 { (u64::MAX >> 33, (127 + 60) << 23) } else { (u64::MAX >> 1, (1023 + 500) << 52) };
+        if ty.is_vector() {
+            let bits = self.cast(value, int);
+            let (magnitude, bound) = (self.splat(int, magnitude), self.splat(int, bound));
+            let bits = self.b.ins().band(bits, magnitude);
+            return self.b.ins().icmp(IntCC::SignedGreaterThan, bits, bound);
+        }
+        let bits = self.raw(value);
+        let (magnitude, bound) = (self.imm(magnitude), self.imm(bound));
+        let bits = self.b.ins().band(bits, magnitude);
+        self.b.ins().icmp(IntCC::SignedGreaterThan, bits, bound)
+    }
+
+    /// A constant as a number of type `ty`, or in every element of a vector.
+    pub(super) fn every(&mut self, ty: Type, value: f64) -> Value {
+        if !ty.is_vector() {
+            return self.constant(ty, value);
+        }
+        let bits = if ty == F32X4 { u64::from((value as f32).to_bits()) } else { value.to_bits() };
+        let bits = self.splat(bits_of(ty), bits);
+        let bytes = self.bytes_of(bits);
+        self.cast(bytes, ty)
+    }
+
+    /// `value` times a power of 2, which is exact where the caller knows that the result is in range.
+    pub(super) fn scaled(&mut self, value: Value, exponent: i32) -> Value {
+        if exponent == 0 {
+            return value;
+        }
+        let ty = self.b.func.dfg.value_type(value);
+        let factor = self.every(ty, 2f64.powi(exponent));
+        self.b.ins().fmul(value, factor)
     }
 
     /// Moves and changes of sign of scalars, which raise nothing in any mode. `None` for other operations.
@@ -427,13 +594,7 @@ impl Lowering<'_, '_> {
     }
 
     fn float3(&mut self, uop: Uop, op: V3Op, t: Lanes, [d, a, b, c]: [V; 4]) -> Option<()> {
-        let (negate_a, negate_b) = match op {
-            V3Op::FMulAdd => (false, false),
-            V3Op::FMulSub => (false, true),
-            V3Op::FNMulAdd => (true, true),
-            V3Op::FNMulSub => (true, false),
-            _ => return None,
-        };
+        let (negate_a, negate_b) = negations(op)?;
         if !self.native.fused {
             return None;
         }
@@ -549,41 +710,121 @@ impl Lowering<'_, '_> {
 
     // ---- conversion
 
-    fn lanes_from_integers(&mut self, signed: bool, t: Lanes, d: V, a: V) -> Option<()> {
+    /// Numbers from integers of the same size with `fraction` fraction bits.
+    fn lanes_from_integers(&mut self, signed: bool, t: Lanes, d: V, a: V, fraction: u32) -> Option<()> {
         if is_scalar(t) {
             let ty = number(t)?;
             let value = self.get_v(a);
             let value = self.cast(value, if ty == F32 { I32X4 } else { I64X2 });
             let value = self.b.ins().extractlane(value, 0);
-            self.set_from_int(signed, ty, d, value);
+            self.set_from_int(signed, ty, d, value, fraction);
             return Some(());
         }
         let ty = numbers(t)?;
-        // Unsigned forms of the host go through steps that raise too much.
-        if !signed {
-            return None;
-        }
         let value = self.get_v(a);
         let value = self.fit(t, value);
         let value = self.cast(value, bits_of(ty));
-        let value = self.b.ins().fcvt_from_sint(ty, value);
+        let value = match (signed, ty) {
+            (true, _) => self.b.ins().fcvt_from_sint(ty, value),
+            (false, F32X4) => self.singles_from_unsigned(value),
+            (false, _) => {
+                let lanes = [0, 1].map(|i| {
+                    let lane = self.b.ins().extractlane(value, i);
+                    self.b.ins().fcvt_from_uint(F64, lane)
+                });
+                let value = self.b.ins().scalar_to_vector(ty, lanes[0]);
+                self.b.ins().insertlane(value, lanes[1], 1)
+            }
+        };
+        let value = self.scaled(value, -(fraction as i32));
         let value = self.bytes_of(value);
         self.keep(d, value);
         self.set_v(d, value);
         Some(())
     }
 
-    fn set_from_int(&mut self, signed: bool, ty: Type, d: V, value: Value) {
+    /// Single-precision numbers from unsigned words. The host's own way has steps that raise too much; this one goes
+    /// over double precision, which is exact: a word below the one of 2 to the power 52, less that.
+    fn singles_from_unsigned(&mut self, value: Value) -> Value {
+        let bias = self.splat(I64X2, 0x433 << 52);
+        let number = self.every(F64X2, 4_503_599_627_370_496.0);
+        let (low, high) = (self.b.ins().uwiden_low(value), self.b.ins().uwiden_high(value));
+        let [low, high] = [low, high].map(|words| {
+            let biased = self.b.ins().bor(words, bias);
+            let biased = self.cast(biased, F64X2);
+            let exact = self.b.ins().fsub(biased, number);
+            let single = self.b.ins().fvdemote(exact);
+            self.bytes_of(single)
+        });
+        let value = self.shuffle(low, high, |i| i % 8 + i / 8 * 16);
+        self.cast(value, F32X4)
+    }
+
+    fn set_from_int(&mut self, signed: bool, ty: Type, d: V, value: Value, fraction: u32) {
         let exact = ty == F64 && self.b.func.dfg.value_type(value) == I32;
         let value =
             if signed { self.b.ins().fcvt_from_sint(ty, value) } else { self.b.ins().fcvt_from_uint(ty, value) };
+        let value = self.scaled(value, -(fraction as i32));
         if !exact {
             self.keep(d, value);
         }
         self.set_scalar(d, value);
     }
 
-    fn convert_integer(&mut self, op: XvOp, t: Lanes, d: V, a: crate::uop::X, imm: u32) -> Option<()> {
+    /// Integers of the same size from numbers. What is out of range in a signed element is left to the reference.
+    fn lanes_to_integers(&mut self, uop: Uop, signed: bool, t: Lanes, d: V, a: V, imm: u32) -> Option<()> {
+        let (ty, fraction) = (numbers(t)?, (imm >> 8) as i32);
+        let a = self.operand(t, a)?;
+        let most = if ty == F32X4 { 2_147_483_520.0 } else { 9.0e18 } * 2f64.powi(-fraction);
+        let (least, most) = (self.every(ty, if signed { -most } else { 0.0 }), self.every(ty, most));
+        let low = self.b.ins().fcmp(FloatCC::UnorderedOrLessThan, a, least);
+        let high = self.b.ins().fcmp(FloatCC::UnorderedOrGreaterThan, a, most);
+        let outside = self.b.ins().bor(low, high);
+        let outside = self.b.ins().vany_true(outside);
+        self.finish_vector(uop, d, outside, |l| {
+            let a = l.scaled(a, fraction);
+            let whole = match imm & 7 {
+                rounding::ZERO => a,
+                rounding::UP => l.b.ins().ceil(a),
+                rounding::DOWN => l.b.ins().floor(a),
+                rounding::AWAY => l.lanes_away_from_zero(ty, a),
+                _ => l.b.ins().nearest(a),
+            };
+            let value = if ty == F32X4 {
+                l.b.ins().x86_cvtt2dq(I32X4, whole)
+            } else {
+                let lanes = [0, 1].map(|i| {
+                    let lane = l.b.ins().extractlane(whole, i);
+                    l.b.ins().fcvt_to_sint_sat(I64, lane)
+                });
+                let value = l.b.ins().scalar_to_vector(I64X2, lanes[0]);
+                l.b.ins().insertlane(value, lanes[1], 1)
+            };
+            let value = l.bytes_of(value);
+            l.keep(d, value);
+            value
+        });
+        Some(())
+    }
+
+    /// Numbers rounded to the nearest integers, ties away from zero.
+    fn lanes_away_from_zero(&mut self, ty: Type, a: Value) -> Value {
+        let int = bits_of(ty);
+        let cut = self.b.ins().trunc(a);
+        let rest = self.b.ins().fsub(a, cut);
+        let rest = self.b.ins().fabs(rest);
+        let (half, one) = (self.every(ty, 0.5), self.every(ty, 1.0));
+        let up = self.b.ins().fcmp(FloatCC::GreaterThanOrEqual, rest, half);
+        let sign = self.splat(int, 1 << (ty.lane_bits() - 1));
+        let (a, one) = (self.cast(a, int), self.cast(one, int));
+        let sign = self.b.ins().band(a, sign);
+        let step = self.b.ins().bor(sign, one);
+        let step = self.b.ins().band(step, up);
+        let step = self.cast(step, ty);
+        self.b.ins().fadd(cut, step)
+    }
+
+    fn convert_integer(&mut self, uop: Uop, op: XvOp, t: Lanes, d: V, a: crate::uop::X, imm: u32) -> Option<()> {
         let (narrow, signed) = match op {
             XvOp::S32ToF => (true, true),
             XvOp::U32ToF => (true, false),
@@ -591,12 +832,21 @@ impl Lowering<'_, '_> {
             XvOp::U64ToF => (false, false),
             _ => return None,
         };
-        if imm != 0 || !is_scalar(t) {
+        if t == Lanes::H {
+            let value = self.get(a);
+            let value = match op {
+                XvOp::S32ToF => self.values().sign_extend(I32, value),
+                XvOp::U32ToF => self.values().un(crate::uop::UnOp::Zext32, value),
+                _ => value,
+            };
+            return self.half_from_int(uop, signed, d, value, imm);
+        }
+        if !is_scalar(t) {
             return None;
         }
         let value = self.get(a);
         let value = if narrow { self.b.ins().ireduce(I32, value) } else { value };
-        self.set_from_int(signed, number(t)?, d, value);
+        self.set_from_int(signed, number(t)?, d, value, imm);
         Some(())
     }
 
@@ -629,12 +879,14 @@ impl Lowering<'_, '_> {
             VxOp::FToU64 => (0.0, 9.0e18, false),
             _ => return None,
         };
-        if !is_scalar(t) || imm >> 8 != 0 {
-            return None;
-        }
-        let ty = number(t)?;
-        let a = self.scalar(a, ty);
-        let (least, most) = (self.constant(ty, least), self.constant(ty, most));
+        let fraction = (imm >> 8) as i32;
+        let (ty, a) = match t {
+            Lanes::H => (F32, self.single_of_half(a)?),
+            _ if is_scalar(t) => (number(t)?, self.scalar(a, number(t)?)),
+            _ => return None,
+        };
+        let unit = 2f64.powi(-fraction);
+        let (least, most) = (self.constant(ty, least * unit), self.constant(ty, most * unit));
         let low = self.b.ins().fcmp(FloatCC::UnorderedOrLessThan, a, least);
         let high = self.b.ins().fcmp(FloatCC::UnorderedOrGreaterThan, a, most);
         let outside = self.b.ins().bor(low, high);
@@ -642,6 +894,7 @@ impl Lowering<'_, '_> {
             uop,
             outside,
             |l| {
+                let a = l.scaled(a, fraction);
                 let whole = match imm & 7 {
                     rounding::ZERO => a,
                     rounding::UP => l.b.ins().ceil(a),
@@ -691,7 +944,12 @@ impl Lowering<'_, '_> {
             return Some(());
         }
         if !is_scalar(t) {
-            return None;
+            let a = self.operand(t, a)?;
+            let function = direct::round(t, direction)?;
+            let special = self.unordered(a, a);
+            let bytes = self.bytes_of(a);
+            self.finish_vector(uop, d, special, |l| l.call_direct(function, &[bytes], I8X16));
+            return Some(());
         }
         let ty = number(t)?;
         let a = self.scalar(a, ty);

@@ -33,7 +33,7 @@ fn guarded<T>(f: impl FnOnce() -> T) -> T {
 
 /// Executes one micro-op by its reference meaning, on slots in the state. Returns 0, or 1 without having done anything
 /// if the interpreter must do it: it traps, or it may write to translated code, behind which generated code may not go
-/// on.
+/// on, or it needs the exact instruction count.
 ///
 /// # Safety
 /// See the module's contract; `uop` points to a micro-op of the region that is running.
@@ -42,7 +42,7 @@ unsafe extern "sysv64" fn plain(state: *mut CpuState, uop: *const Uop) -> u64 {
     let (state, ctx) = unsafe { (&mut *state, &mut *((*state).links.context as *mut Context<'_>)) };
     // SAFETY: by contract it points into the region's blocks, which live as long as its code.
     let uop = unsafe { *uop };
-    if writes_code(uop, state, ctx) {
+    if writes_code(uop, state, ctx) || (matches!(uop, Uop::ReadSys { .. }) && ctx.host.ticks_are_counted()) {
         return 1;
     }
     // The reference functions do without the host's floating point; what is behind a system register may use it.

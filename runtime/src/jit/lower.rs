@@ -17,18 +17,18 @@ use crate::block::Block;
 use crate::cpu::{CodeLinks, CpuState, resume};
 use crate::mem::{ADDRESS_BITS, PAGE, perm};
 use crate::translate::successors;
-use crate::uop::{Cc, Fence, FlagKind, MemTy, Operand, SelOp, Uop, V, X, slot};
+use crate::uop::{AmoOp, BinOp, Cc, Fence, FlagKind, MemTy, Operand, SelOp, Uop, V, X, slot};
 use cranelift_codegen::ir::condcodes::IntCC;
-use cranelift_codegen::ir::types::{F32, F64, I8, I8X16, I16X8, I32, I32X4, I64, I64X2};
+use cranelift_codegen::ir::types::{F32, F64, I8, I8X16, I16, I16X8, I32, I32X4, I64, I64X2};
 use cranelift_codegen::ir::{
-    AbiParam, Block as Label, Function, InstBuilder, JumpTableData, MemFlagsData, Signature, Type, Value,
+    AbiParam, AtomicRmwOp, Block as Label, Function, InstBuilder, JumpTableData, MemFlagsData, Signature, Type, Value,
 };
 use cranelift_codegen::isa::{CallConv, TargetIsa};
 use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext, Switch, Variable};
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 use std::mem::offset_of;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize};
+use std::sync::atomic::AtomicUsize;
 
 /// What to compile.
 pub(super) struct Plan<'a> {
@@ -40,8 +40,10 @@ pub(super) struct Plan<'a> {
     pub(super) entries: &'a [u64],
     /// Chain slots, two for each block.
     pub(super) slots: &'a [AtomicUsize],
-    /// The run-time cells of probes.
-    pub(super) cells: &'a [AtomicU64],
+    /// The host address of the run-time cells of probes.
+    pub(super) cells: usize,
+    /// Other threads may run at the same time.
+    pub(super) parallel: bool,
     /// Keep the instruction count and its limit exact.
     pub(super) count: bool,
     /// What native vector and floating-point code may use.
@@ -147,6 +149,7 @@ const JUMP_TABLE_STEP: u64 = 4;
 
 const LINK: i32 = (offset_of!(CpuState, links) + offset_of!(CodeLinks, link)) as i32;
 const JUMP_CACHE: i32 = (offset_of!(CpuState, links) + offset_of!(CodeLinks, jump_cache)) as i32;
+const COUNTERS: i32 = (offset_of!(CpuState, links) + offset_of!(CodeLinks, counters)) as i32;
 const RESOLVER: i32 = (offset_of!(CpuState, links) + offset_of!(CodeLinks, resolver)) as i32;
 const PRESERVING: i32 = (offset_of!(CpuState, links) + offset_of!(CodeLinks, preserving)) as i32;
 const PLAIN: i32 = (offset_of!(CpuState, links) + offset_of!(CodeLinks, plain)) as i32;
@@ -377,6 +380,8 @@ pub(super) struct Lowering<'a, 'f> {
     labels: HashMap<u32, Label>,
     /// What the flags were where a label is jumped to from, `None` if they differ.
     label_flags: HashMap<u32, Option<Flags>>,
+    /// Labels that are jumped back to.
+    loop_heads: HashSet<u32>,
     terminated: bool,
     /// What may be native in this block.
     pub(super) native: Native,
@@ -384,6 +389,9 @@ pub(super) struct Lowering<'a, 'f> {
     pub(super) scalars: HashMap<Value, Value>,
     /// The operands of the last comparison, as integers and as numbers.
     pub(super) compared: Option<([Value; 2], [Value; 2])>,
+    /// The packed flags of the last addition with carry, and its carry as an 8-bit 0 or 1: the next one of a chain then
+    /// needs no flags, and nothing packs them.
+    carry: Option<(Value, Value)>,
 }
 
 /// Builds the function of a region.
@@ -428,10 +436,12 @@ pub(super) fn region(
         slow: None,
         labels: HashMap::new(),
         label_flags: HashMap::new(),
+        loop_heads: HashSet::new(),
         terminated: false,
         native: Native::default(),
         scalars: HashMap::new(),
         compared: None,
+        carry: None,
     };
     lowering.entries(pc);
     for index in 0..plan.blocks.len() {
@@ -447,7 +457,7 @@ pub(super) fn region(
 }
 
 impl<'f> Lowering<'_, 'f> {
-    fn values(&mut self) -> Values<'_, 'f> {
+    pub(super) fn values(&mut self) -> Values<'_, 'f> {
         Values { b: &mut self.b }
     }
 
@@ -683,16 +693,20 @@ impl<'f> Lowering<'_, 'f> {
     }
 
     fn cell_address(&mut self, cell: u32) -> Value {
-        let address = self.plan.cells.as_ptr() as usize + 8 * cell as usize;
-        self.imm(address as u64)
+        self.imm((self.plan.cells + 8 * cell as usize) as u64)
     }
 
+    /// Adds to a cell, or to what this thread counts of it.
     fn add_to_cell(&mut self, cell: u32, n: u64) {
-        let address = self.cell_address(cell);
-        let old = self.b.ins().load(I64, trusted(), address, 0);
+        let (base, offset) = if self.plan.parallel {
+            (self.b.ins().load(I64, trusted(), self.state, COUNTERS), 8 * cell as i32)
+        } else {
+            (self.cell_address(cell), 0)
+        };
+        let old = self.b.ins().load(I64, trusted(), base, offset);
         let n = self.imm(n);
         let new = self.b.ins().iadd(old, n);
-        self.b.ins().store(trusted(), new, address, 0);
+        self.b.ins().store(trusted(), new, base, offset);
     }
 
     /// Leaves for a known address through chain slot `which` of this block.
@@ -768,15 +782,19 @@ impl<'f> Lowering<'_, 'f> {
         self.terminated = false;
         self.labels.clear();
         self.label_flags.clear();
+        self.loop_heads.clear();
         self.forget_scalars();
         self.native = self.plan.native;
         self.native.float &= !self.facts.modes[index];
-        for uop in &block.uops {
-            if let Uop::Local { to } | Uop::LocalIf { to, .. } = *uop
-                && !self.labels.contains_key(&to)
-            {
+        for (at, uop) in block.uops.iter().enumerate() {
+            let (Uop::Local { to } | Uop::LocalIf { to, .. }) = *uop else { continue };
+            if !self.labels.contains_key(&to) {
                 let label = self.b.create_block();
                 self.labels.insert(to, label);
+            }
+            if to as usize <= at {
+                self.loop_heads.insert(to);
+                self.label_flags.insert(to, None);
             }
         }
         if self.plan.count {
@@ -818,6 +836,10 @@ impl<'f> Lowering<'_, 'f> {
         self.forget_scalars();
         self.slow = None;
         self.flags = self.label_flags.get(&at).copied().flatten().unwrap_or(Flags::Variables(None));
+        if self.loop_heads.contains(&at) {
+            // The way back brings what the loop has written.
+            self.dirty = self.dirty.union(defined(&self.plan.blocks[self.index]));
+        }
     }
 
     /// Remembers what the flags are where the label of micro-op `to` is jumped to from.
@@ -1109,6 +1131,11 @@ impl<'f> Lowering<'_, 'f> {
             Cc::Vs | Cc::Vc => Some(1),
             _ => None,
         };
+        if let (Cc::Cs | Cc::Cc, Some((flags, carry))) = (cc, self.carry)
+            && flags == nzcv
+        {
+            return if cc == Cc::Cs { carry } else { self.b.ins().bxor_imm_u(carry, 1) };
+        }
         if let Some(bit) = simple {
             let masked = self.b.ins().band_imm_u(nzcv, bit);
             let wanted = matches!(cc, Cc::Mi | Cc::Eq | Cc::Cs | Cc::Vs);
@@ -1262,6 +1289,67 @@ impl<'f> Lowering<'_, 'f> {
         };
     }
 
+    /// Leaves by the slow exit unless slot `a` plus `imm` is a multiple of `bytes`.
+    fn align(&mut self, a: X, imm: i64, bytes: u64) {
+        if bytes == 1 {
+            return;
+        }
+        let slow = self.slow_exit();
+        let address = self.address(a, imm);
+        let odd = self.b.ins().band_imm_u(address, bytes as i64 - 1);
+        let go_on = self.fresh();
+        self.b.ins().brif(odd, slow, &[], go_on, &[]);
+        self.go_on_in(go_on);
+    }
+
+    /// The host address of `ty` at slot `a`, checked for an atomic access.
+    fn atomic_address(&mut self, ty: MemTy, a: X) -> Value {
+        self.align(a, 0, ty.bytes());
+        // Pages with translated code do not pass: the interpreter stores there.
+        self.check(a, 0, ty.bytes() as i64, true);
+        self.host(a, 0).0
+    }
+
+    /// The low bits of slot `x` that an access of `ty` has.
+    fn atomic_operand(&mut self, ty: MemTy, x: X) -> Value {
+        let value = self.get(x);
+        if ty.bytes() == 8 { value } else { self.b.ins().ireduce(integer_of(ty), value) }
+    }
+
+    /// Sets slot `d`, which may be `ZERO`, to what memory held.
+    fn set_atomic(&mut self, ty: MemTy, d: X, old: Value) {
+        if d != slot::ZERO {
+            let value = if ty.bytes() == 8 { old } else { self.b.ins().uextend(I64, old) };
+            self.set(d, value);
+        }
+    }
+
+    fn atomic(&mut self, op: AmoOp, ty: MemTy, d: X, s: X, a: X) {
+        let host = self.atomic_address(ty, a);
+        let operand = self.atomic_operand(ty, s);
+        let (op, operand) = match op {
+            AmoOp::Swap => (AtomicRmwOp::Xchg, operand),
+            AmoOp::Add => (AtomicRmwOp::Add, operand),
+            AmoOp::Clear => (AtomicRmwOp::And, self.b.ins().bnot(operand)),
+            AmoOp::Xor => (AtomicRmwOp::Xor, operand),
+            AmoOp::Or => (AtomicRmwOp::Or, operand),
+            AmoOp::And => (AtomicRmwOp::And, operand),
+            AmoOp::MaxS => (AtomicRmwOp::Smax, operand),
+            AmoOp::MinS => (AtomicRmwOp::Smin, operand),
+            AmoOp::MaxU => (AtomicRmwOp::Umax, operand),
+            AmoOp::MinU => (AtomicRmwOp::Umin, operand),
+        };
+        let old = self.b.ins().atomic_rmw(integer_of(ty), trusted(), op, host, operand);
+        self.set_atomic(ty, d, old);
+    }
+
+    fn compare_and_swap(&mut self, ty: MemTy, d: X, c: X, s: X, a: X) {
+        let host = self.atomic_address(ty, a);
+        let (expected, new) = (self.atomic_operand(ty, c), self.atomic_operand(ty, s));
+        let old = self.b.ins().atomic_cas(trusted(), host, expected, new);
+        self.set_atomic(ty, d, old);
+    }
+
     fn load_vector(&mut self, bytes: u8, host: Value, offset: i32) -> Value {
         let flags = trusted();
         if bytes == 16 {
@@ -1327,26 +1415,17 @@ impl<'f> Lowering<'_, 'f> {
             }
             Uop::Bin { op, d, a, b } => {
                 let (a, b) = (self.get(a), self.get(b));
-                match self.values().bin(op, a, b) {
-                    Some(value) => self.set(d, value),
-                    None => self.plain(uop),
-                }
+                self.binary(uop, op, d, a, b);
             }
             Uop::BinI { op, d, a, imm } => {
                 let a = self.get(a);
                 let b = self.imm(imm);
-                match self.values().bin(op, a, b) {
-                    Some(value) => self.set(d, value),
-                    None => self.plain(uop),
-                }
+                self.binary(uop, op, d, a, b);
             }
             Uop::BinSh { op, d, a, b, shift, n } => {
                 let (a, b) = (self.get(a), self.get(b));
                 let b = self.values().shifted(!op.is_32(), shift, b, n);
-                match self.values().bin(op, a, b) {
-                    Some(value) => self.set(d, value),
-                    None => self.plain(uop),
-                }
+                self.binary(uop, op, d, a, b);
             }
             Uop::MulAdd64 { d, a, b, c } => self.multiply_add(d, a, b, c, true, false),
             Uop::MulAdd32 { d, a, b, c } => self.multiply_add(d, a, b, c, false, false),
@@ -1423,7 +1502,8 @@ impl<'f> Lowering<'_, 'f> {
                 let value = self.b.ins().uextend(I64, low);
                 self.set(d, value);
             }
-            Uop::Adc64 { .. } | Uop::Adc32 { .. } => self.plain(uop),
+            Uop::Adc64 { d, a, b, set: true } => self.add_with_carry_setting_flags(I64, d, a, b),
+            Uop::Adc32 { d, a, b, set: true } => self.add_with_carry_setting_flags(I32, d, a, b),
 
             Uop::Load { ty, d, a, imm } => {
                 self.check(a, imm, ty.bytes() as i64, false);
@@ -1497,14 +1577,15 @@ impl<'f> Lowering<'_, 'f> {
                 let value = self.b.ins().vconst(I8X16, constant);
                 self.set_v(d, value);
             }
+            Uop::Align { a, bytes, imm } => self.align(a, imm, u64::from(bytes)),
+            Uop::Amo { op, ty, d, s, a } => self.atomic(op, ty, d, s, a),
+            Uop::Cas { ty, d, c, s, a } => self.compare_and_swap(ty, d, c, s, a),
             Uop::ZeroBlock { .. }
             | Uop::LoadEx { .. }
             | Uop::LoadExPair { .. }
             | Uop::StoreEx { .. }
             | Uop::StoreExPair { .. }
             | Uop::ClearEx
-            | Uop::Amo { .. }
-            | Uop::Cas { .. }
             | Uop::CasPair { .. }
             | Uop::ReadSys { .. }
             | Uop::WriteSys { .. } => self.plain(uop),
@@ -1557,6 +1638,11 @@ impl<'f> Lowering<'_, 'f> {
                 self.set(d, value);
             }
             Uop::ProbeLoad { ty, d, e, a } => self.probe_load(ty, d, e, a),
+            // The number is the sum of several words, or changes in one atomic step.
+            Uop::CellGet { .. } | Uop::CellSet { .. } | Uop::CellAdd { .. } if self.plan.parallel => {
+                self.flush_cells();
+                self.plain(uop);
+            }
             Uop::CellGet { d, cell } => {
                 self.flush_cells();
                 let address = self.cell_address(cell);
@@ -1615,6 +1701,29 @@ impl<'f> Lowering<'_, 'f> {
         }
     }
 
+    /// Sets `d` to `op(a, b)`.
+    fn binary(&mut self, uop: Uop, op: BinOp, d: X, a: Value, b: Value) {
+        let value = match self.values().bin(op, a, b) {
+            None => super::direct::bin(op).map(|function| self.call_direct(function, &[a, b], I64)),
+            native => native,
+        };
+        match value {
+            Some(value) => self.set(d, value),
+            None => self.plain(uop),
+        }
+    }
+
+    /// Calls a function of [`super::direct`].
+    pub(super) fn call_direct(&mut self, function: usize, args: &[Value], result: Type) -> Value {
+        let mut signature = Signature::new(CallConv::SystemV);
+        signature.params.extend(args.iter().map(|&arg| AbiParam::new(self.b.func.dfg.value_type(arg))));
+        signature.returns.push(AbiParam::new(result));
+        let signature = self.b.import_signature(signature);
+        let address = self.imm(function as u64);
+        let call = self.b.ins().call_indirect(signature, address, args);
+        self.b.inst_results(call)[0]
+    }
+
     fn multiply_add(&mut self, d: X, a: X, b: X, c: X, wide: bool, subtract: bool) {
         let (a, b, c) = (self.get(a), self.get(b), self.get(c));
         let product = self.b.ins().imul(a, b);
@@ -1642,6 +1751,34 @@ impl<'f> Lowering<'_, 'f> {
         let carry = self.b.ins().uextend(I64, carry);
         let sum = self.b.ins().iadd(a, b);
         self.b.ins().iadd(sum, carry)
+    }
+
+    /// Adds with the carry in the width of `ty`, and packs the flags.
+    fn add_with_carry_setting_flags(&mut self, ty: Type, d: X, a: X, b: X) {
+        let sum = self.add_with_carry(a, b);
+        let (a, b) = (self.get(a), self.get(b));
+        let narrow = |l: &mut Self, value| if ty == I64 { value } else { l.b.ins().ireduce(ty, value) };
+        let (sum, a, b) = (narrow(self, sum), narrow(self, a), narrow(self, b));
+        // A bit carries where both operands have it, or one has it and the sum does not.
+        let (both, any) = (self.b.ins().band(a, b), self.b.ins().bor(a, b));
+        let lost = self.b.ins().band_not(any, sum);
+        let carry = self.b.ins().bor(both, lost);
+        let carry = self.sign(carry, true);
+        let (from_a, from_b) = (self.b.ins().bxor(a, sum), self.b.ins().bxor(b, sum));
+        let overflow = self.b.ins().band(from_a, from_b);
+        let zero = self.b.ins().icmp_imm_s(IntCC::Equal, sum, 0);
+        let (negative, overflow) = (self.sign(sum, true), self.sign(overflow, true));
+        let mut flags = self.imm(0);
+        for (bit, place) in [(negative, 3), (zero, 2), (carry, 1), (overflow, 0)] {
+            let bit = self.b.ins().uextend(I64, bit);
+            let bit = self.b.ins().ishl_imm_u(bit, place);
+            flags = self.b.ins().bor(flags, bit);
+        }
+        self.carry = Some((flags, carry));
+        let sum = if ty == I64 { sum } else { self.b.ins().uextend(I64, sum) };
+        self.set(d, sum);
+        let none = self.imm(0);
+        self.set_flags(FlagKind::Nzcv, flags, none);
     }
 
     /// Merges the exceptions in MXCSR into the guest's status slot.
@@ -1823,6 +1960,16 @@ impl<'f> Lowering<'_, 'f> {
             self.exit(pc, how, Some(insn as u64 + 1))
         };
         self.leave_if_polled(exit);
+    }
+}
+
+/// The integer type of an access.
+fn integer_of(ty: MemTy) -> Type {
+    match ty.bytes() {
+        1 => I8,
+        2 => I16,
+        4 => I32,
+        _ => I64,
     }
 }
 

@@ -3,18 +3,16 @@
 //! A slot is a 128-bit value of bytes; operations see it as elements of other sizes. Arrangements of 64 bits and scalars
 //! clear what lies above them in the result; what lies above them in operands is whatever it is.
 
+use super::direct;
 use super::lower::Lowering;
-use crate::uop::{Lanes, Uop, V, slot};
+use crate::uop::{Lanes, Uop, V};
 use crate::vector::{V1Op, V2Op, V3Op, VxOp, XvOp};
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::types::{I8, I8X16, I16, I16X8, I32, I32X4, I64, I64X2};
 use cranelift_codegen::ir::{InstBuilder, Type, Value};
 
-/// Cumulative saturation in the status slot.
-const SATURATED: i64 = 1 << 27;
-
 /// The elements of an arrangement as a full vector.
-fn elements(t: Lanes) -> Option<Type> {
+pub(super) fn elements(t: Lanes) -> Option<Type> {
     match t.element() {
         1 => Some(I8X16),
         2 => Some(I16X8),
@@ -25,7 +23,7 @@ fn elements(t: Lanes) -> Option<Type> {
 }
 
 /// The vector type with elements of twice the size.
-fn doubled(ty: Type) -> Option<Type> {
+pub(super) fn doubled(ty: Type) -> Option<Type> {
     match ty {
         I8X16 => Some(I16X8),
         I16X8 => Some(I32X4),
@@ -40,7 +38,7 @@ fn width(t: Lanes) -> usize {
 }
 
 /// Width of an element in bits.
-fn element_bits(ty: Type) -> i64 {
+pub(super) fn element_bits(ty: Type) -> i64 {
     i64::from(ty.lane_bits())
 }
 
@@ -128,7 +126,7 @@ impl Lowering<'_, '_> {
     }
 
     /// Bytes of a (0 to 15) and b (16 to 31) as `index` chooses them.
-    fn shuffle(&mut self, a: Value, b: Value, index: impl Fn(usize) -> usize) -> Value {
+    pub(super) fn shuffle(&mut self, a: Value, b: Value, index: impl Fn(usize) -> usize) -> Value {
         let mask: Vec<u8> = (0..16).map(|i| index(i) as u8).collect();
         let mask = self.b.func.dfg.immediates.push(mask.as_slice().into());
         self.b.ins().shuffle(a, b, mask)
@@ -206,7 +204,7 @@ impl Lowering<'_, '_> {
     }
 
     /// The narrow elements of a that a long operation uses, at double width.
-    fn widened(&mut self, t: Lanes, value: Value, signed: bool) -> Option<Value> {
+    pub(super) fn widened(&mut self, t: Lanes, value: Value, signed: bool) -> Option<Value> {
         if t.count() == 1 {
             return None;
         }
@@ -222,7 +220,7 @@ impl Lowering<'_, '_> {
     }
 
     /// Elements of `t` shifted right by `n`, low halves, in 64 bits.
-    fn narrowed(&mut self, t: Lanes, value: Value, n: i64) -> Option<Value> {
+    pub(super) fn narrowed(&mut self, t: Lanes, value: Value, n: i64) -> Option<Value> {
         let ty = elements(t)?;
         let (size, half) = (t.element(), t.element() / 2);
         if half == 0 || n > element_bits(ty) / 2 {
@@ -241,7 +239,7 @@ impl Lowering<'_, '_> {
     }
 
     /// Combines all elements into element 0.
-    fn reduce(&mut self, t: Lanes, a: Value, f: impl Fn(&mut Self, Value, Value) -> Value) -> Option<Value> {
+    pub(super) fn reduce(&mut self, t: Lanes, a: Value, f: impl Fn(&mut Self, Value, Value) -> Value) -> Option<Value> {
         let ty = elements(t)?;
         let mut value = a;
         let mut distance = width(t) / 2;
@@ -270,21 +268,6 @@ impl Lowering<'_, '_> {
             (self.b.ins().ushr(a, amount), self.b.ins().band(a, mask))
         };
         Some(self.b.ins().iadd(high, low))
-    }
-
-    /// Sets the saturation bit of the status if `exact` and `saturated` differ.
-    fn note_saturation(&mut self, exact: Value, saturated: Value) {
-        let difference = self.b.ins().bxor(exact, saturated);
-        let any = self.b.ins().vany_true(difference);
-        let (note, go_on) = (self.fresh(), self.fresh());
-        self.b.ins().brif(any, note, &[], go_on, &[]);
-        self.go_on_in(note);
-        let status = self.get(slot::FP_STATUS);
-        let bit = self.imm(SATURATED as u64);
-        let status = self.b.ins().bor(status, bit);
-        self.set(slot::FP_STATUS, status);
-        self.b.ins().jump(go_on, &[]);
-        self.go_on_in(go_on);
     }
 
     // ---- operations
@@ -328,17 +311,20 @@ impl Lowering<'_, '_> {
             }
             V1Op::Shl => self.shifted_left(ty?, a, n)?,
             V1Op::ShrS | V1Op::ShrU => self.shifted_right(ty?, a, n, op == V1Op::ShrS),
-            V1Op::RShrS | V1Op::RShrU => {
+            V1Op::RShrS | V1Op::RShrU if n > 0 => self.shifted_right_rounded(ty?, a, n, op == V1Op::RShrS),
+            V1Op::QAbs | V1Op::QNeg => return self.mirrored(op, t, a),
+            V1Op::QShlS | V1Op::QShlU | V1Op::QShlSU => return self.shifted_left_saturating(op, t, a, n),
+            V1Op::Clz => self.leading_zeros(ty?, a),
+            V1Op::Cls => {
                 let ty = ty?;
-                if n == 0 {
-                    return None;
-                }
-                let whole = self.shifted_right(ty, a, n, op == V1Op::RShrS);
-                let half = self.shifted_right(ty, a, n - 1, op == V1Op::RShrS);
-                let one = self.splat(ty, 1);
-                let half = self.b.ins().band(half, one);
-                self.b.ins().iadd(whole, half)
+                let signs = self.shifted_right(ty, a, element_bits(ty), true);
+                let signs = self.bytes_of(signs);
+                let differing = self.b.ins().bxor(a, signs);
+                let zeros = self.leading_zeros(ty, differing);
+                let minus_one = self.splat(ty, u64::MAX);
+                self.b.ins().iadd(zeros, minus_one)
             }
+            V1Op::Rbit if t.element() == 1 => self.reversed_bits(a),
             V1Op::Narrow => return self.narrowed(t, a, n),
             V1Op::RNarrow => {
                 let ty = ty?;
@@ -350,7 +336,12 @@ impl Lowering<'_, '_> {
                 let value = self.bytes_of(value);
                 return self.narrowed(t, value, n);
             }
-            V1Op::QNarrowS | V1Op::QNarrowU | V1Op::QNarrowSU => return self.narrowed_saturating(op, t, a, n),
+            V1Op::QNarrowS
+            | V1Op::QNarrowU
+            | V1Op::QNarrowSU
+            | V1Op::QRNarrowS
+            | V1Op::QRNarrowU
+            | V1Op::QRNarrowSU => return self.narrowed_saturating(op, t, a, n),
             V1Op::WidenS | V1Op::WidenU => {
                 let wide = self.widened(t, a, op == V1Op::WidenS)?;
                 let value = if n == 0 {
@@ -382,6 +373,11 @@ impl Lowering<'_, '_> {
                     _ => l.b.ins().umin(x, y),
                 });
             }
+            V1Op::AesMix | V1Op::AesUnmix => return Some(self.call_direct(direct::one(op)?, &[a], I8X16)),
+            V1Op::Sha1H => {
+                let value = self.rotated_words(a, 30);
+                return Some(self.fit(Lanes::S, value));
+            }
             V1Op::FAbs | V1Op::FNeg => {
                 let (ty, bits) = (ty.filter(|_| t.element() > 1)?, 8 * t.element());
                 let sign = 1u64 << (bits - 1);
@@ -403,7 +399,7 @@ impl Lowering<'_, '_> {
         Some(self.permute(t, a, a, |i| (0, i ^ last)))
     }
 
-    fn shifted_left(&mut self, ty: Type, a: Value, n: i64) -> Option<Value> {
+    pub(super) fn shifted_left(&mut self, ty: Type, a: Value, n: i64) -> Option<Value> {
         if n >= element_bits(ty) {
             return None;
         }
@@ -412,7 +408,7 @@ impl Lowering<'_, '_> {
     }
 
     /// Shifted right by 0 to the whole width.
-    fn shifted_right(&mut self, ty: Type, a: Value, n: i64, signed: bool) -> Value {
+    pub(super) fn shifted_right(&mut self, ty: Type, a: Value, n: i64, signed: bool) -> Value {
         let bits = element_bits(ty);
         if !signed && n >= bits {
             return self.splat(ty, 0);
@@ -421,37 +417,58 @@ impl Lowering<'_, '_> {
         if signed { self.b.ins().sshr(a, amount) } else { self.b.ins().ushr(a, amount) }
     }
 
-    fn narrowed_saturating(&mut self, op: V1Op, t: Lanes, a: Value, n: i64) -> Option<Value> {
-        let ty = match t {
-            Lanes::H8 => I16X8,
-            Lanes::S4 => I32X4,
-            _ => return None,
-        };
-        let bits = element_bits(ty);
-        if n > bits / 2 {
-            return None;
+    /// As [`Self::shifted_right`] by at least 1, rounded: plus the last bit that is shifted out.
+    pub(super) fn shifted_right_rounded(&mut self, ty: Type, a: Value, n: i64, signed: bool) -> Value {
+        let whole = self.shifted_right(ty, a, n, signed);
+        let half = self.shifted_right(ty, a, n - 1, signed);
+        let one = self.splat(ty, 1);
+        let half = self.b.ins().band(half, one);
+        self.b.ins().iadd(whole, half)
+    }
+
+    /// Each byte's lower and upper four bits.
+    fn nibbles(&mut self, a: Value) -> (Value, Value) {
+        let (mask, amount) = (self.splat(I8X16, 15), self.shift_amount(4));
+        (self.b.ins().band(a, mask), self.b.ins().ushr(a, amount))
+    }
+
+    /// Leading zeros of each element of `ty`.
+    fn leading_zeros(&mut self, ty: Type, a: Value) -> Value {
+        let (low, high) = self.nibbles(a);
+        let table = self.wide_constant(u128::from_le_bytes([4, 3, 2, 2, 1, 1, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0]));
+        let (low, high) = (self.b.ins().x86_pshufb(table, low), self.b.ins().x86_pshufb(table, high));
+        let mut count = self.zeros_of_halves(I8X16, 4, low, high);
+        let mut narrow = I8X16;
+        // From the counts of halves to those of wholes, until the elements are wide enough.
+        while narrow != ty
+            && let Some(wide) = doubled(narrow)
+        {
+            let bits = element_bits(narrow);
+            let (counts, mask, amount) =
+                (self.cast(count, wide), self.splat(wide, u64::MAX >> (64 - bits)), self.shift_amount(bits));
+            let (low, high) = (self.b.ins().band(counts, mask), self.b.ins().ushr(counts, amount));
+            let value = self.zeros_of_halves(wide, bits as u64, low, high);
+            (count, narrow) = (self.bytes_of(value), wide);
         }
-        let value = self.shifted_right(ty, a, n, op != V1Op::QNarrowU);
-        let most = u64::MAX >> (64 - bits / 2);
-        let limited = match op {
-            V1Op::QNarrowS => {
-                let (least, most) = (self.splat(ty, !(most >> 1)), self.splat(ty, most >> 1));
-                let value = self.b.ins().smax(value, least);
-                self.b.ins().smin(value, most)
-            }
-            V1Op::QNarrowU => {
-                let most = self.splat(ty, most);
-                self.b.ins().umin(value, most)
-            }
-            _ => {
-                let (least, most) = (self.splat(ty, 0), self.splat(ty, most));
-                let value = self.b.ins().smax(value, least);
-                self.b.ins().smin(value, most)
-            }
-        };
-        self.note_saturation(value, limited);
-        let limited = self.bytes_of(limited);
-        self.narrowed(t, limited, 0)
+        self.cast(count, ty)
+    }
+
+    /// Leading zeros of elements from those of their halves, which have `bits` bits.
+    fn zeros_of_halves(&mut self, ty: Type, bits: u64, low: Value, high: Value) -> Value {
+        let all = self.splat(ty, bits);
+        let none = self.b.ins().icmp(IntCC::Equal, high, all);
+        let more = self.b.ins().band(low, none);
+        self.b.ins().iadd(high, more)
+    }
+
+    /// The bits of each byte reversed.
+    fn reversed_bits(&mut self, a: Value) -> Value {
+        let (low, high) = self.nibbles(a);
+        let reversed = [0, 8, 4, 12, 2, 10, 6, 14, 1, 9, 5, 13, 3, 11, 7, 15];
+        let up = self.wide_constant(u128::from_le_bytes(reversed.map(|nibble: u8| nibble << 4)));
+        let down = self.wide_constant(u128::from_le_bytes(reversed));
+        let (low, high) = (self.b.ins().x86_pshufb(up, low), self.b.ins().x86_pshufb(down, high));
+        self.b.ins().bor(low, high)
     }
 
     fn integer2(&mut self, op: V2Op, t: Lanes, a: V, b: V, imm: u32) -> Option<Value> {
@@ -504,8 +521,17 @@ impl Lowering<'_, '_> {
                 let zero = self.wide_constant(0);
                 return self.compare_elements(t, IntCC::NotEqual, both, zero);
             }
-            V2Op::QAddS | V2Op::QAddU | V2Op::QSubS | V2Op::QSubU if size <= 2 => {
-                return self.saturating(op, t, a, b);
+            V2Op::QAddS | V2Op::QAddU | V2Op::QSubS | V2Op::QSubU => return self.saturating(op, t, a, b),
+            V2Op::Sha1Su1 => return Some(self.sha1_schedule(a, b)),
+            V2Op::QAddSU | V2Op::QAddUS => return self.saturating_mixed(op, t, a, b),
+            V2Op::QShlVS | V2Op::QShlVU | V2Op::QRShlVS | V2Op::QRShlVU => {
+                return self.shifted_by_saturating(op, t, a, b);
+            }
+            V2Op::QDMulLong => return self.doubled_products(t, a, b),
+            V2Op::QDMulHi | V2Op::QRDMulHi => return self.product_halves(op, t, a, b),
+            V2Op::MulP if size == 1 => {
+                let value = self.polynomial_products(I8X16, a, b);
+                return Some(self.fit(t, value));
             }
             V2Op::AddP | V2Op::MaxPS | V2Op::MaxPU | V2Op::MinPS | V2Op::MinPU if count > 1 => {
                 let (even, odd) = self.pairs(t, a, b);
@@ -519,6 +545,11 @@ impl Lowering<'_, '_> {
                 return self.elementwise(plain, t, ty, even, odd, 0);
             }
             _ => {}
+        }
+        if let Some(function) = direct::two(op, t) {
+            let value = self.call_direct(function, &[a, b], I8X16);
+            let shifts = matches!(op, V2Op::ShlVS | V2Op::ShlVU | V2Op::RShlVS | V2Op::RShlVU);
+            return Some(if shifts { self.fit(t, value) } else { value });
         }
         if let Some(value) = self.long(op, t, a, b) {
             return Some(self.bytes_of(value));
@@ -615,6 +646,12 @@ impl Lowering<'_, '_> {
                 let (a, b) = (self.widened(t, a, signed)?, self.widened(t, b, signed)?);
                 self.b.ins().imul(a, b)
             }
+            V2Op::MulLongP if t.element() == 1 => {
+                let (a, b) = (self.widened(t, a, signed)?, self.widened(t, b, signed)?);
+                let amount = self.shift_amount(8);
+                let b = self.b.ins().ishl(b, amount);
+                self.polynomial_products(I16X8, a, b)
+            }
             V2Op::AddWideS | V2Op::AddWideU => {
                 let b = self.widened(t, b, signed)?;
                 let a = self.cast(a, doubled(elements(t)?)?);
@@ -650,21 +687,59 @@ impl Lowering<'_, '_> {
         self.bytes_of(value)
     }
 
-    fn saturating(&mut self, op: V2Op, t: Lanes, a: Value, b: Value) -> Option<Value> {
-        let ty = elements(t)?;
-        // Elements that the arrangement does not have must not saturate.
-        let (a, b) = (self.fit(t, a), self.fit(t, b));
-        let (a, b) = (self.cast(a, ty), self.cast(b, ty));
-        let adds = matches!(op, V2Op::QAddS | V2Op::QAddU);
-        let wrapped = if adds { self.b.ins().iadd(a, b) } else { self.b.ins().isub(a, b) };
-        let value = match op {
-            V2Op::QAddS => self.b.ins().sadd_sat(a, b),
-            V2Op::QAddU => self.b.ins().uadd_sat(a, b),
-            V2Op::QSubS => self.b.ins().ssub_sat(a, b),
-            _ => self.b.ins().usub_sat(a, b),
+    /// The second half of a step of SHA-1's schedule: `Sha1Su1`.
+    fn sha1_schedule(&mut self, a: Value, b: Value) -> Value {
+        let zero = self.wide_constant(0);
+        let moved = self.shuffle(b, zero, |i| i + 4);
+        let mixed = self.b.ins().bxor(a, moved);
+        let once = self.rotated_words(mixed, 1);
+        let twice = self.rotated_words(mixed, 2);
+        let last = self.bytes(&[twice], |i| (i >= 12).then(|| (0, i - 12)));
+        self.b.ins().bxor(once, last)
+    }
+
+    /// Words rotated left by `n`.
+    fn rotated_words(&mut self, a: Value, n: i64) -> Value {
+        let a = self.cast(a, I32X4);
+        let (left, right) = (self.shift_amount(n), self.shift_amount(32 - n));
+        let (high, low) = (self.b.ins().ishl(a, left), self.b.ins().ushr(a, right));
+        let value = self.b.ins().bor(high, low);
+        self.bytes_of(value)
+    }
+
+    /// Products over two elements of a with the upper eight bits of b, in elements of `ty`, highest bit first.
+    fn polynomial_products(&mut self, ty: Type, a: Value, b: Value) -> Value {
+        let zero = self.splat(ty, 0);
+        let (mut sum, mut b) = (zero, b);
+        for _ in 0..8 {
+            let double = self.b.ins().iadd(sum, sum);
+            let set = self.b.ins().icmp(IntCC::SignedLessThan, b, zero);
+            let term = self.b.ins().band(a, set);
+            sum = self.b.ins().bxor(double, term);
+            b = self.b.ins().iadd(b, b);
+        }
+        sum
+    }
+
+    /// For each word the sum of the products of its four bytes.
+    fn dot_products(&mut self, a: Value, b: Value, signed: bool) -> Option<Value> {
+        let mut halves = |value| {
+            let (value, amount) = (self.cast(value, I16X8), self.shift_amount(8));
+            if signed {
+                let up = self.b.ins().ishl(value, amount);
+                [self.b.ins().sshr(up, amount), self.b.ins().sshr(value, amount)]
+            } else {
+                let mask = self.splat(I16X8, 0xff);
+                [self.b.ins().band(value, mask), self.b.ins().ushr(value, amount)]
+            }
         };
-        self.note_saturation(wrapped, value);
-        Some(self.bytes_of(value))
+        let (a, b) = (halves(a), halves(b));
+        // A product fits into a halfword, a sum of two does not.
+        let [even, odd] = [0, 1].map(|i| {
+            let products = self.b.ins().imul(a[i], b[i]);
+            self.neighbour_sums(Lanes::H8, products, signed)
+        });
+        Some(self.b.ins().iadd(even?, odd?))
     }
 
     /// Bytes of a table chosen by indices less `base`, 0 where that is above 15; and the indices less `base`.
@@ -692,6 +767,22 @@ impl Lowering<'_, '_> {
                 let outside = self.b.ins().icmp(IntCC::UnsignedGreaterThan, indices, most);
                 let kept = self.b.ins().band(a, outside);
                 let value = self.b.ins().bor(found, kept);
+                Some(self.fit(t, value))
+            }
+            V3Op::Sha1Su0 => {
+                let shifted = self.shuffle(a, b, |i| i + 8);
+                let value = self.b.ins().bxor(shifted, a);
+                Some(self.b.ins().bxor(value, c))
+            }
+            V3Op::Sha1C | V3Op::Sha1P | V3Op::Sha1M | V3Op::Sha256H | V3Op::Sha256H2 | V3Op::Sha256Su1 => {
+                Some(self.call_direct(direct::three(op)?, &[a, b, c], I8X16))
+            }
+            V3Op::QRDMulAdd | V3Op::QRDMulSub => self.product_halves_added(op, t, [a, b, c]),
+            V3Op::DotS | V3Op::DotU if size == 4 => {
+                let products = self.dot_products(b, c, op == V3Op::DotS)?;
+                let a = self.cast(a, I32X4);
+                let value = self.b.ins().iadd(a, products);
+                let value = self.bytes_of(value);
                 Some(self.fit(t, value))
             }
             V3Op::Uzp3 | V3Op::Zip3 if count > 1 => Some(self.bytes(&[a, b, c], |i| {
@@ -766,7 +857,15 @@ fn narrows_a_half(uop: Uop) -> bool {
         Uop::V1 { op, t, .. } => {
             let narrows = matches!(
                 op,
-                V1Op::Narrow | V1Op::RNarrow | V1Op::QNarrowS | V1Op::QNarrowU | V1Op::QNarrowSU | V1Op::FNarrow
+                V1Op::Narrow
+                    | V1Op::RNarrow
+                    | V1Op::QNarrowS
+                    | V1Op::QNarrowU
+                    | V1Op::QNarrowSU
+                    | V1Op::QRNarrowS
+                    | V1Op::QRNarrowU
+                    | V1Op::QRNarrowSU
+                    | V1Op::FNarrow
             );
             narrows && half(t)
         }

@@ -29,7 +29,7 @@ macro_rules! errnos {
 errnos! {
     EPERM ENOENT ESRCH EINTR EIO ENXIO E2BIG ENOEXEC EBADF ECHILD EAGAIN ENOMEM EACCES EFAULT EBUSY EEXIST EXDEV ENODEV
     ENOTDIR EISDIR EINVAL ENFILE EMFILE ENOTTY ETXTBSY EFBIG ENOSPC ESPIPE EROFS EMLINK EPIPE EDOM ERANGE EDEADLK
-    ENAMETOOLONG ENOSYS ENOTEMPTY ELOOP EOVERFLOW ENOTSOCK EOPNOTSUPP EADDRINUSE ECONNREFUSED ETIMEDOUT
+    EMSGSIZE ENAMETOOLONG ENOBUFS ENOSYS ENOTEMPTY ELOOP EOVERFLOW ENOTSOCK EOPNOTSUPP EADDRINUSE ECONNREFUSED ETIMEDOUT
 }
 
 impl Errno {
@@ -48,6 +48,12 @@ impl From<Fault> for Errno {
 impl From<std::io::Error> for Errno {
     fn from(error: std::io::Error) -> Self {
         error.raw_os_error().map_or(Errno::EIO, |number| Errno(number as u16))
+    }
+}
+
+impl From<Errno> for std::io::Error {
+    fn from(error: Errno) -> Self {
+        std::io::Error::from_raw_os_error(i32::from(error.0))
     }
 }
 

@@ -11,12 +11,16 @@
 #![allow(unsafe_code, reason = "raw system calls and signal handlers")]
 
 use super::errno::Errno;
+use super::schedule;
 use crate::cpu::poll;
-use crate::mem::HostRange;
+use crate::gate;
+use crate::mem::{ADDRESS_SPACE, HostRange};
+use std::cell::Cell;
 use std::ffi::{CStr, c_int, c_void};
+use std::marker::PhantomData;
 use std::os::fd::BorrowedFd;
 use std::sync::Once;
-use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering, fence};
+use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence};
 
 // ---------------------------------------------------------------------------------------------------- system calls
 
@@ -125,6 +129,62 @@ impl HostArg for Word {
     }
 }
 
+/// The address of guest memory that a call uses as a structure of its own kind: no length follows.
+pub(super) struct Start(pub(super) HostRange);
+
+impl HostArg for Start {
+    fn push(self, args: &mut Args) {
+        args.push(self.0.addr());
+    }
+}
+
+/// Entries of `struct sembuf`, of 6 bytes each; their number follows the pointer.
+pub(super) struct SemOps<'a>(pub(super) &'a [u8]);
+
+impl HostArg for SemOps<'_> {
+    fn push(self, args: &mut Args) {
+        args.push(self.0.as_ptr() as u64);
+        args.push((self.0.len() / 6) as u64);
+    }
+}
+
+/// A `struct msghdr` that points to buffers of its own lifetime: name, data and control data.
+pub(super) struct Message<'a> {
+    header: [u64; 7],
+    buffers: PhantomData<&'a mut [u8]>,
+}
+
+impl<'a> Message<'a> {
+    /// Points to the three; the kernel reads or fills them.
+    pub(super) fn new(name: &'a mut [u8], data: &'a [HostRange], control: &'a mut [u8]) -> Self {
+        let start = |bytes: &mut [u8]| if bytes.is_empty() { 0 } else { bytes.as_mut_ptr() as u64 };
+        let (name_len, control_len) = (name.len() as u64, control.len() as u64);
+        let header = [start(name), name_len, data.as_ptr() as u64, data.len() as u64, start(control), control_len, 0];
+        Message { header, buffers: PhantomData }
+    }
+
+    /// How long the name is that the kernel has told.
+    pub(super) fn name_len(&self) -> u32 {
+        self.header[1] as u32
+    }
+
+    /// How much control data there is.
+    pub(super) fn control_len(&self) -> u64 {
+        self.header[5]
+    }
+
+    /// `msg_flags`.
+    pub(super) fn flags(&self) -> u32 {
+        self.header[6] as u32
+    }
+}
+
+impl HostArg for &mut Message<'_> {
+    fn push(self, args: &mut Args) {
+        args.push(self.header.as_mut_ptr() as u64);
+    }
+}
+
 /// Null-terminated strings and the pointers to them, as `execve` takes them.
 pub(super) struct StringList<'a>(pub(super) &'a [*const libc::c_char]);
 
@@ -172,7 +232,13 @@ host_calls! {
     blocking fn writev(fd: i32, buffers: &[HostRange]) = SYS_writev;
     blocking fn preadv(fd: i32, buffers: &[HostRange], low: u64, high: u64) = SYS_preadv;
     blocking fn pwritev(fd: i32, buffers: &[HostRange], low: u64, high: u64) = SYS_pwritev;
+    blocking fn preadv2(fd: i32, buffers: &[HostRange], low: u64, high: u64, flags: u64) = SYS_preadv2;
+    blocking fn pwritev2(fd: i32, buffers: &[HostRange], low: u64, high: u64, flags: u64) = SYS_pwritev2;
     blocking fn openat(dir: i32, path: &CStr, flags: u64, mode: u64) = SYS_openat;
+    blocking fn openat2(dir: i32, path: &CStr, how: &[u8]) = SYS_openat2;
+    plain fn name_to_handle_at(
+        dir: i32, path: &CStr, handle: &mut [u8; 136], mount: &mut [u8; 4], flags: u64
+    ) = SYS_name_to_handle_at;
     plain fn close(fd: i32) = SYS_close;
     plain fn close_range(first: u64, last: u64, flags: u64) = SYS_close_range;
     plain fn lseek(fd: i32, offset: u64, whence: u64) = SYS_lseek;
@@ -187,6 +253,15 @@ host_calls! {
     plain fn listxattr(path: &CStr, out: &mut [u8]) = SYS_listxattr;
     plain fn llistxattr(path: &CStr, out: &mut [u8]) = SYS_llistxattr;
     plain fn flistxattr(fd: i32, out: &mut [u8]) = SYS_flistxattr;
+    plain fn setxattr(path: &CStr, name: &CStr, value: &[u8], flags: u64) = SYS_setxattr;
+    plain fn lsetxattr(path: &CStr, name: &CStr, value: &[u8], flags: u64) = SYS_lsetxattr;
+    plain fn fsetxattr(fd: i32, name: &CStr, value: &[u8], flags: u64) = SYS_fsetxattr;
+    plain fn removexattr(path: &CStr, name: &CStr) = SYS_removexattr;
+    plain fn lremovexattr(path: &CStr, name: &CStr) = SYS_lremovexattr;
+    plain fn fremovexattr(fd: i32, name: &CStr) = SYS_fremovexattr;
+    plain fn inotify_init1(flags: u64) = SYS_inotify_init1;
+    plain fn inotify_add_watch(fd: i32, path: &CStr, mask: u64) = SYS_inotify_add_watch;
+    plain fn inotify_rm_watch(fd: i32, watch: i32) = SYS_inotify_rm_watch;
     plain fn getdents64(fd: i32, out: HostRange) = SYS_getdents64;
     plain fn getcwd(out: &mut [u8]) = SYS_getcwd;
     plain fn chdir(path: &CStr) = SYS_chdir;
@@ -200,6 +275,7 @@ host_calls! {
     plain fn symlinkat(target: &CStr, dir: i32, path: &CStr) = SYS_symlinkat;
     plain fn fchmod(fd: i32, mode: u64) = SYS_fchmod;
     plain fn fchmodat(dir: i32, path: &CStr, mode: u64) = SYS_fchmodat;
+    plain fn fchmodat2(dir: i32, path: &CStr, mode: u64, flags: u64) = SYS_fchmodat2;
     plain fn fchown(fd: i32, user: u64, group: u64) = SYS_fchown;
     plain fn fchownat(dir: i32, path: &CStr, user: u64, group: u64, flags: u64) = SYS_fchownat;
     plain fn utimensat(dir: i32, path: Option<&CStr>, times: Option<&[u8; 32]>, flags: u64) = SYS_utimensat;
@@ -226,6 +302,10 @@ host_calls! {
         epoll: i32, events: &mut [u8; 12 * 1024], count: u64, timeout: i32, mask: u64, size: u64
     ) = SYS_epoll_pwait;
     plain fn eventfd2(value: u64, flags: u64) = SYS_eventfd2;
+    blocking fn epoll_pwait2(
+        epoll: i32, events: &mut [u8; 12 * 1024], count: u64, timeout: Option<&[u8; 16]>, mask: u64, size: u64
+    ) = SYS_epoll_pwait2;
+    plain fn signalfd4(fd: i32, mask: &[u8; 8], size: u64, flags: u64) = SYS_signalfd4;
     plain fn timerfd_create(clock: u64, flags: u64) = SYS_timerfd_create;
     plain fn timerfd_settime(
         fd: i32, flags: u64, new: &[u8; 32], old: Option<&mut [u8; 32]>
@@ -238,6 +318,9 @@ host_calls! {
     blocking fn copy_file_range(
         input: i32, in_offset: Option<&mut [u8; 8]>, out: i32, out_offset: Option<&mut [u8; 8]>, len: u64, flags: u64
     ) = SYS_copy_file_range;
+    blocking fn vmsplice(fd: i32, buffers: &[HostRange], flags: u64) = SYS_vmsplice;
+    blocking fn tee(input: i32, out: i32, len: u64, flags: u64) = SYS_tee;
+    blocking fn sync_file_range(fd: i32, offset: u64, len: u64, flags: u64) = SYS_sync_file_range;
     plain fn fallocate(fd: i32, mode: u64, offset: u64, len: u64) = SYS_fallocate;
     plain fn fadvise64(fd: i32, offset: u64, len: u64, advice: u64) = SYS_fadvise64;
     plain fn readahead(fd: i32, offset: u64, count: u64) = SYS_readahead;
@@ -265,6 +348,9 @@ host_calls! {
     plain fn setregid(real: u64, effective: u64) = SYS_setregid;
     plain fn setresuid(real: u64, effective: u64, saved: u64) = SYS_setresuid;
     plain fn setresgid(real: u64, effective: u64, saved: u64) = SYS_setresgid;
+    plain fn setfsuid(user: u64) = SYS_setfsuid;
+    plain fn setfsgid(group: u64) = SYS_setfsgid;
+    plain fn setgroups(count: u64, list: &[u8; 4 * 65536]) = SYS_setgroups;
     plain fn setpgid(pid: i32, group: i32) = SYS_setpgid;
     plain fn getpgid(pid: i32) = SYS_getpgid;
     plain fn setsid() = SYS_setsid;
@@ -272,6 +358,13 @@ host_calls! {
     plain fn getgroups(count: u64, out: Option<&mut [u8; 4 * 65536]>) = SYS_getgroups;
     plain fn uname(out: &mut [u8; 390]) = SYS_uname;
     plain fn sethostname(name: &[u8]) = SYS_sethostname;
+    plain fn setdomainname(name: &[u8]) = SYS_setdomainname;
+    blocking fn syslog(kind: u64, out: HostRange) = SYS_syslog;
+    plain fn personality(persona: u64) = SYS_personality;
+    plain fn unshare(flags: u64) = SYS_unshare;
+    plain fn setns(fd: i32, kind: u64) = SYS_setns;
+    plain fn pidfd_open(pid: i32, flags: u64) = SYS_pidfd_open;
+    plain fn pidfd_send_signal(fd: i32, signal: u64, info: Option<&[u8; 128]>, flags: u64) = SYS_pidfd_send_signal;
     plain fn sysinfo(out: &mut [u8; 112]) = SYS_sysinfo;
     plain fn getrusage(who: u64, out: &mut [u8; 144]) = SYS_getrusage;
     plain fn prlimit64(
@@ -283,6 +376,12 @@ host_calls! {
     plain fn sched_getscheduler(pid: i32) = SYS_sched_getscheduler;
     plain fn sched_getparam(pid: i32, out: &mut [u8; 4]) = SYS_sched_getparam;
     plain fn sched_yield() = SYS_sched_yield;
+    plain fn sched_get_priority_max(policy: u64) = SYS_sched_get_priority_max;
+    plain fn sched_get_priority_min(policy: u64) = SYS_sched_get_priority_min;
+    plain fn sched_rr_get_interval(pid: i32, out: &mut [u8; 16]) = SYS_sched_rr_get_interval;
+    plain fn sched_getattr(pid: i32, out: &mut [u8; 256], size: u64, flags: u64) = SYS_sched_getattr;
+    plain fn ioprio_set(which: u64, who: u64, priority: u64) = SYS_ioprio_set;
+    plain fn ioprio_get(which: u64, who: u64) = SYS_ioprio_get;
     plain fn getpriority(which: u64, who: u64) = SYS_getpriority;
     plain fn setpriority(which: u64, who: u64, value: u64) = SYS_setpriority;
     plain fn times(out: Option<&mut [u8; 32]>) = SYS_times;
@@ -297,12 +396,14 @@ host_calls! {
     blocking fn futex(
         word: Word, op: u64, value: u64, timeout: Option<&[u8; 16]>, second: Word, value3: u64
     ) = SYS_futex;
+    plain fn futex_wake(word: Word, op: u64, count: u64) = SYS_futex;
     plain fn futex_requeue(word: Word, op: u64, value: u64, count: u64, second: Word, value3: u64) = SYS_futex;
     plain fn execve(path: &CStr, arguments: StringList<'_>, environment: StringList<'_>) = SYS_execve;
 
     plain fn clock_gettime(clock: u64, out: &mut [u8; 16]) = SYS_clock_gettime;
     plain fn clock_settime(clock: u64, time: &[u8; 16]) = SYS_clock_settime;
     plain fn clock_getres(clock: u64, out: Option<&mut [u8; 16]>) = SYS_clock_getres;
+    plain fn clock_adjtime(clock: u64, values: &mut [u8; 208]) = SYS_clock_adjtime;
     blocking fn clock_nanosleep(
         clock: u64, flags: u64, time: &[u8; 16], left: Option<&mut [u8; 16]>
     ) = SYS_clock_nanosleep;
@@ -320,9 +421,13 @@ host_calls! {
     plain fn tkill(tid: i32, signal: u64) = SYS_tkill;
     plain fn tgkill(pid: i32, tid: i32, signal: u64) = SYS_tgkill;
     plain fn rt_sigqueueinfo(pid: i32, signal: u64, info: &[u8; 128]) = SYS_rt_sigqueueinfo;
+    plain fn rt_tgsigqueueinfo(pid: i32, tid: i32, signal: u64, info: &[u8; 128]) = SYS_rt_tgsigqueueinfo;
     plain fn rt_sigpending(out: &mut [u8; 8], size: u64) = SYS_rt_sigpending;
     plain fn rt_sigprocmask(how: u64, new: Option<&[u8; 8]>, old: Option<&mut [u8; 8]>, size: u64) = SYS_rt_sigprocmask;
     blocking fn rt_sigtimedwait(
+        set: &[u8; 8], info: &mut [u8; 128], timeout: Option<&[u8; 16]>, size: u64
+    ) = SYS_rt_sigtimedwait;
+    plain fn take_blocked_signal(
         set: &[u8; 8], info: &mut [u8; 128], timeout: Option<&[u8; 16]>, size: u64
     ) = SYS_rt_sigtimedwait;
     blocking fn pause() = SYS_pause;
@@ -342,6 +447,37 @@ host_calls! {
     plain fn setsockopt(fd: i32, level: u64, name: u64, value: &[u8]) = SYS_setsockopt;
     plain fn getsockopt(fd: i32, level: u64, name: u64, value: &mut [u8; 256], len: &mut [u8; 4]) = SYS_getsockopt;
     plain fn shutdown(fd: i32, how: u64) = SYS_shutdown;
+    blocking fn sendmsg(fd: i32, message: &mut Message<'_>, flags: u64) = SYS_sendmsg;
+    blocking fn recvmsg(fd: i32, message: &mut Message<'_>, flags: u64) = SYS_recvmsg;
+
+    plain fn mq_open(name: &CStr, flags: u64, mode: u64, attributes: Option<&[u8; 64]>) = SYS_mq_open;
+    plain fn mq_unlink(name: &CStr) = SYS_mq_unlink;
+    blocking fn mq_timedsend(
+        queue: i32, message: HostRange, priority: u64, timeout: Option<&[u8; 16]>
+    ) = SYS_mq_timedsend;
+    blocking fn mq_timedreceive(
+        queue: i32, out: HostRange, priority: &mut [u8; 4], timeout: Option<&[u8; 16]>
+    ) = SYS_mq_timedreceive;
+    plain fn mq_getsetattr(queue: i32, new: Option<&[u8; 64]>, old: &mut [u8; 64]) = SYS_mq_getsetattr;
+    plain fn msgget(key: u64, flags: u64) = SYS_msgget;
+    plain fn msgctl(id: i32, command: u64, data: &mut [u8; 128]) = SYS_msgctl;
+    blocking fn msgsnd(id: i32, message: Start, size: u64, flags: u64) = SYS_msgsnd;
+    blocking fn msgrcv(id: i32, message: Start, size: u64, kind: u64, flags: u64) = SYS_msgrcv;
+    plain fn semget(key: u64, count: u64, flags: u64) = SYS_semget;
+    plain fn semctl(id: i32, index: u64, command: u64, value: u64) = SYS_semctl;
+    plain fn semctl_data(id: i32, index: u64, command: u64, data: &mut [u8; 128]) = SYS_semctl;
+    plain fn semctl_all(id: i32, index: u64, command: u64, values: Start) = SYS_semctl;
+    blocking fn semtimedop(id: i32, operations: SemOps<'_>, timeout: Option<&[u8; 16]>) = SYS_semtimedop;
+    plain fn shmget(key: u64, size: u64, flags: u64) = SYS_shmget;
+    plain fn shmctl(id: i32, command: u64, data: &mut [u8; 128]) = SYS_shmctl;
+}
+
+/// True if the host can read the first bytes of `page`, a page of guest memory: not if it lies behind the end of its
+/// file. Asks by a call that reads its argument and then refuses another one.
+pub(super) fn is_readable(page: HostRange) -> bool {
+    const NO_SUCH_WAY: u64 = 99;
+    // SAFETY: the call reads 8 bytes of guest memory and changes nothing.
+    unsafe { plain(libc::SYS_rt_sigprocmask, &[NO_SUCH_WAY, page.addr(), 0, 8, 0, 0]) == Err(Errno::EINVAL) }
 }
 
 /// Makes a system call that returns at once.
@@ -360,8 +496,22 @@ unsafe fn plain(number: libc::c_long, args: &[u64; 6]) -> Result<u64, Errno> {
 /// # Safety
 /// As [`plain`].
 unsafe fn blocking(number: libc::c_long, args: &[u64; 6]) -> Result<u64, Errno> {
-    // SAFETY: the caller's promise; `SIGNALS` is static.
-    let result = unsafe { checked_syscall(&SIGNALS, number, args) };
+    match schedule::current() {
+        // SAFETY: the caller's promise.
+        Some(turn) => unsafe { schedule::calls::make(&turn, number, args) },
+        // SAFETY: the caller's promise.
+        None => unsafe { at_once(number, args) },
+    }
+}
+
+/// As [`blocking`], in a scheduled run too: there the call is known not to sleep.
+///
+/// # Safety
+/// As [`plain`].
+pub(super) unsafe fn at_once(number: libc::c_long, args: &[u64; 6]) -> Result<u64, Errno> {
+    let words = own_words();
+    // SAFETY: the caller's promise; the words live as long as this thread runs guest code.
+    let result = gate::outside(|| unsafe { checked_syscall(words, number, args) });
     if (-4095..0).contains(&result) { Err(Errno((-result) as u16)) } else { Ok(result as u64) }
 }
 
@@ -381,6 +531,8 @@ unsafe extern "C" fn checked_syscall(signals: *const SignalWords, number: libc::
         ".globl spile_blocking_start",
         ".hidden spile_blocking_start",
         "spile_blocking_start:",
+        "cmp qword ptr [r11 + 16], 0",
+        "jne 2f",
         "mov rcx, [r11 + 8]",
         "not rcx",
         "and rcx, [r11]",
@@ -420,96 +572,214 @@ pub(super) fn fork() -> Result<u64, Errno> {
 /// Calls `action` with the guest's descriptor `fd`, which is open.
 pub(super) fn with_fd<T>(fd: i32, action: impl FnOnce(BorrowedFd<'_>) -> std::io::Result<T>) -> Result<T, Errno> {
     fcntl(fd, libc::F_GETFD as u64, 0)?;
-    // SAFETY: the descriptor is open, as was just seen, and not -1. The one guest thread, which is here, could close it.
+    // SAFETY: the descriptor is open, as was just seen, and not -1. A guest thread may close it meanwhile: the number is
+    // then bad or another file's, which the calls of `action` bear.
     Ok(action(unsafe { BorrowedFd::borrow_raw(fd) })?)
 }
 
 /// The path behind a descriptor, as `/proc/self/fd` shows it; empty if it is not known.
 pub(super) fn fd_path(fd: i32) -> String {
-    std::fs::read_link(format!("/proc/self/fd/{fd}")).map(|path| path.display().to_string()).unwrap_or_default()
+    super::own::path_of(fd).map(|path| path.to_string_lossy().into_owned()).unwrap_or_default()
 }
 
 // --------------------------------------------------------------------------------------------------------- signals
 
-/// The first two fields are read by [`checked_syscall`].
+/// The signals of a guest thread as its host thread's handler sees them. The first three fields are read by
+/// [`checked_syscall`].
 #[repr(C)]
 struct SignalWords {
     /// Bit `n - 1`: signal `n` has been recorded and not been taken.
     pending: AtomicU64,
     /// The guest's signal mask.
     blocked: AtomicU64,
-    /// What the execution loop polls, or null. Only [`set_poll_word`] sets it.
+    /// Not zero once the run ends: no call blocks any more.
+    stop: AtomicU64,
+    /// What the execution loop polls, or null.
     poll: AtomicPtr<AtomicU32>,
+    /// What the host told of each recorded signal: `siginfo_t`, which has the same layout on all 64-bit Linux.
+    info: [[AtomicU64; 16]; 65],
 }
 
-static SIGNALS: SignalWords =
-    SignalWords { pending: AtomicU64::new(0), blocked: AtomicU64::new(0), poll: AtomicPtr::new(std::ptr::null_mut()) };
+impl SignalWords {
+    const fn new() -> Self {
+        SignalWords {
+            pending: AtomicU64::new(0),
+            blocked: AtomicU64::new(0),
+            stop: AtomicU64::new(0),
+            poll: AtomicPtr::new(std::ptr::null_mut()),
+            info: [const { [const { AtomicU64::new(0) }; 16] }; 65],
+        }
+    }
 
-/// What the host told of each recorded signal: `siginfo_t`, which has the same layout on all 64-bit Linux.
-static INFO: [[AtomicU64; 16]; 65] = [const { [const { AtomicU64::new(0) }; 16] }; 65];
+    fn record(&self, signal: usize, info: &[u64; 16]) {
+        for (word, value) in self.info[signal].iter().zip(info) {
+            word.store(*value, Ordering::Relaxed);
+        }
+        fence(Ordering::Release);
+        self.pending.fetch_or(1 << (signal - 1), Ordering::AcqRel);
+        self.ask(poll::SIGNAL);
+    }
+
+    fn ask(&self, bits: u32) {
+        let word = self.poll.load(Ordering::Acquire);
+        if !word.is_null() {
+            // SAFETY: `begin_thread` took it from a reference that lives for ever.
+            unsafe { &*word }.fetch_or(bits, Ordering::Release);
+        }
+    }
+}
+
+/// The words of the first guest thread, and of host threads that run no guest thread.
+static FIRST: SignalWords = SignalWords::new();
+
+thread_local! {
+    /// The words of the guest thread that runs on this host thread. No destructor and no initialiser, so that a signal
+    /// handler may read it at any time.
+    static OWN: Cell<*const SignalWords> = const { Cell::new(std::ptr::null()) };
+}
+
+fn own_words() -> &'static SignalWords {
+    let own = OWN.get();
+    // SAFETY: `begin_thread` has set it to words that live until `end_thread` clears it.
+    if own.is_null() { &FIRST } else { unsafe { &*own } }
+}
 
 /// The host's handlers of hardware faults before ours, for faults of the emulator itself.
 static FORMER: [[AtomicU64; 4]; 32] = [const { [const { AtomicU64::new(0) }; 4] }; 32];
 
-/// Makes signals that arrive set [`poll::SIGNAL`] in `word`, so that the thread that polls it leaves generated code.
-pub(super) fn set_poll_word(word: &'static AtomicU32) {
-    SIGNALS.poll.store(std::ptr::from_ref(word).cast_mut(), Ordering::Release);
+/// Host addresses of the guest's window: its first byte and the permission table.
+static WINDOW: [AtomicUsize; 2] = [const { AtomicUsize::new(0) }; 2];
+
+/// Says where guest memory is, so that the host's faults there become the guest's.
+pub(super) fn set_window((memory, perms): (usize, usize)) {
+    WINDOW[0].store(memory, Ordering::Relaxed);
+    WINDOW[1].store(perms, Ordering::Release);
 }
 
-/// Returns the recorded signals as a set.
+/// Makes this host thread record signals for a guest thread, and set [`poll::SIGNAL`] in `word` for each. The first
+/// thread has static words; others get some of their own, until [`end_thread`].
+pub(super) fn begin_thread(word: &'static AtomicU32) {
+    let first = FIRST.poll.load(Ordering::Acquire).is_null();
+    let words = if first { &FIRST } else { Box::leak(Box::new(SignalWords::new())) };
+    words.poll.store(std::ptr::from_ref(word).cast_mut(), Ordering::Release);
+    OWN.set(words);
+}
+
+/// Ends what [`begin_thread`] began; signals must be held. What has been recorded is sent to the process again.
+pub(super) fn end_thread() {
+    let words = own_words();
+    let (pid, recorded) = (getpid(), words.pending.swap(0, Ordering::AcqRel));
+    for signal in (1..=64).filter(|signal| recorded >> (signal - 1) & 1 != 0) {
+        let _ = pid.and_then(|pid| kill(pid as i32, signal));
+    }
+    words.poll.store(std::ptr::null_mut(), Ordering::Release);
+    OWN.set(std::ptr::null());
+    if !std::ptr::eq(words, &FIRST) {
+        // SAFETY: it was leaked by `begin_thread` of this thread, which was the only one to know it; its signals are
+        // held, so the handler does not run any more.
+        drop(unsafe { Box::from_raw(std::ptr::from_ref(words).cast_mut()) });
+    }
+}
+
+/// The signal that ends blocking calls: it is the guest's as well, and told apart by what comes with it.
+pub(super) const INTERRUPT: u8 = 33;
+/// `si_code` and `si_value` of an interruption.
+const INTERRUPT_VALUE: u64 = 0x5350_494c_455f_454e;
+
+/// Makes a thread leave its blocking call, and enter none any more.
+pub(super) fn interrupt(tid: i32) {
+    let mut info = [0u8; 128];
+    info[..4].copy_from_slice(&i32::from(INTERRUPT).to_ne_bytes());
+    info[8..12].copy_from_slice(&libc::SI_QUEUE.to_ne_bytes());
+    info[24..32].copy_from_slice(&INTERRUPT_VALUE.to_ne_bytes());
+    let _ = getpid().and_then(|pid| rt_tgsigqueueinfo(pid as i32, tid, u64::from(INTERRUPT), &info));
+}
+
+/// Returns the signals that this thread has recorded, as a set.
 pub(super) fn pending() -> u64 {
-    SIGNALS.pending.load(Ordering::Acquire)
+    own_words().pending.load(Ordering::Acquire)
+}
+
+/// True if a signal has been recorded that the guest does not block, or the run ends: no call sleeps any more.
+pub(super) fn is_interrupted() -> bool {
+    let words = own_words();
+    words.pending.load(Ordering::Acquire) & !words.blocked.load(Ordering::Acquire) != 0 || is_stopping()
+}
+
+/// True once this thread is to leave, as the run ends.
+pub(super) fn is_stopping() -> bool {
+    own_words().stop.load(Ordering::Acquire) != 0
 }
 
 /// Tells the blocking calls and the recording handler what the guest blocks.
 pub(super) fn set_blocked(mask: u64) {
-    SIGNALS.blocked.store(mask, Ordering::Release);
+    own_words().blocked.store(mask, Ordering::Release);
 }
 
 /// Forgets that `signal` was recorded and returns what the host told of it.
 pub(super) fn take_pending(signal: u8) -> [u8; 128] {
+    let words = own_words();
     let mut info = [0; 128];
-    for (bytes, word) in info.chunks_exact_mut(8).zip(&INFO[usize::from(signal)]) {
+    for (bytes, word) in info.chunks_exact_mut(8).zip(&words.info[usize::from(signal)]) {
         bytes.copy_from_slice(&word.load(Ordering::Relaxed).to_ne_bytes());
     }
-    SIGNALS.pending.fetch_and(!(1 << (signal - 1)), Ordering::AcqRel);
+    words.pending.fetch_and(!(1 << (signal - 1)), Ordering::AcqRel);
     info
 }
 
 /// Forgets all recorded signals: a forked child starts without.
 pub(super) fn forget_pending() {
-    SIGNALS.pending.store(0, Ordering::Release);
+    own_words().pending.store(0, Ordering::Release);
 }
 
 /// The host's handler: records and returns. It is all that happens in signal context, and everything in it is
 /// async-signal-safe.
 extern "C" fn record(signal: c_int, info: *mut libc::siginfo_t, context: *mut c_void) {
-    // SAFETY: the kernel passes valid pointers to a handler with SA_SIGINFO.
-    let (code, context) = unsafe { ((*info).si_code, &mut *context.cast::<libc::ucontext_t>()) };
+    let mut told = [0u64; 16];
+    // SAFETY: the kernel passes valid pointers to a handler with SA_SIGINFO; siginfo_t has 128 bytes.
+    let (code, context) = unsafe {
+        told.copy_from_slice(std::slice::from_raw_parts(info.cast::<u64>(), 16));
+        ((*info).si_code, &mut *context.cast::<libc::ucontext_t>())
+    };
+    let words = own_words();
     if is_hardware_fault(signal) && code > 0 {
+        if let Some(told) = lose_page(told[2] as usize) {
+            return words.record(libc::SIGBUS as usize, &told);
+        }
         restore_former(signal);
         return;
     }
-    for (index, word) in INFO[signal as usize].iter().enumerate() {
-        // SAFETY: siginfo_t has 128 bytes.
-        word.store(unsafe { info.cast::<u64>().add(index).read() }, Ordering::Relaxed);
+    if signal == c_int::from(INTERRUPT) && code == libc::SI_QUEUE && told[3] == INTERRUPT_VALUE {
+        words.stop.store(1, Ordering::Release);
+        return leave_blocking_call(context);
     }
-    let bit = 1u64 << (signal - 1);
-    fence(Ordering::Release);
-    SIGNALS.pending.fetch_or(bit, Ordering::AcqRel);
+    words.record(signal as usize, &told);
     if !is_hardware_fault(signal) {
         // Until the guest has taken this one, the host keeps further ones queued.
         // SAFETY: plain memory of this context.
         unsafe { libc::sigaddset(&raw mut context.uc_sigmask, signal) };
     }
-    let word = SIGNALS.poll.load(Ordering::Acquire);
-    if !word.is_null() {
-        // SAFETY: `set_poll_word` took it from a reference that lives for ever.
-        unsafe { &*word }.fetch_or(poll::SIGNAL, Ordering::Release);
-    }
-    if SIGNALS.blocked.load(Ordering::Acquire) & bit == 0 {
+    if words.blocked.load(Ordering::Acquire) & 1u64 << (signal - 1) == 0 {
         leave_blocking_call(context);
     }
+}
+
+/// If the host faulted at an address of the guest's window, the page has gone though its permissions allow the access:
+/// its file has become shorter. Puts zeroes there, so that the access completes, takes the permissions away, so that
+/// the next one traps, and returns the `siginfo_t` of the SIGBUS that the guest gets at the next boundary.
+fn lose_page(addr: usize) -> Option<[u64; 16]> {
+    let (memory, perms) = (WINDOW[0].load(Ordering::Relaxed), WINDOW[1].load(Ordering::Acquire));
+    let guest = addr.checked_sub(memory)? as u64;
+    if perms == 0 || guest >= ADDRESS_SPACE {
+        return None;
+    }
+    crate::mem::host::lose_page(memory, perms, guest).then(|| {
+        let mut told = [0; 16];
+        told[0] = libc::SIGBUS as u64;
+        told[1] = libc::BUS_ADRERR as u64;
+        told[2] = guest;
+        told
+    })
 }
 
 /// Moves a thread that has checked for signals, but not yet entered the kernel, to the end of [`checked_syscall`].
@@ -549,14 +819,14 @@ pub(super) enum Disposition {
     Record(c_int),
 }
 
-/// Sets what the host does with `signal`. Signals that the host's C library keeps for itself are left alone.
+/// Sets what the host does with `signal`.
 pub(super) fn set_disposition(signal: u8, disposition: Disposition) {
     let signal = c_int::from(signal);
-    if matches!(signal, 32 | 33 | libc::SIGKILL | libc::SIGSTOP) {
+    if matches!(signal, libc::SIGKILL | libc::SIGSTOP) {
         return;
     }
-    static FIRST: Once = Once::new();
-    FIRST.call_once(|| {
+    static FAULTS: Once = Once::new();
+    FAULTS.call_once(|| {
         for fault in (1..32).filter(|&signal| is_hardware_fault(signal)) {
             let former = current_action(fault);
             FORMER[fault as usize][0].store(former.sa_sigaction as u64, Ordering::Relaxed);
@@ -575,8 +845,39 @@ pub(super) fn set_disposition(signal: u8, disposition: Disposition) {
             unsafe { libc::sigfillset(&raw mut action.sa_mask) };
         }
     }
+    if matches!(signal, 32 | 33) {
+        return set_reserved_action(signal, &action);
+    }
     // SAFETY: `record` is async-signal-safe.
     unsafe { libc::sigaction(signal, &raw const action, std::ptr::null_mut()) };
+}
+
+/// Sets an action that the host's C library refuses to set: it keeps signals 32 and 33 for cancellation of threads and
+/// for `setuid` in all threads, neither of which happens here. The guest's C library wants them for the same.
+fn set_reserved_action(signal: c_int, action: &libc::sigaction) {
+    /// `struct sigaction` of the kernel.
+    #[repr(C)]
+    struct KernelAction {
+        handler: usize,
+        flags: u64,
+        restorer: usize,
+        mask: u64,
+    }
+    const SA_RESTORER: u64 = 0x0400_0000;
+    let action = KernelAction {
+        handler: action.sa_sigaction,
+        flags: action.sa_flags as u64 | SA_RESTORER,
+        restorer: signal_return as *const () as usize,
+        mask: u64::MAX,
+    };
+    // SAFETY: the structure is the kernel's, and `record` is async-signal-safe.
+    unsafe { libc::syscall(libc::SYS_rt_sigaction, signal, &raw const action, 0usize, 8usize) };
+}
+
+/// What the host's handler returns to.
+#[unsafe(naked)]
+unsafe extern "C" fn signal_return() {
+    core::arch::naked_asm!("mov eax, 15", "syscall") // rt_sigreturn
 }
 
 fn current_action(signal: c_int) -> libc::sigaction {
@@ -591,6 +892,12 @@ fn current_action(signal: c_int) -> libc::sigaction {
 /// True if this process was started with `signal` ignored.
 pub(super) fn is_ignored(signal: u8) -> bool {
     current_action(c_int::from(signal)).sa_sigaction == libc::SIG_IGN
+}
+
+/// Ends this process, which a guest thread has forked: nothing of the host's is left to do in it.
+pub(super) fn end_process(status: u8) -> ! {
+    // SAFETY: the call takes a plain value and does not return.
+    unsafe { libc::_exit(i32::from(status)) }
 }
 
 /// Ends this process by `signal`, as the guest was ended by it. The emulator's own state is no core dump of the guest,

@@ -3,6 +3,7 @@
 //! The permission bytes of [`crate::mem`] say what an access may do; this says what a region is, as
 //! `/proc/self/maps` shows it. Addresses are deterministic: there is no randomisation.
 
+use crate::env::MappedCode;
 use crate::mem::{ADDRESS_SPACE, PAGE, perm};
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -30,6 +31,8 @@ pub struct Area {
 pub enum Source {
     /// Zeroes; the name is `[heap]`, `[stack]` or empty.
     Anonymous(&'static str),
+    /// A page that was a file's, until the file became shorter.
+    Gone,
     /// A file from this offset on.
     File {
         /// Its path, as `/proc/self/fd` told it.
@@ -37,6 +40,12 @@ pub enum Source {
         /// Offset of the region's first byte.
         offset: u64,
     },
+}
+
+impl Area {
+    fn is_code(&self) -> bool {
+        self.prot & perm::EXEC != 0 && matches!(self.source, Source::File { .. })
+    }
 }
 
 impl Source {
@@ -53,12 +62,15 @@ impl Source {
 #[derive(Clone, Debug, Default)]
 pub struct AddressMap {
     areas: BTreeMap<u64, Area>,
+    /// Goes up with every change of [`AddressMap::code`].
+    code_version: u64,
 }
 
 impl AddressMap {
     /// Enters a region, in place of whatever was there.
     pub fn insert(&mut self, start: u64, area: Area) {
         self.remove(start, area.end - start);
+        self.code_version += u64::from(area.is_code());
         self.areas.insert(start, area);
     }
 
@@ -69,7 +81,8 @@ impl AddressMap {
         self.split(end);
         let inside: Vec<u64> = self.areas.range(start..end).map(|(&at, _)| at).collect();
         for at in inside {
-            self.areas.remove(&at);
+            let removed = self.areas.remove(&at);
+            self.code_version += u64::from(removed.is_some_and(|area| area.is_code()));
         }
     }
 
@@ -88,8 +101,29 @@ impl AddressMap {
         self.split(start);
         self.split(start + len);
         for (_, area) in self.areas.range_mut(start..start + len) {
+            let was_code = area.is_code();
             area.prot = prot;
+            self.code_version += u64::from(area.is_code() != was_code);
         }
+    }
+
+    /// Another number than before if [`AddressMap::code`] has changed.
+    pub fn code_version(&self) -> u64 {
+        self.code_version
+    }
+
+    /// The executable parts of files that can still be found, in address order.
+    pub fn code(&self) -> Vec<MappedCode> {
+        let code = |(&start, area): (&u64, &Area)| match &area.source {
+            // Compilers map code of files that they have removed. It has no symbols.
+            Source::File { path, offset }
+                if area.is_code() && path.starts_with('/') && !path.ends_with(" (deleted)") =>
+            {
+                Some(MappedCode { path: path.into(), range: start..area.end, offset: *offset })
+            }
+            _ => None,
+        };
+        self.areas.iter().filter_map(code).collect()
     }
 
     /// The region that contains `addr`, and its start.
@@ -103,6 +137,11 @@ impl AddressMap {
         let first = self.find(start).map_or(start, |(at, _)| at);
         let inside = self.areas.range(first..end).filter(|(_, area)| area.end > start);
         inside.map(|(&at, area)| (at.max(start), area.end.min(end))).collect()
+    }
+
+    /// How many bytes are mapped in all.
+    pub fn total(&self) -> u64 {
+        self.areas.iter().map(|(start, area)| area.end - start).sum()
     }
 
     /// True if all of `start..start+len` is mapped.
@@ -130,17 +169,49 @@ impl AddressMap {
 
     /// The text of `/proc/self/maps`.
     pub fn to_maps(&self) -> String {
+        self.describe(|_, _| String::new())
+    }
+
+    /// The text of `/proc/self/smaps`: all is resident, as far as it can be, and how it is used is not known.
+    pub fn to_smaps(&self) -> String {
+        self.describe(|start, area| {
+            let size = (area.end - start) / 1024;
+            let resident = if area.prot == 0 { 0 } else { size };
+            let (shared, private) = if area.shared { (resident, 0) } else { (0, resident) };
+            let rows = [
+                ("Size", size),
+                ("KernelPageSize", PAGE / 1024),
+                ("MMUPageSize", PAGE / 1024),
+                ("Rss", resident),
+                ("Pss", resident),
+                ("Shared_Clean", 0),
+                ("Shared_Dirty", shared),
+                ("Private_Clean", 0),
+                ("Private_Dirty", private),
+                ("Referenced", resident),
+                ("Anonymous", if matches!(area.source, Source::Anonymous(_)) { resident } else { 0 }),
+                ("Swap", 0),
+                ("Locked", 0),
+            ];
+            rows.iter().map(|(name, size)| format!("{:<15} {size:8} kB\n", format!("{name}:"))).collect()
+        })
+    }
+
+    /// A line for each region, with `more` behind it.
+    fn describe(&self, more: impl Fn(u64, &Area) -> String) -> String {
         let mut text = String::new();
         for (start, area) in &self.areas {
             let flag = |bit, letter| if area.prot & bit != 0 { letter } else { '-' };
             let (r, w, x) = (flag(perm::READ, 'r'), flag(perm::WRITE, 'w'), flag(perm::EXEC, 'x'));
             let (offset, name) = match &area.source {
                 Source::Anonymous(name) => (0, *name),
+                Source::Gone => (0, ""),
                 Source::File { path, offset } => (*offset, path.as_str()),
             };
             let share = if area.shared { 's' } else { 'p' };
             let line = format!("{start:08x}-{:08x} {r}{w}{x}{share} {offset:08x} 00:00 0 ", area.end);
             let _ = if name.is_empty() { writeln!(text, "{line}") } else { writeln!(text, "{line:<73}{name}") };
+            text.push_str(&more(*start, area));
         }
         text
     }
@@ -170,6 +241,28 @@ mod tests {
         assert!(!map.covers(0x10000, 0x10000));
         assert!(map.covers(0x16000, 0xa000));
         assert_eq!(map.parts(0x13000, 0x3000), [(0x13000, 0x14000), (0x15000, 0x16000)]);
+    }
+
+    #[test]
+    fn code_of_files_is_told_apart() {
+        let mut map = AddressMap::default();
+        let file = |path: &str, prot| Area {
+            prot,
+            source: Source::File { path: path.into(), offset: 0x1000 },
+            ..area(0x20000)
+        };
+        map.insert(0x10000, file("/lib/x", perm::READ));
+        map.insert(0x30000, area(0x40000));
+        assert_eq!((map.code_version(), map.code()), (0, vec![]));
+        map.protect(0x14000, 0x2000, perm::READ | perm::EXEC);
+        assert_eq!(map.code_version(), 1);
+        let path = "/lib/x".into();
+        assert_eq!(map.code(), [MappedCode { path, range: 0x14000..0x16000, offset: 0x5000 }]);
+        map.remove(0x14000, 0x1000);
+        map.remove(0x10000, 0x1000);
+        assert_eq!((map.code_version(), map.code()[0].range.clone()), (2, 0x15000..0x16000));
+        map.insert(0x10000, file("/memfd:code (deleted)", perm::EXEC));
+        assert_eq!((map.code_version(), map.code()), (4, vec![]));
     }
 
     #[test]
@@ -211,5 +304,11 @@ mod tests {
         assert_eq!(text.lines().count(), 2);
         assert!(text.starts_with("00010000-00011000 r--p 00000000 00:00 0 "), "{text}");
         assert!(text.ends_with(" [heap]\n"), "{text}");
+        let detailed = map.to_smaps();
+        assert_eq!(
+            detailed.lines().filter(|line| line.starts_with("Rss:                   4 kB")).count(),
+            2,
+            "{detailed}"
+        );
     }
 }

@@ -1,9 +1,11 @@
 //! Address space calls: `brk`, `mmap` and their kin. What is mapped where is in [`super::map`].
 
 use super::errno::Errno;
-use super::map::{Area, HIGHEST, LOWEST, Source};
+use super::map::{AddressMap, Area, HIGHEST, LOWEST, Source};
 use super::{Kernel, host};
-use crate::mem::{ADDRESS_SPACE, Access, GuestMemory, PAGE, perm};
+use crate::gate;
+use crate::machine::lock;
+use crate::mem::{ADDRESS_SPACE, Access, Fault, GuestMemory, PAGE, perm};
 use std::os::fd::BorrowedFd;
 
 type Args = [u64; 6];
@@ -25,6 +27,35 @@ const MADV_DONTNEED: u64 = 4;
 const MADV_REMOVE: u64 = 9;
 const MADV_POPULATE_READ: u64 = 22;
 
+/// Makes handlers of functions that work on the process's [`Space`]. What can take memory away from other threads is
+/// done in an exclusive section, so that none of them is between the check of an access and the access.
+macro_rules! space_calls {
+    ($($name:ident: $inner:ident, exclusive if $condition:expr;)*) => {
+        $(pub(super) fn $name(kernel: &mut Kernel, memory: &GuestMemory, args: Args) -> Result {
+            let takes_away: fn(&GuestMemory, Args) -> bool = $condition;
+            let mut call = || {
+                let space = &mut lock(&kernel.shared.space);
+                let before = space.map.code_version();
+                let result = $inner(space, memory, args);
+                kernel.code_mapped |= space.map.code_version() != before;
+                result
+            };
+            if takes_away(memory, args) { gate::exclusive(call) } else { call() }
+        })*
+    };
+}
+
+space_calls! {
+    brk: brk_in, exclusive if |_, _| true;
+    mmap: mmap_in, exclusive if |_, [_, _, _, flags, ..]| flags & MAP_FIXED != 0;
+    munmap: munmap_in, exclusive if |_, _| true;
+    mprotect: mprotect_in, exclusive if |memory, [addr, len, prot, ..]| memory.loses(addr, len, prot_bits(prot));
+    mremap: mremap_in, exclusive if |_, _| true;
+    madvise: madvise_in, exclusive if |memory, [addr, len, ..]| memory.loses(addr, len, u8::MAX);
+    mlock: mlock_in, exclusive if |_, _| false;
+    mincore: mincore_in, exclusive if |_, _| false;
+}
+
 fn page_up(len: u64) -> Result {
     len.checked_next_multiple_of(PAGE).ok_or(Errno::ENOMEM)
 }
@@ -45,7 +76,72 @@ fn prot_bits(prot: u64) -> u8 {
     prot as u8 & (perm::READ | perm::WRITE | perm::EXEC)
 }
 
+/// What a process has mapped, and where it goes on mapping.
+#[derive(Debug, Default)]
+pub(super) struct Space {
+    /// The regions of the address space.
+    pub(super) map: AddressMap,
+    /// Start of the heap and its current end.
+    pub(super) heap: (u64, u64),
+    /// One past the highest address that `mmap` chooses.
+    pub(super) mmap_top: u64,
+    /// Most bytes that the guest lets itself map (`RLIMIT_AS`).
+    pub(super) limit: Option<u64>,
+}
+
 impl Kernel {
+    /// True if the guest may make the access by what it has mapped, but its file had no such page.
+    pub(super) fn is_behind_file(&self, fault: &Fault) -> bool {
+        let need = match fault.access {
+            Access::Read => perm::READ,
+            Access::Write => perm::WRITE,
+            Access::Fetch => perm::EXEC,
+        };
+        let space = lock(&self.space);
+        let area = space.map.find(fault.addr & self.abi.address_mask()).map(|(_, area)| area);
+        area.is_some_and(|area| area.prot & need != 0 && !matches!(area.source, Source::Anonymous(_)))
+    }
+
+    /// Gives the guest a page whose file has become long enough since it was mapped. False if it has not.
+    pub(super) fn find_page(&self, memory: &GuestMemory, addr: u64) -> bool {
+        let page = addr & self.abi.address_mask() & !(PAGE - 1);
+        gate::exclusive(|| {
+            let space = lock(&self.space);
+            let Some((_, area)) = space.map.find(page) else { return false };
+            if area.source == Source::Gone || memory.protect(page, PAGE, area.prot).is_err() {
+                return false;
+            }
+            let range = memory.host_range(page, 8, Access::Read);
+            let found = range.is_ok_and(host::is_readable);
+            if !found {
+                // It cannot fail for a page that has just been changed.
+                let _ = memory.protect(page, PAGE, 0);
+            }
+            found
+        })
+    }
+
+    /// Enters that a page's file has become shorter: see [`host`].
+    pub(super) fn lose_page(&self, memory: &GuestMemory, addr: u64) {
+        let page = addr & !(PAGE - 1);
+        gate::exclusive(|| {
+            let mut space = lock(&self.space);
+            let Some((_, area)) = space.map.find(page) else { return };
+            let area = Area { end: page + PAGE, source: Source::Gone, ..area.clone() };
+            if memory.protect(page, PAGE, 0).is_ok() {
+                space.map.insert(page, area);
+            }
+        });
+    }
+}
+
+impl Space {
+    /// Checks that the limit that the guest has given itself has room for `len` bytes more.
+    fn check_limit(&self, len: u64) -> Result<()> {
+        let wanted = self.map.total().saturating_add(len);
+        if self.limit.is_some_and(|limit| wanted > limit) { Err(Errno::ENOMEM) } else { Ok(()) }
+    }
+
     /// Chooses where a mapping of `len` bytes goes: at the hint if that is free, else as high as possible.
     fn place(&self, hint: u64, len: u64) -> Result {
         let hint = hint & !(PAGE - 1);
@@ -79,26 +175,26 @@ impl Kernel {
     }
 }
 
-pub(super) fn brk(kernel: &mut Kernel, memory: &GuestMemory, [wanted, ..]: Args) -> Result {
-    let (start, end) = kernel.heap;
+fn brk_in(space: &mut Space, memory: &GuestMemory, [wanted, ..]: Args) -> Result {
+    let (start, end) = space.heap;
     if wanted < start || wanted > HIGHEST {
         return Ok(end);
     }
     let (old_top, new_top) = (end.next_multiple_of(PAGE), wanted.next_multiple_of(PAGE));
     if new_top > old_top {
         let len = new_top - old_top;
-        let fits = kernel.map.is_free(old_top, len);
-        if !fits || kernel.map_anonymous(memory, old_top, len, perm::READ | perm::WRITE, false, "[heap]").is_err() {
+        let fits = space.map.is_free(old_top, len) && space.check_limit(len).is_ok();
+        if !fits || space.map_anonymous(memory, old_top, len, perm::READ | perm::WRITE, false, "[heap]").is_err() {
             return Ok(end);
         }
-    } else if new_top < old_top && kernel.unmap(memory, new_top, old_top - new_top).is_err() {
+    } else if new_top < old_top && space.unmap(memory, new_top, old_top - new_top).is_err() {
         return Ok(end);
     }
-    kernel.heap.1 = wanted;
+    space.heap.1 = wanted;
     Ok(wanted)
 }
 
-pub(super) fn mmap(kernel: &mut Kernel, memory: &GuestMemory, args: Args) -> Result {
+fn mmap_in(space: &mut Space, memory: &GuestMemory, args: Args) -> Result {
     let [addr, len, prot, flags, fd, offset] = args;
     if len == 0 || !offset.is_multiple_of(PAGE) {
         return Err(Errno::EINVAL);
@@ -120,25 +216,28 @@ pub(super) fn mmap(kernel: &mut Kernel, memory: &GuestMemory, args: Args) -> Res
         if end > HIGHEST {
             return Err(Errno::ENOMEM);
         }
-        if flags & MAP_FIXED_NOREPLACE != 0 && !kernel.map.is_free(addr, pages) {
+        if flags & MAP_FIXED_NOREPLACE != 0 && !space.map.is_free(addr, pages) {
             return Err(Errno::EEXIST);
         }
         addr
     } else {
-        kernel.place(addr, pages)?
+        space.place(addr, pages)?
     };
+    // What a fixed mapping replaces goes away, so it does not count twice.
+    let replaced: u64 = space.map.parts(addr, pages).iter().map(|(from, to)| to - from).sum();
+    space.check_limit(pages - replaced)?;
     let prot = prot_bits(prot);
     if flags & MAP_ANONYMOUS != 0 {
-        kernel.map_anonymous(memory, addr, pages, prot, shared, "")?;
+        space.map_anonymous(memory, addr, pages, prot, shared, "")?;
     } else {
-        map_file(kernel, memory, addr, pages, prot, fd as i32, offset, shared)?;
+        map_file(space, memory, addr, pages, prot, fd as i32, offset, shared)?;
     }
     Ok(addr)
 }
 
 #[allow(clippy::too_many_arguments, reason = "they are those of mmap")]
 fn map_file(
-    kernel: &mut Kernel,
+    space: &mut Space,
     memory: &GuestMemory,
     addr: u64,
     len: u64,
@@ -153,62 +252,68 @@ fn map_file(
     let mode = super::abi::u16_at(&statx, 0x1c);
     let size = super::abi::u64_at(&statx, 0x28);
     if mode & 0o170000 == 0o100000 {
-        // An access behind the file's end is a SIGBUS in the host: such pages are mapped without permissions, and the
-        // guest gets a SIGSEGV. (A file that shrinks later is not noticed.)
+        // An access behind the file's end is a SIGBUS in the host: such pages are mapped without permissions, and looked
+        // at again when the guest makes it.
         let backed = page_up(size.saturating_sub(offset))?.min(len);
         if backed < len {
             memory.protect(addr + backed, len - backed, 0)?;
         }
     }
     let path = host::fd_path(fd);
-    kernel.map.insert(addr, Area { end: addr + len, prot, shared, source: Source::File { path, offset } });
+    space.map.insert(addr, Area { end: addr + len, prot, shared, source: Source::File { path, offset } });
     Ok(())
 }
 
-pub(super) fn munmap(kernel: &mut Kernel, memory: &GuestMemory, [addr, len, ..]: Args) -> Result {
+fn munmap_in(space: &mut Space, memory: &GuestMemory, [addr, len, ..]: Args) -> Result {
     let len = checked_range(addr, len, Errno::EINVAL)?;
     if len == 0 {
         return Err(Errno::EINVAL);
     }
-    kernel.unmap(memory, addr, len)?;
+    space.unmap(memory, addr, len)?;
     Ok(0)
 }
 
-pub(super) fn mprotect(kernel: &mut Kernel, memory: &GuestMemory, [addr, len, prot, ..]: Args) -> Result {
+fn mprotect_in(space: &mut Space, memory: &GuestMemory, [addr, len, prot, ..]: Args) -> Result {
     let len = checked_range(addr, len, Errno::ENOMEM)?;
     if len == 0 {
         return Ok(0);
     }
-    if !kernel.map.covers(addr, len) {
+    if !space.map.covers(addr, len) {
         return Err(Errno::ENOMEM);
     }
     let prot = prot_bits(prot);
     memory.protect(addr, len, prot)?;
-    kernel.map.protect(addr, len, prot);
+    space.map.protect(addr, len, prot);
     Ok(0)
 }
 
-pub(super) fn mremap(kernel: &mut Kernel, memory: &GuestMemory, args: Args) -> Result {
+/// There are no protection keys; -1 asks for none.
+pub(super) fn pkey_mprotect(kernel: &mut Kernel, memory: &GuestMemory, [addr, len, prot, key, ..]: Args) -> Result {
+    if key as i32 == -1 { mprotect(kernel, memory, [addr, len, prot, 0, 0, 0]) } else { Err(Errno::EINVAL) }
+}
+
+fn mremap_in(space: &mut Space, memory: &GuestMemory, args: Args) -> Result {
     let [old, old_len, new_len, flags, wanted, _] = args;
     let (old_len, new_len) = (checked_range(old, old_len, Errno::EFAULT)?, page_up(new_len)?);
     if new_len == 0 || flags & !(MREMAP_MAYMOVE | MREMAP_FIXED) != 0 || flags & MREMAP_DONTUNMAP != 0 {
         return Err(Errno::EINVAL);
     }
     let fixed = flags & MREMAP_FIXED != 0;
-    let (start, area) = kernel.map.find(old).ok_or(Errno::EFAULT)?;
+    let (start, area) = space.map.find(old).ok_or(Errno::EFAULT)?;
     let (area, old_end) = (area.clone(), old + old_len);
     if old_len == 0 || old_end > area.end {
         return Err(Errno::EFAULT);
     }
     if !fixed {
         if new_len <= old_len {
-            kernel.unmap(memory, old + new_len, old_len - new_len)?;
+            space.unmap(memory, old + new_len, old_len - new_len)?;
             return Ok(old);
         }
         let grow = new_len - old_len;
-        if matches!(area.source, Source::Anonymous(_)) && !area.shared && kernel.map.is_free(old_end, grow) {
+        space.check_limit(grow)?;
+        if matches!(area.source, Source::Anonymous(_)) && !area.shared && space.map.is_free(old_end, grow) {
             memory.map_anonymous(old_end, grow, area.prot, false)?;
-            kernel.map.insert(start, Area { end: old_end + grow, ..area });
+            space.map.insert(start, Area { end: old_end + grow, ..area });
             return Ok(old);
         }
         if flags & MREMAP_MAYMOVE == 0 {
@@ -216,23 +321,23 @@ pub(super) fn mremap(kernel: &mut Kernel, memory: &GuestMemory, args: Args) -> R
         }
     }
     let new =
-        if fixed { fixed_target(kernel, memory, old, old_len, wanted, new_len)? } else { kernel.place(0, new_len)? };
-    move_area(kernel, memory, (old, old_len), (new, new_len), area, start)
+        if fixed { fixed_target(space, memory, old, old_len, wanted, new_len)? } else { space.place(0, new_len)? };
+    move_area(space, memory, (old, old_len), (new, new_len), area, start)
 }
 
-fn fixed_target(kernel: &mut Kernel, memory: &GuestMemory, old: u64, old_len: u64, new: u64, len: u64) -> Result {
+fn fixed_target(space: &mut Space, memory: &GuestMemory, old: u64, old_len: u64, new: u64, len: u64) -> Result {
     let end = new.checked_add(len).ok_or(Errno::EINVAL)?;
     let overlaps = new < old + old_len && old < end;
     if !new.is_multiple_of(PAGE) || new < LOWEST || end > HIGHEST || overlaps {
         return Err(Errno::EINVAL);
     }
-    kernel.unmap(memory, new, len)?;
+    space.unmap(memory, new, len)?;
     Ok(new)
 }
 
 /// Moves a mapping; what it grows by is zeroes. A file or shared mapping that would have to grow is refused.
 fn move_area(
-    kernel: &mut Kernel,
+    space: &mut Space,
     memory: &GuestMemory,
     (old, old_len): (u64, u64),
     (new, new_len): (u64, u64),
@@ -247,12 +352,12 @@ fn move_area(
         memory.map_anonymous(new + kept, new_len - kept, area.prot, false)?;
     }
     memory.move_pages(old, kept, new)?;
-    kernel.unmap(memory, old, old_len)?;
+    space.unmap(memory, old, old_len)?;
     let source = match area.source {
         Source::File { path, offset } => Source::File { path, offset: offset + (old - area_start) },
         anonymous => anonymous,
     };
-    kernel.map.insert(new, Area { end: new + new_len, source, ..area });
+    space.map.insert(new, Area { end: new + new_len, source, ..area });
     Ok(new)
 }
 
@@ -265,10 +370,10 @@ pub(super) fn msync(_: &mut Kernel, memory: &GuestMemory, [addr, len, flags, ..]
     host::msync(range, flags)
 }
 
-pub(super) fn madvise(kernel: &mut Kernel, memory: &GuestMemory, [addr, len, advice, ..]: Args) -> Result {
+fn madvise_in(space: &mut Space, memory: &GuestMemory, [addr, len, advice, ..]: Args) -> Result {
     let len = checked_range(addr, len, Errno::EINVAL)?;
     if advice == MADV_DONTNEED {
-        for (from, to) in kernel.map.parts(addr, len) {
+        for (from, to) in space.map.parts(addr, len) {
             memory.discard(from, to - from)?;
         }
     }
@@ -276,14 +381,18 @@ pub(super) fn madvise(kernel: &mut Kernel, memory: &GuestMemory, [addr, len, adv
     if matches!(advice, MADV_REMOVE | MADV_POPULATE_READ..) && advice < 100 {
         return Err(Errno::EINVAL);
     }
-    if kernel.map.covers(addr, len) { Ok(0) } else { Err(Errno::ENOMEM) }
+    if space.map.covers(addr, len) { Ok(0) } else { Err(Errno::ENOMEM) }
 }
 
 /// Locking changes nothing that a guest can see.
-pub(super) fn mlock(kernel: &mut Kernel, _: &GuestMemory, [addr, len, ..]: Args) -> Result {
+fn mlock_in(space: &mut Space, _: &GuestMemory, [addr, len, ..]: Args) -> Result {
     let start = addr & !(PAGE - 1);
     let len = checked_range(start, len.saturating_add(addr - start), Errno::ENOMEM)?;
-    if kernel.map.covers(start, len) { Ok(0) } else { Err(Errno::ENOMEM) }
+    if space.map.covers(start, len) { Ok(0) } else { Err(Errno::ENOMEM) }
+}
+
+pub(super) fn mlock2(kernel: &mut Kernel, memory: &GuestMemory, [addr, len, flags, ..]: Args) -> Result {
+    if flags & !1 != 0 { Err(Errno::EINVAL) } else { mlock(kernel, memory, [addr, len, 0, 0, 0, 0]) }
 }
 
 pub(super) fn mlockall(_: &mut Kernel, _: &GuestMemory, _: Args) -> Result {
@@ -291,9 +400,9 @@ pub(super) fn mlockall(_: &mut Kernel, _: &GuestMemory, _: Args) -> Result {
 }
 
 /// All mapped pages are reported as resident.
-pub(super) fn mincore(kernel: &mut Kernel, memory: &GuestMemory, [addr, len, out, ..]: Args) -> Result {
+fn mincore_in(space: &mut Space, memory: &GuestMemory, [addr, len, out, ..]: Args) -> Result {
     let len = checked_range(addr, len, Errno::ENOMEM)?;
-    if !kernel.map.covers(addr, len) {
+    if !space.map.covers(addr, len) {
         return Err(Errno::ENOMEM);
     }
     memory.write(out, &vec![1; (len / PAGE) as usize])?;

@@ -4,35 +4,51 @@
 //! system call, finds its row in [`table`] and calls the handler, which sees the kernel, guest memory and the
 //! arguments, and no registers. What depends on the guest architecture is behind [`LinuxAbi`].
 //!
-//! A guest process is a host process: descriptors, process ids and signals are the host's. There is one guest thread.
+//! A guest process is a host process and a guest thread a host thread: descriptors, process ids, thread ids and signals
+//! are the host's.
 //! Sources: the manual pages of sections 2 and 7, and the headers under `include/uapi` of Linux.
 
 pub mod abi;
 pub mod errno;
 mod fs;
 pub mod host;
+mod ipc;
 pub mod map;
 mod mem;
+mod own;
 mod process;
 mod procfs;
+mod schedule;
+pub mod session;
 mod signal;
 mod socket;
 mod start;
+mod sysroot;
 pub mod table;
+mod thread;
 mod time;
 
 use crate::cpu::CpuState;
-use crate::env::{Environment, Outcome, Status, TrapEvent};
+use crate::env::{AskedCall, Environment, MappedCode, NewThread, Outcome, Status, TrapEvent};
+use crate::machine::lock;
 use crate::mem::{Fault, GuestMemory};
 use abi::FlagPairs;
 use errno::Errno;
 use map::AddressMap;
+use mem::Space;
 use signal::Signals;
 use std::collections::BTreeSet;
 use std::ffi::{CStr, CString};
+use std::ops::Deref;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Instant;
+use sysroot::Sysroot;
 
+pub use own::OwnFile;
+pub use schedule::Schedule;
+pub(crate) use signal::without_signals;
 pub use start::{Process, start};
 pub use table::{Arg, Row};
 
@@ -43,6 +59,9 @@ pub trait LinuxAbi: Send + Sync {
 
     /// Sets the result register.
     fn set_result(&self, cpu: &mut CpuState, value: u64);
+
+    /// Address of the system call instruction that was just executed.
+    fn system_call_address(&self, cpu: &CpuState) -> u64;
 
     /// Steps back to the system call instruction that was just executed, so that it is executed again.
     fn rewind_system_call(&self, cpu: &mut CpuState);
@@ -76,6 +95,9 @@ pub trait LinuxAbi: Send + Sync {
 
     /// `AT_HWCAP` and `AT_HWCAP2`.
     fn hwcap(&self) -> [u64; 2];
+
+    /// The text of `/proc/cpuinfo`.
+    fn cpu_info(&self, processors: usize) -> String;
 
     /// `AT_PLATFORM`, which is `utsname.machine` as well.
     fn platform(&self) -> &'static str;
@@ -134,13 +156,13 @@ pub struct Exec<'a> {
 }
 
 /// Replaces this process by one that runs a guest program, by way of [`execute`]. Returns on failure only.
-pub type ExecHook = Box<dyn Fn(&Exec<'_>) -> std::io::Error + Send>;
+pub type ExecHook = Box<dyn Fn(&Exec<'_>) -> std::io::Error + Send + Sync>;
 
 /// Replaces this process by a program of the host, as `execve`; unlike [`std::process::Command`], it leaves signal
 /// mask and ignored signals as the guest has set them. Returns on failure only.
 pub fn execute(path: &CStr, argv: &[CString], envp: &[CString]) -> std::io::Error {
     let error = process::host_execve(path, argv, envp).err().unwrap_or(Errno::EINVAL);
-    std::io::Error::from_raw_os_error(i32::from(error.0))
+    error.into()
 }
 
 /// What a guest process is started with.
@@ -156,6 +178,8 @@ pub struct Config {
     pub sysroot: Option<PathBuf>,
     /// Makes `getrandom` and `AT_RANDOM` depend on this number only.
     pub seed: Option<u64>,
+    /// Lets all guest threads run in turns.
+    pub schedule: Option<Schedule>,
     /// How `execve` starts a guest program; without it, `execve` of one fails with `ENOSYS`.
     pub exec: Option<ExecHook>,
     /// Whether the guest starts with `SIGPIPE` ignored. The Rust runtime ignores it in this process in any case, so
@@ -163,6 +187,32 @@ pub struct Config {
     pub ignores_sigpipe: bool,
     /// Whether host signals reach the guest. Off in unit tests, which share their process.
     pub host_signals: bool,
+}
+
+/// What the main thread's stack must have at least, and what it gets if it may.
+const STACK: [u64; 2] = [2 << 20, 8 << 20];
+
+/// Sees to it that this process has the stack that it needs, however little it was started with. A thread of its own
+/// would not do: the guest's first thread has the number of its process.
+///
+/// # Errors
+/// The limit in bytes, if it is too low and cannot be raised.
+pub fn ensure_stack() -> Result<(), u64> {
+    let number = u64::from(libc::RLIMIT_STACK);
+    let mut limit = [0; 16];
+    if host::prlimit64(0, number, None, Some(&mut limit)).is_err() {
+        return Ok(());
+    }
+    let [soft, hard] = [0, 8].map(|at| abi::u64_at(&limit, at));
+    if soft >= STACK[0] {
+        return Ok(());
+    }
+    let raised = hard.min(STACK[1]);
+    limit[..8].copy_from_slice(&raised.to_le_bytes());
+    if raised < STACK[0] || host::prlimit64(0, number, Some(&limit), None).is_err() {
+        return Err(hard);
+    }
+    Ok(())
 }
 
 /// What a handler asks of the dispatcher besides its result.
@@ -174,25 +224,62 @@ enum After {
     Again,
     /// The registers are those of the innermost signal frame.
     SignalReturn,
+    /// This thread is over.
+    EndThread,
     /// This is a new child: it has its own stack and thread pointer, if given.
     Child { stack: Option<u64>, thread_pointer: Option<u64> },
+    /// A thread is wanted.
+    Thread(thread::ThreadRequest),
 }
 
 /// Ends this process by `signal`, after a guest that died of it. Returns if the host ignores the signal by default.
 pub fn die_of_signal(signal: u8) {
+    leave_schedule();
     host::die_of_signal(signal);
 }
 
-/// The Linux kernel as one guest process sees it.
+/// To be called by a guest process that is about to end, from its first thread: those of a scheduled run that it leaves
+/// behind go on.
+pub fn leave_schedule() {
+    if let Some(turn) = schedule::current() {
+        turn.leave_process();
+    }
+}
+
+/// Ends this process at once, as the guest's process has ended.
+pub fn end_process(status: u8) -> ! {
+    leave_schedule();
+    host::end_process(status)
+}
+
+/// The Linux kernel as one guest thread sees it.
 pub struct Kernel {
+    shared: Arc<Shared>,
+    signals: Signals,
+    after: Option<After>,
+    /// See `set_tid_address` and `set_robust_list`.
+    clear_child_tid: u64,
+    robust_list: u64,
+    /// The guest's stack pointer at the current call.
+    stack_pointer: u64,
+    just_forked: bool,
+    /// This thread has changed which code of files is mapped.
+    code_mapped: bool,
+    /// The number of this thread.
+    tid: u64,
+    /// The thread that has been asked for and not begun.
+    new_thread: Option<NewThread>,
+    /// In a scheduled run, the slot of the thread that is to begin: in its kernel, and in that of its creator.
+    new_slot: Option<usize>,
+    /// Where this thread's number goes when it begins.
+    announce: [Option<u64>; 2],
+}
+
+/// What the threads of a guest process share. It can be reached through each thread's [`Kernel`].
+pub struct Shared {
     abi: &'static dyn LinuxAbi,
     machine: u16,
-    map: AddressMap,
-    signals: Signals,
-    /// Start of the heap and its current end.
-    heap: (u64, u64),
-    /// One past the highest address that `mmap` chooses.
-    mmap_top: u64,
+    space: Mutex<Space>,
     /// Absolute path of the guest's program, and what it was called.
     program: CString,
     argv: Vec<CString>,
@@ -200,38 +287,58 @@ pub struct Kernel {
     auxv: Vec<u8>,
     /// The guest's stack pointer at its start.
     stack_start: u64,
-    sysroot: Option<PathBuf>,
+    sysroot: Option<Sysroot>,
     exec: Option<ExecHook>,
-    random: Option<Random>,
+    random: Option<Mutex<Random>>,
     /// Limits of the guest that would hurt the emulator, by number.
-    limits: [Option<[u8; 16]>; 16],
-    after: Option<After>,
-    notes: Vec<String>,
-    noted_calls: BTreeSet<u64>,
-    clear_child_tid: u64,
-    /// The guest's stack pointer at the current call.
-    stack_pointer: u64,
+    limits: Mutex<[Option<[u8; 16]>; 16]>,
+    notes: Mutex<Notes>,
     started: Instant,
-    is_child: bool,
-    just_forked: bool,
+    is_child: AtomicBool,
+    /// Number of guest threads.
+    threads: AtomicUsize,
+    /// The number of the process.
+    pid: AtomicU64,
+}
+
+/// What the user may want to know.
+#[derive(Default)]
+struct Notes {
+    texts: Vec<String>,
+    calls: BTreeSet<u64>,
+}
+
+impl Deref for Kernel {
+    type Target = Shared;
+
+    fn deref(&self) -> &Shared {
+        &self.shared
+    }
 }
 
 impl Kernel {
     /// The regions of the guest's address space.
-    pub fn map(&self) -> &AddressMap {
-        &self.map
+    pub fn map(&self) -> AddressMap {
+        lock(&self.space).map.clone()
+    }
+
+    /// What all threads share, while there is one thread.
+    fn alone(&mut self) -> &mut Shared {
+        Arc::get_mut(&mut self.shared).expect("a process starts with one thread")
     }
 
     /// Remembers a note for the user, once.
-    fn note(&mut self, text: String) {
-        if !self.notes.contains(&text) {
-            self.notes.push(text);
+    fn note(&self, text: String) {
+        let mut notes = lock(&self.notes);
+        if !notes.texts.contains(&text) {
+            notes.texts.push(text);
         }
     }
 
-    fn unknown_call(&mut self, number: u64) -> Errno {
-        if self.noted_calls.insert(number) {
-            self.notes.push(format!("system call {number} is not known: the guest gets ENOSYS"));
+    fn unknown_call(&self, number: u64) -> Errno {
+        let mut notes = lock(&self.notes);
+        if notes.calls.insert(number) {
+            notes.texts.push(format!("system call {number} is not known: the guest gets ENOSYS"));
         }
         Errno::ENOSYS
     }
@@ -245,6 +352,24 @@ impl Kernel {
     fn follow(&mut self, cpu: &mut CpuState, memory: &GuestMemory, after: After) -> Outcome {
         match after {
             After::End(status) => Outcome::End(status),
+            After::EndThread => Outcome::EndThread,
+            After::Thread(request) => {
+                let mut child = Box::new(cpu.clone());
+                child.poll = Box::leak(Box::new(AtomicU32::new(0)));
+                child.icount = 0;
+                child.clear_monitor();
+                self.abi.set_result(&mut child, 0);
+                self.set_registers(&mut child, request.registers());
+                let kernel = match self.prepare_thread(&request) {
+                    Ok(kernel) => kernel,
+                    Err(error) => {
+                        self.finish(cpu, Err(error));
+                        return Outcome::Continue;
+                    }
+                };
+                self.new_thread = Some(NewThread { cpu: child, environment: Box::new(kernel) });
+                Outcome::Spawn
+            }
             After::Again => {
                 self.abi.rewind_system_call(cpu);
                 self.deliver_all(cpu, memory, Outcome::Redirect)
@@ -252,56 +377,123 @@ impl Kernel {
             After::SignalReturn => self.signal_return(cpu, memory),
             After::Child { stack, thread_pointer } => {
                 self.finish(cpu, Ok(0));
-                if let Some(stack) = stack {
-                    self.abi.set_stack_pointer(cpu, stack);
-                }
-                if let Some(value) = thread_pointer {
-                    self.abi.set_thread_pointer(cpu, value);
-                }
+                self.set_registers(cpu, [stack, thread_pointer]);
                 Outcome::Continue
             }
+        }
+    }
+
+    /// Sets the stack pointer and the thread pointer, as far as they are given.
+    fn set_registers(&self, cpu: &mut CpuState, [stack, thread_pointer]: [Option<u64>; 2]) {
+        if let Some(stack) = stack {
+            self.abi.set_stack_pointer(cpu, stack);
+        }
+        if let Some(value) = thread_pointer {
+            self.abi.set_thread_pointer(cpu, value);
         }
     }
 }
 
 impl Environment for Kernel {
     fn take_notes(&mut self) -> Vec<String> {
-        std::mem::take(&mut self.notes)
+        std::mem::take(&mut lock(&self.notes).texts)
     }
 
     fn is_child(&self) -> bool {
-        self.is_child
+        self.is_child.load(Ordering::Relaxed)
     }
 
     fn take_forked(&mut self) -> bool {
         std::mem::take(&mut self.just_forked)
     }
 
+    fn take_code_mapped(&mut self) -> bool {
+        std::mem::take(&mut self.code_mapped)
+    }
+
+    fn mapped_code(&self) -> Vec<MappedCode> {
+        lock(&self.space).map.code()
+    }
+
     fn system_call(&mut self, cpu: &mut CpuState, memory: &GuestMemory) -> Outcome {
+        match self.perform_call(cpu, memory) {
+            (Outcome::Continue, true) => self.deliver_all(cpu, memory, Outcome::Continue),
+            (outcome, _) => outcome,
+        }
+    }
+
+    fn asked_call(&self, cpu: &CpuState) -> Option<AskedCall> {
+        if self.signals.next_deliverable().is_some() {
+            return None;
+        }
+        let (number, args) = self.abi.system_call(cpu);
+        Some(AskedCall { number, args, pc: self.abi.system_call_address(cpu) })
+    }
+
+    fn finish_syscall(&mut self, cpu: &mut CpuState, result: u64) {
+        self.abi.set_result(cpu, result);
+    }
+
+    fn perform_call(&mut self, cpu: &mut CpuState, memory: &GuestMemory) -> (Outcome, bool) {
         if self.signals.next_deliverable().is_some() {
             // They came before the call, so their handlers run before it.
             self.abi.rewind_system_call(cpu);
-            return self.deliver_all(cpu, memory, Outcome::Redirect);
+            return (self.deliver_all(cpu, memory, Outcome::Redirect), false);
         }
         let (number, args) = self.abi.system_call(cpu);
         self.stack_pointer = self.abi.stack_pointer(cpu);
         let row = table::find(number);
+        if let Some(turn) = schedule::current() {
+            turn.count(cpu.icount);
+        }
+        let args = row.map_or(args, |row| schedule::host_arguments(row, args));
         let result = match row {
+            Some(row) if own::named_by(row, &args) => Err(Errno::EBADF),
             Some(row) => (row.handler)(self, memory, args),
             None => Err(self.unknown_call(number)),
         };
+        let result = row.map_or(result, |row| schedule::guest_result(row, result));
+        memory.note_host_writes();
         if let Some(after) = self.after.take() {
-            return self.follow(cpu, memory, after);
+            let returns = matches!(after, After::Child { .. });
+            return (self.follow(cpu, memory, after), returns);
         }
         if result == Err(Errno::EINTR) && self.restarts(row.is_some_and(|row| row.restarts)) {
             self.abi.rewind_system_call(cpu);
-            return self.deliver_all(cpu, memory, Outcome::Redirect);
+            return (self.deliver_all(cpu, memory, Outcome::Redirect), false);
         }
         self.finish(cpu, result);
         if result != Err(Errno::EINTR) {
             self.signals.restore_mask();
         }
-        self.deliver_all(cpu, memory, Outcome::Continue)
+        (Outcome::Continue, true)
+    }
+
+    fn take_new_thread(&mut self) -> Option<NewThread> {
+        self.new_thread.take()
+    }
+
+    fn begin_thread(&mut self, cpu: &mut CpuState, memory: &GuestMemory) -> u64 {
+        self.begin(cpu.poll, memory)
+    }
+
+    fn finish_spawn(&mut self, cpu: &mut CpuState, result: std::io::Result<u64>) {
+        self.signals.release_host();
+        let slot = self.new_slot.take();
+        if result.is_err() {
+            if let (Some(turn), Some(slot)) = (schedule::current(), slot) {
+                turn.remove(slot);
+            }
+            self.threads.fetch_sub(1, Ordering::AcqRel);
+            self.note("the host has no more threads: the guest gets EAGAIN".into());
+        }
+        self.finish(cpu, result.map_err(|_| Errno::EAGAIN));
+    }
+
+    fn interrupt(&self, thread: u64) {
+        if self.signals.uses_host() {
+            host::interrupt(schedule::host_number(thread as i32));
+        }
     }
 
     fn trap(&mut self, cpu: &mut CpuState, memory: &GuestMemory, trap: TrapEvent) -> Outcome {
@@ -312,16 +504,46 @@ impl Environment for Kernel {
         self.deliver_all(cpu, memory, Outcome::Continue)
     }
 
-    fn ticks(&self) -> u64 {
-        self.started.elapsed().as_nanos() as u64
+    fn ticks(&self, icount: u64) -> u64 {
+        match schedule::current() {
+            Some(turn) => turn.time_at(icount),
+            None => self.started.elapsed().as_nanos() as u64,
+        }
+    }
+
+    fn ticks_are_counted(&self) -> bool {
+        schedule::current().is_some()
+    }
+
+    fn turn_end(&self) -> u64 {
+        schedule::current().map_or(u64::MAX, |turn| turn.end())
+    }
+
+    fn begin_turn(&mut self) {
+        if let Some(turn) = schedule::current() {
+            turn.await_turn();
+        }
+    }
+
+    fn pass_turn(&mut self, icount: u64) {
+        if let Some(turn) = schedule::current() {
+            turn.count(icount);
+            turn.pass();
+        }
+    }
+
+    fn leave(&mut self) {
+        if let Some(turn) = schedule::current() {
+            turn.leave();
+        }
     }
 
     fn thread_id(&self) -> u64 {
-        host::gettid().unwrap_or(0)
+        self.tid
     }
 
     fn process_id(&self) -> u64 {
-        host::getpid().unwrap_or(0)
+        self.pid.load(Ordering::Relaxed)
     }
 }
 

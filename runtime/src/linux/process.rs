@@ -1,42 +1,22 @@
-//! Processes: identity, limits, fork, exec, wait, exit, and what does not fit elsewhere.
+//! Processes: identity, limits, exec, wait, and what does not fit elsewhere. How processes and threads begin and end is
+//! in [`super::thread`].
 
-use super::abi::{u32_at, u64_at};
+use super::abi::u64_at;
 use super::errno::Errno;
-use super::host::{self, StringList, Word};
-use super::{After, Exec, Kernel, execute, procfs, read_optional, read_path, write_optional};
+use super::host::{self, StringList};
+use super::schedule::clock;
+use super::sysroot::Last;
+use super::{After, Exec, Kernel, execute, procfs, read_optional, read_path, schedule, write_optional};
 use crate::elf;
-use crate::env::Status;
+use crate::machine::lock;
 use crate::mem::{Access, GuestMemory};
 use std::ffi::{CStr, CString, OsStr};
 use std::io::Read;
 use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 
 type Args = [u64; 6];
 type Result<T = u64> = std::result::Result<T, Errno>;
-
-const CLONE_VM: u64 = 0x100;
-const CLONE_FS: u64 = 0x200;
-const CLONE_FILES: u64 = 0x400;
-const CLONE_SIGHAND: u64 = 0x800;
-const CLONE_VFORK: u64 = 0x4000;
-const CLONE_THREAD: u64 = 0x1_0000;
-const CLONE_SYSVSEM: u64 = 0x4_0000;
-const CLONE_SETTLS: u64 = 0x8_0000;
-const CLONE_PARENT_SETTID: u64 = 0x10_0000;
-const CLONE_CHILD_CLEARTID: u64 = 0x20_0000;
-const CLONE_CHILD_SETTID: u64 = 0x100_0000;
-
-/// Flags that a fork may have.
-const FORK_FLAGS: u64 = 0xff
-    | CLONE_VM
-    | CLONE_VFORK
-    | CLONE_SYSVSEM
-    | CLONE_SETTLS
-    | CLONE_PARENT_SETTID
-    | CLONE_CHILD_CLEARTID
-    | CLONE_CHILD_SETTID;
-/// Flags that say a thread is wanted.
-const THREAD_FLAGS: u64 = CLONE_THREAD | CLONE_SIGHAND | CLONE_FS | CLONE_FILES;
 
 /// Sizes of an argument list, as in Linux: strings, and all together (a quarter of the stack).
 const MAX_STRING: usize = 32 * 4096;
@@ -71,31 +51,32 @@ plain_calls! {
     getpgid(pid: i32);
     setsid();
     getsid(pid: i32);
-    sched_yield();
     sched_getscheduler(pid: i32);
     getpriority(which: u64, who: u64);
     setpriority(which: u64, who: u64, value: u64);
     membarrier(command: u64, flags: u64, cpu: u64);
+    setfsuid(user: u64);
+    setfsgid(group: u64);
+    unshare(flags: u64);
+    setns(fd: i32, kind: u64);
+    ioprio_set(which: u64, who: u64, priority: u64);
+    ioprio_get(which: u64, who: u64);
+    sched_get_priority_max(policy: u64);
+    sched_get_priority_min(policy: u64);
+    pidfd_open(pid: i32, flags: u64);
+}
+
+pub(super) fn sched_yield(_: &mut Kernel, _: &GuestMemory, _: Args) -> Result {
+    match schedule::current() {
+        Some(turn) => turn.pass(),
+        None => drop(host::sched_yield()?),
+    }
+    Ok(0)
 }
 
 /// Known, and refused without a note: C libraries ask and go on without.
 pub(super) fn not_here(_: &mut Kernel, _: &GuestMemory, _: Args) -> Result {
     Err(Errno::ENOSYS)
-}
-
-pub(super) fn exit(kernel: &mut Kernel, _: &GuestMemory, [status, ..]: Args) -> Result {
-    kernel.after = Some(After::End(Status::Exited(status as u8)));
-    Ok(0)
-}
-
-pub(super) fn set_tid_address(kernel: &mut Kernel, _: &GuestMemory, [addr, ..]: Args) -> Result {
-    kernel.clear_child_tid = addr;
-    host::gettid()
-}
-
-/// Robust futexes matter when a thread dies; there is one thread.
-pub(super) fn set_robust_list(_: &mut Kernel, _: &GuestMemory, [_, len, ..]: Args) -> Result {
-    if len == 24 { Ok(0) } else { Err(Errno::EINVAL) }
 }
 
 fn get_ids(memory: &GuestMemory, args: Args, call: fn(&mut [u8; 4], &mut [u8; 4], &mut [u8; 4]) -> Result) -> Result {
@@ -137,6 +118,43 @@ pub(super) fn capget(_: &mut Kernel, memory: &GuestMemory, [header, data, ..]: A
     Ok(0)
 }
 
+/// Giving up all capabilities is what the guest sees already; it cannot have any.
+pub(super) fn capset(_: &mut Kernel, memory: &GuestMemory, [header, data, ..]: Args) -> Result {
+    memory.load::<8>(header)?;
+    if memory.load::<24>(data)? == [0; 24] { Ok(0) } else { Err(Errno::EPERM) }
+}
+
+pub(super) fn setgroups(_: &mut Kernel, memory: &GuestMemory, [count, list, ..]: Args) -> Result {
+    let count = count & 0xffff_ffff;
+    if count > 65536 {
+        return Err(Errno::EINVAL);
+    }
+    let mut groups = Box::new([0; 4 * 65536]);
+    memory.read(list, &mut groups[..count as usize * 4])?;
+    host::setgroups(count, &groups)
+}
+
+/// The personality can be asked for, and addresses that are not random, which they never are here. The others would
+/// be the emulator's.
+pub(super) fn personality(_: &mut Kernel, _: &GuestMemory, [persona, ..]: Args) -> Result {
+    const ADDR_NO_RANDOMIZE: u64 = 0x4_0000;
+    match persona & 0xffff_ffff {
+        0xffff_ffff => host::personality(0xffff_ffff),
+        persona if persona & !ADDR_NO_RANDOMIZE == 0 => host::personality(persona),
+        _ => Err(Errno::EINVAL),
+    }
+}
+
+/// Reads the kernel's log or changes how it is shown; only some commands have a buffer.
+pub(super) fn syslog(_: &mut Kernel, memory: &GuestMemory, [kind, addr, len, ..]: Args) -> Result {
+    let kind = kind & 0xffff_ffff;
+    if matches!(kind, 2..=4) {
+        return host::syslog(kind, memory.host_range(addr, len.min(i32::MAX as u64), Access::Write)?);
+    }
+    // Of the others, one takes a number for a length: the console's level.
+    if kind == 8 { Err(Errno::EPERM) } else { host::syslog(kind, memory.host_range(0, 0, Access::Write)?) }
+}
+
 pub(super) fn uname(kernel: &mut Kernel, memory: &GuestMemory, [out, ..]: Args) -> Result {
     const MACHINE: usize = 4 * 65;
     let mut names = [0; 390];
@@ -155,23 +173,61 @@ pub(super) fn sethostname(_: &mut Kernel, memory: &GuestMemory, [name, len, ..]:
     host::sethostname(&memory.read_vec(name, len)?)
 }
 
+pub(super) fn setdomainname(_: &mut Kernel, memory: &GuestMemory, [name, len, ..]: Args) -> Result {
+    if len > 64 {
+        return Err(Errno::EINVAL);
+    }
+    host::setdomainname(&memory.read_vec(name, len)?)
+}
+
 pub(super) fn sysinfo(_: &mut Kernel, memory: &GuestMemory, [out, ..]: Args) -> Result {
     let mut info = [0; 112];
     host::sysinfo(&mut info)?;
+    if let Some(turn) = schedule::current() {
+        steady_sysinfo(&mut info, turn.now());
+    }
     memory.write(out, &info)?;
     Ok(0)
+}
+
+/// Leaves of `struct sysinfo` what does not change from run to run: the time since the start, the sizes of memory, half
+/// of it free, and one process.
+fn steady_sysinfo(info: &mut [u8; 112], now: u64) {
+    let (memory, swap) = (u64_at(info, 32), u64_at(info, 64));
+    info[..104].fill(0);
+    for (at, value) in [(0, now / 1_000_000_000), (32, memory), (40, memory / 2), (64, swap), (72, swap)] {
+        info[at..at + 8].copy_from_slice(&value.to_le_bytes());
+    }
+    info[80..82].copy_from_slice(&1u16.to_le_bytes());
+    info[104..108].copy_from_slice(&1u32.to_le_bytes());
 }
 
 pub(super) fn getrusage(_: &mut Kernel, memory: &GuestMemory, [who, out, ..]: Args) -> Result {
     let mut usage = [0; 144];
     host::getrusage(who, &mut usage)?;
+    steady_usage(&mut usage);
     memory.write(out, &usage)?;
     Ok(0)
 }
 
+/// In a scheduled run, leaves of `struct rusage` the time of the instructions that all threads have executed.
+fn steady_usage(usage: &mut [u8; 144]) {
+    if let Some(turn) = schedule::current() {
+        usage.fill(0);
+        usage[..16].copy_from_slice(&clock::timeval(turn.executed()));
+    }
+}
+
 pub(super) fn times(_: &mut Kernel, memory: &GuestMemory, [out, ..]: Args) -> Result {
+    const TICK: u64 = 10_000_000;
     let mut times = [0; 32];
-    let ticks = host::times(Some(&mut times))?;
+    let ticks = match schedule::current() {
+        Some(turn) => {
+            times[..8].copy_from_slice(&(turn.executed() / TICK).to_le_bytes());
+            turn.now() / TICK
+        }
+        None => host::times(Some(&mut times))?,
+    };
     write_optional(memory, out, &times)?;
     Ok(ticks)
 }
@@ -196,9 +252,13 @@ pub(super) fn prlimit64(kernel: &mut Kernel, memory: &GuestMemory, [pid, resourc
     let mut former = [0; 16];
     host::prlimit64(pid, resource, new.as_ref().filter(|_| !remembered), Some(&mut former))?;
     if remembered {
-        let slot = &mut kernel.limits[resource as usize];
+        let mut limits = lock(&kernel.limits);
+        let slot = &mut limits[resource as usize];
         former = slot.unwrap_or(former);
         *slot = new.or(*slot);
+        if let (Some(limit), 9) = (new, resource) {
+            lock(&kernel.space).limit = Some(u64_at(&limit, 0));
+        }
     }
     write_optional(memory, old, &former)?;
     Ok(0)
@@ -206,7 +266,9 @@ pub(super) fn prlimit64(kernel: &mut Kernel, memory: &GuestMemory, [pid, resourc
 
 pub(super) fn getcpu(_: &mut Kernel, memory: &GuestMemory, [cpu_addr, node_addr, ..]: Args) -> Result {
     let (mut cpu, mut node) = ([0; 4], [0; 4]);
-    host::getcpu(&mut cpu, &mut node, 0)?;
+    if schedule::current().is_none() {
+        host::getcpu(&mut cpu, &mut node, 0)?;
+    }
     write_optional(memory, cpu_addr, &cpu)?;
     write_optional(memory, node_addr, &node)?;
     Ok(0)
@@ -215,6 +277,11 @@ pub(super) fn getcpu(_: &mut Kernel, memory: &GuestMemory, [cpu_addr, node_addr,
 pub(super) fn sched_getaffinity(_: &mut Kernel, memory: &GuestMemory, [pid, size, out, ..]: Args) -> Result {
     let mut mask = [0; 1024];
     let filled = host::sched_getaffinity(pid as i32, size.min(1024), &mut mask)?;
+    if schedule::current().is_some() {
+        // There is one processor.
+        mask.fill(0);
+        mask[0] = 1;
+    }
     memory.write(out, &mask[..filled as usize])?;
     Ok(filled)
 }
@@ -233,6 +300,24 @@ pub(super) fn sched_getparam(_: &mut Kernel, memory: &GuestMemory, [pid, out, ..
     Ok(0)
 }
 
+pub(super) fn sched_rr_get_interval(_: &mut Kernel, memory: &GuestMemory, [pid, out, ..]: Args) -> Result {
+    let mut time = [0; 16];
+    host::sched_rr_get_interval(pid as i32, &mut time)?;
+    memory.write(out, &time)?;
+    Ok(0)
+}
+
+pub(super) fn sched_getattr(_: &mut Kernel, memory: &GuestMemory, [pid, out, size, flags, ..]: Args) -> Result {
+    if !(48..=4096).contains(&size) {
+        return Err(Errno::EINVAL);
+    }
+    let size = size.min(256);
+    let mut attributes = [0; 256];
+    host::sched_getattr(pid as i32, &mut attributes, size, flags)?;
+    memory.write(out, &attributes[..size as usize])?;
+    Ok(0)
+}
+
 /// Scheduling policies would be the emulator's.
 pub(super) fn sched_setparam(_: &mut Kernel, _: &GuestMemory, _: Args) -> Result {
     Err(Errno::EPERM)
@@ -240,22 +325,24 @@ pub(super) fn sched_setparam(_: &mut Kernel, _: &GuestMemory, _: Args) -> Result
 
 pub(super) fn getrandom(kernel: &mut Kernel, memory: &GuestMemory, [buf, len, flags, ..]: Args) -> Result {
     let range = memory.host_range(buf, len.min(32 << 20), Access::Write)?;
-    match &mut kernel.random {
+    match &kernel.random {
         Some(random) => {
-            memory.write(buf, &random.bytes(range.len() as usize))?;
+            memory.write(buf, &lock(random).bytes(range.len() as usize))?;
             Ok(range.len())
         }
         None => host::getrandom(range, flags),
     }
 }
 
-/// Options of `prctl` with integer arguments: death signal, dumpable, keep capabilities, timer slack, subreaper,
-/// no new privileges and transparent huge pages, as far as they do not write memory.
-const PRCTL_INTEGER: &[u64] = &[1, 3, 4, 7, 8, 23, 29, 30, 36, 38, 39, 42];
+/// Options of `prctl` with integer arguments: death signal, dumpable, capabilities and secure bits, whether there is a
+/// seccomp filter, timer slack, subreaper, no new privileges, transparent huge pages and who may trace.
+const PRCTL_INTEGER: &[u64] = &[1, 3, 4, 7, 8, 21, 23, 24, 27, 28, 29, 30, 36, 38, 39, 42, 47, 0x5961_6d61];
 
 pub(super) fn prctl(_: &mut Kernel, memory: &GuestMemory, [option, a, b, c, d, _]: Args) -> Result {
     const PR_GET_PDEATHSIG: u64 = 2;
     const PR_SET_NAME: u64 = 15;
+    const PR_GET_CHILD_SUBREAPER: u64 = 37;
+    const PR_SET_VMA: u64 = 0x5356_4d41;
     const PR_GET_NAME: u64 = 16;
     let mut data = [0; 16];
     match option & 0xffff_ffff {
@@ -269,100 +356,16 @@ pub(super) fn prctl(_: &mut Kernel, memory: &GuestMemory, [option, a, b, c, d, _
             memory.write(a, &data)?;
             Ok(0)
         }
-        PR_GET_PDEATHSIG => {
-            host::prctl_data(PR_GET_PDEATHSIG, &mut data)?;
+        option @ (PR_GET_PDEATHSIG | PR_GET_CHILD_SUBREAPER) => {
+            host::prctl_data(option, &mut data)?;
             memory.write(a, &data[..4])?;
             Ok(0)
         }
+        // Names of anonymous memory are for people who read `maps`.
+        PR_SET_VMA => Ok(0),
         option if PRCTL_INTEGER.contains(&option) => host::prctl(option, a, b, c, d),
         _ => Err(Errno::EINVAL),
     }
-}
-
-pub(super) fn futex(_: &mut Kernel, memory: &GuestMemory, args: Args) -> Result {
-    let [addr, op, value, timeout_or_count, second, value3] = args;
-    let word = |addr: u64| -> Result<Word> {
-        if !addr.is_multiple_of(4) {
-            return Err(Errno::EINVAL);
-        }
-        memory.check(addr, 4, Access::Read)?;
-        Ok(Word(Some(memory.host_range(addr, 4, Access::Read)?)))
-    };
-    let first = word(addr)?;
-    match op & 0x7f {
-        // FUTEX_WAIT, FUTEX_WAIT_BITSET
-        0 | 9 => {
-            let timeout = read_optional::<16>(memory, timeout_or_count)?;
-            host::futex(first, op, value, timeout.as_ref(), Word(None), value3)
-        }
-        // FUTEX_WAKE, FUTEX_WAKE_BITSET
-        1 | 10 => host::futex(first, op, value, None, Word(None), value3),
-        // FUTEX_REQUEUE, FUTEX_CMP_REQUEUE, FUTEX_WAKE_OP
-        3..=5 => host::futex_requeue(first, op, value, timeout_or_count, word(second)?, value3),
-        _ => Err(Errno::ENOSYS),
-    }
-}
-
-/// Forks. Threads are not here yet. `CLONE_VM` with `CLONE_VFORK` (`vfork`, `posix_spawn`) gets a copy of the memory:
-/// what the child writes is not seen by the parent, as under other user-mode emulators.
-pub(super) fn clone(kernel: &mut Kernel, memory: &GuestMemory, args: Args) -> Result {
-    let [flags, stack, parent_tid, thread_pointer, child_tid, _] = args;
-    if flags & THREAD_FLAGS != 0 {
-        kernel.note("the guest wants a second thread, which is not supported yet: it gets EAGAIN".into());
-        return Err(Errno::EAGAIN);
-    }
-    if flags & !FORK_FLAGS != 0 || (flags & CLONE_VM != 0 && flags & CLONE_VFORK == 0) {
-        kernel.note(format!("clone with flags {flags:#x} is not supported: the guest gets EINVAL"));
-        return Err(Errno::EINVAL);
-    }
-    let waits = flags & CLONE_VFORK != 0;
-    let mut pipe = [0; 8];
-    if waits {
-        host::pipe2(&mut pipe, libc::O_CLOEXEC as u64)?;
-    }
-    let (reader, writer) = (u32_at(&pipe, 0) as i32, u32_at(&pipe, 4) as i32);
-    kernel.signals.hold_host();
-    let pid = host::fork();
-    if pid == Ok(0) {
-        if waits {
-            let _ = host::close(reader);
-            // Out of the guest's way; it closes with `execve` or the end of the child.
-            if host::fcntl(writer, libc::F_DUPFD_CLOEXEC as u64, 900).is_ok() {
-                let _ = host::close(writer);
-            }
-        }
-        if flags & CLONE_CHILD_SETTID != 0 {
-            let _ = memory.write(child_tid, &(host::gettid()? as u32).to_le_bytes());
-        }
-        kernel.is_child = true;
-        kernel.just_forked = true;
-        kernel.signals.forked();
-        kernel.after = Some(After::Child {
-            stack: (stack != 0).then_some(stack),
-            thread_pointer: (flags & CLONE_SETTLS != 0).then_some(thread_pointer),
-        });
-        return Ok(0);
-    }
-    kernel.signals.release_host();
-    if waits {
-        let _ = host::close(writer);
-        if pid.is_ok() {
-            wait_for_hangup(reader);
-        }
-        let _ = host::close(reader);
-    }
-    let pid = pid?;
-    if flags & CLONE_PARENT_SETTID != 0 {
-        let _ = memory.write(parent_tid, &(pid as u32).to_le_bytes());
-    }
-    Ok(pid)
-}
-
-/// Waits until nobody has the other end of a pipe open.
-fn wait_for_hangup(reader: i32) {
-    let mut entry = [0; 8];
-    entry[..4].copy_from_slice(&reader.to_le_bytes());
-    while host::ppoll_through_signals(host::PollFds(&mut entry), None, 0, 8) == Err(Errno::EINTR) {}
 }
 
 fn read_strings(memory: &GuestMemory, mut addr: u64) -> Result<Vec<CString>> {
@@ -428,9 +431,50 @@ fn script(line: &[u8]) -> Result<Executable> {
     Ok(Executable::Script(string(interpreter)?, if rest.is_empty() { None } else { Some(string(rest)?) }))
 }
 
-/// Replaces the process: guest programs go to the configured hook, programs of the host run natively.
 pub(super) fn execve(kernel: &mut Kernel, memory: &GuestMemory, [path, argv, envp, ..]: Args) -> Result {
-    let mut path = procfs::followed(kernel, kernel.resolve(read_path(memory, path)?), 0);
+    let path = kernel.resolve(read_path(memory, path)?, Last::Follow);
+    execute_path(kernel, memory, procfs::followed(kernel, path, 0), argv, envp)
+}
+
+/// As `execve` of what a descriptor names (`fexecve`), or of a path below it.
+pub(super) fn execveat(kernel: &mut Kernel, memory: &GuestMemory, [dir, path, argv, envp, flags, _]: Args) -> Result {
+    const AT_SYMLINK_NOFOLLOW: u64 = 0x100;
+    const AT_EMPTY_PATH: u64 = 0x1000;
+    if flags & !(AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH) != 0 {
+        return Err(Errno::EINVAL);
+    }
+    let (dir, path) = (dir as i32, read_path(memory, path)?);
+    let path = match path.to_bytes() {
+        b"" if flags & AT_EMPTY_PATH == 0 => return Err(Errno::ENOENT),
+        b"" => program_of(dir)?,
+        [b'/', ..] => kernel.resolve(path, Last::Follow),
+        _ if dir == libc::AT_FDCWD => path,
+        below => path_of([host::fd_path(dir).as_bytes(), b"/", below].concat())?,
+    };
+    if flags & AT_SYMLINK_NOFOLLOW != 0 && Path::new(OsStr::from_bytes(path.to_bytes())).is_symlink() {
+        return Err(Errno::ELOOP);
+    }
+    execute_path(kernel, memory, path, argv, envp)
+}
+
+/// A path of the file behind a descriptor that is still good when the descriptor has closed with `execve`. A file that
+/// has no name gets another descriptor, which stays open.
+fn program_of(fd: i32) -> Result<CString> {
+    host::fcntl(fd, libc::F_GETFD as u64, 0)?;
+    let name = host::fd_path(fd);
+    if Path::new(&name).is_file() {
+        return path_of(name.into_bytes());
+    }
+    let copy = host::fcntl(fd, libc::F_DUPFD as u64, 3)?;
+    path_of(format!("/proc/self/fd/{copy}").into_bytes())
+}
+
+fn path_of(bytes: Vec<u8>) -> Result<CString> {
+    CString::new(bytes).map_err(|_| Errno::EINVAL)
+}
+
+/// Replaces the process: guest programs go to the configured hook, programs of the host run natively.
+fn execute_path(kernel: &mut Kernel, memory: &GuestMemory, mut path: CString, argv: u64, envp: u64) -> Result {
     let mut argv = read_strings(memory, argv)?;
     let envp = read_strings(memory, envp)?;
     for _ in 0..MAX_SCRIPTS {
@@ -438,22 +482,30 @@ pub(super) fn execve(kernel: &mut Kernel, memory: &GuestMemory, [path, argv, env
             Executable::Script(interpreter, argument) => {
                 let tail = argv.into_iter().skip(1);
                 argv = [Some(interpreter.clone()), argument, Some(path)].into_iter().flatten().chain(tail).collect();
-                path = kernel.resolve(interpreter);
+                path = kernel.resolve(interpreter, Last::Follow);
             }
             Executable::Guest => {
-                let Some(hook) = kernel.exec.take() else {
+                let shared = kernel.shared.clone();
+                let Some(hook) = &shared.exec else {
                     return Err(Errno::ENOSYS);
                 };
                 let ignores_sigpipe = kernel.signals.ignores(libc::SIGPIPE as u8);
                 let exec = Exec { path: &path, argv: &argv, envp: &envp, ignores_sigpipe };
-                let result = replace(kernel, || hook(&exec).into());
-                kernel.exec = Some(hook);
-                return result;
+                return replace(kernel, || hook(&exec).into());
             }
-            Executable::Host => return replace(kernel, || execute(&path, &argv, &envp).into()),
+            Executable::Host => return replace(kernel, || execute_outside(&path, &argv, &envp).into()),
         }
     }
     Err(Errno::ELOOP)
+}
+
+/// Executes a program of the host, which no schedule covers.
+fn execute_outside(path: &CStr, argv: &[CString], envp: &[CString]) -> std::io::Error {
+    let turn = schedule::current();
+    turn.inspect(|turn| turn.step_aside());
+    let error = execute(path, argv, envp);
+    turn.inspect(|turn| turn.step_back());
+    error
 }
 
 /// Makes a call that replaces the process unless a signal comes first.
@@ -478,6 +530,7 @@ pub(super) fn host_execve(path: &CStr, argv: &[CString], envp: &[CString]) -> Re
 pub(super) fn wait4(_: &mut Kernel, memory: &GuestMemory, [pid, status_addr, options, usage_addr, ..]: Args) -> Result {
     let (mut status, mut usage) = ([0; 4], [0; 144]);
     let pid = host::wait4(pid as i32, &mut status, options, Some(&mut usage))?;
+    steady_usage(&mut usage);
     if pid != 0 {
         write_optional(memory, status_addr, &status)?;
         write_optional(memory, usage_addr, &usage)?;
@@ -489,6 +542,8 @@ pub(super) fn waitid(_: &mut Kernel, memory: &GuestMemory, args: Args) -> Result
     let [which, id, info_addr, options, usage_addr, _] = args;
     let (mut info, mut usage) = ([0; 128], [0; 144]);
     let result = host::waitid(which, id, &mut info, options, Some(&mut usage))?;
+    steady_usage(&mut usage);
+    schedule::guest_siginfo(&mut info);
     write_optional(memory, info_addr, &info)?;
     write_optional(memory, usage_addr, &usage)?;
     Ok(result)

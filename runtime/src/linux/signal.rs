@@ -7,13 +7,15 @@
 //! A signal whose default is to kill is recorded as well: the guest then ends with [`Status::Signaled`], after which
 //! the end of a run can be reported. Stopping and continuing are left to the host.
 
-use super::abi::{fault_siginfo, u32_at, words};
+use super::abi::{fault_siginfo, u32_at, u64_at, words};
 use super::errno::Errno;
 use super::host::{self, Disposition};
-use super::{After, FrameContext, Kernel, SignalFrame, read_optional, write_optional};
-use crate::cpu::CpuState;
+use super::{After, FrameContext, Kernel, SignalFrame, read_optional, schedule, write_optional};
+use crate::cpu::{CpuState, resume};
 use crate::env::{Outcome, Status, TrapEvent};
+use crate::machine::lock;
 use crate::mem::GuestMemory;
+use std::sync::{Arc, Mutex};
 
 const SIGSET_SIZE: u64 = 8;
 const SIG_DFL: u64 = 0;
@@ -35,6 +37,7 @@ const SS_AUTODISARM: u64 = 1 << 31;
 const SEGV_MAPERR: i32 = 1;
 const SEGV_ACCERR: i32 = 2;
 const BUS_ADRALN: i32 = 1;
+const BUS_ADRERR: i32 = 2;
 const ILL_ILLOPC: i32 = 1;
 const TRAP_BRKPT: i32 = 1;
 
@@ -61,10 +64,13 @@ struct Action {
     mask: u64,
 }
 
-/// The signal state of a guest process and its one thread.
+/// What the threads of a process do with each signal, by number.
+type Actions = Arc<Mutex<[Action; 65]>>;
+
+/// The signal state of a guest thread.
 #[derive(Clone, Debug)]
 pub(super) struct Signals {
-    actions: [Action; 65],
+    actions: Actions,
     mask: u64,
     /// The mask to go back to after a call that replaced it (`rt_sigsuspend`, `ppoll` …).
     saved_mask: Option<u64>,
@@ -80,7 +86,7 @@ impl Signals {
     /// The state at a program's start: everything is default, but what the parent ignored stays ignored.
     pub(super) fn new(host: bool, ignores_sigpipe: bool) -> Self {
         let mut signals = Signals {
-            actions: [Action::default(); 65],
+            actions: Arc::new(Mutex::new([Action::default(); 65])),
             mask: 0,
             saved_mask: None,
             alternate_stack: [0, SS_DISABLE, 0],
@@ -88,7 +94,7 @@ impl Signals {
             host,
         };
         if ignores_sigpipe {
-            signals.actions[libc::SIGPIPE as usize].handler = SIG_IGN;
+            signals.change(libc::SIGPIPE as u8, |action| action.handler = SIG_IGN);
         }
         if host {
             signals.adopt_host_state();
@@ -104,24 +110,56 @@ impl Signals {
         for signal in 1..=64 {
             // The Rust runtime has set SIGPIPE to be ignored; what it was before is not known.
             if i32::from(signal) != libc::SIGPIPE && host::is_ignored(signal) {
-                self.actions[usize::from(signal)].handler = SIG_IGN;
+                self.change(signal, |action| action.handler = SIG_IGN);
             }
             self.tell_host(signal);
         }
         self.set_mask(self.mask);
     }
 
-    fn action(&self, signal: u8) -> &Action {
-        &self.actions[usize::from(signal)]
+    fn action(&self, signal: u8) -> Action {
+        lock(&self.actions)[usize::from(signal)]
+    }
+
+    fn change(&self, signal: u8, change: impl FnOnce(&mut Action)) {
+        change(&mut lock(&self.actions)[usize::from(signal)]);
+    }
+
+    /// The state of a new thread of this one's process (pthread_create(3): it has the mask and no alternate stack).
+    pub(super) fn for_thread(&self) -> Signals {
+        Signals { saved_mask: None, alternate_stack: [0, SS_DISABLE, 0], ..self.clone() }
+    }
+
+    /// True if the host's signals are used.
+    pub(super) fn uses_host(&self) -> bool {
+        self.host
+    }
+
+    /// The end of this thread while others go on: what it has recorded is for them.
+    pub(super) fn end_thread(&self) {
+        if self.host {
+            self.hold_host();
+            host::end_thread();
+        }
+    }
+
+    /// Makes all signals that have handlers default (`CLONE_CLEAR_SIGHAND`).
+    pub(super) fn clear_handlers(&self) {
+        for signal in (1..=64).filter(|&signal| self.action(signal).handler > SIG_IGN) {
+            self.change(signal, |action| *action = Action::default());
+            self.tell_host(signal);
+        }
     }
 
     /// Makes the host treat `signal` as the guest's action needs.
-    fn tell_host(&self, signal: u8) {
+    pub(super) fn tell_host(&self, signal: u8) {
         if !self.host {
             return;
         }
         let action = self.action(signal);
         let disposition = match action.handler {
+            // What ends blocking calls comes by this signal as well, so it is never ignored.
+            _ if signal == host::INTERRUPT => Disposition::Record(0),
             SIG_IGN if !host::is_hardware_fault(i32::from(signal)) => Disposition::Ignore,
             SIG_DFL if default_of(signal) != DefaultAction::Kill => Disposition::Default,
             _ => Disposition::Record((action.flags & (SA_NOCLDSTOP | SA_NOCLDWAIT)) as i32),
@@ -137,8 +175,7 @@ impl Signals {
         host::set_blocked(self.mask);
         // What has been recorded stays blocked in the host until it is taken, so that its siginfo is not overwritten.
         let faults = [SIGSEGV, SIGBUS, SIGILL, SIGTRAP, 8].map(bit).iter().fold(0, |all, one| all | one);
-        let libc_own = bit(32) | bit(33);
-        let mask = (self.mask | host::pending()) & !faults & !libc_own;
+        let mask = (self.mask | host::pending()) & !faults & !bit(host::INTERRUPT);
         let _ = host::rt_sigprocmask(libc::SIG_SETMASK as u64, Some(&mask.to_le_bytes()), None, SIGSET_SIZE);
     }
 
@@ -183,7 +220,7 @@ impl Signals {
     }
 
     /// Makes the host keep all signals back.
-    pub(super) fn hold_host(&mut self) {
+    pub(super) fn hold_host(&self) {
         if self.host {
             let all = u64::MAX.to_le_bytes();
             let _ = host::rt_sigprocmask(libc::SIG_SETMASK as u64, Some(&all), None, SIGSET_SIZE);
@@ -251,11 +288,6 @@ struct Occurrence {
 }
 
 impl Kernel {
-    /// True if the host's signals reach the guest.
-    pub(super) fn uses_host_signals(&self) -> bool {
-        self.signals.host
-    }
-
     /// True if a call that ended with `EINTR` is to be made again: its row allows it and the handler that runs first
     /// has `SA_RESTART`, or no handler runs at all.
     pub(super) fn restarts(&self, row_restarts: bool) -> bool {
@@ -272,12 +304,16 @@ impl Kernel {
     pub(super) fn deliver_all(&mut self, cpu: &mut CpuState, memory: &GuestMemory, otherwise: Outcome) -> Outcome {
         let mut outcome = otherwise;
         while let Some(signal) = self.signals.next_deliverable() {
-            let info = host::take_pending(signal);
+            let mut info = host::take_pending(signal);
+            schedule::guest_siginfo(&mut info);
+            if signal == SIGBUS && u32_at(&info, 8) as i32 == BUS_ADRERR {
+                self.lose_page(memory, u64_at(&info, 16));
+            }
             let occurrence = Occurrence { signal, info, fault_address: 0 };
             match self.deliver(cpu, memory, &occurrence) {
-                Outcome::Continue => {}
                 Outcome::Redirect => outcome = Outcome::Redirect,
                 end @ Outcome::End(_) => return end,
+                _ => {}
             }
             self.signals.set_mask(self.signals.mask);
         }
@@ -287,7 +323,7 @@ impl Kernel {
 
     fn deliver(&mut self, cpu: &mut CpuState, memory: &GuestMemory, occurrence: &Occurrence) -> Outcome {
         let signal = occurrence.signal;
-        let action = *self.signals.action(signal);
+        let action = self.signals.action(signal);
         match action.handler {
             SIG_IGN => Outcome::Continue,
             SIG_DFL if default_of(signal) == DefaultAction::Kill => Outcome::End(Status::Signaled(signal)),
@@ -322,7 +358,7 @@ impl Kernel {
             fault_address: occurrence.fault_address,
         };
         if action.flags & SA_RESETHAND != 0 {
-            signals.actions[usize::from(signal)].handler = SIG_DFL;
+            signals.change(signal, |action| action.handler = SIG_DFL);
             signals.tell_host(signal);
         }
         if self.abi.push_frame(cpu, memory, &frame).is_err() {
@@ -359,6 +395,14 @@ impl Kernel {
     /// Turns a trap into the signal that Linux sends for it.
     pub(super) fn deliver_fault(&mut self, cpu: &mut CpuState, memory: &GuestMemory, trap: TrapEvent) -> Outcome {
         let (signal, code, addr) = match trap {
+            TrapEvent::Fault(fault) if self.is_behind_file(&fault) => {
+                if self.find_page(memory, fault.addr) {
+                    // The instruction is executed again, without the probes in front of it.
+                    cpu.resume = resume::BODY;
+                    return Outcome::Redirect;
+                }
+                (SIGBUS, BUS_ADRERR, fault.addr)
+            }
             TrapEvent::Fault(fault) => (SIGSEGV, if fault.mapped { SEGV_ACCERR } else { SEGV_MAPERR }, fault.addr),
             TrapEvent::Misaligned(addr) => (SIGBUS, BUS_ADRALN, addr),
             TrapEvent::Illegal(bits) => {
@@ -402,7 +446,7 @@ pub(super) fn rt_sigaction(kernel: &mut Kernel, memory: &GuestMemory, args: [u64
     check_set_size(size)?;
     let signal = checked_signal(signal & 0xffff_ffff)?;
     let has_restorer = kernel.abi.has_restorer();
-    let former = *kernel.signals.action(signal);
+    let former = kernel.signals.action(signal);
     let replacement = match (new, has_restorer) {
         (0, _) => None,
         (_, true) => {
@@ -425,10 +469,21 @@ pub(super) fn rt_sigaction(kernel: &mut Kernel, memory: &GuestMemory, args: [u64
         memory.write(old, &bytes)?;
     }
     if let Some(action) = replacement {
-        kernel.signals.actions[usize::from(signal)] = Action { mask: action.mask & !UNBLOCKABLE, ..action };
+        kernel.signals.change(signal, |entry| *entry = Action { mask: action.mask & !UNBLOCKABLE, ..action });
         kernel.signals.tell_host(signal);
     }
     Ok(0)
+}
+
+/// Calls `f` while the host keeps all signals back from this thread, and from threads that `f` starts.
+pub(crate) fn without_signals<T>(f: impl FnOnce() -> T) -> T {
+    let (set, mut old) = (libc::SIG_SETMASK as u64, [0; 8]);
+    let held = host::rt_sigprocmask(set, Some(&u64::MAX.to_le_bytes()), Some(&mut old), SIGSET_SIZE).is_ok();
+    let result = f();
+    if held {
+        let _ = host::rt_sigprocmask(set, Some(&old), None, SIGSET_SIZE);
+    }
+    result
 }
 
 pub(super) fn rt_sigprocmask(kernel: &mut Kernel, memory: &GuestMemory, args: [u64; 6]) -> Result<u64, Errno> {
@@ -496,13 +551,37 @@ pub(super) fn rt_sigtimedwait(kernel: &mut Kernel, memory: &GuestMemory, args: [
         result?;
         info
     };
+    let mut info = info;
+    schedule::guest_siginfo(&mut info);
     write_optional(memory, info_addr, &info)?;
     Ok(u64::from(u32_at(&info, 0)))
 }
 
 pub(super) fn rt_sigqueueinfo(_: &mut Kernel, memory: &GuestMemory, args: [u64; 6]) -> Result<u64, Errno> {
     let [pid, signal, info, ..] = args;
-    host::rt_sigqueueinfo(pid as i32, signal, &memory.load(info)?)
+    let info = memory.load(info)?;
+    sent(pid as i32, signal, || host::rt_sigqueueinfo(pid as i32, signal, &info))
+}
+
+pub(super) fn rt_tgsigqueueinfo(_: &mut Kernel, memory: &GuestMemory, args: [u64; 6]) -> Result<u64, Errno> {
+    let [pid, tid, signal, info, ..] = args;
+    let info = memory.load(info)?;
+    sent(pid as i32, signal, || host::rt_tgsigqueueinfo(pid as i32, tid as i32, signal, &info))
+}
+
+pub(super) fn pidfd_send_signal(_: &mut Kernel, memory: &GuestMemory, args: [u64; 6]) -> Result<u64, Errno> {
+    let [fd, signal, info, flags, ..] = args;
+    let info = read_optional::<128>(memory, info)?;
+    sent(0, signal, || host::pidfd_send_signal(fd as i32, signal, info.as_ref(), flags))
+}
+
+/// The signals that the guest blocks are blocked in the host, so the host's descriptor tells them.
+pub(super) fn signalfd4(_: &mut Kernel, memory: &GuestMemory, args: [u64; 6]) -> Result<u64, Errno> {
+    let [fd, mask, size, flags, ..] = args;
+    if size != SIGSET_SIZE {
+        return Err(Errno::EINVAL);
+    }
+    host::signalfd4(fd as i32, &memory.load(mask)?, size, flags)
 }
 
 pub(super) fn sigaltstack(kernel: &mut Kernel, memory: &GuestMemory, args: [u64; 6]) -> Result<u64, Errno> {
@@ -530,14 +609,28 @@ pub(super) fn sigaltstack(kernel: &mut Kernel, memory: &GuestMemory, args: [u64;
     Ok(0)
 }
 
+/// Sends a signal by `send`, and lets a schedule know: to the processes that `target` names, as kill(2) says.
+fn sent(target: i32, signal: u64, send: impl FnOnce() -> Result<u64, Errno>) -> Result<u64, Errno> {
+    let Some(turn) = schedule::current() else { return send() };
+    let killed = if signal == u64::from(SIGKILL) { turn.processes_in(target) } else { Vec::new() };
+    let result = send();
+    if result.is_ok() {
+        turn.note_signal(&killed);
+    }
+    result
+}
+
 pub(super) fn kill(_: &mut Kernel, _: &GuestMemory, [pid, signal, ..]: [u64; 6]) -> Result<u64, Errno> {
-    host::kill(pid as i32, signal & 0xffff_ffff)
+    let (pid, signal) = (pid as i32, signal & 0xffff_ffff);
+    sent(pid, signal, || host::kill(pid, signal))
 }
 
 pub(super) fn tkill(_: &mut Kernel, _: &GuestMemory, [tid, signal, ..]: [u64; 6]) -> Result<u64, Errno> {
-    host::tkill(tid as i32, signal & 0xffff_ffff)
+    let signal = signal & 0xffff_ffff;
+    sent(tid as i32, signal, || host::tkill(tid as i32, signal))
 }
 
 pub(super) fn tgkill(_: &mut Kernel, _: &GuestMemory, [pid, tid, signal, ..]: [u64; 6]) -> Result<u64, Errno> {
-    host::tgkill(pid as i32, tid as i32, signal & 0xffff_ffff)
+    let signal = signal & 0xffff_ffff;
+    sent(pid as i32, signal, || host::tgkill(pid as i32, tid as i32, signal))
 }

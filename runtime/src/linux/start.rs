@@ -4,16 +4,21 @@
 //! auxiliary vector, and above them what these point to.
 
 use super::abi::Encoder;
-use super::map::{AddressMap, Area, HIGHEST, Source};
+use super::map::{Area, HIGHEST, Source};
+use super::mem::Space;
 use super::signal::Signals;
-use super::{Config, Kernel, Random, host};
+use super::sysroot::{Last, Sysroot};
+use super::{Config, Kernel, Random, Shared, host, own, procfs, schedule};
 use crate::cpu::CpuState;
 use crate::elf::{Error, Image, Loaded, Problem};
 use crate::isa::{self, Isa};
+use crate::machine::lock;
 use crate::mem::{GuestMemory, PAGE, perm};
 use std::ffi::CString;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize};
+use std::sync::{Arc, Mutex};
 
 /// Where position-independent programs go.
 const PROGRAM_BASE: u64 = 0x55_0000_0000;
@@ -75,25 +80,32 @@ pub fn start(config: Config) -> Result<Process, Error> {
     };
     let memory_error = |error| Error::new(&path, Problem::Memory(error));
     let memory = GuestMemory::new(abi.address_mask()).map_err(memory_error)?;
+    if let Some(schedule) = config.schedule {
+        schedule.enter().map_err(memory_error)?;
+    }
     let mut kernel = Kernel::new(config, abi, machine, &path);
 
     let bias = if program.is_position_independent() { PROGRAM_BASE.saturating_sub(program.range().0) } else { 0 };
     let loaded = program.load(&memory, bias)?;
     kernel.enter(&loaded);
     let heap = loaded.end();
-    kernel.heap = (heap, heap);
+    lock(&kernel.space).heap = (heap, heap);
     let stack_size = stack_size();
     let stack_top = HIGHEST;
-    kernel.mmap_top = stack_top - stack_size - STACK_GUARD;
-    kernel
+    let mut space = lock(&kernel.space);
+    space.mmap_top = stack_top - stack_size - STACK_GUARD;
+    space
         .map_anonymous(&memory, stack_top - stack_size, stack_size, perm::READ | perm::WRITE, false, "[stack]")
         .map_err(|_| memory_error(std::io::ErrorKind::OutOfMemory.into()))?;
+    drop(space);
     let mut base = 0;
     let mut entry = loaded.entry;
     let mut images = vec![loaded];
     if let Some(image) = interpreter {
         let (low, high) = image.range();
-        let at = kernel.map.find_free(high - low, kernel.mmap_top).unwrap_or(PROGRAM_BASE);
+        let space = lock(&kernel.space);
+        let at = space.map.find_free(high - low, space.mmap_top).unwrap_or(PROGRAM_BASE);
+        drop(space);
         base = if image.is_position_independent() { at - low } else { 0 };
         let loaded = image.load(&memory, base)?;
         kernel.enter(&loaded);
@@ -106,15 +118,18 @@ pub fn start(config: Config) -> Result<Process, Error> {
         .build_stack(&memory, &images[0], base, stack_top, stack_size)
         .map_err(|problem| Error::new(&path, problem))?;
     let mut cpu = CpuState { pc: entry, ..CpuState::default() };
-    if kernel.uses_host_signals() {
-        host::set_poll_word(cpu.poll);
+    if kernel.signals.uses_host() {
+        host::begin_thread(cpu.poll);
+        host::set_window(memory.host_bases());
+        own::proc();
+        procfs::set_command_name(&kernel);
     }
     abi.set_stack_pointer(&mut cpu, sp);
     Ok(Process { kernel, memory, cpu, isa, images })
 }
 
 fn open_interpreter(path: &Path, wanted: &Path, sysroot: Option<&Path>, machine: u16) -> Result<Image, Error> {
-    let inside = sysroot.map(|root| root.join(wanted.strip_prefix("/").unwrap_or(wanted)));
+    let inside = sysroot.and_then(|root| Sysroot::new(root).find(wanted, Last::Follow));
     let missing = || Error::new(path, Problem::NoInterpreter(wanted.to_owned(), sysroot.map(Path::to_owned)));
     let found = [inside, Some(wanted.to_owned())].into_iter().flatten().find(|file| file.exists());
     let image = Image::open(&found.ok_or_else(missing)?)?;
@@ -138,30 +153,43 @@ fn stack_size() -> u64 {
 impl Kernel {
     fn new(config: Config, abi: &'static dyn super::LinuxAbi, machine: u16, path: &Path) -> Self {
         let absolute = path.canonicalize().unwrap_or_else(|_| path.to_owned());
-        Kernel {
+        let shared = Shared {
             abi,
             machine,
-            map: AddressMap::default(),
-            signals: Signals::new(config.host_signals, config.ignores_sigpipe),
-            heap: (0, 0),
-            mmap_top: HIGHEST,
+            space: Mutex::new(Space { mmap_top: HIGHEST, ..Space::default() }),
             program: CString::new(absolute.as_os_str().as_bytes()).unwrap_or_default(),
             argv: config.argv,
             envp: config.envp,
             auxv: Vec::new(),
             stack_start: 0,
-            sysroot: config.sysroot,
+            sysroot: config.sysroot.as_deref().map(Sysroot::new),
             exec: config.exec,
-            random: config.seed.map(Random),
-            limits: [None; 16],
-            after: None,
-            notes: Vec::new(),
-            noted_calls: Default::default(),
-            clear_child_tid: 0,
-            stack_pointer: 0,
+            random: config.seed.map(|seed| Mutex::new(Random(seed))),
+            limits: Mutex::default(),
+            notes: Mutex::default(),
             started: std::time::Instant::now(),
-            is_child: false,
+            is_child: AtomicBool::new(false),
+            threads: AtomicUsize::new(1),
+            pid: AtomicU64::new(schedule::current().map_or_else(|| host::getpid().unwrap_or(0), |turn| turn.process())),
+        };
+        Kernel::of(Arc::new(shared), Signals::new(config.host_signals, config.ignores_sigpipe))
+    }
+
+    /// The kernel of a thread.
+    pub(super) fn of(shared: Arc<Shared>, signals: Signals) -> Kernel {
+        Kernel {
+            shared,
+            signals,
+            after: None,
+            clear_child_tid: 0,
+            robust_list: 0,
+            stack_pointer: 0,
             just_forked: false,
+            tid: schedule::current().map_or_else(|| host::gettid().unwrap_or(0), |turn| turn.thread()),
+            code_mapped: false,
+            new_thread: None,
+            new_slot: None,
+            announce: [None; 2],
         }
     }
 
@@ -172,15 +200,18 @@ impl Kernel {
                 Some(offset) => Source::File { path: loaded.path.display().to_string(), offset },
                 None => Source::Anonymous(""),
             };
-            self.map.insert(segment.start, Area { end: segment.end, prot: segment.prot, shared: false, source });
+            lock(&self.space)
+                .map
+                .insert(segment.start, Area { end: segment.end, prot: segment.prot, shared: false, source });
         }
     }
 
     /// Maps the code that signal handlers return to.
     fn map_trampoline(&mut self, memory: &GuestMemory) -> std::io::Result<()> {
         let out_of_memory = || std::io::Error::from(std::io::ErrorKind::OutOfMemory);
-        let at = self.map.find_free(PAGE, self.mmap_top).ok_or_else(out_of_memory)?;
-        self.map_anonymous(memory, at, PAGE, perm::READ | perm::EXEC, false, "[vdso]").map_err(|_| out_of_memory())?;
+        let mut space = lock(&self.shared.space);
+        let at = space.map.find_free(PAGE, space.mmap_top).ok_or_else(out_of_memory)?;
+        space.map_anonymous(memory, at, PAGE, perm::READ | perm::EXEC, false, "[vdso]").map_err(|_| out_of_memory())?;
         memory.write_forced(at, self.abi.sigreturn_code()).map_err(|_| out_of_memory())?;
         self.signals.trampoline = at;
         Ok(())
@@ -215,11 +246,11 @@ impl Kernel {
         let envp = push_all(&self.envp);
         let argv = push_all(&self.argv);
         let platform = push(&[self.abi.platform().as_bytes(), b"\0"].concat());
-        let mut seed = self.random.clone().unwrap_or_else(host_random);
+        let mut seed = self.random.as_ref().map_or_else(host_random, |random| lock(random).clone());
         let random = push(&seed.bytes(16));
 
         let auxv = self.auxiliary_vector(program, base, [execfn, platform, random]);
-        self.auxv = auxv.iter().flat_map(|word| word.to_le_bytes()).collect();
+        self.alone().auxv = auxv.iter().flat_map(|word| word.to_le_bytes()).collect();
         let words = 1 + argv.len() + 1 + envp.len() + 1 + auxv.len();
         let sp = (at & !15) - (words as u64 * 8).next_multiple_of(16);
         let mut table = Encoder::default().u64(argv.len() as u64);
@@ -227,7 +258,7 @@ impl Kernel {
             table = table.u64(*word);
         }
         memory.write(sp, &table.into_vec()).map_err(|_| Problem::ArgumentsTooLong)?;
-        self.stack_start = sp;
+        self.alone().stack_start = sp;
         Ok(sp)
     }
 
@@ -281,8 +312,8 @@ pub(super) mod tests {
             seed: Some(1),
             ..Config::default()
         };
-        let mut kernel = Kernel::new(config, abi, 183, Path::new("/bin/prog"));
-        kernel.heap = (0x1000_0000, 0x1000_0000);
+        let kernel = Kernel::new(config, abi, 183, Path::new("/bin/prog"));
+        *lock(&kernel.space) = Space { heap: (0x1000_0000, 0x1000_0000), mmap_top: HIGHEST, ..Space::default() };
         (kernel, GuestMemory::new(abi.address_mask()).unwrap())
     }
 
@@ -290,7 +321,7 @@ pub(super) mod tests {
     fn the_stack_has_the_abi_s_layout() {
         let (mut kernel, memory) = kernel();
         let top = 0x8000_0000;
-        kernel.map_anonymous(&memory, top - STACK_MIN, STACK_MIN, 3, false, "").unwrap();
+        lock(&kernel.space).map_anonymous(&memory, top - STACK_MIN, STACK_MIN, 3, false, "").unwrap();
         let program = Loaded {
             path: "/bin/prog".into(),
             bias: 0,
@@ -318,7 +349,7 @@ pub(super) mod tests {
     #[test]
     fn too_many_arguments_are_refused() {
         let (mut kernel, memory) = kernel();
-        kernel.argv = vec![CString::new(vec![b'x'; 1 << 20]).unwrap()];
+        kernel.alone().argv = vec![CString::new(vec![b'x'; 1 << 20]).unwrap()];
         let program = Loaded::default();
         let result = kernel.build_stack(&memory, &program, 0, 0x8000_0000, STACK_MIN);
         assert!(matches!(result, Err(Problem::ArgumentsTooLong)));

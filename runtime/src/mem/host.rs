@@ -184,6 +184,30 @@ impl Window {
         Ok(())
     }
 
+    /// See [`super::GuestMemory::map_segment`].
+    ///
+    /// The segment is attached elsewhere first and then moved, because only a move has a length: whatever `id` has
+    /// become meanwhile, no more than `len` bytes come into the window.
+    pub(super) fn map_segment(&self, addr: u64, len: u64, prot: u8, id: i32) -> std::io::Result<()> {
+        self.assert_inside(addr, len);
+        let flags = if prot & perm::WRITE == 0 { libc::SHM_RDONLY } else { 0 };
+        // SAFETY: a new mapping at an address of the kernel's choice disturbs nothing.
+        let attached = unsafe { libc::shmat(id, ptr::null(), flags) };
+        if attached.addr() == usize::MAX {
+            return Err(std::io::Error::last_os_error());
+        }
+        let (fixed, to) = (libc::MREMAP_FIXED | libc::MREMAP_MAYMOVE, self.at(addr).cast::<libc::c_void>());
+        // SAFETY: the source was mapped just now and nobody else knows it; the target is inside the window, which only
+        // guest memory uses. If the source is shorter than `len`, the kernel moves nothing.
+        if unsafe { libc::mremap(attached, len as usize, len as usize, fixed, to) } == libc::MAP_FAILED {
+            let error = std::io::Error::last_os_error();
+            // SAFETY: as above.
+            unsafe { libc::shmdt(attached) };
+            return Err(error);
+        }
+        Ok(())
+    }
+
     /// See [`super::GuestMemory::unmap`].
     pub(super) fn unmap(&self, addr: u64, len: u64) -> std::io::Result<()> {
         self.assert_inside(addr, len);
@@ -368,6 +392,26 @@ unsafe fn compare_exchange_16(host: *mut u128, expected: u128, new: u128) -> u12
         );
     }
     u128::from(low) | u128::from(high) << 64
+}
+
+/// Puts a page of zeroes in place of a page of the window that the host can no longer access, and takes its guest
+/// permissions away. False if the host has no memory for it. `base` and `perms` are those of [`Window::bases`]. It is
+/// called in a signal handler.
+pub(crate) fn lose_page(base: usize, perms: usize, addr: u64) -> bool {
+    let page = addr / PAGE;
+    let (prot, flags) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_FIXED);
+    // SAFETY: the page is inside the window, which only guest memory uses; a system call is async-signal-safe.
+    let mapped = unsafe { libc::mmap((base + (page * PAGE) as usize) as *mut _, PAGE as usize, prot, flags, -1, 0) };
+    if mapped == libc::MAP_FAILED {
+        return false;
+    }
+    // SAFETY: the table has a byte for each page of the window.
+    let cell = |page: u64| unsafe { AtomicU8::from_ptr((perms + page as usize) as *mut u8) };
+    cell(page).store(perm::MAPPED, Ordering::Release);
+    if page > 0 {
+        cell(page - 1).fetch_and(!perm::PAIRS, Ordering::Release);
+    }
+    true
 }
 
 /// Returns so many words, all 0; the host provides the memory of those that are used. Not guest memory: it is here

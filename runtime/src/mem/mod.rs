@@ -5,13 +5,16 @@
 //! the environment ([`crate::linux`]), not of this module. Host pointers stay in [`host`].
 
 pub mod host;
+mod shared;
 
 pub use host::HostRange;
 use host::Window;
+use shared::SharedMaps;
+use std::cell::RefCell;
 use std::fmt;
 use std::os::fd::BorrowedFd;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
+use std::sync::{Mutex, MutexGuard};
 
 /// log2 of the size of the guest address space.
 pub const ADDRESS_BITS: u32 = 39;
@@ -19,6 +22,10 @@ pub const ADDRESS_BITS: u32 = 39;
 pub const ADDRESS_SPACE: u64 = 1 << ADDRESS_BITS;
 /// Size of a guest page in bytes.
 pub const PAGE: u64 = 4096;
+
+/// What a user can do when address space cannot be had.
+pub const SHORT_OF_SPACE: &str = "spile reserves 512 GiB of address space for the guest and 1 GiB for itself, and uses \
+    little of it: allow that with `ulimit -v unlimited`, and limit memory in another way, such as a control group";
 
 /// Permission bits of a guest page. Generated code tests `READ`, `FAST_WRITE` and the two pair bits.
 pub mod perm {
@@ -75,6 +82,14 @@ impl fmt::Display for Fault {
     }
 }
 
+thread_local! {
+    /// See [`GuestMemory::note_host_writes`].
+    static HOST_WRITES: RefCell<Vec<(u64, u64)>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Log2 of the number of versions that exclusive stores share.
+const VERSION_BITS: u32 = 12;
+
 /// The memory of one guest address space. All methods take `&self`: guest threads share it.
 #[derive(Debug)]
 pub struct GuestMemory {
@@ -84,6 +99,13 @@ pub struct GuestMemory {
     /// Pages with translations that have been written since the engine last asked.
     written_code: Mutex<Vec<u64>>,
     has_written_code: AtomicBool,
+    /// Which pages are the same page of a file.
+    shared: Mutex<SharedMaps>,
+    /// There has been a shared file mapping.
+    has_shared: AtomicBool,
+    /// One number for the 16-byte granules of each of several parts of memory: even, and one step up for each
+    /// successful exclusive store; odd while one is under way.
+    versions: Box<[AtomicU64]>,
 }
 
 impl GuestMemory {
@@ -97,6 +119,9 @@ impl GuestMemory {
             address_mask,
             written_code: Mutex::new(Vec::new()),
             has_written_code: AtomicBool::new(false),
+            shared: Mutex::default(),
+            has_shared: AtomicBool::new(false),
+            versions: (0..1 << VERSION_BITS).map(|_| AtomicU64::new(0)).collect(),
         })
     }
 
@@ -111,8 +136,9 @@ impl GuestMemory {
     /// # Errors
     /// The host's error.
     pub fn map_anonymous(&self, addr: u64, len: u64, prot: u8, shared: bool) -> std::io::Result<()> {
-        self.note_remapping(addr, len);
+        self.note_write(addr, len);
         self.window.map_anonymous(addr, len, prot, shared)?;
+        self.shared_maps().remove(addr, len);
         self.set_perms(addr, len, prot);
         Ok(())
     }
@@ -130,8 +156,27 @@ impl GuestMemory {
         offset: u64,
         shared: bool,
     ) -> std::io::Result<()> {
-        self.note_remapping(addr, len);
+        self.note_write(addr, len);
+        let stat = rustix::fs::fstat(file)?;
         self.window.map_file(addr, len, prot, file, offset, shared)?;
+        if shared {
+            self.has_shared.store(true, Ordering::Relaxed);
+            self.shared_maps().insert(addr, len, (stat.st_dev, stat.st_ino), offset);
+        } else {
+            self.shared_maps().remove(addr, len);
+        }
+        self.set_perms(addr, len, prot);
+        Ok(())
+    }
+
+    /// Attaches the host's System V shared memory segment `id`, which has `len` bytes, at `addr`.
+    ///
+    /// # Errors
+    /// The host's error.
+    pub fn map_segment(&self, addr: u64, len: u64, prot: u8, id: i32) -> std::io::Result<()> {
+        self.note_write(addr, len);
+        self.window.map_segment(addr, len, prot, id)?;
+        self.shared_maps().remove(addr, len);
         self.set_perms(addr, len, prot);
         Ok(())
     }
@@ -141,8 +186,9 @@ impl GuestMemory {
     /// # Errors
     /// The host's error.
     pub fn unmap(&self, addr: u64, len: u64) -> std::io::Result<()> {
-        self.note_remapping(addr, len);
+        self.note_write(addr, len);
         self.window.unmap(addr, len)?;
+        self.shared_maps().remove(addr, len);
         self.window.fill_perms(addr, len, |_| 0);
         Ok(())
     }
@@ -152,7 +198,7 @@ impl GuestMemory {
     /// # Errors
     /// The host's error.
     pub fn protect(&self, addr: u64, len: u64, prot: u8) -> std::io::Result<()> {
-        self.note_remapping(addr, len);
+        self.note_write(addr, len);
         self.window.protect(addr, len, prot)?;
         self.set_perms(addr, len, prot);
         Ok(())
@@ -169,14 +215,48 @@ impl GuestMemory {
     /// # Errors
     /// The host's error.
     pub fn discard(&self, addr: u64, len: u64) -> std::io::Result<()> {
-        self.note_remapping(addr, len);
+        self.note_write(addr, len);
         self.window.discard(addr, len)
+    }
+
+    /// True if changing the permissions of `addr..addr+len` to `prot` takes some away, or concerns translated code.
+    pub fn loses(&self, addr: u64, len: u64, prot: u8) -> bool {
+        let end = addr.saturating_add(len).min(ADDRESS_SPACE);
+        (addr / PAGE..end.div_ceil(PAGE)).any(|page| {
+            let bits = self.window.perms(page * PAGE);
+            bits & perm::CODE != 0 || bits & (perm::READ | perm::WRITE | perm::EXEC) & !prot != 0
+        })
     }
 
     fn set_perms(&self, addr: u64, len: u64, prot: u8) {
         let bits = prot & (perm::READ | perm::WRITE | perm::EXEC) | perm::MAPPED;
         let bits = if bits & perm::WRITE != 0 { bits | perm::FAST_WRITE } else { bits };
         self.window.fill_perms(addr, len, |_| bits);
+        if !self.has_shared.load(Ordering::Relaxed) {
+            return;
+        }
+        for page in (addr..addr + len).step_by(PAGE as usize) {
+            // Code that is translated through another mapping of the page.
+            if self.aliases(page).into_iter().any(|alias| self.window.perms(alias) & perm::CODE != 0) {
+                self.mark_page(page);
+            }
+        }
+    }
+
+    fn shared_maps(&self) -> MutexGuard<'_, SharedMaps> {
+        self.shared.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    /// The other pages that are the same page of a file as the page of `addr`.
+    pub fn aliases(&self, addr: u64) -> Vec<u64> {
+        if self.has_shared.load(Ordering::Relaxed) { self.shared_maps().aliases(addr) } else { Vec::new() }
+    }
+
+    /// True if stores to what a page with permissions `bits` shows may come without a look: through itself or another
+    /// mapping of the same file page.
+    pub fn is_written_unseen(&self, addr: u64, bits: u8) -> bool {
+        bits & perm::FAST_WRITE != 0
+            || self.aliases(addr).into_iter().any(|alias| self.window.perms(alias) & perm::FAST_WRITE != 0)
     }
 
     /// Checks that all of `addr..addr+len` allows `access`. Ignored address bits are removed: the result is the
@@ -336,6 +416,58 @@ impl GuestMemory {
         Ok(self.window.compare_exchange(addr, size, expected, new))
     }
 
+    fn version(&self, addr: u64) -> &AtomicU64 {
+        let granule = addr / 16;
+        &self.versions[(granule ^ granule >> VERSION_BITS) as usize & ((1 << VERSION_BITS) - 1)]
+    }
+
+    /// Loads `size` bytes (1 to 16, a power of two, aligned) for a later [`GuestMemory::store_exclusive`], which wants
+    /// the value and the version that this returns.
+    ///
+    /// # Errors
+    /// The fault that the guest sees.
+    pub fn load_exclusive(&self, addr: u64, size: u64) -> Result<(u128, u64), Fault> {
+        let addr = self.check(addr, size, Access::Read)?;
+        let cell = self.version(addr);
+        loop {
+            let version = cell.load(Ordering::Acquire);
+            let value = match size {
+                1 => u128::from(self.window.load::<1>(addr)[0]),
+                2 => u128::from(u16::from_le_bytes(self.window.load(addr))),
+                4 => u128::from(u32::from_le_bytes(self.window.load(addr))),
+                8 => u128::from(u64::from_le_bytes(self.window.load(addr))),
+                _ => {
+                    let half = |at| u128::from(u64::from_le_bytes(self.window.load(at)));
+                    half(addr) | half(addr + 8) << 64
+                }
+            };
+            fence(Ordering::Acquire);
+            if version.is_multiple_of(2) && cell.load(Ordering::Relaxed) == version {
+                return Ok((value, version));
+            }
+            std::hint::spin_loop();
+        }
+    }
+
+    /// Stores `size` bytes if nothing has been stored at `addr` since [`GuestMemory::load_exclusive`] returned `seen`
+    /// for it; true if so. A store that is no exclusive one is noticed by the value that it has left, an exclusive one
+    /// always: a location that was changed and changed back is not taken for untouched.
+    ///
+    /// # Errors
+    /// The fault that the guest sees.
+    pub fn store_exclusive(&self, addr: u64, size: u64, seen: (u128, u64), new: u128) -> Result<bool, Fault> {
+        let addr = self.check(addr, size, Access::Write)?;
+        let (expected, version) = seen;
+        let cell = self.version(addr);
+        if cell.compare_exchange(version, version + 1, Ordering::SeqCst, Ordering::SeqCst).is_err() {
+            return Ok(false);
+        }
+        self.note_write(addr, size);
+        let stored = self.window.compare_exchange(addr, size, expected, new) == expected;
+        cell.store(if stored { version + 2 } else { version }, Ordering::SeqCst);
+        Ok(stored)
+    }
+
     /// Returns the longest prefix of `addr..addr+len` that allows `access`, as the host kernel takes buffers.
     ///
     /// # Errors
@@ -348,6 +480,11 @@ impl GuestMemory {
         }
         if access == Access::Write {
             self.note_write(addr, usable);
+            let pages = (addr / PAGE..(addr + usable).div_ceil(PAGE)).map(|page| page * PAGE);
+            let executable = |page: u64| self.window.perms(page) & perm::EXEC != 0 || !self.aliases(page).is_empty();
+            if usable > 0 && pages.into_iter().any(executable) {
+                HOST_WRITES.with_borrow_mut(|ranges| ranges.push((addr, usable)));
+            }
         }
         Ok(self.window.host_range(addr, usable))
     }
@@ -358,9 +495,15 @@ impl GuestMemory {
     /// # Errors
     /// The host's error.
     pub fn move_pages(&self, old: u64, len: u64, new: u64) -> std::io::Result<()> {
-        self.note_remapping(old, len);
-        self.note_remapping(new, len);
+        self.note_write(old, len);
+        self.note_write(new, len);
         self.window.move_pages(old, len, new)?;
+        let mut shared = self.shared_maps();
+        shared.remove(new, len);
+        for (start, len, file, offset) in shared.remove(old, len) {
+            shared.insert(start - old + new, len, file, offset);
+        }
+        drop(shared);
         for page in (0..len).step_by(PAGE as usize) {
             self.set_perms(new + page, PAGE, self.window.perms(old + page));
         }
@@ -368,17 +511,26 @@ impl GuestMemory {
         Ok(())
     }
 
-    /// Marks the page of `addr` as translated, so that stores to it are noticed.
+    /// Marks the page of `addr` as translated, so that stores to it are noticed, through other mappings as well.
     pub fn mark_code(&self, addr: u64) {
+        if self.window.perms(addr) & perm::CODE == 0 {
+            self.mark_page(addr);
+            self.aliases(addr).into_iter().for_each(|alias| self.mark_page(alias));
+        }
+    }
+
+    fn mark_page(&self, addr: u64) {
         self.window.fill_perms(addr & !(PAGE - 1), PAGE, |bits| (bits | perm::CODE) & !perm::FAST_WRITE);
     }
 
     /// Undoes [`GuestMemory::mark_code`].
     pub fn unmark_code(&self, addr: u64) {
-        self.window.fill_perms(addr & !(PAGE - 1), PAGE, |bits| {
-            let bits = bits & !perm::CODE;
-            if bits & perm::WRITE != 0 { bits | perm::FAST_WRITE } else { bits }
-        });
+        for page in self.aliases(addr).into_iter().chain([addr & !(PAGE - 1)]) {
+            self.window.fill_perms(page, PAGE, |bits| {
+                let bits = bits & !perm::CODE;
+                if bits & perm::WRITE != 0 { bits | perm::FAST_WRITE } else { bits }
+            });
+        }
     }
 
     /// True if the page of `addr`, ignored address bits removed, has been translated.
@@ -399,21 +551,27 @@ impl GuestMemory {
         std::mem::take(&mut written)
     }
 
-    /// Remembers which translated pages `addr..addr+len` touches.
+    /// Remembers which translated pages `addr..addr+len` touches. With several threads that may happen before the
+    /// bytes change: translations are dropped in exclusive sections only, hence behind the store.
     pub fn note_write(&self, addr: u64, len: u64) {
         for page in addr / PAGE..addr.saturating_add(len).div_ceil(PAGE) {
             if self.window.perms(page * PAGE) & perm::CODE != 0 {
+                let mut pages = self.aliases(page * PAGE);
+                pages.push(page * PAGE);
                 let mut written = self.written_code.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-                if !written.contains(&(page * PAGE)) {
-                    written.push(page * PAGE);
-                }
+                pages.retain(|page| !written.contains(page));
+                written.extend(pages);
                 self.has_written_code.store(true, Ordering::Release);
             }
         }
     }
 
-    fn note_remapping(&self, addr: u64, len: u64) {
-        self.note_write(addr, len);
+    /// Looks again at the executable ranges that this host thread has given to the host kernel: it writes to them while
+    /// other threads run, which may have translated them meanwhile.
+    pub fn note_host_writes(&self) {
+        for (addr, len) in HOST_WRITES.take() {
+            self.note_write(addr, len);
+        }
     }
 
     /// The window's host address and the permission table's, for generated code only.

@@ -4,7 +4,8 @@
 //! site to site (static facts such as `func`) comes in the argument slots. A value takes one 64-bit slot, except
 //! `U128`, which takes two (low half first). A text value is a [`TextHandle`].
 
-use spile_lang::ir::{AggFn, AssignOp, Format, Func, Pattern, ProbeId, StateId};
+use spile_lang::debug::EnumNames;
+use spile_lang::ir::{AggFn, AssignOp, Format, Func, Lasting, Pattern, ProbeId, StateId};
 use spile_lang::span::Span;
 use spile_lang::types::Type;
 
@@ -50,7 +51,9 @@ pub enum Action {
     TextMatchesRegex(Pattern),
 
     // ---- values
-    /// A builtin function that is no plain micro-op (`hex`, `sym`, `disas`, `len` of a text, `errno`,
+    /// Args: the value of an enumeration. Result: its name, or the number as text.
+    EnumName(EnumNames),
+    /// A builtin function that is no plain micro-op (`hex`, `sym`, `disas`, `line`, `len` of a text, `errno`,
     /// `syscall_name`, `rand`, `readable`). Args: its arguments. Result: its value.
     Call(Func),
     /// Args: two floats (one for conversions and negation), as `f64` bits where not said otherwise. Result: the value.
@@ -77,6 +80,15 @@ pub enum Action {
     /// Args: keys, then the value (none for `Count`).
     Aggregate(StateId, AggFn),
 
+    /// A `for` loop over a map begins. Result: its handle.
+    LoopBegin(StateId),
+    /// Goes on to the next key. Args: the handle. Result: 0 if there is none.
+    LoopNext,
+    /// Args: the handle. Result: the key.
+    LoopKey,
+    /// Args: the handle. Result: the value.
+    LoopValue,
+
     // ---- output
     /// Args: the values in order.
     Print(Vec<PrintPart>),
@@ -91,6 +103,22 @@ pub enum Action {
     TraceEnd,
     /// One line for an event that is no instruction: its word (`block`, `begin` …). No args; uses the call's pc.
     TraceEvent(&'static str),
+    /// One line for an access of memory. Args: address, size, then the value if `value`, then the one before if `old`.
+    TraceAccess {
+        /// It is a store.
+        is_write: bool,
+        /// The value is known.
+        value: bool,
+        /// The value before a store is known.
+        old: bool,
+    },
+
+    /// One line for a call of a function, or for its return. Args: its address, how deep it is in others, its first
+    /// argument or its result, the instructions since its entry.
+    TraceCall {
+        /// It returns.
+        returned: bool,
+    },
 
     // ---- verdicts
     /// The condition did not hold. Args: the message's text if `message`.
@@ -122,11 +150,30 @@ pub enum Action {
         /// Most significant byte first.
         big_endian: bool,
     },
+    /// A patch that lasts for some time is about to be made. Args: what it changes, as `Changed::word`.
+    LastingBegin,
+    /// It has been made.
+    LastingEnd(Lasting),
+    /// From here on each instruction of the thread is printed. No args.
+    TraceFor(Lasting),
+    /// The instruction is executed as another one. Args: the encoding.
+    ReplaceInsn,
+    /// Args: the fetched encoding. Result: what the instruction is to be executed as.
+    InsnNow,
     /// A patch was applied: for the report at the end. The string is what was patched: `x0`, `u32[0x2000]`.
     /// No args.
     Patched(String),
+    /// All arguments of a system call as text. Args: its number, six arguments, and the result if there is one.
+    /// Result: text.
+    SyscallArguments,
+    /// Prints a system call. Args: as for `SyscallArguments`.
+    TraceSyscall,
+    /// The system call is not performed. Args: its result; none if registers stay as they are.
+    FinishSyscall,
     /// Guest memory could not be read or written: the body is left. Args: address.
     BadMemory,
+    /// A variable of the program has no value here: the body is left. No args.
+    NoValue,
     /// Division or remainder by zero: the body is left. No args.
     DivisionByZero,
     /// A second `skip` or `goto` at the same point: ignored. No args.

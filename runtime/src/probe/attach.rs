@@ -1,7 +1,8 @@
 //! Place resolution: which code addresses each probe is attached to, in the program that is loaded.
 //!
 //! Names become addresses here, and every place is checked against memory: there must be code, and an instruction must
-//! begin there. All faults are collected. What a probe then does at its sites is the lowering's business.
+//! begin there. All faults are collected. What a probe then does at its sites is the lowering's business. Places in
+//! libraries that are not there yet wait: [`super::pending`] looks at them again.
 //!
 //! | code  | says |
 //! |---|---|
@@ -10,14 +11,19 @@
 //! | E0303 | no symbol or section of that name, no match of a glob |
 //! | E0304 | several symbols of one name |
 //! | E0305 | no module of that name |
+//! | E0306 | no source file of that name, or no code for that line |
 //! | E0415 | an empty region, as the checker calls it where it sees that without the program |
 //! | W0502 | the probe matches no instruction (an error unless it is `optional`) |
+//! | W0503 | a place in a library that was never loaded, at the end of the run |
 
+mod lines;
+
+use crate::dwarf::DebugFile;
 use crate::glob;
 use crate::isa::{InsnFacts, Isa};
 use crate::mem::{GuestMemory, PAGE, perm};
 use crate::probe::format::address_text;
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 use regex::{Regex, RegexBuilder};
 use spile_lang::diag::{Diagnostic, Diagnostics};
 use spile_lang::ir::{
@@ -26,6 +32,7 @@ use spile_lang::ir::{
 };
 use spile_lang::span::Span;
 use spile_lang::suggest::nearest;
+use std::cell::RefCell;
 use std::ops::Range;
 
 /// The symbols of the loaded modules, as probes see them.
@@ -33,40 +40,95 @@ pub trait Symbols {
     /// Returns the loaded modules; the program itself is the first.
     fn modules(&self) -> Vec<Module>;
 
-    /// Calls `f` with every symbol of every module. Names are demangled.
-    fn each_symbol(&self, f: &mut dyn FnMut(&Symbol));
+    /// Returns what becomes of places that are not there.
+    fn missing(&self) -> Missing;
+
+    /// Returns the symbols of a module, an index into [`Symbols::modules`]. Names are demangled.
+    fn symbols(&self, module: usize) -> &[Symbol];
+
+    /// Returns the executable parts of a module.
+    fn code(&self, module: usize) -> Vec<Range<u64>>;
 
     /// Returns the sections of a module, an index into [`Symbols::modules`], at their run-time addresses.
     fn sections(&self, module: usize) -> Vec<(String, Range<u64>)>;
 
+    /// Returns the debug information of a module, an index into [`Symbols::modules`].
+    fn debug(&self, _module: usize) -> Option<&DebugFile> {
+        None
+    }
+
+    /// Returns the source file and line of the code at an address.
+    fn source_line(&self, addr: u64) -> Option<(&str, u32)> {
+        let modules = self.modules();
+        let module = self.in_order().into_iter().find(|&index| modules[index].range.contains(&addr))?;
+        self.debug(module)?.line_at(addr.wrapping_sub(modules[module].bias))
+    }
+
     /// Returns the symbol at or before an address that has it in its extent.
     fn locate(&self, addr: u64) -> Option<Location>;
 
+    /// Returns the symbols of a module that have this exact name.
+    fn named_in(&self, module: usize, name: &str) -> Vec<Symbol> {
+        self.symbols(module).iter().filter(|symbol| symbol.name == name).cloned().collect()
+    }
+
+    /// Returns the modules that are there, in the order in which a name is looked up in them: the program, libraries as
+    /// they were loaded, the interpreter.
+    fn in_order(&self) -> Vec<usize> {
+        let modules = self.modules();
+        let mut there: Vec<usize> = (0..modules.len()).filter(|&index| !modules[index].gone).collect();
+        there.sort_by_key(|&index| modules[index].interpreter);
+        there
+    }
+
+    /// Calls `f` with every symbol of every module that is there.
+    fn each_symbol(&self, f: &mut dyn FnMut(&Symbol)) {
+        self.in_order().into_iter().for_each(|module| self.symbols(module).iter().for_each(&mut *f));
+    }
+
     /// Returns all symbols of this exact name.
     fn named(&self, name: &str) -> Vec<Symbol> {
-        let mut found = Vec::new();
-        self.each_symbol(&mut |symbol| {
-            if symbol.name == name {
-                found.push(symbol.clone());
-            }
-        });
-        found
+        self.in_order().into_iter().flat_map(|module| self.named_in(module, name)).collect()
     }
 }
 
+/// What becomes of a place that is not there, when probes are attached.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Missing {
+    /// It is an error: nothing is loaded later.
+    #[default]
+    IsWrong,
+    /// It may be in a library that the dynamic linker has yet to load, and waits.
+    Waits,
+    /// It waits, and nobody misses it: the program is one of several that the script is used for.
+    IsIgnored,
+}
+
 /// A loaded program file.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Module {
     /// File name without directories.
     pub name: String,
+    /// The name under which others ask for it, if that is another.
+    pub alias: Option<String>,
     /// Run-time address minus file address.
     pub bias: u64,
     /// It can be loaded anywhere, so its file addresses are not its run-time addresses.
     pub position_independent: bool,
     /// From its first to behind its last mapped byte.
     pub range: Range<u64>,
-    /// Its executable parts.
-    pub code: Vec<Range<u64>>,
+    /// It is the dynamic linker.
+    pub interpreter: bool,
+    /// It is not mapped any more.
+    pub gone: bool,
+}
+
+impl Module {
+    /// True if scripts may call it this: its name or that without what follows `.so`, or its alias.
+    fn is_called(&self, name: &str) -> bool {
+        let mut names = std::iter::once(&self.name).chain(&self.alias);
+        names.any(|own| own == name || stem(own) == name)
+    }
 }
 
 /// A named address.
@@ -76,12 +138,16 @@ pub struct Symbol {
     pub module: usize,
     /// Its name, demangled.
     pub name: String,
+    /// Its name as the file has it, if that is another.
+    pub raw: Option<Box<str>>,
     /// Run-time address.
     pub addr: u64,
     /// Size in bytes; 0 if the file does not say.
     pub size: u64,
     /// Code, not data.
     pub function: bool,
+    /// It is a resolver, which says where the function is; see [`super::indirect`].
+    pub indirect: bool,
 }
 
 /// Where an address is.
@@ -111,12 +177,20 @@ pub struct Attachment {
     pub probe: ProbeId,
     /// Code addresses, sorted, merged, ends excluded.
     pub ranges: Vec<Range<u64>>,
+    /// Of an event on memory, the accessed addresses; its code is then everywhere.
+    pub accessed: Vec<Range<u64>>,
     /// The probe names no place: [`Attachment::ranges`] is all addresses, save for `except`.
     pub everywhere: bool,
     /// The `at` and `in` places one by one, for `spile list`.
     pub places: Vec<PlaceRanges>,
+    /// The functions that a `call` or `return` probe names, by their first instructions, sorted.
+    pub entries: Vec<u64>,
     /// Addresses of `goto` targets and of `&name`, by [`Loc::span`].
     pub addresses: HashMap<Span, u64>,
+    /// Places that are not there, and what is to be said if that does not change.
+    pub waiting: Vec<Diagnostic>,
+    /// The resolvers of functions that it waits for.
+    pub undecided: Vec<Range<u64>>,
     matcher: Matcher,
 }
 
@@ -147,6 +221,7 @@ enum Matcher {
     Any,
     Glob(String),
     Regex(Regex),
+    Returns,
 }
 
 impl Attachment {
@@ -172,6 +247,7 @@ impl Attachment {
             Matcher::Any => true,
             Matcher::Glob(pattern) => glob::matches(pattern, &facts.mnemonic),
             Matcher::Regex(regex) => regex.is_match(&facts.text),
+            Matcher::Returns => facts.is_return,
         }
     }
 
@@ -191,19 +267,30 @@ fn contains(ranges: &[Range<u64>], pc: u64) -> bool {
     ranges.get(index).is_some_and(|range| range.start <= pc)
 }
 
-/// Resolves the places of all probes.
+/// Resolves the places of all probes from number `from` on.
 ///
 /// # Errors
 /// Everything that is wrong with them.
-pub fn attach(program: &Program, world: &World<'_>) -> Result<Vec<Attachment>, Diagnostics> {
+pub fn attach(program: &Program, from: usize, world: &World<'_>) -> Result<Vec<Attachment>, Diagnostics> {
     let mut attachments = Vec::new();
     let mut diagnostics = Diagnostics::new();
-    for (index, probe) in program.probes.iter().enumerate() {
-        let mut resolver = Resolver { world, probe, faults: Vec::new() };
+    for (index, probe) in program.probes.iter().enumerate().skip(from) {
+        let mut resolver = Resolver::new(world, probe, false);
         attachments.push(resolver.probe(ProbeId(index as u32)));
         resolver.faults.into_iter().for_each(|fault| diagnostics.push(fault));
     }
     if diagnostics.is_empty() { Ok(attachments) } else { Err(diagnostics.finish()) }
+}
+
+/// Resolves the places of a probe again, while the guest runs. Whatever is wrong with them now, they wait.
+pub fn attach_again(program: &Program, id: ProbeId, world: &World<'_>) -> Attachment {
+    let probe = &program.probes[id.0 as usize];
+    Resolver::new(world, probe, true).probe(id)
+}
+
+/// Resolves the places of a probe that is not complete yet, and says nothing of what is wrong with them.
+pub(super) fn places_of(probe: &Probe, world: &World<'_>) -> Attachment {
+    Resolver::new(world, probe, true).probe(ProbeId(0))
 }
 
 /// Reads the instruction at `pc`; the result is its encoding and its size.
@@ -218,6 +305,11 @@ pub fn fetch(memory: &GuestMemory, isa: &dyn Isa, pc: u64) -> Option<(u32, u8)> 
 struct Resolver<'a> {
     world: &'a World<'a>,
     probe: &'a Probe,
+    /// The guest runs: nothing is an error any more.
+    late: bool,
+    waiting: Vec<Diagnostic>,
+    undecided: RefCell<Vec<Range<u64>>>,
+    entries: RefCell<Vec<u64>>,
     faults: Vec<Diagnostic>,
 }
 
@@ -237,26 +329,55 @@ type Resolved = Result<Vec<Range<u64>>, Fault>;
 /// All addresses.
 const EVERYTHING: Range<u64> = 0..u64::MAX;
 
-/// A place that is wrong, and whether `optional` forgives it.
+/// A place that is wrong.
 struct Fault {
     diagnostic: Box<Diagnostic>,
-    forgivable: bool,
+    kind: FaultKind,
+}
+
+/// What may help against a fault; the later ones include the earlier.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum FaultKind {
+    /// Another script.
+    Wrong,
+    /// `optional`.
+    Absent,
+    /// A library that is loaded later.
+    Unfound,
+    /// The resolver of an indirect function.
+    Undecided,
 }
 
 impl From<Diagnostic> for Fault {
     fn from(diagnostic: Diagnostic) -> Fault {
-        Fault { diagnostic: Box::new(diagnostic), forgivable: false }
+        Fault { diagnostic: Box::new(diagnostic), kind: FaultKind::Wrong }
     }
 }
 
 fn absent(diagnostic: Diagnostic) -> Fault {
-    Fault { diagnostic: Box::new(diagnostic), forgivable: true }
+    Fault { diagnostic: Box::new(diagnostic), kind: FaultKind::Absent }
 }
 
-impl Resolver<'_> {
+/// A name that is not in `module`, or nowhere: a library that has it may come.
+fn unfound(diagnostic: Diagnostic, module: Option<usize>) -> Fault {
+    let kind = if module.is_none() { FaultKind::Unfound } else { FaultKind::Absent };
+    Fault { diagnostic: Box::new(diagnostic), kind }
+}
+
+impl<'a> Resolver<'a> {
+    fn new(world: &'a World<'a>, probe: &'a Probe, late: bool) -> Self {
+        let (waiting, faults) = (Vec::new(), Vec::new());
+        Resolver { world, probe, late, waiting, undecided: RefCell::default(), entries: RefCell::default(), faults }
+    }
+
     fn probe(&mut self, id: ProbeId) -> Attachment {
         let probe = self.probe;
-        let points: Vec<PlaceRanges> = probe.at.iter().map(|loc| self.place(loc.span, Self::points, loc)).collect();
+        let resolve = match probe.event {
+            Event::Call => Self::entries,
+            Event::Return => Self::bodies,
+            _ => Self::points,
+        };
+        let points: Vec<PlaceRanges> = probe.at.iter().map(|loc| self.place(loc.span, resolve, loc)).collect();
         let regions: Vec<PlaceRanges> =
             probe.within.iter().map(|region| self.place(region.span, Self::region, region)).collect();
         let except: Vec<PlaceRanges> =
@@ -269,19 +390,64 @@ impl Resolver<'_> {
             }
         }
         let ranges = difference(&ranges, &merged(except.into_iter().flat_map(|place| place.ranges).collect()));
+        let ranges = match probe.event {
+            Event::Line => self.first_of_lines(&ranges),
+            _ => ranges,
+        };
+        let mut entries = self.entries.take();
+        entries.sort_unstable();
+        entries.dedup();
+        entries.retain(|&entry| contains(&ranges, entry));
+        // Any instruction may access any address.
+        let (ranges, accessed) = if self.on_memory() { (vec![EVERYTHING], ranges) } else { (ranges, Vec::new()) };
         let mut attachment = Attachment {
             probe: id,
             ranges,
+            accessed,
+            entries,
             everywhere: points.is_empty() && regions.is_empty(),
             places: points.into_iter().chain(regions).collect(),
             addresses: HashMap::new(),
+            waiting: Vec::new(),
+            undecided: Vec::new(),
             matcher: matcher(&probe.event),
         };
         self.addresses(&mut attachment);
-        if self.faults.is_empty() && !probe.optional {
+        attachment.undecided = self.undecided.take();
+        let complete = self.waiting.is_empty() && attachment.undecided.is_empty();
+        if self.faults.is_empty() && complete && !self.late && !probe.optional {
             self.check_not_empty(&attachment);
         }
+        attachment.waiting = std::mem::take(&mut self.waiting);
         attachment
+    }
+
+    /// Of an event on lines, the instructions of its places at which it happens.
+    fn first_of_lines(&mut self, ranges: &[Range<u64>]) -> Vec<Range<u64>> {
+        if let Some(fault) = self.no_lines() {
+            self.fault(fault, self.probe.optional);
+        }
+        intersection(ranges, &self.line_changes())
+    }
+
+    /// True if the places of the probe are addresses of data.
+    fn on_memory(&self) -> bool {
+        matches!(self.probe.event, Event::Access(_))
+    }
+
+    /// Enters a fault, or a place that waits.
+    fn fault(&mut self, fault: Fault, optional: bool) {
+        let waits = match self.world.symbols.missing() {
+            _ if fault.kind == FaultKind::Undecided => true,
+            Missing::IsWrong => self.late,
+            Missing::Waits => self.late || fault.kind == FaultKind::Unfound,
+            Missing::IsIgnored => true,
+        };
+        if waits {
+            self.waiting.push(*fault.diagnostic);
+        } else if !(optional && fault.kind >= FaultKind::Absent) {
+            self.faults.push(*fault.diagnostic);
+        }
     }
 
     /// Resolves one place. A fault that `optional` forgives leaves no ranges.
@@ -289,9 +455,7 @@ impl Resolver<'_> {
         let ranges = match resolve(self, what) {
             Ok(ranges) => merged(ranges),
             Err(fault) => {
-                if !(fault.forgivable && self.probe.optional) {
-                    self.faults.push(*fault.diagnostic);
-                }
+                self.fault(fault, self.probe.optional);
                 Vec::new()
             }
         };
@@ -303,14 +467,48 @@ impl Resolver<'_> {
         if loc.place == Place::Any {
             return Ok(vec![EVERYTHING]);
         }
+        if self.on_memory() {
+            return self.extents(loc);
+        }
         let found = self.find(loc)?;
         found.iter().map(|found| self.instruction(loc, found.addr)).collect()
+    }
+
+    /// The first instructions of functions.
+    fn entries(&self, loc: &Loc) -> Resolved {
+        let ranges = match loc.place {
+            Place::Any => self.functions().into_iter().map(|range| range.start..range.start + 1).collect(),
+            _ => self.points(loc)?,
+        };
+        self.entries.borrow_mut().extend(ranges.iter().map(|range| range.start));
+        Ok(ranges)
+    }
+
+    /// All instructions of functions.
+    fn bodies(&self, loc: &Loc) -> Resolved {
+        let ranges = match loc.place {
+            Place::Any => self.functions(),
+            _ => self.extents(loc)?,
+        };
+        self.entries.borrow_mut().extend(ranges.iter().map(|range| range.start));
+        Ok(ranges)
+    }
+
+    /// All functions of all modules.
+    fn functions(&self) -> Vec<Range<u64>> {
+        let mut found = Vec::new();
+        self.world.symbols.each_symbol(&mut |symbol| {
+            if symbol.function && !symbol.indirect && self.is_code(symbol.addr) {
+                found.push(symbol.addr..symbol.addr + symbol.size.max(1));
+            }
+        });
+        found
     }
 
     fn region(&self, region: &Region) -> Resolved {
         let ranges = self.extent(region)?;
         // With `optional`, addresses without code are kept: the guest may put code there later.
-        if !self.probe.optional && ranges.iter().all(|range| !self.has_code(range)) {
+        if !self.probe.optional && !self.on_memory() && ranges.iter().all(|range| !self.has_code(range)) {
             let title = format!("no guest code in {}", region_text(&ranges));
             let diagnostic = Diagnostic::error("E0301", title).primary(region.span, "nothing executable in here");
             return Err(absent(self.where_code_is(diagnostic)));
@@ -342,10 +540,20 @@ impl Resolver<'_> {
 
     /// The extent of a symbol or section, of all matches of a glob; of an address the one instruction there.
     fn extents(&self, loc: &Loc) -> Resolved {
-        if loc.place == Place::Any {
-            return Ok(vec![EVERYTHING]);
+        match &loc.place {
+            Place::Any => return Ok(vec![EVERYTHING]),
+            Place::Line { file, line } if loc.offset == 0 => return self.line_extent(loc, file, *line),
+            Place::Glob(name) if matches!(self.probe.event, Event::Line) => {
+                if let Some(code) = self.file_extent(name) {
+                    return Ok(code);
+                }
+            }
+            _ => {}
         }
         let extent = |found: &Found| {
+            if self.on_memory() && (found.number || loc.offset != 0) {
+                return Ok(found.addr..found.addr.saturating_add(1));
+            }
             if found.number || loc.offset != 0 {
                 return self.instruction(loc, found.addr);
             }
@@ -368,8 +576,11 @@ impl Resolver<'_> {
     }
 
     fn one(&self, loc: &Loc) -> Result<u64, Fault> {
+        let pattern = matches!(loc.place, Place::Glob(_) | Place::ModuleGlob { .. });
         match self.find(loc)?[..] {
             [found] => Ok(found.addr),
+            // Of several copies of a library the first one speaks.
+            [first, ..] if !pattern => Ok(first.addr),
             ref several => {
                 let title = format!("an address is needed here, and this matches {} places", several.len());
                 Err(Diagnostic::error("E0304", title).primary(loc.span, "more than one place").into())
@@ -382,17 +593,23 @@ impl Resolver<'_> {
         let mut found = match &loc.place {
             Place::Addr(addr) => vec![Found { addr: *addr, size: 0, number: true }],
             Place::Symbol(name) if name.starts_with('.') => self.section(loc, name, None)?,
-            Place::Symbol(name) => self.symbol(loc, name, None)?,
+            Place::Symbol(name) => self.unqualified(loc, name)?,
             Place::Glob(pattern) => self.glob(loc, pattern, None)?,
             Place::ModuleSymbol { module, symbol } if symbol.starts_with('.') => {
-                self.section(loc, symbol, Some(self.module(loc, module)?))?
+                self.in_each(loc, module, |module| self.section(loc, symbol, Some(module)))?
             }
-            Place::ModuleSymbol { module, symbol } => self.symbol(loc, symbol, Some(self.module(loc, module)?))?,
-            Place::ModuleGlob { module, glob } => self.glob(loc, glob, Some(self.module(loc, module)?))?,
+            Place::ModuleSymbol { module, symbol } => {
+                self.in_each(loc, module, |module| self.symbol(loc, symbol, module))?
+            }
+            Place::ModuleGlob { module, glob } => {
+                self.in_each(loc, module, |module| self.glob(loc, glob, Some(module)))?
+            }
             Place::ModuleAddr { module, addr } => {
-                let module = &self.world.symbols.modules()[self.module(loc, module)?];
-                vec![Found { addr: addr.wrapping_add(module.bias), size: 0, number: true }]
+                let modules = self.world.symbols.modules();
+                let addr = |module: usize| addr.wrapping_add(modules[module].bias);
+                self.in_each(loc, module, |module| Ok(vec![Found { addr: addr(module), size: 0, number: true }]))?
             }
+            Place::Line { file, line } => self.source_line(loc, file, *line)?,
             Place::Any => vec![Found { addr: 0, size: 0, number: true }],
         };
         for found in &mut found {
@@ -401,37 +618,79 @@ impl Resolver<'_> {
         Ok(found)
     }
 
-    fn module(&self, loc: &Loc, name: &str) -> Result<usize, Fault> {
-        let modules = self.world.symbols.modules();
-        if let Some(index) = modules.iter().position(|module| is_called(&module.name, name)) {
-            return Ok(index);
+    /// Looks for a place in the modules of a name. A library may be loaded more than once, and two may have one name: the
+    /// place is then in each of them that has it.
+    fn in_each(
+        &self,
+        loc: &Loc,
+        name: &str,
+        find: impl Fn(usize) -> Result<Vec<Found>, Fault>,
+    ) -> Result<Vec<Found>, Fault> {
+        let mut found = Vec::new();
+        let mut fault = None;
+        for module in self.called(loc, name)? {
+            match find(module) {
+                Ok(list) => found.extend(list),
+                Err(error) => fault = fault.or(Some(error)),
+            }
         }
-        let names: Vec<&str> = modules.iter().map(|module| module.name.as_str()).collect();
+        match fault {
+            Some(fault) if found.is_empty() => Err(fault),
+            _ => Ok(found),
+        }
+    }
+
+    /// The modules of a name; at least one.
+    fn called(&self, loc: &Loc, name: &str) -> Result<Vec<usize>, Fault> {
+        let modules = self.world.symbols.modules();
+        let there = self.world.symbols.in_order();
+        let called: Vec<usize> = there.iter().copied().filter(|&index| modules[index].is_called(name)).collect();
+        if !called.is_empty() {
+            return Ok(called);
+        }
+        let mut names: Vec<&str> = there.iter().map(|&index| modules[index].name.as_str()).collect();
+        names.dedup();
         let stems: Vec<&str> = names.iter().map(|name| stem(name)).collect();
-        let title = format!("no module named `{name}` is loaded");
+        let title = format!("no module named `{name}` {} loaded", if self.late { "was" } else { "is" });
         let diagnostic = Diagnostic::error("E0305", title).primary(loc.span, "no such module");
         let diagnostic = match nearest(name, names.iter().chain(&stems)) {
             Some(close) => diagnostic.help(format!("did you mean `{close}`?")),
             None => diagnostic,
         };
-        Err(absent(diagnostic.help(format!("loaded: {}", quoted_list(&names)))))
+        Err(unfound(diagnostic.help(format!("loaded: {}", quoted_list(&names))), None))
     }
 
-    /// The program comes first, then the libraries; several hits in one of these two steps are an error.
-    fn symbol(&self, loc: &Loc, name: &str, module: Option<usize>) -> Result<Vec<Found>, Fault> {
-        let mut all = self.world.symbols.named(name);
-        all.retain(|symbol| module.is_none_or(|module| symbol.module == module));
-        if module.is_none() && all.iter().any(|symbol| symbol.module == 0) {
-            all.retain(|symbol| symbol.module == 0);
+    /// Without a module, the first one that has the name counts, as for the dynamic linker, and all copies of it.
+    fn unqualified(&self, loc: &Loc, name: &str) -> Result<Vec<Found>, Fault> {
+        let symbols = self.world.symbols;
+        match symbols.in_order().into_iter().find(|&module| !symbols.named_in(module, name).is_empty()) {
+            Some(first) => {
+                let module = &symbols.modules()[first].name;
+                self.in_each(loc, module, |module| self.symbol(loc, name, module))
+            }
+            None => Err(unfound(self.no_symbol(loc, name, None), None)),
         }
+    }
+
+    /// Several hits in one module are an error.
+    fn symbol(&self, loc: &Loc, name: &str, module: usize) -> Result<Vec<Found>, Fault> {
+        let mut all = self.world.symbols.named_in(module, name);
         if all.iter().any(|symbol| symbol.function) {
             all.retain(|symbol| symbol.function);
         }
         // Aliases of one address are one place; the one that knows its size speaks for all.
         all.sort_by_key(|symbol| (symbol.addr, std::cmp::Reverse(symbol.size)));
         all.dedup_by_key(|symbol| symbol.addr);
+        if let [one] = &all[..]
+            && one.indirect
+        {
+            self.undecided.borrow_mut().push(one.addr..one.addr + one.size);
+            let title = format!("`{name}` is an indirect function, and which code it is has not been decided");
+            let diagnostic = Diagnostic::error("E0303", title).primary(loc.span, "nobody has asked its resolver");
+            return Err(Fault { diagnostic: Box::new(diagnostic), kind: FaultKind::Undecided });
+        }
         match &all[..] {
-            [] => Err(absent(self.no_symbol(loc, name, module))),
+            [] => Err(absent(self.no_symbol(loc, name, Some(module)))),
             [one] => Ok(vec![Found { addr: one.addr, size: one.size, number: false }]),
             several => Err(self.ambiguous(loc, name, several).into()),
         }
@@ -441,13 +700,9 @@ impl Resolver<'_> {
         let modules = self.world.symbols.modules();
         let title = format!("`{name}` is the name of {} different places", several.len());
         let mut diagnostic = Diagnostic::error("E0304", title).primary(loc.span, "which one?");
-        let same = several.iter().all(|symbol| symbol.module == several[0].module);
         for symbol in several.iter().take(8) {
             let module = &modules[symbol.module];
-            let exact = match same {
-                true => format!("{}:{:#x}", stem(&module.name), symbol.addr.wrapping_sub(module.bias)),
-                false => format!("{}:{name}", stem(&module.name)),
-            };
+            let exact = format!("{}:{:#x}", stem(&module.name), symbol.addr.wrapping_sub(module.bias));
             diagnostic = diagnostic.help(format!("`{exact}` at {:#x}, {} bytes", symbol.addr, symbol.size));
         }
         if several.len() > 8 {
@@ -461,11 +716,7 @@ impl Resolver<'_> {
         let mut diagnostic = Diagnostic::error("E0303", title).primary(loc.span, "matches nothing");
         let modules = self.world.symbols.modules();
         let mut names: Vec<(String, usize)> = Vec::new();
-        self.world.symbols.each_symbol(&mut |symbol| {
-            if module.is_none_or(|module| symbol.module == module) {
-                names.push((symbol.name.clone(), symbol.module));
-            }
-        });
+        self.each_symbol_of(module, &mut |symbol| names.push((symbol.name.clone(), symbol.module)));
         names.sort_by_key(|(_, module)| *module);
         let first = nearest(name, names.iter().map(|(name, _)| name));
         let others = names.iter().map(|(name, _)| name).filter(|other| Some(*other) != first.as_ref());
@@ -487,10 +738,19 @@ impl Resolver<'_> {
         diagnostic.help(format!("names are exact: for a pattern write \"{}\"", pattern_for(name)))
     }
 
+    /// The symbols of one module, or of all.
+    fn each_symbol_of(&self, module: Option<usize>, f: &mut dyn FnMut(&Symbol)) {
+        match module {
+            Some(module) => self.world.symbols.symbols(module).iter().for_each(f),
+            None => self.world.symbols.each_symbol(f),
+        }
+    }
+
     fn where_looked(&self, module: Option<usize>) -> String {
         let modules = self.world.symbols.modules();
         let name = |index: usize| modules.get(index).map_or("the program", |module| module.name.as_str()).to_string();
-        match (module, modules.len()) {
+        let names: HashSet<&str> = self.world.symbols.in_order().iter().map(|&i| modules[i].name.as_str()).collect();
+        match (module, names.len()) {
             (Some(module), _) => name(module),
             (None, 0 | 1) => name(0),
             (None, 2) => format!("{} or its library", name(0)),
@@ -505,7 +765,7 @@ impl Resolver<'_> {
             return Ok(vec![Found { addr: range.start, size: range.end - range.start, number: false }]);
         }
         // A name like `.L1` or `.hidden` may be a symbol after all.
-        if let Ok(found) = self.symbol(loc, name, Some(module)) {
+        if let Ok(found) = self.symbol(loc, name, module) {
             return Ok(found);
         }
         let title = format!("no section named `{name}` in {}", self.where_looked(Some(module)));
@@ -522,12 +782,17 @@ impl Resolver<'_> {
 
     fn glob(&self, loc: &Loc, pattern: &str, module: Option<usize>) -> Result<Vec<Found>, Fault> {
         let mut found = Vec::new();
-        let mut data = 0;
-        self.world.symbols.each_symbol(&mut |symbol| {
-            if module.is_none_or(|module| symbol.module == module) && glob::matches(pattern, &symbol.name) {
+        let (mut data, mut undecided) = (0, 0);
+        self.each_symbol_of(module, &mut |symbol| {
+            let raw = symbol.raw.as_ref().is_some_and(|raw| glob::matches(pattern, raw));
+            if raw || glob::matches(pattern, &symbol.name) {
                 // Labels of assembly need not be marked as functions.
                 let label = self.is_code(symbol.addr) && symbol.addr.is_multiple_of(self.world.isa.insn_align());
-                match symbol.function || label {
+                match symbol.function || label || self.on_memory() {
+                    true if symbol.indirect => {
+                        undecided += 1;
+                        self.undecided.borrow_mut().push(symbol.addr..symbol.addr + symbol.size);
+                    }
                     true => found.push(Found { addr: symbol.addr, size: symbol.size, number: false }),
                     false => data += 1,
                 }
@@ -536,6 +801,12 @@ impl Resolver<'_> {
         // Aliases are one place.
         found.sort_by_key(|found| (found.addr, std::cmp::Reverse(found.size)));
         found.dedup_by_key(|found| found.addr);
+        if found.is_empty() && undecided > 0 {
+            let title =
+                format!("\"{pattern}\" matches indirect functions, and which code they are has not been decided");
+            let diagnostic = Diagnostic::error("E0303", title).primary(loc.span, "nobody has asked their resolvers");
+            return Err(Fault { diagnostic: Box::new(diagnostic), kind: FaultKind::Undecided });
+        }
         if found.is_empty() {
             let title = format!("no function matches \"{pattern}\" in {}", self.where_looked(module));
             let diagnostic = Diagnostic::error("E0303", title).primary(loc.span, "matches nothing");
@@ -544,7 +815,8 @@ impl Resolver<'_> {
                 1 => Some("1 variable matches; a pattern means functions only".to_string()),
                 n => Some(format!("{n} variables match; a pattern means functions only")),
             };
-            return Err(absent(diagnostic.help_if(note).help("`*` stands for any text, `?` for one character")));
+            let diagnostic = diagnostic.help_if(note).help("`*` stands for any text, `?` for one character");
+            return Err(unfound(diagnostic, module));
         }
         Ok(found)
     }
@@ -610,7 +882,7 @@ impl Resolver<'_> {
         let modules = symbols.modules();
         let relative = |module: &Module| {
             let run_time = addr.wrapping_add(module.bias);
-            module.position_independent && module.range.contains(&run_time) && self.is_code(run_time)
+            !module.gone && module.position_independent && module.range.contains(&run_time) && self.is_code(run_time)
         };
         let at_file_address = modules.iter().position(relative);
         match (&loc.place, at_file_address) {
@@ -646,9 +918,9 @@ impl Resolver<'_> {
 
     fn where_code_is(&self, diagnostic: Diagnostic) -> Diagnostic {
         let modules = self.world.symbols.modules();
-        let line = modules.first().filter(|module| !module.code.is_empty()).map(|module| {
-            let ranges: Vec<String> =
-                module.code.iter().map(|code| format!("{:#x}..{:#x}", code.start, code.end)).collect();
+        let code = self.world.symbols.code(0);
+        let line = modules.first().filter(|_| !code.is_empty()).map(|module| {
+            let ranges: Vec<String> = code.iter().map(|code| format!("{:#x}..{:#x}", code.start, code.end)).collect();
             format!("the code of {} is at {}", module.name, ranges.join(", "))
         });
         diagnostic.help_if(line)
@@ -675,12 +947,12 @@ impl Resolver<'_> {
     // ---- no match
 
     fn check_not_empty(&mut self, attachment: &Attachment) {
-        if !matches!(self.probe.event, Event::Insn(_) | Event::Block) {
+        if !matches!(self.probe.event, Event::Insn(_) | Event::Block | Event::Line | Event::Return) {
             return;
         }
         if attachment.everywhere {
             // Libraries that are loaded later may have what is looked for.
-            let alone = self.world.symbols.modules().len() == 1;
+            let alone = self.world.symbols.missing() == Missing::IsWrong && self.world.symbols.modules().len() == 1;
             if attachment.has_pattern() && alone && attachment.scan(self.world).next().is_none() {
                 self.faults.push(self.no_match(attachment));
             }
@@ -696,6 +968,7 @@ impl Resolver<'_> {
             (_, 0) => "nothing is left of its places".to_string(),
             (Matcher::Glob(pattern), n) => format!("none of {n} matches \"{pattern}\""),
             (Matcher::Regex(regex), n) => format!("none of {n} matches /{}/", regex.as_str()),
+            (Matcher::Returns, n) => format!("none of {n} is a return"),
             (Matcher::Any, n) => format!("none of {n}"),
         };
         let mut diagnostic =
@@ -723,13 +996,13 @@ impl Resolver<'_> {
         for loc in found.targets {
             match self.one(loc).and_then(|addr| self.instruction(loc, addr)) {
                 Ok(range) => drop(attachment.addresses.insert(loc.span, range.start)),
-                Err(fault) => self.faults.push(*fault.diagnostic),
+                Err(fault) => self.fault(fault, false),
             }
         }
         for loc in found.values {
             match self.one(loc) {
                 Ok(addr) => drop(attachment.addresses.insert(loc.span, addr)),
-                Err(fault) => self.faults.push(*fault.diagnostic),
+                Err(fault) => self.fault(fault, false),
             }
         }
     }
@@ -757,9 +1030,12 @@ impl<'a> Locs<'a> {
                 }
                 self.expr(value);
             }
+            StmtKind::Transient { patch, .. } => self.stmt(patch),
             StmtKind::Goto(GotoTarget::Loc(loc)) => self.targets.push(loc),
             StmtKind::Goto(GotoTarget::Expr(expr)) | StmtKind::Skip(expr) | StmtKind::Warn(expr) => self.expr(expr),
+            StmtKind::FinishSyscall(expr) => self.expr(expr),
             StmtKind::Fail(expr) | StmtKind::Exit(expr) | StmtKind::SetLocal { value: expr, .. } => self.expr(expr),
+            StmtKind::Return { result, .. } => result.iter().for_each(|(_, expr)| self.expr(expr)),
             StmtKind::Print(args) => {
                 for arg in args {
                     if let PrintValue::Expr(expr) = &arg.value {
@@ -772,6 +1048,7 @@ impl<'a> Locs<'a> {
             StmtKind::SetState { keys, value, .. } => {
                 keys.iter().chain(std::iter::once(value)).for_each(|expr| self.expr(expr));
             }
+            StmtKind::For { body, .. } => self.block(body),
             StmtKind::If { cond, then, otherwise } => {
                 self.expr(cond);
                 self.block(then);
@@ -781,7 +1058,7 @@ impl<'a> Locs<'a> {
                 std::iter::once(cond).chain(message).for_each(|expr| self.expr(expr));
             }
             StmtKind::Delete { keys, .. } => keys.iter().for_each(|expr| self.expr(expr)),
-            StmtKind::Trace | StmtKind::Next => {}
+            StmtKind::Trace | StmtKind::TraceFor(_) | StmtKind::Next => {}
             StmtKind::Enable(_) | StmtKind::Disable(_) | StmtKind::Reset(_) => {}
         }
     }
@@ -797,6 +1074,7 @@ impl<'a> Locs<'a> {
                 }
             }
             ExprKind::Load { addr: a, .. } | ExprKind::Unary(_, a) | ExprKind::Cast(a) => self.expr(a),
+            ExprKind::EnumName(a, _) => self.expr(a),
             ExprKind::MatchesGlob(a, _) | ExprKind::MatchesRegex(a, _) => self.expr(a),
             ExprKind::Binary(_, a, b) | ExprKind::And(a, b) | ExprKind::Or(a, b) | ExprKind::Coalesce(a, b) => {
                 [a, b].into_iter().for_each(|expr| self.expr(expr));
@@ -810,7 +1088,7 @@ impl<'a> Locs<'a> {
             }
             ExprKind::Call(_, list) | ExprKind::State(_, list) => list.iter().for_each(|expr| self.expr(expr)),
             ExprKind::Int(_) | ExprKind::Int128(_) | ExprKind::Float(_) | ExprKind::Str(_) => {}
-            ExprKind::Register(_) | ExprKind::Local(_) | ExprKind::Builtin(_) => {}
+            ExprKind::Register(_) | ExprKind::Local(_) | ExprKind::Builtin(_) | ExprKind::Variable(_) => {}
         }
     }
 }
@@ -840,11 +1118,11 @@ fn instructions<'a>(ranges: Vec<Range<u64>>, world: World<'a>) -> impl Iterator<
 }
 
 fn main_code(world: &World<'_>) -> Vec<Range<u64>> {
-    merged(world.symbols.modules().into_iter().take(1).flat_map(|module| module.code).collect())
+    merged(world.symbols.code(0))
 }
 
 fn all_code(world: &World<'_>) -> Vec<Range<u64>> {
-    merged(world.symbols.modules().into_iter().flat_map(|module| module.code).collect())
+    merged(world.symbols.in_order().into_iter().flat_map(|module| world.symbols.code(module)).collect())
 }
 
 /// Sorts ranges and joins those that touch; empty ones vanish.
@@ -893,8 +1171,11 @@ fn matcher(event: &Event) -> Matcher {
             // The checker has compiled it once; what does not compile here matches nothing.
             regex.map_or_else(|_| Matcher::Glob("\0".to_string()), Matcher::Regex)
         }
-        Event::Insn(InsnPattern::Any) | Event::Block | Event::EveryInsns(_) => Matcher::Any,
-        Event::Begin | Event::End | Event::Exit => Matcher::Any,
+        Event::Return => Matcher::Returns,
+        Event::Call => Matcher::Any,
+        Event::Insn(InsnPattern::Any) | Event::Block | Event::Line | Event::EveryInsns(_) => Matcher::Any,
+        Event::Begin | Event::End | Event::Exit | Event::Spawn => Matcher::Any,
+        Event::Syscall(_) | Event::Access(_) => Matcher::Any,
     }
 }
 
@@ -904,10 +1185,6 @@ fn matcher(event: &Event) -> Matcher {
 fn stem(file: &str) -> &str {
     let end = file.find(".so").or_else(|| file.rfind('.').filter(|at| *at > 0));
     end.map_or(file, |end| &file[..end])
-}
-
-fn is_called(file: &str, name: &str) -> bool {
-    file == name || stem(file) == name
 }
 
 fn quoted_list(names: &[&str]) -> String {
@@ -951,17 +1228,19 @@ pub(crate) mod testing {
     /// `prog`, position-independent, with code at 0x1000..0x1200, and `libnet.so.1`.
     pub(crate) struct TestSymbols {
         pub(crate) modules: Vec<Module>,
+        pub(crate) missing: Missing,
+        /// Sorted by module.
         pub(crate) symbols: Vec<Symbol>,
     }
 
     impl TestSymbols {
         pub(crate) fn sample() -> TestSymbols {
-            let module = |name: &str, bias, range: Range<u64>, code: Range<u64>| Module {
+            let module = |name: &str, bias, range: Range<u64>| Module {
                 name: name.to_string(),
                 bias,
                 position_independent: true,
                 range,
-                code: vec![code],
+                ..Module::default()
             };
             let symbol = |module, name: &str, addr, size, function| Symbol {
                 module,
@@ -969,12 +1248,12 @@ pub(crate) mod testing {
                 addr,
                 size,
                 function,
+                indirect: false,
+                raw: None,
             };
             TestSymbols {
-                modules: vec![
-                    module("prog", 0x800, 0x800..0x3000, 0x1000..0x1200),
-                    module("libnet.so.1", 0x8000, 0x8000..0x9000, 0x8000..0x8100),
-                ],
+                modules: vec![module("prog", 0x800, 0x800..0x3000), module("libnet.so.1", 0x8000, 0x8000..0x9000)],
+                missing: Missing::IsWrong,
                 symbols: vec![
                     symbol(0, "main", 0x1000, 0x100, true),
                     symbol(0, "parse_header", 0x1100, 0x40, true),
@@ -995,8 +1274,15 @@ pub(crate) mod testing {
         fn modules(&self) -> Vec<Module> {
             self.modules.clone()
         }
-        fn each_symbol(&self, f: &mut dyn FnMut(&Symbol)) {
-            self.symbols.iter().for_each(f);
+        fn missing(&self) -> Missing {
+            self.missing
+        }
+        fn symbols(&self, module: usize) -> &[Symbol] {
+            let [from, to] = [module, module + 1].map(|at| self.symbols.partition_point(|symbol| symbol.module < at));
+            &self.symbols[from..to]
+        }
+        fn code(&self, module: usize) -> Vec<Range<u64>> {
+            vec![[0x1000..0x1200, 0x8000..0x8100][module].clone()]
         }
         fn sections(&self, module: usize) -> Vec<(String, Range<u64>)> {
             match module {
@@ -1072,6 +1358,14 @@ pub(crate) mod testing {
         fn elf_machine(&self) -> u16 {
             0
         }
+
+        fn debug_register(&self, number: u16) -> Option<spile_lang::target::Register> {
+            self.register(&format!("x{number}"))
+        }
+
+        fn passed(&self, _: &[crate::isa::Parameter]) -> Vec<crate::isa::Passed> {
+            Vec::new()
+        }
     }
 
     /// Memory that fits [`TestSymbols`]: `nop`, `mov x0, #1`, and so on from 0x1000; data at 0x2000.
@@ -1105,7 +1399,7 @@ mod tests {
         let program = program.unwrap_or_else(|| panic!("{}", render::render(&diagnostics, &sources, style)));
         let (symbols, memory) = (TestSymbols::sample(), memory());
         let world = World { symbols: &symbols, memory: &memory, isa: &TestIsa };
-        attach(&program, &world).map_err(|diagnostics| render::render(&diagnostics, &sources, style))
+        attach(&program, 0, &world).map_err(|diagnostics| render::render(&diagnostics, &sources, style))
     }
 
     #[track_caller]

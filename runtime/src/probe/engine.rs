@@ -9,12 +9,18 @@
 
 use super::action::{ActionSite, TextHandle};
 use super::attach::{Attachment, Symbols, World, attach, fetch};
-use super::lower::{Event, LowerHost, Lowering};
+use super::calls::{self, Calls};
+use super::indirect::{self, Watch};
+use super::lasting;
+use super::lower::{Event, LowerHost, Lowering, walk};
 use super::output::Output;
+use super::pending::Pending;
 use super::runtime::{Guest, ProbeRuntime, Report};
 use super::state::KeyPart;
+use super::variables::Site;
 use crate::block::Block;
-use crate::cpu::CpuState;
+use crate::cells::Cells;
+use crate::cpu::{CpuState, poll};
 use crate::env::Environment;
 use crate::interp::ActionCall;
 use crate::isa::Isa;
@@ -25,29 +31,37 @@ use crate::translate::Splice;
 use crate::vm::{PlainEvent, ProbeEngine};
 use hashbrown::HashMap;
 use spile_lang::diag::{Diagnostic, Diagnostics};
-use spile_lang::ir::{self, Loc, ProbeId, Program, Stmt, StmtKind};
+use spile_lang::ir::{self, Builtin, ExprKind, Func, Loc, ProbeId, Program, Stmt, StmtKind};
 use spile_lang::source::Sources;
 use spile_lang::span::Span;
 use spile_lang::types::Type;
 use std::ops::Range;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering;
 
 /// All probes of a run.
 pub struct Probes {
-    program: Arc<Program>,
-    lowering: Lowering,
-    core: Core,
+    pub(super) program: Arc<Program>,
+    pub(super) lowering: Lowering,
+    pub(super) core: Core,
+    pending: Pending,
+    /// Resolvers that probes wait for.
+    resolvers: Vec<Range<u64>>,
+    /// Code in which probes have come or gone with the modules, or by a change from outside.
+    pub(super) moved: Vec<Range<u64>>,
+    /// At the end: places that were never there.
+    never_found: Vec<Diagnostic>,
 }
 
 /// What the lowering asks, and the runtime behind it.
-struct Core {
-    program: Arc<Program>,
-    runtime: ProbeRuntime,
-    attachments: Vec<Attachment>,
-    addresses: HashMap<Span, u64>,
-    symbols: Arc<SymbolTable>,
-    isa: &'static dyn Isa,
+pub(super) struct Core {
+    pub(super) program: Arc<Program>,
+    pub(super) runtime: ProbeRuntime,
+    pub(super) attachments: Vec<Attachment>,
+    pub(super) addresses: HashMap<Span, u64>,
+    pub(super) calls: Calls,
+    pub(super) symbols: Arc<SymbolTable>,
+    pub(super) isa: &'static dyn Isa,
 }
 
 impl Probes {
@@ -65,25 +79,27 @@ impl Probes {
         seed: u64,
     ) -> Result<Probes, Diagnostics> {
         let program = Arc::new(program);
-        let attachments = attach(&program, &World { symbols: &*symbols, memory, isa })?;
-        let addresses =
-            attachments.iter().flat_map(|a| a.addresses.iter().map(|(&span, &addr)| (span, addr))).collect();
+        if names_lines(&program) {
+            // Later there may be no descriptor left to read them with.
+            symbols.read_debug_files();
+        }
+        let attachments = attach(&program, 0, &World { symbols: &*symbols, memory, isa })?;
+        let addresses = addresses(&attachments);
         let runtime = ProbeRuntime::new(&program, sources, output, seed);
-        let mut core = Core { program: program.clone(), runtime, attachments, addresses, symbols, isa };
+        let calls = Calls::new(isa);
+        let mut core = Core { program: program.clone(), runtime, attachments, addresses, calls, symbols, isa };
+        core.follow_calls();
         let lowering = Lowering::new(program.clone(), isa, &mut core);
-        let complex = lowering.check(&mut core);
-        if complex.is_empty() {
-            return Ok(Probes { program, lowering, core });
-        }
-        let mut diagnostics = Diagnostics::new();
-        for (_, span) in complex {
-            diagnostics.push(
-                Diagnostic::error("E0701", "this probe body needs more temporary values than there are")
-                    .primary(span, "too much at once here")
-                    .help("split it: keep intermediate results with `let`, or make two probes"),
-            );
-        }
-        Err(diagnostics.finish())
+        refuse_complex(lowering.check(0, &mut core))?;
+        let pending = Pending::default();
+        let resolvers = indirect::awaited(&core.attachments);
+        let (moved, never_found) = (Vec::new(), Vec::new());
+        Ok(Probes { program, lowering, core, pending, resolvers, moved, never_found })
+    }
+
+    /// What places and variables are looked up in.
+    pub fn world<'a>(&'a self, memory: &'a GuestMemory) -> World<'a> {
+        World { symbols: &*self.core.symbols, memory, isa: self.core.isa }
     }
 
     /// Where the probes are attached, by number.
@@ -99,7 +115,11 @@ impl Probes {
     /// Ends the run's output and returns what the last line reports.
     pub fn finish(&mut self, memory: &GuestMemory, environment: &dyn Environment, status: u8) -> Report {
         let symbols = self.core.symbols.clone();
-        let guest = guest(&symbols, self.core.isa, memory, environment);
+        let ticks = |icount| environment.ticks(icount);
+        let all = symbols.with_gone();
+        let world = World { symbols: &all, memory, isa: self.core.isa };
+        self.never_found = self.pending.never_found(&self.program, &self.core.attachments, &world);
+        let guest = guest(&symbols, self.core.isa, memory, environment, &ticks);
         self.core.runtime.finish(&guest, status)
     }
 
@@ -108,9 +128,12 @@ impl Probes {
         self.core.runtime.final_status(status)
     }
 
-    /// The run-time errors so far.
+    /// The run-time errors so far; after the end also the places that were never found.
     pub fn diagnostics(&self) -> Diagnostics {
-        self.core.runtime.diagnostics()
+        let mut diagnostics = Diagnostics::new();
+        self.never_found.iter().cloned().for_each(|place| diagnostics.push(place));
+        diagnostics.extend(self.core.runtime.diagnostics());
+        diagnostics.finish()
     }
 
     /// The runtime, for what the command line asks of it.
@@ -123,11 +146,47 @@ impl Probes {
     }
 }
 
+/// # Errors
+/// One for each body that is too complex.
+pub(super) fn refuse_complex(bodies: Vec<(ProbeId, Span)>) -> Result<(), Diagnostics> {
+    let mut diagnostics = Diagnostics::new();
+    for (_, span) in bodies {
+        diagnostics.push(
+            Diagnostic::error("E0701", "this probe body needs more temporary values than there are")
+                .primary(span, "too much at once here")
+                .help("split it: keep intermediate results with `let`, or make two probes"),
+        );
+    }
+    if diagnostics.is_empty() { Ok(()) } else { Err(diagnostics.finish()) }
+}
+
+/// True if a script asks for the source line of code that is not known before it is executed.
+fn names_lines(program: &Program) -> bool {
+    let mut found = false;
+    for probe in &program.probes {
+        found |= matches!(probe.event, ir::Event::Line);
+        walk::probe_expressions(probe, &mut |e| {
+            found |= match &e.kind {
+                ExprKind::Builtin(builtin) => matches!(builtin, Builtin::File | Builtin::Line),
+                ExprKind::Call(function, _) => *function == Func::Line,
+                _ => false,
+            };
+        });
+    }
+    found
+}
+
+/// The addresses of all places in bodies.
+fn addresses(attachments: &[Attachment]) -> HashMap<Span, u64> {
+    attachments.iter().flat_map(|a| a.addresses.iter().map(|(&span, &addr)| (span, addr))).collect()
+}
+
 fn guest<'a>(
     symbols: &'a SymbolTable,
     isa: &'a dyn Isa,
     memory: &'a GuestMemory,
     environment: &dyn Environment,
+    ticks: &'a dyn Fn(u64) -> u64,
 ) -> Guest<'a> {
     Guest {
         memory,
@@ -135,13 +194,18 @@ fn guest<'a>(
         symbols,
         thread_id: environment.thread_id(),
         process_id: environment.process_id(),
+        ticks,
         syscall_name: linux::table::name,
     }
 }
 
 impl ProbeEngine for Probes {
     fn splice(&mut self, use_it: &mut dyn FnMut(&mut dyn Splice)) {
-        use_it(&mut self.lowering.splicer(&mut self.core));
+        let mut splicer = self.lowering.splicer(&mut self.core);
+        if self.resolvers.is_empty() {
+            return use_it(&mut splicer);
+        }
+        use_it(&mut Watch { inner: &mut splicer, resolvers: &self.resolvers });
     }
 
     fn action(
@@ -151,13 +215,37 @@ impl ProbeEngine for Probes {
         memory: &GuestMemory,
         environment: &dyn Environment,
     ) -> u64 {
+        if call.action == indirect::ACTION {
+            self.resolved(call.pc, cpu, memory);
+            return 0;
+        }
+        if call.action == lasting::IS_REPLACED {
+            return self.core.runtime.is_replaced(environment.thread_id(), call.pc, call.icount).into();
+        }
+        if let Some(request) = calls::Request::of(call.action) {
+            return self.core.call(request, call, cpu, memory, environment.thread_id());
+        }
         let Core { runtime, symbols, isa, .. } = &mut self.core;
-        runtime.perform(call, cpu, &guest(symbols, *isa, memory, environment))
+        let ticks = |icount| environment.ticks(icount);
+        runtime.perform(call, cpu, &guest(symbols, *isa, memory, environment, &ticks))
     }
 
     fn take_changes(&mut self) -> Vec<Range<u64>> {
         let changed = self.core.runtime.take_changes();
-        changed.into_iter().flat_map(|id| self.core.attachments[id.0 as usize].ranges.clone()).collect()
+        if changed.iter().any(|id| calls::is_call_event(&self.program.probes[id.0 as usize])) {
+            self.core.calls_switched(&mut self.moved);
+        }
+        self.core.calls.take_changes(&mut self.moved);
+        let switched = changed.into_iter().flat_map(|id| self.core.attachments[id.0 as usize].ranges.clone());
+        switched.chain(std::mem::take(&mut self.moved)).collect()
+    }
+
+    fn modules_changed(&mut self, memory: &GuestMemory, environment: &dyn Environment) -> bool {
+        if !Arc::make_mut(&mut self.core.symbols).update(&environment.mapped_code()) {
+            return false;
+        }
+        self.look_again(memory);
+        !self.moved.is_empty()
     }
 
     fn end_request(&self) -> Option<u8> {
@@ -167,6 +255,26 @@ impl ProbeEngine for Probes {
     fn next_every(&self, icount: u64) -> u64 {
         let periods = self.ids().filter(|&id| self.core.runtime.is_active(id)).filter_map(|id| self.period(id));
         periods.map(|n| (icount / n + 1).saturating_mul(n)).min().unwrap_or(u64::MAX)
+    }
+
+    fn next_look(&self, thread: u64, icount: u64) -> u64 {
+        self.core.runtime.next_look(thread, icount)
+    }
+
+    fn look(&mut self, cpu: &mut CpuState, memory: &GuestMemory, environment: &dyn Environment) -> bool {
+        let Core { runtime, symbols, isa, .. } = &mut self.core;
+        let ticks = |icount| environment.ticks(icount);
+        runtime.look(cpu, &guest(symbols, *isa, memory, environment, &ticks))
+    }
+
+    fn look_away(&mut self, begun: bool, cpu: &CpuState, memory: &GuestMemory, environment: &dyn Environment) {
+        let Core { runtime, symbols, isa, .. } = &mut self.core;
+        let ticks = |icount| environment.ticks(icount);
+        runtime.look_away(begun, cpu, &guest(symbols, *isa, memory, environment, &ticks));
+    }
+
+    fn take_replaced(&mut self, thread: u64, pc: u64, icount: u64) -> Option<u32> {
+        self.core.runtime.take_replaced(thread, pc, icount)
     }
 
     fn needs_icount(&self) -> bool {
@@ -189,19 +297,50 @@ impl ProbeEngine for Probes {
         let concerned = |probes: &Self, id: ProbeId| match (event, &probes.program.probes[id.0 as usize].event) {
             (PlainEvent::Begin, ir::Event::Begin)
             | (PlainEvent::End, ir::Event::End)
+            | (PlainEvent::Spawn, ir::Event::Spawn)
             | (PlainEvent::Exit, ir::Event::Exit) => true,
+            (PlainEvent::Call(call), ir::Event::Syscall(set)) => {
+                probes.program.probes[id.0 as usize].moment != ir::Moment::After && set.contains(call.number)
+            }
+            (PlainEvent::Return(call, _), ir::Event::Syscall(set)) => {
+                probes.program.probes[id.0 as usize].moment == ir::Moment::After && set.contains(call.number)
+            }
             (PlainEvent::Every, ir::Event::EveryInsns(n)) => icount.is_multiple_of(*n),
             _ => false,
         };
         let ids: Vec<ProbeId> =
             self.ids().filter(|&id| self.core.runtime.is_active(id) && concerned(self, id)).collect();
         let insn = fetch(memory, self.core.isa, pc).filter(|_| event == PlainEvent::Every);
-        let event = Event { pc, insn, status: u64::from(status) };
+        let (call, elapsed) = match event {
+            PlainEvent::Call(call) => (call, None),
+            PlainEvent::Return(call, elapsed) => (call, Some(elapsed)),
+            _ => Default::default(),
+        };
+        let event = Event { pc, insn, status: u64::from(status), call, elapsed };
         ids.into_iter().map(|id| self.lowering.event_block(&mut self.core, id, event)).collect()
     }
 
-    fn cells(&self) -> Arc<[AtomicU64]> {
-        self.core.runtime.cells().all()
+    fn waits_for_calls(&self) -> bool {
+        let calls = |id: &ProbeId| matches!(self.program.probes[id.0 as usize].event, ir::Event::Syscall(_));
+        self.ids().filter(calls).any(|id| self.core.runtime.is_active(id))
+    }
+
+    fn take_finished_call(&mut self, thread: u64) -> Option<Option<u64>> {
+        self.core.runtime.take_finished(thread)
+    }
+
+    fn cells(&self) -> Arc<Cells> {
+        self.core.runtime.cells().clone()
+    }
+
+    fn end_thread(&mut self, thread: u64) {
+        self.core.runtime.end_thread(thread);
+        self.core.calls.end_thread(thread);
+    }
+
+    fn child_status(&mut self, status: u8) -> u8 {
+        self.core.runtime.flush();
+        self.core.runtime.final_status(status)
     }
 
     fn flush(&mut self) {
@@ -214,6 +353,29 @@ impl ProbeEngine for Probes {
 }
 
 impl Probes {
+    /// Resolves places anew, after symbols or probes have changed.
+    pub(super) fn look_again(&mut self, memory: &GuestMemory) {
+        let Core { program, attachments, symbols, isa, .. } = &mut self.core;
+        let world = World { symbols: &**symbols, memory, isa: *isa };
+        self.moved.extend(self.pending.update(program, attachments, &world));
+        self.core.addresses = addresses(&self.core.attachments);
+        self.core.follow_calls();
+        let before = std::mem::replace(&mut self.resolvers, indirect::awaited(&self.core.attachments));
+        if before != self.resolvers {
+            self.moved.extend(before.into_iter().chain(self.resolvers.clone()));
+        }
+    }
+
+    /// A resolver is about to return.
+    fn resolved(&mut self, pc: u64, cpu: &CpuState, memory: &GuestMemory) {
+        let resolver = self.resolvers.iter().find(|range| range.contains(&pc)).map(|range| range.start);
+        if let (Some(resolver), Some(slot)) = (resolver, indirect::result_slot(self.core.isa)) {
+            Arc::make_mut(&mut self.core.symbols).decide(resolver, cpu.x[usize::from(slot)]);
+            self.look_again(memory);
+            cpu.poll.fetch_or(poll::CODE, Ordering::Relaxed);
+        }
+    }
+
     fn period(&self, id: ProbeId) -> Option<u64> {
         match self.program.probes[id.0 as usize].event {
             ir::Event::EveryInsns(n) => Some(n.max(1)),
@@ -239,6 +401,12 @@ impl LowerHost for Core {
 
     fn new_cell(&mut self) -> u32 {
         self.runtime.new_cell()
+    }
+
+    fn cell_like(&mut self, cell: u32) -> u32 {
+        let new = self.runtime.new_cell();
+        self.runtime.cells().set(new, self.runtime.cells().get(cell));
+        new
     }
 
     fn set_fired_cell(&mut self, probe: ProbeId, cell: u32) {
@@ -274,13 +442,41 @@ impl LowerHost for Core {
 
     fn touches(&self, start: u64, end: u64) -> bool {
         let ids = (0..self.attachments.len() as u32).map(ProbeId);
-        let at_instructions =
-            |id: &ProbeId| matches!(self.program.probes[id.0 as usize].event, ir::Event::Insn(_) | ir::Event::Block);
+        let at_instructions = |id: &ProbeId| {
+            matches!(
+                self.program.probes[id.0 as usize].event,
+                ir::Event::Insn(_)
+                    | ir::Event::Block
+                    | ir::Event::Line
+                    | ir::Event::Access(_)
+                    | ir::Event::Call
+                    | ir::Event::Return
+            )
+        };
+        if self.calls.touches(start, end) {
+            return true;
+        }
         ids.filter(at_instructions).any(|id| self.runtime.is_active(id) && self.attachment(id).touches(&(start..end)))
     }
 
     fn matches(&self, probe: ProbeId, pc: u64) -> bool {
         self.attachment(probe).matches(pc)
+    }
+
+    fn accessed(&self, probe: ProbeId) -> Vec<Range<u64>> {
+        self.attachment(probe).accessed.clone()
+    }
+
+    fn entries(&self, probe: ProbeId) -> &[u64] {
+        &self.attachment(probe).entries
+    }
+
+    fn follows(&self, pc: u64) -> bool {
+        self.calls.follows(pc)
+    }
+
+    fn returns_to(&self, pc: u64) -> bool {
+        self.calls.returns_to(pc)
     }
 
     fn address_of(&self, loc: &Loc) -> Option<u64> {
@@ -289,6 +485,21 @@ impl LowerHost for Core {
 
     fn function(&self, pc: u64) -> String {
         self.symbols.locate(pc).map(|found| found.name).unwrap_or_default()
+    }
+
+    fn source_line(&self, pc: u64) -> (String, u32) {
+        self.symbols.source_line(pc).map(|(file, line)| (file.to_owned(), line)).unwrap_or_default()
+    }
+
+    fn variable(&self, probe: ProbeId, pc: u64, variable: &ir::Variable, span: Span) -> Option<ir::Expr> {
+        let site = Site {
+            symbols: &*self.symbols,
+            isa: self.isa,
+            probe: &self.program.probes[probe.0 as usize],
+            entries: &self.attachment(probe).entries,
+            span,
+        };
+        site.locate(pc, variable)
     }
 
     fn module(&self, pc: u64) -> String {

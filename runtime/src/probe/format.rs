@@ -80,6 +80,14 @@ pub fn address_text(addr: u64, symbols: &dyn Symbols) -> String {
     out
 }
 
+/// Returns the source line of an address, `main.c:42`; if there is none, what [`address`] appends.
+pub fn line_text(addr: u64, symbols: &dyn Symbols) -> String {
+    match symbols.source_line(addr) {
+        Some((file, line)) => format!("{}:{line}", file.rsplit('/').next().unwrap_or(file)),
+        None => address_text(addr, symbols),
+    }
+}
+
 /// Appends `value` as `format` says.
 pub fn show_with(out: &mut String, value: Value<'_>, ty: Type, format: &Format, view: &View<'_>) {
     let body = styled(value, ty, format, view);

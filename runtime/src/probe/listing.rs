@@ -1,7 +1,11 @@
 //! `spile list`: what each probe matches in a program, as text. Nothing is run.
 
 use super::attach::{Attachment, Site, World};
-use spile_lang::ir::{BitsOp, Event, Expr, ExprKind, Filter, LValue, Moment, Probe, Program, Stmt, StmtKind};
+use super::syscalls;
+use spile_lang::diag::Diagnostic;
+use spile_lang::ir::{
+    AccessKind, BitsOp, Event, Expr, ExprKind, Filter, LValue, Moment, Probe, Program, Stmt, StmtKind, SyscallSet,
+};
 use spile_lang::source::Sources;
 use std::fmt::Write;
 
@@ -29,7 +33,8 @@ fn list_probe(out: &mut String, probe: &Probe, attachment: &Attachment, world: &
     let _ = writeln!(out, "{}  {source}{note}", probe.name);
     let conditions = conditions(probe);
     match &probe.event {
-        Event::Insn(_) => places(out, probe, attachment, world, &conditions),
+        Event::Insn(_) | Event::Line => places(out, probe, attachment, world, &conditions),
+        Event::Call | Event::Return => places(out, probe, attachment, world, &conditions),
         Event::Block => {
             let _ = writeln!(out, "      at the entry of every block that is executed{}", within(attachment));
             let _ = writeln!(out, "      {conditions}");
@@ -40,7 +45,35 @@ fn list_probe(out: &mut String, probe: &Probe, attachment: &Attachment, world: &
         Event::Begin => line(out, "before the first instruction", &conditions),
         Event::End => line(out, "after the last instruction", &conditions),
         Event::Exit => line(out, "when the process ends", &conditions),
+        Event::Access(kind) => line(out, &accesses(*kind, attachment), &conditions),
+        Event::Spawn => line(out, "when a thread begins", &conditions),
+        Event::Syscall(calls) => {
+            let which = match calls {
+                SyscallSet::Any => "each system call".to_string(),
+                SyscallSet::Numbers(numbers) => {
+                    numbers.iter().map(|&number| syscalls::name(number)).collect::<Vec<_>>().join(", ")
+                }
+            };
+            let moment = if probe.moment == Moment::After { "after" } else { "before" };
+            line(out, &format!("{moment} {which}"), &conditions);
+        }
     }
+    for span in attachment.waiting.iter().filter_map(Diagnostic::span) {
+        let _ = writeln!(out, "      waits: {} is not there yet", sources.slice(span));
+    }
+}
+
+fn accesses(kind: AccessKind, attachment: &Attachment) -> String {
+    let what = match kind {
+        AccessKind::Read => "at every load",
+        AccessKind::Write => "at every store",
+        AccessKind::Any => "at every load and store",
+    };
+    if attachment.everywhere {
+        return what.to_owned();
+    }
+    let bytes: u64 = attachment.accessed.iter().map(|range| range.end - range.start).sum();
+    format!("{what} in {bytes} bytes")
 }
 
 fn line(out: &mut String, what: &str, conditions: &str) {
@@ -113,9 +146,8 @@ fn is_static(e: &Expr) -> bool {
     match &e.kind {
         ExprKind::Int(_) | ExprKind::Int128(_) | ExprKind::Float(_) | ExprKind::Str(_) | ExprKind::AddrOf(_) => true,
         ExprKind::Builtin(builtin) => builtin.is_static(),
-        ExprKind::Unary(_, a) | ExprKind::Cast(a) | ExprKind::MatchesGlob(a, _) | ExprKind::MatchesRegex(a, _) => {
-            is_static(a)
-        }
+        ExprKind::Unary(_, a) | ExprKind::Cast(a) | ExprKind::EnumName(a, _) => is_static(a),
+        ExprKind::MatchesGlob(a, _) | ExprKind::MatchesRegex(a, _) => is_static(a),
         ExprKind::Binary(_, a, b) | ExprKind::And(a, b) | ExprKind::Or(a, b) | ExprKind::Coalesce(a, b) => {
             is_static(a) && is_static(b)
         }
@@ -124,6 +156,7 @@ fn is_static(e: &Expr) -> bool {
         ExprKind::Interp(_)
         | ExprKind::Register(_)
         | ExprKind::Local(_)
+        | ExprKind::Variable(_)
         | ExprKind::Load { .. }
         | ExprKind::Call(..)
         | ExprKind::State(..) => false,
@@ -156,6 +189,10 @@ fn collect_patches(body: &[Stmt], found: &mut Vec<String>) {
                 found.push(format!("{word} {}", target_name(target)));
             }
             StmtKind::Skip(_) | StmtKind::Goto(_) => found.push("pc".into()),
+            StmtKind::Return { .. } => found.push("the result".into()),
+            StmtKind::FinishSyscall(_) => found.push("ret".into()),
+            StmtKind::For { body, .. } => collect_patches(body, found),
+            StmtKind::Transient { patch, .. } => collect_patches(std::slice::from_ref(patch), found),
             StmtKind::If { then, otherwise, .. } => {
                 collect_patches(then, found);
                 collect_patches(otherwise, found);
@@ -167,6 +204,8 @@ fn collect_patches(body: &[Stmt], found: &mut Vec<String>) {
 
 fn target_name(target: &LValue) -> String {
     match target {
+        LValue::Insn => "insn".into(),
+        LValue::Destination => "insn.dst".into(),
         LValue::Register(register) => register.name.clone(),
         LValue::Memory { ty, .. } => format!("{} bytes of memory", ty.bytes),
     }

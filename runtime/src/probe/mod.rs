@@ -6,10 +6,18 @@
 
 pub mod action;
 pub mod attach;
+mod calls;
 pub mod engine;
 pub mod format;
+mod indirect;
+mod lasting;
 pub mod listing;
+pub mod live;
+mod loops;
 pub mod lower;
 pub mod output;
+mod pending;
 pub mod runtime;
 pub mod state;
+mod syscalls;
+pub mod variables;

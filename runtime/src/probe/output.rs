@@ -493,8 +493,8 @@ pub(crate) mod testing {
 mod tests {
     use super::testing::Capture;
     use super::*;
+    use crate::cells::Cells;
     use crate::probe::attach::testing::TestSymbols;
-    use crate::probe::state::Cells;
     use spile_lang::span::Span;
 
     fn check(kind: StateKind, keys: &[(&str, Type)], fill: impl Fn(&mut States), text: &str, json: &str) {

@@ -8,27 +8,34 @@
 //! - A map that is full takes no new keys: a run-time error, and the run goes on.
 //! - If probe output cannot be written, the run ends: results that nobody sees are no results.
 
+use crate::cells::Cells;
 use crate::cpu::{CpuState, poll};
 use crate::glob;
 use crate::interp::ActionCall;
 use crate::isa::Isa;
+use crate::machine::lock;
 use crate::mem::{Fault, GuestMemory, perm};
 use crate::probe::action::{Action, ActionSite, FloatOp, PrintPart, TextHandle, TextPart};
 use crate::probe::attach::Symbols;
-use crate::probe::format::{self, TextRef, Value, View, address_text, grouped, put};
-use crate::probe::output::{self, Json, Output};
-use crate::probe::state::{Cells, Full, KeyPart, States, Stored};
+use crate::probe::format::{self, TextRef, Value, View, address_text, grouped, line_text, put};
+use crate::probe::lasting::{Changed, Lastings};
+use crate::probe::loops::MapLoops;
+use crate::probe::output::{self, Json, Output, Style};
+use crate::probe::state::{Full, KeyPart, States, Stored};
+use crate::probe::syscalls::{self, Call};
 use hashbrown::HashMap;
 use regex::bytes::{Regex, RegexBuilder};
+use spile_lang::debug::EnumNames;
 use spile_lang::diag::{Diagnostic, Diagnostics};
 use spile_lang::ir::{AggFn, AssignOp, Func, Pattern, ProbeId, Program, StateId, StateKind};
 use spile_lang::source::Sources;
 use spile_lang::span::Span;
 use spile_lang::target::{Register, RegisterSlot};
 use spile_lang::types::Type;
-use std::sync::Arc;
+use std::cell::RefCell;
+use std::io::Write;
 use std::sync::atomic::Ordering;
-use std::time::Instant;
+use std::sync::{Arc, Mutex};
 
 /// What actions may look at besides the CPU.
 #[derive(Clone, Copy)]
@@ -43,6 +50,8 @@ pub struct Guest<'a> {
     pub thread_id: u64,
     /// The guest's number of the process.
     pub process_id: u64,
+    /// Nanoseconds since the start of the run, after so many instructions of the thread.
+    pub ticks: &'a dyn Fn(u64) -> u64,
     /// Names of system calls by number.
     pub syscall_name: fn(u64) -> Option<&'static str>,
 }
@@ -84,7 +93,13 @@ pub struct ProbeRuntime {
     regexes: HashMap<u32, Option<Regex>>,
     traces: Vec<Snapshot>,
     shown: Option<Vec<Register>>,
-    start: Instant,
+    /// Cells and actions of probes that have been removed, for others.
+    spare_cells: RefCell<Vec<u32>>,
+    spare_sites: Vec<u32>,
+    loops: MapLoops,
+    lasting: Lastings,
+    /// System calls that are not to be performed, by thread, with their results.
+    finished: Vec<(u64, Option<u64>)>,
 }
 
 struct ProbeState {
@@ -95,6 +110,24 @@ struct ProbeState {
     hits: u32,
     enabled: bool,
     exhausted: bool,
+    /// It is no more, and nothing is said of it.
+    removed: bool,
+    /// The cell that would count its firings if they were not counted elsewhere.
+    unused: Option<u32>,
+}
+
+/// Output into memory.
+struct Sink(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Sink {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        lock(&self.0).extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
 }
 
 /// Where something happened.
@@ -129,7 +162,7 @@ struct Patch {
 }
 
 /// The registers before an instruction that is traced.
-struct Snapshot {
+pub(super) struct Snapshot {
     probe: ProbeId,
     thread: u64,
     pc: u64,
@@ -149,16 +182,9 @@ impl ProbeRuntime {
     pub fn new(program: &Program, sources: &Sources, output: Output, seed: u64) -> ProbeRuntime {
         let cells = Cells::new();
         let states = States::new(&program.states, Arc::clone(&cells));
-        let probe = |probe: &spile_lang::ir::Probe| ProbeState {
-            name: probe.name.clone(),
-            place: sources.file_line(probe.head),
-            hits: cells.allocate().expect("a run has far fewer probes than cells"),
-            enabled: !probe.disabled,
-            exhausted: false,
-        };
-        ProbeRuntime {
+        let mut runtime = ProbeRuntime {
             sites: Vec::new(),
-            probes: program.probes.iter().map(probe).collect(),
+            probes: Vec::new(),
             texts: Texts::new(),
             states,
             cells,
@@ -172,15 +198,113 @@ impl ProbeRuntime {
             regexes: HashMap::new(),
             traces: Vec::new(),
             shown: None,
-            start: Instant::now(),
+            spare_cells: RefCell::default(),
+            spare_sites: Vec::new(),
+            loops: MapLoops::default(),
+            lasting: Lastings::default(),
+            finished: Vec::new(),
+        };
+        runtime.add_probes(program, sources);
+        runtime
+    }
+
+    fn add_probes(&mut self, program: &Program, sources: &Sources) {
+        for probe in &program.probes[self.probes.len()..] {
+            let state = ProbeState {
+                name: probe.name.clone(),
+                place: sources.file_line(probe.head),
+                hits: self.new_cell(),
+                enabled: !probe.disabled,
+                exhausted: false,
+                removed: false,
+                unused: None,
+            };
+            self.probes.push(state);
         }
+    }
+
+    // ---- for changes while the guest runs
+
+    /// Adds the probes and globals that `program` has more.
+    pub(super) fn extend(&mut self, program: &Program, sources: &Sources) {
+        self.states.extend(&program.states);
+        self.add_probes(program, sources);
+    }
+
+    /// Arms or disarms a probe.
+    pub(super) fn set_enabled(&mut self, probe: ProbeId, on: bool) {
+        let state = &mut self.probes[probe.0 as usize];
+        if std::mem::replace(&mut state.enabled, on) != on && !state.exhausted {
+            self.note_change(probe);
+        }
+    }
+
+    /// Takes a probe out of the run. Its places are in [`ProbeRuntime::take_changes`].
+    pub(super) fn remove(&mut self, probe: ProbeId) {
+        self.set_enabled(probe, false);
+        self.probes[probe.0 as usize].removed = true;
+        self.traces.retain(|trace| trace.probe != probe);
+        self.lasting.remove(probe);
+    }
+
+    /// Notes that code with this probe is to be made anew.
+    pub(super) fn note_change(&mut self, probe: ProbeId) {
+        if !self.changes.contains(&probe) {
+            self.changes.push(probe);
+        }
+    }
+
+    /// Gives back what a removed probe had, once no code is left that knows it.
+    pub(super) fn spare(&mut self, sites: Vec<u32>, cells: Vec<u32>) {
+        for site in &sites {
+            self.asserts.remove(site);
+            self.regexes.remove(site);
+        }
+        self.spare_sites.extend(sites);
+        self.spare_cells.borrow_mut().extend(cells);
+    }
+
+    /// Forgets a removed probe if it is the last one and nothing is left to say of it. False if it is not.
+    pub(super) fn forget_last(&mut self) -> bool {
+        let Some(id) = self.probes.len().checked_sub(1) else { return false };
+        let gone = self.probes[id].removed && !self.errors.iter().any(|error| error.probe.0 as usize == id);
+        if gone && let Some(state) = self.probes.pop() {
+            self.spare_cells.borrow_mut().extend(state.unused);
+        }
+        gone
+    }
+
+    /// How a probe stands, in a word, and how often it has fired; none if it has been removed.
+    pub(super) fn standing(&self, probe: ProbeId) -> Option<(&'static str, u64)> {
+        let state = self.probes.get(probe.0 as usize).filter(|state| !state.removed)?;
+        let word = match (state.exhausted, state.enabled) {
+            (true, _) => "exhausted",
+            (false, true) => "enabled",
+            (false, false) => "disabled",
+        };
+        Some((word, self.cells.get(state.hits)))
+    }
+
+    /// Returns a global as text.
+    pub(super) fn state_text(&self, state: StateId, symbols: &dyn Symbols) -> String {
+        let sink = Arc::new(Mutex::new(Vec::new()));
+        let style = Style { json: false, ..self.output.style() };
+        let mut output = Output::new(Box::new(Sink(sink.clone())), "memory", style);
+        output::print_state(&mut output, &self.states, state, "", None, symbols);
+        drop(output);
+        String::from_utf8_lossy(&lock(&sink)).into_owned()
     }
 
     // ---- for the lowering
 
     /// Adds an action and returns its number, which [`ActionCall::action`] names.
     pub fn push(&mut self, site: ActionSite) -> u32 {
-        self.sites.push(Arc::new(site));
+        let site = Arc::new(site);
+        if let Some(spare) = self.spare_sites.pop() {
+            self.sites[spare as usize] = site;
+            return spare;
+        }
+        self.sites.push(site);
         (self.sites.len() - 1) as u32
     }
 
@@ -203,11 +327,17 @@ impl ProbeRuntime {
 
     /// Makes `cell` count the firings of a probe from now on.
     pub fn set_hits_cell(&mut self, probe: ProbeId, cell: u32) {
-        self.probes[probe.0 as usize].hits = cell;
+        let state = &mut self.probes[probe.0 as usize];
+        let former = std::mem::replace(&mut state.hits, cell);
+        state.unused.get_or_insert(former);
     }
 
     /// Returns a cell that holds 0 and nobody else uses.
     pub fn new_cell(&self) -> u32 {
+        if let Some(cell) = self.spare_cells.borrow_mut().pop() {
+            self.cells.set(cell, 0);
+            return cell;
+        }
         self.cells.allocate().expect("a run has far fewer counters than cells")
     }
 
@@ -245,6 +375,69 @@ impl ProbeRuntime {
     /// Returns, and forgets, the probes that have become active or inactive.
     pub fn take_changes(&mut self) -> Vec<ProbeId> {
         std::mem::take(&mut self.changes)
+    }
+
+    /// Forgets what belongs to a thread that is over.
+    pub fn end_thread(&mut self, thread: u64) {
+        self.texts.firings.remove(&thread);
+        self.traces.retain(|trace| trace.thread != thread);
+        self.states.end_thread(thread);
+        self.loops.clear(thread);
+        self.lasting.end_thread(thread);
+    }
+
+    /// The instruction count at which the thread is to be looked at; see [`ProbeRuntime::look`].
+    pub fn next_look(&self, thread: u64, icount: u64) -> u64 {
+        self.lasting.next_look(thread, icount)
+    }
+
+    /// Between two instructions of a thread: takes patches back that are over, and prints the instruction that has just
+    /// been executed if the thread is traced. True if it still is.
+    pub fn look(&mut self, cpu: &mut CpuState, guest: &Guest<'_>) -> bool {
+        let (thread, icount) = (guest.thread_id, cpu.icount);
+        let now = (icount, (guest.ticks)(icount));
+        self.lasting.take_back(thread, now, cpu, guest.memory);
+        if guest.memory.has_written_code() {
+            cpu.poll.fetch_or(poll::CODE, Ordering::Relaxed);
+        }
+        let Some((executed, goes_on)) = self.lasting.traced(thread, now) else { return false };
+        if let Some(before) = executed {
+            self.trace_line(&before, Some(cpu), guest);
+        }
+        if goes_on {
+            self.keep_traced(cpu, guest);
+        }
+        goes_on
+    }
+
+    /// A thread that is traced goes on elsewhere than where it was looked at. `begun`: an instruction did not complete.
+    pub fn look_away(&mut self, begun: bool, cpu: &CpuState, guest: &Guest<'_>) {
+        let now = (cpu.icount, (guest.ticks)(cpu.icount));
+        if let Some((Some(before), _)) = self.lasting.traced(guest.thread_id, now)
+            && begun
+        {
+            self.trace_line(&before, None, guest);
+        }
+        self.keep_traced(cpu, guest);
+    }
+
+    fn keep_traced(&mut self, cpu: &CpuState, guest: &Guest<'_>) {
+        let thread = guest.thread_id;
+        let Some(probe) = self.lasting.tracer(thread) else { return };
+        let shown = self.shown.take().unwrap_or_else(|| shown_registers(guest.isa));
+        let values = shown.iter().map(|register| read_register(cpu, register)).collect();
+        self.shown = Some(shown);
+        self.lasting.keep(thread, Snapshot { probe, thread, pc: cpu.pc, icount: cpu.icount, values });
+    }
+
+    /// True if the instruction is to be executed as another one.
+    pub(super) fn is_replaced(&self, thread: u64, pc: u64, icount: u64) -> bool {
+        self.lasting.replaced(thread, pc, icount).is_some()
+    }
+
+    /// What the instruction at `pc` is executed as, if a probe has said so. It is forgotten then.
+    pub fn take_replaced(&mut self, thread: u64, pc: u64, icount: u64) -> Option<u32> {
+        self.lasting.take_replaced(thread, pc, icount)
     }
 
     /// Returns what the run is to end with.
@@ -285,7 +478,10 @@ impl ProbeRuntime {
     /// Performs an action; the arguments are in `cpu.x[call.args..]`. Returns its result.
     pub fn perform(&mut self, call: ActionCall, cpu: &mut CpuState, guest: &Guest<'_>) -> u64 {
         let site = Arc::clone(&self.sites[call.action as usize]);
-        self.texts.firing_of(site.probe, call.pc, call.icount);
+        if self.texts.firing_of(guest.thread_id, (site.probe, call.pc, call.icount)) {
+            self.loops.clear(guest.thread_id);
+            self.lasting.abandon(guest.thread_id);
+        }
         let args = &cpu.x[usize::from(call.args)..][..usize::from(call.n)];
         let mut fire = Firing { call, site: &site, guest, args: Args { slots: args, at: 0 }, poll: 0 };
         let result = self.dispatch(&mut fire, cpu);
@@ -297,6 +493,7 @@ impl ProbeRuntime {
     }
 
     fn dispatch(&mut self, fire: &mut Firing<'_>, cpu: &CpuState) -> u64 {
+        let thread = fire.guest.thread_id;
         match &fire.site.action {
             Action::Interpolate(parts) => self.interpolate(fire, parts),
             Action::GuestText => self.guest_text(fire),
@@ -310,9 +507,13 @@ impl ProbeRuntime {
             }
             Action::TextMatchesRegex(pattern) => self.matches_regex(fire, pattern),
 
+            Action::EnumName(names) => {
+                let value = fire.args.word();
+                self.enum_name(value, names)
+            }
             Action::Call(func) => self.call(fire, *func),
             Action::Float(op) => float(*op, fire.args.word(), fire.args.word()),
-            Action::Now => self.start.elapsed().as_nanos() as u64,
+            Action::Now => (fire.guest.ticks)(fire.call.icount),
             Action::ThreadId => fire.guest.thread_id,
             Action::ProcessId => fire.guest.process_id,
 
@@ -333,12 +534,24 @@ impl ProbeRuntime {
             }
             Action::Aggregate(state, function) => self.aggregate(fire, *state, *function),
 
+            Action::LoopBegin(state) => self.loops.begin(thread, self.states.rows(*state)),
+            Action::LoopNext => u64::from(self.loops.advance(thread, fire.args.word())),
+            Action::LoopKey => match self.loops.key(thread, fire.args.word()) {
+                Some(KeyPart::Text(text)) => self.texts.add(text.into_vec(), true),
+                Some(KeyPart::Int(n)) => n,
+                Some(KeyPart::Wide(n)) => n as u64,
+                None => 0,
+            },
+            Action::LoopValue => self.loops.value(thread, fire.args.word()).map_or(0, |value| self.in_slot(value)),
+
             Action::Print(parts) => self.print(fire, parts),
             Action::Dump => self.dump(fire),
             Action::Warn => self.warn(fire),
             Action::TraceBegin => self.trace_begin(fire, cpu),
             Action::TraceEnd => self.trace_end(fire, cpu),
             Action::TraceEvent(word) => self.trace_event(fire, word),
+            Action::TraceAccess { is_write, value, old } => self.trace_access(fire, *is_write, *value, *old),
+            Action::TraceCall { returned } => self.trace_call(fire, *returned),
 
             Action::AssertFailed { text, message } => self.assert_failed(fire, text, *message),
             Action::Fail => self.fail(fire),
@@ -354,13 +567,46 @@ impl ProbeRuntime {
                 0
             }
 
-            Action::MemoryWrite { bytes, big_endian } => memory_write(fire, *bytes, *big_endian),
+            Action::MemoryWrite { bytes, big_endian } => self.memory_write(fire, *bytes, *big_endian),
+            Action::LastingBegin => {
+                self.lasting.begin(thread, Changed::of(fire.args.word()), cpu, fire.guest.memory);
+                0
+            }
+            Action::LastingEnd(lasts) => {
+                let now = (fire.call.icount, (fire.guest.ticks)(fire.call.icount));
+                if self.lasting.end(thread, *lasts, now, cpu, fire.guest.memory) {
+                    fire.poll |= poll::CODE;
+                }
+                0
+            }
+            Action::TraceFor(lasts) => {
+                let now = (fire.call.icount, (fire.guest.ticks)(fire.call.icount));
+                self.lasting.trace(thread, fire.site.probe, *lasts, now);
+                fire.poll |= poll::CODE;
+                0
+            }
+            Action::ReplaceInsn => {
+                self.lasting.replace(thread, fire.call.pc, fire.call.icount, fire.args.word() as u32);
+                fire.poll |= poll::INSN;
+                0
+            }
+            Action::InsnNow => {
+                let fetched = fire.args.word();
+                self.lasting.replaced(thread, fire.call.pc, fire.call.icount).map_or(fetched, u64::from)
+            }
             Action::Patched(what) => self.patched(fire, what),
             Action::BadMemory => {
                 let addr = fire.args.word();
                 self.bad_memory(fire, addr)
             }
+            Action::NoValue => self.error(fire, "R0607", String::new()),
             Action::DivisionByZero => self.error(fire, "R0602", String::new()),
+            Action::SyscallArguments => {
+                let text = syscalls::arguments(&Call::of(fire.args.slots), fire.guest.memory);
+                self.texts.add(text.into_bytes(), false)
+            }
+            Action::TraceSyscall => self.trace_syscall(fire),
+            Action::FinishSyscall => self.finish_syscall(fire),
             Action::SecondRedirect => self.error(fire, "R0604", String::new()),
         }
     }
@@ -450,6 +696,7 @@ impl ProbeRuntime {
                 Some((bits, _)) => guest.isa.disassemble(bits, first),
                 None => "<unreadable>".to_string(),
             },
+            Func::Line => line_text(first, guest.symbols),
             Func::Errno => format::errno_name(first as i64),
             Func::SyscallName => (guest.syscall_name)(first).map_or(first.to_string(), str::to_string),
             Func::Len => return self.texts.get(first).bytes.len() as u64,
@@ -484,11 +731,14 @@ impl ProbeRuntime {
 
     fn state_get(&mut self, fire: &mut Firing<'_>, state: StateId) -> u64 {
         let key = self.key(fire, state);
-        match self.states.get(state, &key) {
-            Some(Stored::Int(n)) => n,
-            Some(Stored::Wide(n)) => n as u64,
-            Some(Stored::Text(text)) => self.texts.add(text.into_vec(), true),
-            None => 0,
+        self.states.get(state, &key).map_or(0, |value| self.in_slot(value))
+    }
+
+    fn in_slot(&mut self, value: Stored) -> u64 {
+        match value {
+            Stored::Int(n) => n,
+            Stored::Wide(n) => n as u64,
+            Stored::Text(text) => self.texts.add(text.into_vec(), true),
         }
     }
 
@@ -705,6 +955,89 @@ impl ProbeRuntime {
         0
     }
 
+    fn trace_access(&mut self, fire: &mut Firing<'_>, is_write: bool, value: bool, old: bool) -> u64 {
+        let (addr, size) = (fire.args.word(), fire.args.word());
+        let value = value.then(|| fire.args.word());
+        let old = old.then(|| fire.args.word());
+        let context = self.context(fire);
+        if self.output.style().json {
+            let record = self.record("trace", fire.site.probe).str("event", if is_write { "write" } else { "read" });
+            let record = record.int("addr", addr).int("size", size);
+            let add = |record: Json, name: &str, known: Option<u64>| match known {
+                Some(known) => record.int(name, known),
+                None => record,
+            };
+            let record = add(add(record, "old", old), "value", value);
+            self.output.record(context.add_to(record));
+            return 0;
+        }
+        let mut line = format!("{} {addr:#x} {size}", if is_write { 'W' } else { 'R' });
+        if let Some(old) = old {
+            put(&mut line, format_args!(" {old:#x} {}", self.output.glyph("→", "->")));
+        }
+        if let Some(value) = value {
+            put(&mut line, format_args!(" {value:#x}"));
+        }
+        put(&mut line, format_args!("  {}", context.at));
+        self.output.line(&line);
+        0
+    }
+
+    fn trace_call(&mut self, fire: &mut Firing<'_>, returned: bool) -> u64 {
+        let [function, depth, value, elapsed] = [(); 4].map(|()| fire.args.word());
+        let name = address_text(function, fire.guest.symbols);
+        if self.output.style().json {
+            let event = if returned { "return" } else { "call" };
+            let record = self.record("trace", fire.site.probe).str("event", event).str("function", &name);
+            let record = record.int("depth", depth).int(if returned { "retval" } else { "arg0" }, value);
+            let record = if returned { record.int("elapsed", elapsed) } else { record };
+            let record = self.context(fire).add_to(record);
+            self.output.record(record);
+            return 0;
+        }
+        // Deeper ones are not told apart: nobody reads lines that are longer.
+        let indent = "  ".repeat(depth.min(40) as usize);
+        let line = match returned {
+            true => format!("{indent}{} {name} = {value:#x}  {} insns", self.output.glyph("←", "<-"), grouped(elapsed)),
+            false => {
+                let more = self.output.glyph("…", "...");
+                format!("{indent}{} {name}({value:#x}, {more})", self.output.glyph("→", "->"))
+            }
+        };
+        self.output.line(&line);
+        0
+    }
+
+    fn trace_syscall(&mut self, fire: &Firing<'_>) -> u64 {
+        let call = Call::of(fire.args.slots);
+        let text = syscalls::line(&call, fire.guest.memory);
+        if self.output.style().json {
+            let record = self.record("trace", fire.site.probe).str("event", "syscall").str("call", &text);
+            let record = self.context(fire).add_to(record);
+            self.output.record(record);
+        } else {
+            self.output.line(&text);
+        }
+        0
+    }
+
+    /// The first `return` or `skip` counts.
+    fn finish_syscall(&mut self, fire: &mut Firing<'_>) -> u64 {
+        let thread = fire.guest.thread_id;
+        if self.finished.iter().any(|(other, _)| *other == thread) {
+            return self.error(fire, "R0604", String::new());
+        }
+        let result = (fire.call.n > 0).then(|| fire.args.word());
+        self.finished.push((thread, result));
+        0
+    }
+
+    /// Returns, and forgets, what the system call of `thread` is to be finished with.
+    pub fn take_finished(&mut self, thread: u64) -> Option<Option<u64>> {
+        let index = self.finished.iter().position(|(other, _)| *other == thread)?;
+        Some(self.finished.swap_remove(index).1)
+    }
+
     // ---- verdicts
 
     fn assert_failed(&mut self, fire: &mut Firing<'_>, text: &str, message: bool) -> u64 {
@@ -761,7 +1094,7 @@ impl ProbeRuntime {
 
     fn switch(&mut self, fire: &mut Firing<'_>, list: &[ProbeId], on: bool) -> u64 {
         for id in list {
-            let probe = &mut self.probes[id.0 as usize];
+            let Some(probe) = self.probes.get_mut(id.0 as usize).filter(|probe| !probe.removed) else { continue };
             if std::mem::replace(&mut probe.enabled, on) != on && !probe.exhausted {
                 self.changed(fire, *id);
             }
@@ -770,10 +1103,26 @@ impl ProbeRuntime {
     }
 
     fn changed(&mut self, fire: &mut Firing<'_>, probe: ProbeId) {
-        if !self.changes.contains(&probe) {
-            self.changes.push(probe);
-        }
+        self.note_change(probe);
         fire.poll |= poll::CODE;
+    }
+
+    fn memory_write(&mut self, fire: &mut Firing<'_>, bytes: u8, big_endian: bool) -> u64 {
+        let addr = fire.args.word();
+        let value = if bytes == 16 { fire.args.wide() } else { u128::from(fire.args.word()) };
+        let mut image = value.to_le_bytes();
+        let image = &mut image[..usize::from(bytes).min(16)];
+        if big_endian {
+            image.reverse();
+        }
+        if !self.lasting.store(fire.guest.thread_id, addr, bytes.min(16), fire.guest.memory) {
+            return 0;
+        }
+        let written = fire.guest.memory.write_forced(addr, image).is_ok();
+        if fire.guest.memory.has_written_code() {
+            fire.poll |= poll::CODE;
+        }
+        u64::from(written)
     }
 
     fn patched(&mut self, fire: &Firing<'_>, what: &str) -> u64 {
@@ -785,6 +1134,11 @@ impl ProbeRuntime {
     }
 
     // ---- run-time errors
+
+    fn enum_name(&mut self, value: u64, names: &EnumNames) -> u64 {
+        let name = names.iter().find(|(number, _)| *number == value).map(|(_, name)| name.clone());
+        self.texts.add(name.unwrap_or_else(|| (value as i64).to_string()).into_bytes(), false)
+    }
 
     fn bad_memory(&mut self, fire: &Firing<'_>, addr: u64) -> u64 {
         let mapped = fire.guest.memory.perms(addr) & perm::MAPPED != 0;
@@ -863,20 +1217,23 @@ impl ProbeRuntime {
 
     /// Returns the numbers of the run.
     pub fn report(&self) -> Report {
-        let never = self.probes.iter().filter(|probe| self.cells.get(probe.hits) == 0);
+        let probes = || self.probes.iter().filter(|probe| !probe.removed);
+        let never = probes().filter(|probe| self.cells.get(probe.hits) == 0);
         let name = |probe: &ProbeState| match probe.name == probe.place {
             true => probe.name.clone(),
             false => format!("{} ({})", probe.name, probe.place),
         };
         Report {
-            probes: self.probes.len() as u64,
-            fired: self.probes.iter().map(|probe| self.cells.get(probe.hits)).sum(),
+            probes: probes().count() as u64,
+            fired: probes().map(|probe| self.cells.get(probe.hits)).sum(),
             patches: self.patches.cells.iter().map(|&(cell, _)| self.cells.get(cell)).sum(),
             first_patch: self
                 .patches
                 .list
                 .first()
                 .map(|patch| format!("{} at {}, icount {}", patch.what, patch.first.at, grouped(patch.first.icount))),
+            undone: self.lasting.undone,
+            overwritten: self.lasting.overwritten,
             patched: self.patches.list.iter().map(|patch| patch.record(self.patch_count(&patch.what))).collect(),
             never_fired: never.map(name).collect(),
             errors: self.errors.iter().map(|error| error.count).sum(),
@@ -908,6 +1265,7 @@ fn error_title(code: &str) -> &'static str {
         "R0603" => "a full map refused a new key",
         "R0604" => "a second `skip` or `goto` at the same point was ignored",
         "R0605" => "`rand(0)` has no number to give",
+        "R0607" => "a variable has no value here: it is optimised out",
         _ => "more bytes were asked for than a probe reads",
     }
 }
@@ -919,6 +1277,7 @@ fn error_help(code: &str) -> &'static [&'static str] {
         "R0603" => &["keys that were there went on being updated", "for more room: `let @m: u64 max 4M`"],
         "R0604" => &["the first one of a point wins, in source order"],
         "R0605" => &["`rand(n)` gives a number from 0 to n - 1; the result was 0 here"],
+        "R0607" => &["the probe body was left at this point each time", "to give a value instead: `… ?? 0`"],
         _ => &["the rest was cut off"],
     }
 }
@@ -936,6 +1295,10 @@ pub struct Report {
     pub first_patch: Option<String>,
     /// Each kind of patch, as a JSON object.
     pub patched: Vec<String>,
+    /// Patches that were taken back after their time.
+    pub undone: u64,
+    /// Patches that the guest had overwritten by then.
+    pub overwritten: u64,
     /// Probes that never fired, as `label (file:line)`.
     pub never_fired: Vec<String>,
     /// Number of run-time errors.
@@ -953,6 +1316,9 @@ impl Report {
             (Some(first), 1) => format!("patches applied: 1 ({first})"),
             (Some(first), n) => format!("patches applied: {} (first: {first})", grouped(n)),
         });
+        if self.undone + self.overwritten > 0 {
+            parts.push(format!("undone: {}, overwritten: {}", grouped(self.undone), grouped(self.overwritten)));
+        }
         if !self.never_fired.is_empty() {
             parts.push(format!("never fired: {}", self.never_fired.join(", ")));
         }
@@ -967,6 +1333,7 @@ impl Report {
         let never: Vec<String> = self.never_fired.iter().map(|name| output::quoted(name)).collect();
         let record = Json::new("end").int("status", status.into()).int("probes", self.probes).int("fired", self.fired);
         let record = record.int("patches", self.patches).raw("patched", &format!("[{}]", self.patched.join(",")));
+        let record = record.int("undone", self.undone).int("overwritten", self.overwritten);
         let record = record.raw("never_fired", &format!("[{}]", never.join(","))).int("errors", self.errors);
         record.int("failed_assertions", self.asserts_failed)
     }
@@ -1008,18 +1375,28 @@ impl Args<'_> {
 struct Texts {
     interned: Vec<Box<[u8]>>,
     index: HashMap<Box<str>, u64>,
-    firing: Vec<(Vec<u8>, bool)>,
-    current: (ProbeId, u64, u64),
+    /// The firings that are under way, by thread.
+    firings: HashMap<u64, FiringTexts>,
+    /// The thread that performs an action.
+    thread: u64,
+}
+
+/// The texts of a thread's latest firing.
+struct FiringTexts {
+    /// Probe, place and time.
+    of: (ProbeId, u64, u64),
+    texts: Vec<(Vec<u8>, bool)>,
+}
+
+impl Default for FiringTexts {
+    fn default() -> FiringTexts {
+        FiringTexts { of: (ProbeId(u32::MAX), 0, 0), texts: Vec::new() }
+    }
 }
 
 impl Texts {
     fn new() -> Texts {
-        let mut texts = Texts {
-            interned: Vec::new(),
-            index: HashMap::new(),
-            firing: Vec::new(),
-            current: (ProbeId(u32::MAX), 0, 0),
-        };
+        let mut texts = Texts { interned: Vec::new(), index: HashMap::new(), firings: HashMap::new(), thread: 0 };
         texts.intern("");
         texts
     }
@@ -1035,19 +1412,25 @@ impl Texts {
     }
 
     fn begin_firing(&mut self) {
-        self.firing.clear();
+        self.firings.entry(self.thread).or_default().texts.clear();
     }
 
-    /// Texts live as long as the firing does; another probe, place or time is another firing.
-    fn firing_of(&mut self, probe: ProbeId, pc: u64, icount: u64) {
-        if std::mem::replace(&mut self.current, (probe, pc, icount)) != (probe, pc, icount) {
-            self.begin_firing();
+    /// Texts live as long as the firing does; another probe, place or time is another firing of the thread.
+    /// True for a new firing.
+    fn firing_of(&mut self, thread: u64, of: (ProbeId, u64, u64)) -> bool {
+        self.thread = thread;
+        let firing = self.firings.entry(thread).or_default();
+        let is_new = std::mem::replace(&mut firing.of, of) != of;
+        if is_new {
+            firing.texts.clear();
         }
+        is_new
     }
 
     fn add(&mut self, bytes: Vec<u8>, raw: bool) -> u64 {
-        self.firing.push((bytes, raw));
-        TextHandle::FIRING + (self.firing.len() - 1) as u64
+        let texts = &mut self.firings.entry(self.thread).or_default().texts;
+        texts.push((bytes, raw));
+        TextHandle::FIRING + (texts.len() - 1) as u64
     }
 
     fn get(&self, handle: u64) -> TextRef<'_> {
@@ -1055,7 +1438,7 @@ impl Texts {
         match handle.checked_sub(TextHandle::FIRING) {
             None => self.interned.get(handle as usize).map_or(empty, |bytes| TextRef { bytes, raw: false }),
             Some(n) => {
-                let text = usize::try_from(n).ok().and_then(|n| self.firing.get(n));
+                let text = usize::try_from(n).ok().and_then(|n| self.firings.get(&self.thread)?.texts.get(n));
                 text.map_or(empty, |(bytes, raw)| TextRef { bytes, raw: *raw })
             }
         }
@@ -1115,21 +1498,6 @@ fn float(op: FloatOp, a: u64, b: u64) -> u64 {
 }
 
 /// A patch may write what the guest may not.
-fn memory_write(fire: &mut Firing<'_>, bytes: u8, big_endian: bool) -> u64 {
-    let addr = fire.args.word();
-    let value = if bytes == 16 { fire.args.wide() } else { u128::from(fire.args.word()) };
-    let mut image = value.to_le_bytes();
-    let image = &mut image[..usize::from(bytes).min(16)];
-    if big_endian {
-        image.reverse();
-    }
-    let written = fire.guest.memory.write_forced(addr, image).is_ok();
-    if fire.guest.memory.has_written_code() {
-        fire.poll |= poll::CODE;
-    }
-    u64::from(written)
-}
-
 /// Returns the instruction at `pc` and its size.
 pub(crate) fn fetch(guest: &Guest<'_>, pc: u64) -> Option<(u32, u8)> {
     crate::probe::attach::fetch(guest.memory, guest.isa, pc)
@@ -1252,7 +1620,7 @@ mod tests {
 
     fn guest<'a>(memory: &'a GuestMemory, symbols: &'a TestSymbols) -> Guest<'a> {
         let syscall_name = |n| (n == 64).then_some("write");
-        Guest { memory, isa: &TestIsa, symbols, thread_id: 1, process_id: 2, syscall_name }
+        Guest { memory, isa: &TestIsa, symbols, thread_id: 1, process_id: 2, ticks: &|icount| icount, syscall_name }
     }
 
     fn value(name: &str, ty: Type) -> PrintPart {
@@ -1370,7 +1738,7 @@ mod tests {
     fn scalars_print_in_line_and_globals_at_the_end() {
         let mut rig = Rig::text("on insn { count into @n; sum x0 by pc into @s; @g = 5; print @n }");
         let n = rig.runtime.states().scalar_cell(StateId(0)).unwrap();
-        rig.runtime.cells().all()[n as usize].store(12, Ordering::Relaxed);
+        rig.runtime.cells().set(n, 12);
         rig.act(Action::Print(vec![PrintPart::State { name: String::new(), state: StateId(0), top: None }]), &[]);
         rig.act(Action::Aggregate(StateId(1), AggFn::Sum(false)), &[0x1000, 40]);
         let g = rig.runtime.states().scalar_cell(StateId(2)).unwrap();

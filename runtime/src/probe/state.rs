@@ -7,54 +7,12 @@
 //! A table that has as many keys as its capacity takes no new ones; the runtime reports that with the number of
 //! refused updates. Keys that exist go on being updated.
 
+use crate::cells::Cells;
 use hashbrown::HashMap;
 use spile_lang::ir::{AggFn, AssignOp, State, StateId, StateKind};
 use spile_lang::types::Type;
 use std::cmp::Ordering as Order;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-
-/// Numbers that generated code reads and changes in place. Their addresses never change.
-#[derive(Debug)]
-pub struct Cells {
-    cells: Arc<[AtomicU64]>,
-    used: AtomicU32,
-}
-
-impl Cells {
-    /// Number of cells. The host provides the memory of those that are used.
-    pub const COUNT: usize = 1 << 20;
-
-    /// Creates the cells, all 0.
-    pub fn new() -> Arc<Cells> {
-        Arc::new(Cells { cells: crate::mem::host::zeroed_words(Cells::COUNT), used: AtomicU32::new(0) })
-    }
-
-    /// Returns a cell that nobody else has; it holds 0. `None` if all are taken.
-    pub fn allocate(&self) -> Option<u32> {
-        let step = |used: u32| ((used as usize) < Cells::COUNT).then_some(used + 1);
-        self.used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, step).ok()
-    }
-
-    /// Returns all cells, for [`crate::interp::Context::cells`].
-    pub fn all(&self) -> Arc<[AtomicU64]> {
-        Arc::clone(&self.cells)
-    }
-
-    /// Returns what a cell holds.
-    pub fn get(&self, cell: u32) -> u64 {
-        self.cells[cell as usize].load(Ordering::Relaxed)
-    }
-
-    /// Changes what a cell holds.
-    pub fn set(&self, cell: u32, value: u64) {
-        self.cells[cell as usize].store(value, Ordering::Relaxed);
-    }
-
-    fn add(&self, cell: u32, value: u64) {
-        self.cells[cell as usize].fetch_add(value, Ordering::Relaxed);
-    }
-}
 
 /// One component of a key. Its type is in [`State::keys`].
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -235,16 +193,50 @@ pub struct States {
     cells: Arc<Cells>,
 }
 
+impl Entry {
+    /// Its value, or the integer meaning of an aggregation; never of a cell.
+    pub(super) fn meaning(&self) -> Stored {
+        match self {
+            Entry::Value(value) => value.clone(),
+            Entry::Count(n) | Entry::Sum(n) | Entry::Extreme(n) => Stored::Int(*n),
+            Entry::Stats(stats) => Stored::Int(stats.mean()),
+            Entry::Hist(_) | Entry::Cell(_) => Stored::Int(0),
+        }
+    }
+}
+
 impl States {
     /// Creates the globals of a program with their initial values.
     pub fn new(states: &[State], cells: Arc<Cells>) -> States {
-        let table =
-            |def: &State| Table { def: def.clone(), entries: Map::default(), cells: 0, full: false, printed: false };
-        let mut states = States { tables: states.iter().map(table).collect(), cells };
-        for table in &mut states.tables {
-            table.create_scalar(&states.cells);
+        let mut all = States { tables: Vec::new(), cells };
+        all.extend(states);
+        all
+    }
+
+    /// Adds the globals that `states` has more.
+    pub(super) fn extend(&mut self, states: &[State]) {
+        for def in &states[self.tables.len()..] {
+            let mut table = Table { def: def.clone(), entries: Map::default(), cells: 0, full: false, printed: false };
+            table.create_scalar(&self.cells);
+            self.tables.push(table);
         }
-        states
+    }
+
+    /// Empties a global that nobody changes any more and returns its cells. Nothing is printed of it.
+    pub(super) fn discard(&mut self, id: StateId) -> Vec<u32> {
+        let table = &mut self.tables[id.0 as usize];
+        table.printed = true;
+        table.cells = 0;
+        let entries = std::mem::take(&mut table.entries);
+        entries
+            .into_values()
+            .filter_map(|entry| if let Entry::Cell(cell) = entry { Some(cell) } else { None })
+            .collect()
+    }
+
+    /// Forgets the globals from number `len` on.
+    pub(super) fn truncate(&mut self, len: usize) {
+        self.tables.truncate(len);
     }
 
     /// Returns the definitions with their numbers.
@@ -292,11 +284,8 @@ impl States {
     pub fn get(&self, id: StateId, key: &[KeyPart]) -> Option<Stored> {
         let table = &self.tables[id.0 as usize];
         Some(match table.entries.get(key)? {
-            Entry::Value(value) => value.clone(),
-            Entry::Count(n) | Entry::Sum(n) | Entry::Extreme(n) => Stored::Int(*n),
-            Entry::Stats(stats) => Stored::Int(stats.mean()),
-            Entry::Hist(_) => Stored::Int(0),
             Entry::Cell(cell) => Stored::Int(self.cells.get(*cell)),
+            entry => entry.meaning(),
         })
     }
 
@@ -345,7 +334,9 @@ impl States {
         let StateKind::Aggregate(function) = table.def.kind else { return Ok(()) };
         if let Some(entry) = table.entries.get_mut(key) {
             match entry {
-                Entry::Cell(cell) => cells.add(*cell, if function == AggFn::Count { 1 } else { int(&value) }),
+                Entry::Cell(cell) => {
+                    cells.add(*cell, if function == AggFn::Count { 1 } else { int(&value) });
+                }
                 entry => add(entry, function, value),
             }
             return Ok(());
@@ -397,6 +388,13 @@ impl States {
         rows
     }
 
+    /// Forgets what `thread` had for itself.
+    pub(super) fn end_thread(&mut self, thread: u64) {
+        for table in self.tables.iter_mut().filter(|table| table.def.is_per_thread()) {
+            table.entries.remove(&[KeyPart::Int(thread)][..]);
+        }
+    }
+
     /// Remembers that the script itself has printed a global.
     pub fn mark_printed(&mut self, id: StateId) {
         self.tables[id.0 as usize].printed = true;
@@ -410,7 +408,7 @@ impl States {
     fn is_unprinted(&self, id: StateId) -> bool {
         let table = &self.tables[id.0 as usize];
         match &table.def.kind {
-            _ if table.printed => false,
+            _ if table.printed || table.def.is_per_thread() => false,
             StateKind::Aggregate(_) => table.def.keys.is_empty() || !self.rows(id).is_empty(),
             StateKind::Value { .. } if table.def.keys.is_empty() => {
                 self.get(id, &[]).is_some_and(|value| match value {
@@ -799,6 +797,5 @@ mod tests {
     fn cells_are_handed_out_once() {
         let cells = Cells::new();
         assert_eq!([cells.allocate(), cells.allocate()], [Some(0), Some(1)]);
-        assert_eq!(cells.all().len(), Cells::COUNT);
     }
 }

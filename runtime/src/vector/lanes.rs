@@ -326,7 +326,12 @@ pub(super) fn dot(t: Lanes, a: u128, product: impl Fn(usize) -> i64) -> u128 {
 
 /// Multiplies polynomials over two elements.
 pub(super) fn carryless(x: u64, y: u64) -> u128 {
-    (0..64).filter(|i| y >> i & 1 == 1).fold(0, |product, i| product ^ u128::from(x) << i)
+    let (mut product, mut rest) = (0, y);
+    while rest != 0 {
+        product ^= u128::from(x) << rest.trailing_zeros();
+        rest &= rest - 1;
+    }
+    product
 }
 
 /// Reverses the elements within each `container` bytes.

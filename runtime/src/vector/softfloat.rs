@@ -393,7 +393,8 @@ pub fn mulx(f: Format, a: u64, b: u64, env: &mut FpEnv) -> u64 {
 }
 
 fn multiply(f: Format, a: u64, b: u64, extended: bool, env: &mut FpEnv) -> u64 {
-    if let Some(result) = on_host(f, env, || single(a) * single(b), || double(a) * double(b)) {
+    // The host would raise Invalid where the extended product raises nothing; generated code would find it there.
+    if !extended && let Some(result) = on_host(f, env, || single(a) * single(b), || double(a) * double(b)) {
         return result;
     }
     let (x, y) = (unpack(f, a, env), unpack(f, b, env));
@@ -759,13 +760,27 @@ pub fn recip_table(a: u32) -> u32 {
 
 /// The reciprocal square root estimate of `a`, 128 to 511 standing for 1/4 to 1; the result, 256 to 511, for 1 to 2.
 pub fn rsqrt_table(a: u32) -> u32 {
-    let a = if a < 256 { a * 2 + 1 } else { ((a >> 1 << 1) + 1) * 2 };
-    let mut b = 512;
-    while a * (b + 1) * (b + 1) < 1 << 28 {
-        b += 1;
-    }
-    b.div_ceil(2)
+    u32::from(RSQRT[a as usize - 128])
 }
+
+/// The results of [`rsqrt_table`], from their definition, which takes some hundred steps.
+static RSQRT: [u16; 384] = {
+    let mut table = [0; 384];
+    let mut index = 0;
+    let mut b = 512;
+    // Downwards, so that each search goes on where the one before has ended.
+    while index < 384 {
+        let place = 383 - index;
+        let a = place as u32 + 128;
+        let a = if a < 256 { a * 2 + 1 } else { ((a >> 1 << 1) + 1) * 2 };
+        while a * (b + 1) * (b + 1) < 1 << 28 {
+            b += 1;
+        }
+        table[place] = b.div_ceil(2) as u16;
+        index += 1;
+    }
+    table
+};
 
 /// 2 to the power of the negated exponent, roughly (`FRECPX`).
 pub fn recip_exponent(f: Format, a: u64, env: &mut FpEnv) -> u64 {

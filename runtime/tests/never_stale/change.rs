@@ -5,6 +5,7 @@ use crate::machine::{CODE, CODE_SIZE, Final, HLT, Program, Rng, Spy, State, Step
 use crate::record::LIMIT;
 use crate::seeds;
 use spile_lang::source::Sources;
+use spile_runtime::cells::Cells;
 use spile_runtime::cpu::{CpuState, poll};
 use spile_runtime::interp::ActionCall;
 use spile_runtime::isa::aarch64::AARCH64;
@@ -15,12 +16,10 @@ use spile_runtime::symbols::SymbolTable;
 use spile_runtime::translate::Site;
 use spile_runtime::uop::{BinOp, Uop, slot};
 use spile_runtime::vm::Tier;
-use std::cell::RefCell;
 use std::io::Write;
 use std::ops::Range;
 use std::path::Path;
-use std::rc::Rc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 
 /// A probe that turns counting at other instructions on and off each time its own execution count is a multiple.
@@ -39,12 +38,12 @@ struct Switches {
     on: Vec<bool>,
     changes: Vec<Range<u64>>,
     /// Executions of the switches, then of the instructions that are counted.
-    cells: Arc<[AtomicU64]>,
+    cells: Arc<Cells>,
 }
 
 impl Switches {
     fn new(program: &Program, switches: &[Switch], on: &[bool]) -> Self {
-        let cells = (0..switches.len() + program.words.len()).map(|_| AtomicU64::new(0)).collect();
+        let cells = Cells::new();
         let program_pc = generate::range(program);
         Switches { program_pc, switches: switches.to_vec(), on: on.to_vec(), changes: Vec::new(), cells }
     }
@@ -100,7 +99,7 @@ impl Spy for Switches {
     fn take_changes(&mut self) -> Vec<Range<u64>> {
         std::mem::take(&mut self.changes)
     }
-    fn cells(&self) -> Arc<[AtomicU64]> {
+    fn cells(&self) -> Arc<Cells> {
         self.cells.clone()
     }
 }
@@ -141,10 +140,11 @@ fn probes_that_come_and_go_count_exactly() {
             }
         });
         for tier in TIERS {
-            let spy = Rc::new(RefCell::new(Switches::new(&program, &switches, &on)));
+            let spy = Arc::new(Mutex::new(Switches::new(&program, &switches, &on)));
             let what = format!("seed {seed}, {tier:?}, {switches:x?}");
             run(&program, tier, LIMIT, &spy).must_be(&expected, &what);
-            let cells: Vec<u64> = spy.borrow().cells.iter().map(|cell| cell.load(Ordering::Relaxed)).collect();
+            let spy = spy.lock().unwrap();
+            let cells: Vec<u64> = (0..hits.len() as u32).map(|cell| spy.cells.get(cell)).collect();
             assert_eq!(cells, hits, "{what}: hits");
         }
     }
@@ -229,10 +229,10 @@ fn periodic_events_see_the_exact_state() {
         });
         let splices = spy.splices;
         for tier in TIERS {
-            let spy = Rc::new(RefCell::new(Periodic { seed, states: Vec::new(), splices }));
+            let spy = Arc::new(Mutex::new(Periodic { seed, states: Vec::new(), splices }));
             let what = format!("seed {seed}, {tier:?}");
             run(&program, tier, LIMIT, &spy).must_be(&expected, &what);
-            let seen = &spy.borrow().states;
+            let seen = &spy.lock().unwrap().states;
             for (seen, expected) in seen.iter().zip(&states) {
                 assert_eq!(seen, expected, "{what}: {}", seen.difference(expected));
             }
@@ -316,7 +316,10 @@ impl spile_runtime::vm::ProbeEngine for Flushing {
     ) -> Vec<spile_runtime::block::Block> {
         self.0.event_blocks(event, memory, pc, icount, status)
     }
-    fn cells(&self) -> Arc<[AtomicU64]> {
+    fn child_status(&mut self, status: u8) -> u8 {
+        status
+    }
+    fn cells(&self) -> Arc<Cells> {
         self.0.cells()
     }
     fn flush(&mut self) {

@@ -2,6 +2,7 @@
 
 use crate::machine::{CODE, CODE_SIZE, DATA, HLT, Nobody, Program, Spy, Stepper, TIERS, run, run_on, run_plain};
 use crate::record::LIMIT;
+use spile_runtime::cells::Cells;
 use spile_runtime::cpu::CpuState;
 use spile_runtime::env::{Status, TrapEvent};
 use spile_runtime::interp::ActionCall;
@@ -9,20 +10,17 @@ use spile_runtime::mem::{Access, Fault, GuestMemory, perm};
 use spile_runtime::translate::Site;
 use spile_runtime::uop::{Uop, slot};
 use spile_runtime::vm::End;
-use std::cell::RefCell;
-use std::rc::Rc;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 
 /// Counts executions before and after every instruction, and those that an action sees.
 struct Counter {
-    cells: Arc<[AtomicU64]>,
+    cells: Arc<Cells>,
     seen: Vec<(u64, u64)>,
 }
 
 impl Counter {
-    fn new() -> Rc<RefCell<Counter>> {
-        Rc::new(RefCell::new(Counter { cells: (0..2).map(|_| AtomicU64::new(0)).collect(), seen: Vec::new() }))
+    fn new() -> Arc<Mutex<Counter>> {
+        Arc::new(Mutex::new(Counter { cells: Cells::new(), seen: Vec::new() }))
     }
 }
 
@@ -41,7 +39,7 @@ impl Spy for Counter {
         self.seen.push((call.pc, call.icount));
         0
     }
-    fn cells(&self) -> Arc<[AtomicU64]> {
+    fn cells(&self) -> Arc<Cells> {
         self.cells.clone()
     }
 }
@@ -70,15 +68,15 @@ fn same_on(program: &Program, prepare: &dyn Fn(&GuestMemory)) -> crate::machine:
         Some(pc) => after.push((pc, stepper.cpu.icount)),
     });
     for tier in TIERS {
-        let nobody = Rc::new(RefCell::new(Nobody));
+        let nobody = Arc::new(Mutex::new(Nobody));
         run_on(program, memory(), tier, &nobody).must_be(&expected, &format!("{tier:?}"));
-        let bare = Rc::new(RefCell::new(CountOnly((0..1).map(|_| AtomicU64::new(0)).collect())));
+        let bare = Arc::new(Mutex::new(CountOnly(Cells::new())));
         run_on(program, memory(), tier, &bare).must_be(&expected, &format!("{tier:?}, counted"));
-        assert_eq!(bare.borrow().0[0].load(Ordering::Relaxed), before, "{tier:?}: instructions counted");
+        assert_eq!(bare.lock().unwrap().0.get(0), before, "{tier:?}: instructions counted");
         let counter = Counter::new();
         run_on(program, memory(), tier, &counter).must_be(&expected, &format!("{tier:?}, probes"));
-        let counter = counter.borrow();
-        let counts = [0, 1].map(|cell| counter.cells[cell].load(Ordering::Relaxed));
+        let counter = counter.lock().unwrap();
+        let counts = [0, 1].map(|cell| counter.cells.get(cell));
         assert_eq!(counts, [before, after.len() as u64], "{tier:?}: before and after");
         assert!(counter.seen == after, "{tier:?}: what the after-probes see");
     }
@@ -86,13 +84,13 @@ fn same_on(program: &Program, prepare: &dyn Fn(&GuestMemory)) -> crate::machine:
 }
 
 /// Counts every instruction and does nothing else.
-struct CountOnly(Arc<[AtomicU64]>);
+struct CountOnly(Arc<Cells>);
 
 impl Spy for CountOnly {
     fn before(&mut self, _: &Site<'_>, uops: &mut Vec<Uop>) {
         uops.push(Uop::CellInc { cell: 0, n: 1 });
     }
-    fn cells(&self) -> Arc<[AtomicU64]> {
+    fn cells(&self) -> Arc<Cells> {
         self.0.clone()
     }
 }
@@ -344,7 +342,7 @@ fn a_probe_behind_a_branch_writes_the_code_that_it_goes_to() {
         let program = Program::new(&[INC, branch, INC, 0x9100_0821, HLT]);
         for tier in TIERS {
             let spy = CodeWriter { at: CODE + 4, target: CODE + 12, word: 0x9100_2842 };
-            let result = run(&program, tier, LIMIT, &Rc::new(RefCell::new(spy)));
+            let result = run(&program, tier, LIMIT, &Arc::new(Mutex::new(spy)));
             assert_eq!((result.state.x[1], result.state.x[2]), (0, 10), "{tier:?} {branch:#x}");
         }
     }

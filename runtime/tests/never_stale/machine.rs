@@ -1,6 +1,7 @@
 //! A guest without an operating system, run in a tier with a probe engine of the test, or one instruction at a time.
 
 use spile_runtime::block::{Block, Insn, Lift};
+use spile_runtime::cells::Cells;
 use spile_runtime::cpu::CpuState;
 use spile_runtime::env::{Environment, Outcome, Status, TrapEvent};
 use spile_runtime::interp::{self, ActionCall, Context, Host, Leave};
@@ -11,11 +12,8 @@ use spile_runtime::translate::{Site, Splice};
 use spile_runtime::uop::{Uop, slot};
 use spile_runtime::vm::{Config, End, PlainEvent, ProbeEngine, Tier, Vm};
 use std::any::Any;
-use std::cell::RefCell;
 use std::ops::Range;
-use std::rc::Rc;
-use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex};
 
 /// Where programs stand: pages that may be read, written and executed.
 pub(crate) const CODE: u64 = 0x1_0000;
@@ -190,16 +188,16 @@ pub(crate) struct Seen {
 }
 
 /// The environment: system calls print `x0` and change it, traps end the run.
-struct Bare(Rc<RefCell<Seen>>);
+struct Bare(Arc<Mutex<Seen>>);
 
 impl Environment for Bare {
     fn system_call(&mut self, cpu: &mut CpuState, _: &GuestMemory) -> Outcome {
-        self.0.borrow_mut().output.push(cpu.x[0]);
+        self.0.lock().unwrap().output.push(cpu.x[0]);
         cpu.x[0] = cpu.x[0].rotate_left(7) ^ cpu.x[8];
         Outcome::Continue
     }
     fn trap(&mut self, _: &mut CpuState, _: &GuestMemory, trap: TrapEvent) -> Outcome {
-        self.0.borrow_mut().traps.push(trap);
+        self.0.lock().unwrap().traps.push(trap);
         match trap {
             TrapEvent::Halt(_) => Outcome::End(Status::Exited(0)),
             _ => Outcome::End(Status::Signaled(11)),
@@ -208,7 +206,7 @@ impl Environment for Bare {
     fn poll(&mut self, _: &mut CpuState, _: &GuestMemory) -> Outcome {
         Outcome::Continue
     }
-    fn ticks(&self) -> u64 {
+    fn ticks(&self, _: u64) -> u64 {
         0
     }
     fn thread_id(&self) -> u64 {
@@ -229,7 +227,7 @@ pub(crate) struct Stepper {
     pub(crate) cpu: Box<CpuState>,
     pub(crate) memory: Arc<GuestMemory>,
     environment: Bare,
-    seen: Rc<RefCell<Seen>>,
+    seen: Arc<Mutex<Seen>>,
 }
 
 struct NoHost;
@@ -238,7 +236,7 @@ impl Host for NoHost {
     fn action(&mut self, _: ActionCall, _: &mut CpuState, _: &GuestMemory) -> u64 {
         0
     }
-    fn ticks(&self) -> u64 {
+    fn ticks(&self, _: u64) -> u64 {
         0
     }
 }
@@ -249,7 +247,7 @@ impl Stepper {
     }
 
     pub(crate) fn on(program: &Program, memory: Arc<GuestMemory>) -> Stepper {
-        let seen = Rc::<RefCell<Seen>>::default();
+        let seen = Arc::<Mutex<Seen>>::default();
         Stepper { cpu: Box::new(program.cpu.clone()), memory, environment: Bare(seen.clone()), seen }
     }
 
@@ -267,8 +265,14 @@ impl Stepper {
                 }
                 let insns = vec![Insn { pc, bits, len: 4, start: 0, body: 0, after }];
                 let block = Block { pc, end: pc.wrapping_add(4), insns, uops };
-                let mut host = NoHost;
-                let mut ctx = Context { memory: &self.memory, isa: &AARCH64, cells: &[], host: &mut host };
+                let (mut host, cells) = (NoHost, Cells::none());
+                let mut ctx = Context {
+                    memory: &self.memory,
+                    isa: &AARCH64,
+                    cells: &cells,
+                    counters: &cells.common(),
+                    host: &mut host,
+                };
                 interp::run(&block, 0, 1, &mut self.cpu, &mut ctx)
             }
         };
@@ -292,7 +296,7 @@ impl Stepper {
     }
 
     pub(crate) fn result(&self, end: End) -> Final {
-        Final::of(end, &self.cpu, &self.memory, &self.seen.borrow())
+        Final::of(end, &self.cpu, &self.memory, &self.seen.lock().unwrap())
     }
 
     /// Runs to the end or the limit, calling `look` in front of every instruction and at the end of it, with the
@@ -333,8 +337,8 @@ pub(crate) trait Spy {
     fn every(&mut self) -> Vec<Uop> {
         Vec::new()
     }
-    fn cells(&self) -> Arc<[AtomicU64]> {
-        Arc::from([])
+    fn cells(&self) -> Arc<Cells> {
+        Cells::none()
     }
 }
 
@@ -343,7 +347,7 @@ pub(crate) struct Nobody;
 
 impl Spy for Nobody {}
 
-struct Engine<S>(Rc<RefCell<S>>);
+struct Engine<S>(Arc<Mutex<S>>);
 
 struct Splicer<'a, S>(&'a mut S);
 
@@ -362,21 +366,21 @@ impl<S: Spy> Splice for Splicer<'_, S> {
     }
 }
 
-impl<S: Spy + 'static> ProbeEngine for Engine<S> {
+impl<S: Spy + Send + 'static> ProbeEngine for Engine<S> {
     fn splice(&mut self, use_it: &mut dyn FnMut(&mut dyn Splice)) {
-        use_it(&mut Splicer(&mut *self.0.borrow_mut()));
+        use_it(&mut Splicer(&mut *self.0.lock().unwrap()));
     }
     fn action(&mut self, call: ActionCall, cpu: &mut CpuState, memory: &GuestMemory, _: &dyn Environment) -> u64 {
-        self.0.borrow_mut().action(call, cpu, memory)
+        self.0.lock().unwrap().action(call, cpu, memory)
     }
     fn take_changes(&mut self) -> Vec<Range<u64>> {
-        self.0.borrow_mut().take_changes()
+        self.0.lock().unwrap().take_changes()
     }
     fn end_request(&self) -> Option<u8> {
         None
     }
     fn next_every(&self, icount: u64) -> u64 {
-        self.0.borrow().next_every(icount)
+        self.0.lock().unwrap().next_every(icount)
     }
     fn needs_icount(&self) -> bool {
         true
@@ -385,11 +389,14 @@ impl<S: Spy + 'static> ProbeEngine for Engine<S> {
         if event != PlainEvent::Every {
             return Vec::new();
         }
-        let uops = self.0.borrow_mut().every();
+        let uops = self.0.lock().unwrap().every();
         vec![Block { pc, end: pc, insns: Vec::new(), uops }]
     }
-    fn cells(&self) -> Arc<[AtomicU64]> {
-        self.0.borrow().cells()
+    fn cells(&self) -> Arc<Cells> {
+        self.0.lock().unwrap().cells()
+    }
+    fn child_status(&mut self, status: u8) -> u8 {
+        status
     }
     fn flush(&mut self) {}
     fn as_any(&mut self) -> &mut dyn Any {
@@ -398,7 +405,7 @@ impl<S: Spy + 'static> ProbeEngine for Engine<S> {
 }
 
 /// Runs a program with `spy` as its probes.
-pub(crate) fn run<S: Spy + 'static>(program: &Program, tier: Tier, limit: u64, spy: &Rc<RefCell<S>>) -> Final {
+pub(crate) fn run<S: Spy + Send + 'static>(program: &Program, tier: Tier, limit: u64, spy: &Arc<Mutex<S>>) -> Final {
     run_with(program, program.memory(), tier, Some(limit), Some(Box::new(Engine(spy.clone()))))
 }
 
@@ -408,11 +415,11 @@ pub(crate) fn run_plain(program: &Program, tier: Tier, limit: u64) -> Final {
 }
 
 /// Runs a program on memory that the test has made.
-pub(crate) fn run_on<S: Spy + 'static>(
+pub(crate) fn run_on<S: Spy + Send + 'static>(
     program: &Program,
     memory: Arc<GuestMemory>,
     tier: Tier,
-    spy: &Rc<RefCell<S>>,
+    spy: &Arc<Mutex<S>>,
 ) -> Final {
     run_with(program, memory, tier, Some(1_000_000), Some(Box::new(Engine(spy.clone()))))
 }
@@ -425,10 +432,10 @@ pub(crate) fn run_with(
     max_insns: Option<u64>,
     probes: Option<Box<dyn ProbeEngine>>,
 ) -> Final {
-    let seen = Rc::<RefCell<Seen>>::default();
-    let config = Config { tier, max_insns, count: true };
+    let seen = Arc::<Mutex<Seen>>::default();
+    let config = Config { tier, max_insns, count: true, ..Config::default() };
     let cpu = Box::new(program.cpu.clone());
     let mut vm = Vm::new(&AARCH64, cpu, memory, Box::new(Bare(seen.clone())), probes, config).unwrap();
     let end = vm.run();
-    Final::of(end, &vm.cpu, &vm.memory, &seen.borrow())
+    Final::of(end, &vm.cpu, &vm.memory, &seen.lock().unwrap())
 }

@@ -3,6 +3,7 @@
 use crate::generate::{self, Shape, VECTORS};
 use crate::machine::{Program, Rng, Spy, State, Stepper, TIERS, run, run_plain};
 use crate::seeds;
+use spile_runtime::cells::Cells;
 use spile_runtime::cpu::CpuState;
 use spile_runtime::env::TrapEvent;
 use spile_runtime::interp::ActionCall;
@@ -11,10 +12,7 @@ use spile_runtime::translate::{NEXT_PC, Site};
 use spile_runtime::uop::{BinOp, Lanes, MemTy, UnOp, Uop, X, slot};
 use spile_runtime::vector::VxOp;
 use spile_runtime::vm::Tier;
-use std::cell::RefCell;
-use std::rc::Rc;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 
 /// Programs that are still running after so many instructions are cut off.
 pub(crate) const LIMIT: u64 = 40_000;
@@ -215,17 +213,17 @@ fn reference(program: &Program, moment: Moment, vectors: usize, keep: usize) -> 
 
 fn compare(program: &Program, tier: Tier, means: Means, moment: Moment, vectors: usize, what: &str) {
     let (expected, end) = reference(program, moment, vectors, usize::MAX);
-    let recorder = Rc::new(RefCell::new(Recorder::new(means, moment, vectors, usize::MAX)));
+    let recorder = Arc::new(Mutex::new(Recorder::new(means, moment, vectors, usize::MAX)));
     let result = run(program, tier, LIMIT, &recorder);
     let what = format!("{what}, {tier:?}, {means:?}, {moment:?}");
-    let seen = recorder.borrow();
+    let seen = recorder.lock().unwrap();
     let differs = seen.digests.iter().zip(&expected.digests).position(|(a, b)| a != b);
     if let Some(at) = differs {
         let expected_len = expected.digests.len();
         let expected = reference(program, moment, vectors, at).0.kept.unwrap();
-        let again = Rc::new(RefCell::new(Recorder::new(means, moment, vectors, at)));
+        let again = Arc::new(Mutex::new(Recorder::new(means, moment, vectors, at)));
         run(program, tier, LIMIT, &again);
-        let kept = again.borrow().kept.unwrap();
+        let kept = again.lock().unwrap().kept.unwrap();
         let fields: Vec<_> = (0..FIELDS).filter(|&field| kept[field] != expected[field]).collect();
         let show: Vec<_> = fields.iter().map(|&f| format!("{f}: {:#x} is not {:#x}", kept[f], expected[f])).collect();
         panic!("{what}: record {at} of {} at {:#x}: fields {}", expected_len, expected[PC], show.join(", "));
@@ -252,7 +250,7 @@ fn no_probe_sees_a_stale_value() {
 
 /// Probes that look and count, and change nothing.
 struct Watcher {
-    cells: Arc<[AtomicU64]>,
+    cells: Arc<Cells>,
     rng: Rng,
 }
 
@@ -263,7 +261,7 @@ const NEVER: u32 = 2;
 
 impl Watcher {
     fn new(seed: u64) -> Self {
-        Watcher { cells: (0..3).map(|_| AtomicU64::new(0)).collect(), rng: Rng(seed) }
+        Watcher { cells: Cells::new(), rng: Rng(seed) }
     }
 
     fn watch(&mut self, uops: &mut Vec<Uop>) {
@@ -325,7 +323,7 @@ impl Spy for Watcher {
             }
         }
     }
-    fn cells(&self) -> Arc<[AtomicU64]> {
+    fn cells(&self) -> Arc<Cells> {
         self.cells.clone()
     }
 }
@@ -342,10 +340,11 @@ fn probes_that_change_nothing_disturb_nothing() {
         });
         for tier in TIERS {
             run_plain(&program, tier, LIMIT).must_be(&expected, &format!("seed {seed}, {tier:?}, no probes"));
-            let watcher = Rc::new(RefCell::new(Watcher::new(seed)));
+            let watcher = Arc::new(Mutex::new(Watcher::new(seed)));
             let what = format!("seed {seed}, {tier:?}, watched");
             run(&program, tier, LIMIT, &watcher).must_be(&expected, &what);
-            let cells: Vec<u64> = watcher.borrow().cells.iter().map(|cell| cell.load(Ordering::Relaxed)).collect();
+            let watcher = watcher.lock().unwrap();
+            let cells = [0, 1, 2].map(|cell| watcher.cells.get(cell));
             assert_eq!(cells, [fetched, fetched, 0], "{what}: instructions counted");
         }
     }

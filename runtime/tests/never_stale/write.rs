@@ -5,6 +5,7 @@ use crate::generate::{self, Shape};
 use crate::machine::{CODE, Final, Program, Rng, Spy, Stepper, TIERS, run};
 use crate::record::LIMIT;
 use crate::seeds;
+use spile_runtime::cells::Cells;
 use spile_runtime::cpu::{CpuState, poll};
 use spile_runtime::interp::ActionCall;
 use spile_runtime::mem::GuestMemory;
@@ -12,10 +13,8 @@ use spile_runtime::translate::{NEXT_PC, PROBE_END, Site};
 use spile_runtime::uop::{BinOp, Lanes, UnOp, Uop, X, slot};
 use spile_runtime::vector::XvOp;
 use spile_runtime::vm::End;
-use std::cell::RefCell;
-use std::rc::Rc;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex};
 
 /// What a probe changes.
 #[derive(Clone, Copy, Debug)]
@@ -158,12 +157,12 @@ impl Probe {
 
 struct Patcher {
     probes: Vec<Probe>,
-    cells: Arc<[AtomicU64]>,
+    cells: Arc<Cells>,
 }
 
 impl Patcher {
     fn new(probes: &[Probe]) -> Self {
-        Patcher { probes: probes.to_vec(), cells: probes.iter().map(|_| AtomicU64::new(0)).collect() }
+        Patcher { probes: probes.to_vec(), cells: Cells::new() }
     }
 
     /// Emits the probes of a point, in the forms that probe bodies are lowered to.
@@ -249,7 +248,7 @@ impl Spy for Patcher {
         }
         0
     }
-    fn cells(&self) -> Arc<[AtomicU64]> {
+    fn cells(&self) -> Arc<Cells> {
         self.cells.clone()
     }
 }
@@ -294,10 +293,11 @@ fn point(stepper: &mut Stepper, probes: &[Probe], counts: &mut [u64], pc: u64, a
 fn compare(program: &Program, probes: &[Probe], what: &str) {
     let (expected, counts) = by_hand(program, probes);
     for tier in TIERS {
-        let patcher = Rc::new(RefCell::new(Patcher::new(probes)));
+        let patcher = Arc::new(Mutex::new(Patcher::new(probes)));
         let what = format!("{what}, {tier:?}, {probes:x?}");
         let result = run(program, tier, LIMIT, &patcher);
-        let seen: Vec<u64> = patcher.borrow().cells.iter().map(|cell| cell.load(Ordering::Relaxed)).collect();
+        let patcher = patcher.lock().unwrap();
+        let seen: Vec<u64> = (0..patcher.probes.len() as u32).map(|cell| patcher.cells.get(cell)).collect();
         result.must_be(&expected, &what);
         assert_eq!(seen, counts, "{what}: executions");
     }

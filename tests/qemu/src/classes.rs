@@ -48,8 +48,8 @@ const fn class(name: &'static str, pattern: &'static str, kind: Kind) -> Class {
 
 use Kind::{Branch, BranchRegister, Literal, Memory, Plain, StoreExclusive, System};
 
-/// RMode, FZ, DN, AHP: the bits of fpcr that every processor has.
-const FPCR: u64 = 0x07c0_0000;
+/// RMode, FZ, DN, AHP, FZ16: the bits of fpcr that there are without traps and alternate behaviours.
+pub(crate) const FPCR: u64 = 0x07c8_0000;
 /// QC and the cumulative exceptions.
 const FPSR: u64 = 0x0800_009f;
 
@@ -99,9 +99,10 @@ pub(crate) const CLASSES: &[Class] = &[
     class("load-exclusive-pair",   "1x00100001111111xxxxxxnnnnnxxxxx", Memory),
     class("store-exclusive",       "xx001000000xxxxxx11111nnnnnxxxxx", StoreExclusive),
     class("store-exclusive-pair",  "1x001000001xxxxxxxxxxxnnnnnxxxxx", StoreExclusive),
-    class("load-acquire",          "xx00100011011111111111nnnnnxxxxx", Memory),
-    class("store-release",         "xx00100010011111111111nnnnnxxxxx", Memory),
+    class("load-acquire",          "xx00100011011111x11111nnnnnxxxxx", Memory),
+    class("store-release",         "xx00100010011111x11111nnnnnxxxxx", Memory),
     class("load-acquire-pc",       "xx11100010111111110000nnnnnxxxxx", Memory),
+    class("load-acquire-unscaled", "xx011001xx0xxxxxxxxx00nnnnnxxxxx", Memory),
     class("lse-cas",               "xx0010001x1xxxxxx11111nnnnnxxxxx", Memory),
     class("lse-cas-pair",          "0x0010000x1xxxx0x11111nnnnnxxxx0", Memory),
     class("lse-rmw",               "xx111000xx1xxxxxxxxx00nnnnnxxxxx", Memory),
@@ -152,7 +153,16 @@ pub(crate) const CLASSES: &[Class] = &[
     class("fp-three-source",       "00011111xxxxxxxxxxxxxxxxxxxxxxxx", Plain),
 ];
 
+/// Any word.
+pub(crate) static ANYTHING: Class = class("anything", "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx", Plain);
+
 impl Class {
+    /// Returns whether a word is of the class.
+    pub(crate) fn has(&self, word: u32) -> bool {
+        let (mask, value) = self.fixed();
+        word & mask == value
+    }
+
     /// Returns the bits that are fixed, and their values.
     pub(crate) fn fixed(&self) -> (u32, u32) {
         let bits = |wanted: &[u8]| self.pattern.bytes().fold(0, |w, b| w << 1 | u32::from(wanted.contains(&b)));

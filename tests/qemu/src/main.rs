@@ -5,6 +5,8 @@
 
 mod batch;
 mod classes;
+#[cfg(test)]
+mod coverage;
 mod engine;
 mod image;
 mod random;
@@ -48,6 +50,12 @@ struct Options {
     /// Also FP16, dot products, RCpc and whatever else the processor has beyond Armv8.0 with CRC, AES, SHA and LSE
     #[arg(long)]
     extensions: bool,
+    /// Instead of instructions, this many random words that are none: both must raise SIGILL
+    #[arg(long, value_name = "COUNT", conflicts_with = "run")]
+    refused: Option<usize>,
+    /// The processor that QEMU plays
+    #[arg(long, default_value = "neoverse-n1")]
+    cpu: String,
     /// The Spile command
     #[arg(long, default_value = "target/release/spile")]
     spile: PathBuf,
@@ -85,6 +93,9 @@ fn run(options: &Options) -> Result<Totals, String> {
         .map_err(|error| format!("cannot make {}: {error}", options.directory.display()))?;
     say(&format!("seed {}", options.seed))?;
     let mut random = Random::new(options.seed);
+    if let Some(count) = options.refused {
+        return compare_all(options, &engines, refused_words(options, &mut random, count)?);
+    }
     let sets = 8.min(options.cases.max(1));
     let per_encoding = if options.run.is_some() { 8 } else { options.cases.div_ceil(sets) };
     let words = words::draw(&mut random, per_encoding, |name| wanted(&options.filter, name));
@@ -128,13 +139,33 @@ fn matches(pattern: &str, name: &str) -> bool {
 
 /// Leaves out the words that the processor under QEMU refuses: those it does not have, or QEMU does not.
 fn screen(options: &Options, random: &mut Random, words: Vec<Word>) -> Result<Vec<Word>, String> {
-    let newer = refused(options, random, &words, "neoverse-n1")?;
+    let newer = refused(options, random, &words, &options.cpu)?;
     let older = refused(options, random, &words, "cortex-a72")?;
     let keep =
         |i: usize, word: &Word| !newer[i] && (options.extensions || !older[i] || word.class.name.starts_with("lse"));
     let kept: Vec<Word> = words.iter().enumerate().filter(|(i, word)| keep(*i, word)).map(|(_, w)| w.clone()).collect();
     say(&format!("{} of {} random words are instructions of this processor", kept.len(), words.len()))?;
     if kept.is_empty() { Err("no instruction matches the filter".to_owned()) } else { Ok(kept) }
+}
+
+/// Random words that the processor under QEMU refuses, a case each.
+fn refused_words(options: &Options, random: &mut Random, count: usize) -> Result<Vec<Vec<Case>>, String> {
+    let mut words = words::no_instructions(random, count);
+    let mut groups = Vec::new();
+    while !words.is_empty() {
+        let chunk = words.split_off(words.len().saturating_sub(BATCH));
+        let mut cases: Vec<Case> =
+            chunk.iter().enumerate().flat_map(|(i, word)| batch::single(random, word, 1, groups.len() + i)).collect();
+        let path = options.directory.join("screen.elf");
+        batch::write_program(&path, &mut cases)?;
+        let results = batch::run(&reference(options, &options.cpu), &path)?;
+        // Some words end QEMU itself: the rest of the chunk is run without them.
+        words.extend(chunk.into_iter().skip(results.len() + 1));
+        let is_refused = |i: usize| results.get(i).is_some_and(|result| result[800] == SIGILL);
+        groups.extend(cases.into_iter().enumerate().filter(|(i, _)| is_refused(*i)).map(|(_, case)| vec![case]));
+    }
+    say(&format!("{} of {count} random words are no instructions of this processor", groups.len()))?;
+    Ok(groups)
 }
 
 /// Runs each word once, and returns whether it raised SIGILL.
@@ -206,7 +237,7 @@ fn compare_batch(options: &Options, engine: &Engine, report: &mut Report, mut ca
     let path = options.directory.join("batch.elf");
     for _ in 0..RESTARTS {
         batch::write_program(&path, &mut cases)?;
-        let expected = batch::run(&reference(options, "neoverse-n1"), &path)?;
+        let expected = batch::run(&reference(options, &options.cpu), &path)?;
         all_there(&expected, &cases)?;
         let found = batch::run(engine, &path)?;
         let done = found.len().min(cases.len());

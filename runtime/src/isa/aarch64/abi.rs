@@ -3,6 +3,8 @@
 //! Sources: `arch/arm64/include/uapi/asm/{sigcontext,hwcap,fcntl}.h` and `arch/arm64/kernel/signal.c` of Linux;
 //! "Semihosting for AArch32 and AArch64" (Arm).
 
+use super::system::MIDR_VALUE;
+use super::{HWCAP, HWCAP2};
 use crate::cpu::CpuState;
 use crate::linux::abi::{Encoder, FlagPairs, u32_at, u64_at};
 use crate::linux::{FrameContext, LinuxAbi, SignalFrame};
@@ -10,16 +12,12 @@ use crate::mem::{Fault, GuestMemory};
 use crate::raw::Semihosting;
 use crate::uop::slot;
 
-/// What the kernel says of the CPU (`AT_HWCAP`): only what is implemented, since C libraries choose code by it.
-pub const HWCAP: u64 = HWCAP_FP | HWCAP_ASIMD | HWCAP_CRC32 | HWCAP_ATOMICS | HWCAP_CPUID;
-/// `AT_HWCAP2`.
-pub const HWCAP2: u64 = 0;
-
-const HWCAP_FP: u64 = 1 << 0;
-const HWCAP_ASIMD: u64 = 1 << 1;
-const HWCAP_CRC32: u64 = 1 << 7;
-const HWCAP_ATOMICS: u64 = 1 << 8;
-const HWCAP_CPUID: u64 = 1 << 11;
+/// The names of the bits of `AT_HWCAP` in `/proc/cpuinfo`.
+const FEATURES: [&str; 32] = [
+    "fp", "asimd", "evtstrm", "aes", "pmull", "sha1", "sha2", "crc32", "atomics", "fphp", "asimdhp", "cpuid",
+    "asimdrdm", "jscvt", "fcma", "lrcpc", "dcpop", "sha3", "sm3", "sm4", "asimddp", "sha512", "sve", "asimdfhm", "dit",
+    "uscat", "ilrcpc", "flagm", "ssbs", "sb", "paca", "pacg",
+];
 
 /// Guest and host (x86-64) flags of `openat` that differ: O_DIRECTORY, O_NOFOLLOW, O_DIRECT, O_LARGEFILE.
 const OPEN_FLAGS: FlagPairs = &[(0o40000, 0o200000), (0o100000, 0o400000), (0o200000, 0o40000), (0o400000, 0o100000)];
@@ -63,8 +61,12 @@ impl LinuxAbi for AArch64Linux {
         cpu.x[0] = value;
     }
 
+    fn system_call_address(&self, cpu: &CpuState) -> u64 {
+        cpu.pc.wrapping_sub(4)
+    }
+
     fn rewind_system_call(&self, cpu: &mut CpuState) {
-        cpu.pc = cpu.pc.wrapping_sub(4);
+        cpu.pc = self.system_call_address(cpu);
     }
 
     fn set_stack_pointer(&self, cpu: &mut CpuState, sp: u64) {
@@ -92,7 +94,7 @@ impl LinuxAbi for AArch64Linux {
         cpu.x[LR] = frame.restorer;
         cpu.x[SP] = at;
         cpu.pc = frame.handler;
-        cpu.monitor_addr = u64::MAX;
+        cpu.clear_monitor();
         Ok(())
     }
 
@@ -106,7 +108,7 @@ impl LinuxAbi for AArch64Linux {
         cpu.x[SP] = word(frame::SIGCONTEXT + 256);
         cpu.pc = word(frame::SIGCONTEXT + 264);
         cpu.set_nzcv(word(frame::SIGCONTEXT + 272) >> 28);
-        cpu.monitor_addr = u64::MAX;
+        cpu.clear_monitor();
         restore_vectors(cpu, &bytes[frame::RESERVED as usize..]);
         Ok(FrameContext {
             mask: word(frame::MASK),
@@ -120,6 +122,23 @@ impl LinuxAbi for AArch64Linux {
 
     fn has_restorer(&self) -> bool {
         true
+    }
+
+    fn cpu_info(&self, processors: usize) -> String {
+        let [hwcap, _] = self.hwcap();
+        let features: Vec<&str> =
+            FEATURES.iter().enumerate().filter(|(bit, _)| hwcap >> bit & 1 != 0).map(|(_, name)| *name).collect();
+        let features = features.join(" ");
+        let (implementer, variant) = (MIDR_VALUE >> 24 & 0xff, MIDR_VALUE >> 20 & 15);
+        let (part, revision) = (MIDR_VALUE >> 4 & 0xfff, MIDR_VALUE & 15);
+        let block = |number| {
+            format!(
+                "processor\t: {number}\nBogoMIPS\t: 100.00\nFeatures\t: {features}\n\
+                 CPU implementer\t: {implementer:#04x}\nCPU architecture: 8\nCPU variant\t: {variant:#x}\n\
+                 CPU part\t: {part:#05x}\nCPU revision\t: {revision}\n\n"
+            )
+        };
+        (0..processors).map(block).collect()
     }
 
     fn hwcap(&self) -> [u64; 2] {

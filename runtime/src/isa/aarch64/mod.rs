@@ -1,20 +1,23 @@
 //! AArch64 (A64 instruction set, EL0), after the Arm Architecture Reference Manual (DDI 0487).
 //!
-//! Implemented is Armv8.0 with CRC32, the Armv8.1 atomics, LRCPC and LRCPC2. What a program is told of it is in
-//! [`HWCAP`] and the identification registers. Not implemented: SVE, SME, pointer authentication (its hints do
+//! Implemented is what a Neoverse N1 has: Armv8.2 with AES, SHA1, SHA2, CRC32, half precision, dot products and LRCPC;
+//! beyond that LRCPC2 and SB. What a program is told of it is in [`HWCAP`] and the identification registers, which say
+//! the same. Not implemented: SVE, SME, pointer authentication (its hints do
 //! nothing), memory tagging, big-endian data, and everything that needs privilege.
 
 mod disasm;
 mod lift;
+mod procedure;
 mod regs;
 mod system;
 mod table;
 
 pub mod abi;
 
-use super::{InsnFacts, Isa};
+use super::{InsnFacts, Isa, Parameter, Passed};
 use crate::block::Lift;
 use crate::cpu::CpuState;
+use spile_lang::target::Register;
 
 pub use system::{HWCAP, HWCAP2};
 
@@ -59,5 +62,13 @@ impl Isa for AArch64 {
 
     fn elf_machine(&self) -> u16 {
         183
+    }
+
+    fn debug_register(&self, number: u16) -> Option<Register> {
+        procedure::debug_register(number)
+    }
+
+    fn passed(&self, parameters: &[Parameter]) -> Vec<Passed> {
+        procedure::passed(parameters)
     }
 }

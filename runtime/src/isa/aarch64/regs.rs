@@ -1,8 +1,9 @@
 //! The registers that a script or a debugger can name, and where the engine keeps them.
 
 use super::AArch64;
+use crate::linux;
 use crate::uop::slot;
-use spile_lang::target::{Register, RegisterSlot, Target};
+use spile_lang::target::{Register, RegisterSlot, SystemCall, Target};
 use spile_lang::types::Type;
 
 /// The registers of a dump, in the manual's order.
@@ -77,6 +78,18 @@ impl Target for AArch64 {
     fn register_names(&self) -> Vec<String> {
         let numbered = NUMBERED.iter().flat_map(|&(letter, count, ..)| (0..count).map(move |n| format!("{letter}{n}")));
         numbered.chain(NAMED.iter().map(|&(name, ..)| name.to_string())).collect()
+    }
+
+    fn system_calls(&self) -> Vec<SystemCall> {
+        linux::table::described()
+    }
+
+    fn system_call_argument(&self, n: u8) -> Option<Register> {
+        if n < 6 { self.register(&format!("x{n}")) } else { None }
+    }
+
+    fn system_call_result(&self) -> Option<Register> {
+        self.register("x0")
     }
 
     fn argument(&self, n: u8) -> Option<Register> {

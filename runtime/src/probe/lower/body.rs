@@ -30,8 +30,12 @@ pub(super) struct Body<'a> {
     pub(super) leave: Label,
     /// Where failing loads go, innermost `??` last.
     pub(super) fallbacks: Vec<Label>,
+    /// The ends of the iterations of enclosing loops, innermost last.
+    pub(super) iterations: Vec<Label>,
     /// Number of enclosing conditions that are decided at run time.
     pub(super) depth: u32,
+    /// While what stands for a variable is lowered: the variable's node.
+    pub(super) inside: Option<(usize, Span)>,
 }
 
 /// Whether control can go on behind what has been lowered.
@@ -75,7 +79,9 @@ impl<'a> Body<'a> {
             fired: shared.fired[id.0 as usize].cell(),
             leave: Label::default(),
             fallbacks: Vec::new(),
+            iterations: Vec::new(),
             depth: 0,
+            inside: None,
         }
     }
 
@@ -95,6 +101,8 @@ impl<'a> Body<'a> {
         }
         let hits = if self.shared.uses_hits(self.id) { Some(self.code.temp()?) } else { None };
         self.code.keep();
+        self.leave_unless_accessed()?;
+        self.concerns_returned(probe)?;
         if self.filters(probe)? == Flow::On {
             self.fire(hits);
             self.statements(&probe.body)?;
@@ -269,8 +277,10 @@ impl<'a> Body<'a> {
             }
             _ => {}
         }
-        let state = matches!(action, Action::TraceBegin | Action::TraceEnd);
-        let action = self.shared.action(self.host, self.id, action, at);
+        let state =
+            matches!(action, Action::TraceBegin | Action::TraceEnd | Action::LastingBegin | Action::LastingEnd(_));
+        let key = self.inside.unwrap_or(at.key());
+        let action = self.shared.action(self.host, self.id, action, key);
         self.code.push(Uop::Action { action, d, args, n, state });
     }
 
@@ -282,16 +292,16 @@ impl<'a> Body<'a> {
 
 impl Shared {
     /// Returns the index of `action` in the engine's table, which it enters when it comes up first.
-    pub(super) fn action<K: ProgramKey>(
+    pub(super) fn action(
         &self,
         host: &mut dyn LowerHost,
         probe: ProbeId,
         action: Action,
-        at: &K,
+        (address, span): (usize, Span),
     ) -> u32 {
-        let (address, span) = at.key();
         let detail = match action {
             Action::Float(op) => op as u8,
+            Action::TraceAccess { is_write, value, .. } => u8::from(is_write) << 1 | u8::from(value),
             _ => 0,
         };
         let key = ActionKey { probe, address, span, kind: std::mem::discriminant(&action), detail };

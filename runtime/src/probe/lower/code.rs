@@ -176,6 +176,14 @@ impl<'a> Code<'a> {
         }
     }
 
+    /// Copies `atom` into `d`, whatever is behind it.
+    pub(super) fn copy_to(&mut self, d: X, atom: Atom) {
+        match atom {
+            Atom::Const(imm) => self.push(Uop::MovI { d, imm }),
+            Atom::Slot(a) => self.push(Uop::Un { op: UnOp::Mov, d, a }),
+        }
+    }
+
     // ---- operations
 
     /// Appends `d = op(a)`.
@@ -223,6 +231,12 @@ impl<'a> Code<'a> {
                 self.push(Uop::LocalIf { nz, a, to: u32::MAX });
             }
         }
+    }
+
+    /// A place to jump back to.
+    pub(super) fn head(&mut self) -> u32 {
+        self.labelled = self.uops.len();
+        self.uops.len() as u32
     }
 
     /// Puts `label` here.

@@ -8,11 +8,14 @@ use crate::probe::action::{Action, FloatOp, TextHandle, TextPart};
 use crate::translate::NEXT_PC;
 use crate::uop::{BinOp, Lanes, MemTy, Operand, UnOp, Uop, X, slot};
 use crate::vector::VxOp;
-use spile_lang::ir::{BinaryOp, Builtin, Expr, ExprKind, Func, MemType, StateId, StrPart, UnaryOp};
+use spile_lang::ir::{BinaryOp, Builtin, Expr, ExprKind, Func, MemType, StateId, StrPart, UnaryOp, Variable};
 use spile_lang::target::{Register, RegisterSlot};
 use spile_lang::types::Type;
 
 type Result<T> = std::result::Result<T, TooComplex>;
+
+/// Temporaries that the place and the value of a variable may take. One that needs more has no value.
+const VARIABLE_SLOTS: usize = 12;
 
 /// Where the flags stand in the value that scripts see: as `mrs x0, nzcv` gives them.
 pub(super) const NZCV_SHIFT: u64 = 28;
@@ -27,6 +30,8 @@ impl Body<'_> {
         match &e.kind {
             ExprKind::Register(register) => self.register(register),
             ExprKind::Local(local) => Ok(self.locals[local.0 as usize]),
+            ExprKind::Variable(variable) => self.variable(variable, e),
+            ExprKind::EnumName(value, names) => self.result_of(Action::EnumName(names.clone()), &[value], e),
             ExprKind::Builtin(builtin) => self.builtin(*builtin, e),
             ExprKind::Load { ty, addr } => self.load(ty, addr, e),
             ExprKind::Unary(op, a) => self.unary(*op, a, e),
@@ -178,6 +183,9 @@ impl Body<'_> {
     // ---- context values
 
     fn builtin(&mut self, builtin: Builtin, e: &Expr) -> Result<Value> {
+        if let Some(value) = self.call_value(builtin)? {
+            return Ok(value);
+        }
         if let Some(known) = self.place.builtin(builtin, self.host) {
             // Only while sizes are checked: everything that folds elsewhere takes a slot here.
             let value = self.constant(&known, e.ty).low();
@@ -197,6 +205,10 @@ impl Body<'_> {
             Builtin::Pid => self.result_of(Action::ProcessId, &[], e),
             Builtin::Now => self.result_of(Action::Now, &[], e),
             Builtin::InsnDst => self.destination(),
+            Builtin::AccessAddr | Builtin::AccessValue | Builtin::AccessOld => self.of_access(builtin),
+            Builtin::SyscallArgument(_) | Builtin::SyscallArguments | Builtin::SyscallElapsed => {
+                self.syscall_value(builtin, e)
+            }
             _ => Ok(Value::One(Atom::ZERO)),
         }
     }
@@ -212,7 +224,7 @@ impl Body<'_> {
         self.bin_result(mark, BinOp::Add64, Atom::Slot(d), Atom::Const(1))
     }
 
-    fn destination(&mut self) -> Result<Value> {
+    pub(super) fn destination(&mut self) -> Result<Value> {
         match self.place.destination() {
             Some(Operand::DefX(x)) => Ok(Value::One(Atom::Slot(x))),
             Some(Operand::DefV(a)) => {
@@ -222,6 +234,51 @@ impl Body<'_> {
             }
             _ => Ok(Value::One(Atom::ZERO)),
         }
+    }
+
+    // ---- variables of the program
+
+    /// A part of a variable: what debug information says that it is at this instruction.
+    fn variable(&mut self, variable: &Variable, e: &Expr) -> Result<Value> {
+        if self.place.nothing_is_static() {
+            return self.largest_variable(e);
+        }
+        let found = self.host.variable(self.id, self.place.pc_of_state(), variable, e.span);
+        let Some(found) = found.filter(|found| most_temporaries(found) <= VARIABLE_SLOTS) else {
+            self.no_value(e)?;
+            return Ok(Value::One(Atom::ZERO));
+        };
+        // What is found lives only until it is lowered, so its actions are those of the node that stands for it.
+        let outer = self.inside.replace(self.inside.unwrap_or(e.key()));
+        let value = self.expr(&found);
+        self.inside = outer;
+        value
+    }
+
+    /// There is no value here: the body is left or the enclosing `??` takes over.
+    fn no_value(&mut self, e: &Expr) -> Result<()> {
+        if let Some(fallback) = self.fallbacks.last_mut() {
+            self.code.jump(fallback);
+            return Ok(());
+        }
+        self.act(Action::NoValue, (slot::ZERO, 0), e)?;
+        self.code.jump(&mut self.leave);
+        Ok(())
+    }
+
+    /// For the check of sizes: more temporaries than what stands for a variable takes.
+    fn largest_variable(&mut self, e: &Expr) -> Result<Value> {
+        let wide = e.ty == Type::U128;
+        let d = self.code.temps(if wide { 2 } else { 1 })?;
+        let above = self.code.mark();
+        let ok = self.code.temps(VARIABLE_SLOTS)?;
+        self.require_memory(Atom::Slot(ok), ok, e)?;
+        self.code.release(above);
+        self.code.move_to(d, Atom::ZERO);
+        if wide {
+            self.code.move_to(d + 1, Atom::ZERO);
+        }
+        Ok(Self::slots(d, wide))
     }
 
     // ---- guest memory
@@ -742,6 +799,7 @@ impl Body<'_> {
             Func::Hex
             | Func::Sym
             | Func::Disas
+            | Func::Line
             | Func::Len
             | Func::Readable
             | Func::Errno
@@ -937,6 +995,17 @@ impl Body<'_> {
     pub(super) fn act<K: ProgramKey>(&mut self, action: Action, args: (X, u8), at: &K) -> Result<()> {
         self.emit_action(action, args, slot::ZERO, at);
         Ok(())
+    }
+}
+
+/// An upper bound of the temporaries that what stands for a variable takes.
+fn most_temporaries(e: &Expr) -> usize {
+    match &e.kind {
+        ExprKind::Load { addr: a, .. } => most_temporaries(a) + 2,
+        ExprKind::Unary(_, a) | ExprKind::Cast(a) => most_temporaries(a) + 1,
+        ExprKind::Binary(_, a, b) => most_temporaries(a) + most_temporaries(b) + 1,
+        _ if e.ty == Type::U128 => 2,
+        _ => 1,
     }
 }
 

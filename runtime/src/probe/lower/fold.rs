@@ -85,6 +85,7 @@ impl Folder<'_> {
             },
             ExprKind::Call(func, args) => self.call(*func, args),
             ExprKind::Register(_) | ExprKind::Local(_) | ExprKind::Load { .. } | ExprKind::State(..) => None,
+            ExprKind::Variable(_) | ExprKind::EnumName(..) => None,
         }
     }
 
@@ -92,7 +93,9 @@ impl Folder<'_> {
         if builtin == Builtin::ProbeName {
             return Some(Static::Text(self.shared.program.probes[self.probe.0 as usize].name.clone()));
         }
-        if self.place.nothing_is_static() {
+        // After a call, `pc` is in the caller, and the function is known when it has returned.
+        let after_call = super::calls::is_after_call(&self.shared.program.probes[self.probe.0 as usize]);
+        if self.place.nothing_is_static() || (after_call && builtin == Builtin::Func) {
             return None;
         }
         self.place.builtin(builtin, self.host)
@@ -159,6 +162,7 @@ impl Folder<'_> {
             | Func::Hex
             | Func::Sym
             | Func::Disas
+            | Func::Line
             | Func::Len
             | Func::Readable
             | Func::Has

@@ -7,18 +7,24 @@
 //! Nothing here resolves places, keeps maps or prints: that is behind [`LowerHost`]. Bodies use the probe slots only
 //! and touch guest slots only where the script patches them.
 
+mod access;
 mod body;
+pub(super) mod calls;
 mod code;
 mod expr;
 mod fold;
+mod lasting;
+mod loops;
 mod place;
 mod stmt;
+mod syscall;
 #[cfg(test)]
 mod tests;
-mod walk;
+pub(super) mod walk;
 
 use super::action::{Action, ActionSite, TextHandle};
 use crate::block::{Block, Insn};
+use crate::env::AskedCall;
 use crate::glob;
 use crate::isa::{InsnFacts, Isa};
 use crate::translate::{PROBE_END, Site, Splice};
@@ -37,6 +43,7 @@ use spile_lang::ir::{
 use spile_lang::span::Span;
 use std::cell::{OnceCell, RefCell};
 use std::mem::Discriminant;
+use std::ops::Range;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -44,8 +51,8 @@ use std::sync::Arc;
 const REDIRECT_TARGET: X = PROBE_END - 1;
 /// Slot that is not zero once a probe of the point has redirected execution.
 const REDIRECT_FLAG: X = PROBE_END - 2;
-/// First slot that bodies may not use.
-const BODY_END: X = REDIRECT_FLAG;
+/// First slot that bodies may not use; behind it is what is known of returns and of the accesses of the instruction.
+const BODY_END: X = calls::RETURNED;
 /// Slots that [`Lowering::check`] keeps back, so that what it accepts fits everywhere.
 const RESERVE: X = 8;
 
@@ -59,6 +66,9 @@ pub trait LowerHost {
 
     /// Returns a new run-time cell that holds 0.
     fn new_cell(&mut self) -> u32;
+
+    /// Returns a new run-time cell that holds what `cell` holds.
+    fn cell_like(&mut self, cell: u32) -> u32;
 
     /// Tells which cell counts the firings of `probe`.
     fn set_fired_cell(&mut self, probe: ProbeId, cell: u32);
@@ -82,6 +92,24 @@ pub trait LowerHost {
     /// True if the places of the probe include `pc` and its exceptions do not.
     fn matches(&self, probe: ProbeId, pc: u64) -> bool;
 
+    /// Returns the addresses whose accesses concern the probe, sorted and disjoint.
+    fn accessed(&self, probe: ProbeId) -> Vec<Range<u64>>;
+
+    /// Returns the functions that a `call` or `return` probe names, by their first instructions, sorted.
+    fn entries(&self, _probe: ProbeId) -> &[u64] {
+        &[]
+    }
+
+    /// True if calls of the function that begins at `pc` are followed.
+    fn follows(&self, _pc: u64) -> bool {
+        false
+    }
+
+    /// True if a followed function has been seen to return to `pc`.
+    fn returns_to(&self, _pc: u64) -> bool {
+        false
+    }
+
     /// Returns the address that a `goto` target or `&name` was resolved to, its offset included.
     fn address_of(&self, loc: &Loc) -> Option<u64>;
 
@@ -93,6 +121,17 @@ pub trait LowerHost {
 
     /// Returns the name of the section that contains `pc`, or the empty string.
     fn section(&self, pc: u64) -> String;
+
+    /// Returns the source file and line of the code at `pc`, or the empty string and 0.
+    fn source_line(&self, _pc: u64) -> (String, u32) {
+        Default::default()
+    }
+
+    /// Returns what a part of a variable is when the instruction at `pc` is about to be executed, or its address;
+    /// `None` if it is nowhere.
+    fn variable(&self, _probe: ProbeId, _pc: u64, _variable: &ir::Variable, _span: Span) -> Option<Expr> {
+        None
+    }
 }
 
 /// What the bodies of events without an instruction (`begin`, `end`, `exit`, `every`) see.
@@ -106,6 +145,10 @@ pub struct Event {
     pub insn: Option<(u32, u8)>,
     /// How it ended, for `exit` and `end`.
     pub status: u64,
+    /// The system call.
+    pub call: AskedCall,
+    /// The call is over, and how many nanoseconds it took.
+    pub elapsed: Option<u64>,
 }
 
 /// A body that needs more temporaries than there are slots; the span is where they ran out.
@@ -191,6 +234,8 @@ struct Point {
     poll_at_once: bool,
     /// Something was lowered that changes which probes are active.
     poll_for_probes: bool,
+    /// A probe may replace the instruction.
+    replaces: bool,
 }
 
 /// How redirects of a point are lowered.
@@ -208,28 +253,76 @@ enum Plan {
 
 impl Point {
     fn new(plan: Plan) -> Self {
-        Point { plan, redirects: 0, certain: false, target: Atom::ZERO, poll_at_once: false, poll_for_probes: false }
+        Point {
+            plan,
+            redirects: 0,
+            certain: false,
+            target: Atom::ZERO,
+            poll_at_once: false,
+            poll_for_probes: false,
+            replaces: false,
+        }
     }
 }
 
 impl Lowering {
     /// Prepares `program`; `host` is asked for the cells that its probes need.
     pub fn new(program: Arc<Program>, isa: &'static dyn Isa, host: &mut dyn LowerHost) -> Self {
-        let ids = || (0..program.probes.len()).map(|index| ProbeId(index as u32));
-        let fired = ids().map(|id| fired_cell(&program, id, host)).collect();
-        let hit_cells = program.probes.iter().map(|probe| hit_cells(probe, host)).collect();
-        let uses_hits = program.probes.iter().map(|probe| mentions_hits(&probe.body)).collect();
         let shared = Shared {
             isa,
             actions: RefCell::default(),
             regexes: RefCell::default(),
             patches: RefCell::default(),
-            fired,
-            hit_cells,
-            uses_hits,
-            program,
+            fired: Vec::new(),
+            hit_cells: Vec::new(),
+            uses_hits: Vec::new(),
+            program: Arc::default(),
         };
-        Lowering { shared }
+        let mut lowering = Lowering { shared };
+        lowering.extend(program, host);
+        lowering
+    }
+
+    /// Goes on with a program that has more probes, or fewer at its end. Returns the probes of before whose code counts
+    /// their firings where something else is counted now.
+    pub fn extend(&mut self, program: Arc<Program>, host: &mut dyn LowerHost) -> Vec<ProbeId> {
+        let shared = &mut self.shared;
+        let known = shared.fired.len().min(program.probes.len());
+        shared.fired.truncate(known);
+        shared.hit_cells.truncate(known);
+        shared.uses_hits.truncate(known);
+        let mut moved = Vec::new();
+        for (fired, id) in shared.fired.iter_mut().zip((0..).map(ProbeId)) {
+            let counted = counted_state(&program.probes[id.0 as usize]);
+            if let (Fired::ByCount(_), Some(state)) = (*fired, counted)
+                && !counts_only_here(&program, state)
+            {
+                *fired = Fired::Own(host.cell_like(fired.cell()));
+                host.set_fired_cell(id, fired.cell());
+                moved.push(id);
+            }
+        }
+        for (probe, id) in program.probes.iter().zip((0..).map(ProbeId)).skip(known) {
+            shared.fired.push(fired_cell(&program, id, host));
+            shared.hit_cells.push(hit_cells(probe, host));
+            shared.uses_hits.push(mentions_hits(&probe.body));
+        }
+        shared.program = program;
+        moved
+    }
+
+    /// Forgets what belongs to a probe that has been removed, of which no code is left. Returns its actions and cells.
+    pub fn forget(&mut self, probe: ProbeId) -> (Vec<u32>, Vec<u32>) {
+        let shared = &mut self.shared;
+        let sites = shared.actions.get_mut().extract_if(|key, _| key.probe == probe).map(|(_, site)| site).collect();
+        shared.patches.get_mut().retain(|key, _| key.0 != probe);
+        let index = probe.0 as usize;
+        let hits = std::mem::take(&mut shared.hit_cells[index]).into_iter().filter(|&cell| cell != 0);
+        let own = match shared.fired[index] {
+            Fired::Own(cell) => Some(cell),
+            Fired::ByCount(_) => None,
+        };
+        (sites, hits.chain(own).collect())
     }
 
     /// Returns what translation splices into blocks.
@@ -248,9 +341,9 @@ impl Lowering {
         Block { pc: event.pc, end: event.pc, insns: Vec::new(), uops }
     }
 
-    /// Lists the probes whose bodies are too complex, with where. All others can be lowered everywhere.
-    pub fn check(&self, host: &mut dyn LowerHost) -> Vec<(ProbeId, Span)> {
-        let ids = (0..self.shared.program.probes.len()).map(|index| ProbeId(index as u32));
+    /// Lists the probes from number `from` on whose bodies are too complex, with where. All others can be lowered everywhere.
+    pub fn check(&self, from: usize, host: &mut dyn LowerHost) -> Vec<(ProbeId, Span)> {
+        let ids = (from..self.shared.program.probes.len()).map(|index| ProbeId(index as u32));
         ids.filter_map(|id| self.check_probe(host, id).err().map(|TooComplex(span)| (id, span))).collect()
     }
 
@@ -263,7 +356,12 @@ impl Lowering {
         let probe = &self.shared.program.probes[id.0 as usize];
         let after = probe.moment == Moment::After;
         let place = match probe.event {
-            ir::Event::Insn(_) | ir::Event::Block => Place::at(&site, after, self.shared.isa, Rc::default()),
+            ir::Event::Insn(_) | ir::Event::Block | ir::Event::Line | ir::Event::Call | ir::Event::Return => {
+                Place::at(&site, after, self.shared.isa, Rc::default())
+            }
+            ir::Event::Access(_) => {
+                Place::at(&site, after, self.shared.isa, Rc::default()).with_access(access::Access::WORST)
+            }
             _ => Place::event(Event::default(), self.shared.isa),
         };
         let (place, mut uops) = (place.worst(), Vec::new());
@@ -311,34 +409,64 @@ impl Splice for ProbeSplicer<'_> {
 
     fn before(&mut self, site: &Site<'_>, uops: &mut Vec<Uop>) {
         self.seen = None;
+        let polls = self.returned(site, uops);
+        let followed = self.follow(site, uops);
         let seen = self.look(site);
         if seen.probes.is_empty() {
+            if polls || followed {
+                uops.push(Uop::Poll { body: true });
+            }
             return;
         }
+        self.find_call(&seen.probes, uops);
         let parts: Vec<_> = seen.probes.iter().filter_map(|&id| Some((id, self.part_before(id)?))).collect();
         let traced: Vec<_> = seen.probes.iter().copied().filter(|&id| self.traces_before(id)).collect();
-        let place = Place::at(site, false, self.shared.isa, seen.facts);
+        let place = Place::at(site, false, self.shared.isa, Rc::clone(&seen.facts));
         let point = self.point(&place, &parts, &traced, false, uops);
-        let late_poll = point.poll_for_probes && !traced.is_empty();
+        // What is appended behind a poll would not be executed if the thread leaves there.
+        let accesses = self.has_before_accesses(site, &seen);
+        let at_once = polls || followed || point.poll_at_once;
+        let asks = at_once || point.poll_for_probes;
+        let mut late_poll = point.poll_for_probes && !traced.is_empty() || accesses && asks;
+        if point.plan != Plan::Always && !accesses && (at_once || (point.poll_for_probes && !late_poll)) {
+            uops.push(Uop::Poll { body: true });
+        }
+        if point.replaces && point.plan != Plan::Always {
+            self.leave_if_replaced(accesses, uops);
+        }
+        late_poll |= self.before_accesses(site, &seen, uops);
         if let Some(seen) = &mut self.seen {
             seen.late_poll = late_poll;
         }
-        if point.plan != Plan::Always && (point.poll_at_once || (point.poll_for_probes && !late_poll)) {
-            uops.push(Uop::Poll { body: true });
+    }
+
+    fn before_replaced(&mut self, site: &Site<'_>, uops: &mut Vec<Uop>) {
+        self.seen = None;
+        let seen = self.look(site);
+        let late_poll = self.before_accesses(site, &seen, uops);
+        if let Some(seen) = &mut self.seen {
+            seen.late_poll = late_poll;
         }
+    }
+
+    fn body(&mut self, site: &Site<'_>, straight: &[Uop], uops: &mut Vec<Uop>) -> bool {
+        let seen = self.look(site);
+        self.keep_accesses(site, &seen, straight, uops)
     }
 
     fn has_after(&mut self, site: &Site<'_>) -> bool {
         let seen = self.look(site);
-        seen.probes.iter().any(|&id| self.part_after(id).is_some())
+        let parts = seen.probes.iter().any(|&id| self.part_after(id).is_some());
+        parts || seen.late_poll || self.has_after_accesses(site, &seen)
     }
 
     fn after(&mut self, site: &Site<'_>, uops: &mut Vec<Uop>) {
         let seen = self.look(site);
         let parts: Vec<_> = seen.probes.iter().filter_map(|&id| Some((id, self.part_after(id)?))).collect();
-        let place = Place::at(site, true, self.shared.isa, seen.facts);
+        let asked = self.after_accesses(site, &seen, uops);
+        let place = Place::at(site, true, self.shared.isa, Rc::clone(&seen.facts));
         let point = self.point(&place, &parts, &[], true, uops);
-        let polls = point.poll_at_once || point.poll_for_probes || seen.late_poll;
+        let polls = point.poll_at_once || point.poll_for_probes || seen.late_poll || asked;
         if polls && !site.jumps && point.plan != Plan::Always {
             uops.push(Uop::Poll { body: false });
         }
@@ -348,6 +476,19 @@ impl Splice for ProbeSplicer<'_> {
 impl ProbeSplicer<'_> {
     fn probe(&self, id: ProbeId) -> &Probe {
         &self.shared.program.probes[id.0 as usize]
+    }
+
+    /// Leaves in front of an instruction that is to be executed as another one. A poll would also leave for other
+    /// reasons, and what stands behind it for `accesses` would not be executed.
+    fn leave_if_replaced(&self, accesses: bool, uops: &mut Vec<Uop>) {
+        let mut not = Label::default();
+        if accesses {
+            let action = crate::probe::lasting::IS_REPLACED;
+            uops.push(Uop::Action { action, d: REDIRECT_TARGET, args: slot::ZERO, n: 0, state: false });
+            Code::new(uops, REDIRECT_TARGET, PROBE_END).jump_if(false, Atom::Slot(REDIRECT_TARGET), &mut not);
+        }
+        uops.push(Uop::Poll { body: true });
+        Code::new(uops, REDIRECT_TARGET, PROBE_END).bind(not);
     }
 
     /// Finds out which probes concern the instruction at `site`.
@@ -370,9 +511,14 @@ impl ProbeSplicer<'_> {
     fn concerns(&self, id: ProbeId, place: &Place<'_>, enters_block: bool) -> bool {
         let probe = self.probe(id);
         let event = match &probe.event {
-            ir::Event::Insn(_) => true,
+            ir::Event::Insn(_) | ir::Event::Line => true,
             ir::Event::Block => enters_block,
+            ir::Event::Call => probe.moment != Moment::After,
+            ir::Event::Return => place.facts().is_some_and(|facts| facts.is_return),
             ir::Event::EveryInsns(_) | ir::Event::Begin | ir::Event::End | ir::Event::Exit => false,
+            // Only at instructions that have such an access; `look` has asked for them.
+            ir::Event::Access(kind) => place.accesses(*kind),
+            ir::Event::Spawn | ir::Event::Syscall(_) => false,
         };
         event
             && self.host.is_active(id)
@@ -410,6 +556,7 @@ impl ProbeSplicer<'_> {
     fn part_before(&self, id: ProbeId) -> Option<Part> {
         let probe = self.probe(id);
         match (&probe.event, probe.moment) {
+            (ir::Event::Access(_), _) => None,
             (ir::Event::Insn(_), Moment::After) => traces(probe).then_some(Part::TraceBegin),
             _ => Some(Part::Body),
         }
@@ -484,7 +631,7 @@ impl ProbeSplicer<'_> {
 
     fn trace_half(&mut self, id: ProbeId, action: Action) -> Uop {
         let key = ProbeKey(self.probe(id).span);
-        let action = self.shared.action(self.host, id, action, &key);
+        let action = self.shared.action(self.host, id, action, key.key());
         Uop::Action { action, d: slot::ZERO, args: slot::ZERO, n: 0, state: true }
     }
 }
@@ -523,17 +670,19 @@ fn mentions_hits(body: &[Stmt]) -> bool {
 
 /// Decides where the firings of a probe are counted: if all that it does is to count them, in that cell alone.
 fn fired_cell(program: &Program, id: ProbeId, host: &mut dyn LowerHost) -> Fired {
-    let shared = match program.probes[id.0 as usize].body.as_slice() {
-        [Stmt { kind: StmtKind::Aggregate { state, value: None, keys }, .. }]
-            if keys.is_empty() && counts_only_here(program, *state) =>
-        {
-            host.count_cell(*state, &[])
-        }
-        _ => None,
-    };
+    let counted = counted_state(&program.probes[id.0 as usize]).filter(|&state| counts_only_here(program, state));
+    let shared = counted.and_then(|state| host.count_cell(state, &[]));
     let fired = shared.map_or_else(|| Fired::Own(host.new_cell()), Fired::ByCount);
     host.set_fired_cell(id, fired.cell());
     fired
+}
+
+/// The aggregation of a probe that does nothing but count without keys.
+fn counted_state(probe: &Probe) -> Option<StateId> {
+    match probe.body.as_slice() {
+        [Stmt { kind: StmtKind::Aggregate { state, value: None, keys }, .. }] if keys.is_empty() => Some(*state),
+        _ => None,
+    }
 }
 
 /// True if `state` is a count without keys that a single statement of the program changes.

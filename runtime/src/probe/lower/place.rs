@@ -1,11 +1,13 @@
 //! Where a probe is lowered: at an instruction, before or after it, or at an event without one.
 
+use super::access::Access;
 use super::code::Atom;
 use super::fold::Static;
 use super::{Event, LowerHost};
 use crate::isa::{InsnFacts, Isa};
+use crate::probe::syscalls;
 use crate::translate::{NEXT_PC, Site};
-use crate::uop::Operand;
+use crate::uop::{Operand, Uop};
 use spile_lang::ir::Builtin;
 use std::cell::OnceCell;
 use std::rc::Rc;
@@ -17,6 +19,8 @@ pub(super) struct Place<'a> {
     after: bool,
     isa: &'static dyn Isa,
     facts: Rc<OnceCell<InsnFacts>>,
+    /// The access of memory that the probe is about.
+    pub(super) access: Option<Access>,
     /// Only the need for slots is of interest: nothing folds that depends on the place.
     checking: bool,
 }
@@ -24,12 +28,17 @@ pub(super) struct Place<'a> {
 impl<'a> Place<'a> {
     /// A place before or after the instruction at `site`; `facts` are shared between the two.
     pub(super) fn at(site: &'a Site<'a>, after: bool, isa: &'static dyn Isa, facts: Rc<OnceCell<InsnFacts>>) -> Self {
-        Place { site: Some(site), event: Event::default(), after, isa, facts, checking: false }
+        Place { site: Some(site), event: Event::default(), after, isa, facts, access: None, checking: false }
     }
 
     /// An event that is not at an instruction.
     pub(super) fn event(event: Event, isa: &'static dyn Isa) -> Self {
-        Place { site: None, event, after: false, isa, facts: Rc::default(), checking: false }
+        Place { site: None, event, after: false, isa, facts: Rc::default(), access: None, checking: false }
+    }
+
+    /// The same place, about `access`.
+    pub(super) fn with_access(self, access: Access) -> Self {
+        Place { access: Some(access), ..self }
     }
 
     /// The same place, where nothing that depends on it folds.
@@ -37,13 +46,36 @@ impl<'a> Place<'a> {
         Place { checking: true, ..self }
     }
 
+    /// What happens, if it is an event that is not at an instruction.
+    pub(super) fn what(&self) -> &Event {
+        &self.event
+    }
+
     pub(super) fn nothing_is_static(&self) -> bool {
         self.checking
+    }
+
+    /// True if the instruction has had its effect.
+    pub(super) fn is_after(&self) -> bool {
+        self.after
+    }
+
+    /// The micro-ops of the instruction.
+    pub(super) fn body(&self) -> &[Uop] {
+        self.site.map_or(&[], |site| site.body)
     }
 
     /// Address of the instruction.
     pub(super) fn pc(&self) -> u64 {
         self.site.map_or(self.event.pc, |site| site.insn.pc)
+    }
+
+    /// The instruction that comes next, whose state this is: behind an instruction the one after it.
+    pub(super) fn pc_of_state(&self) -> u64 {
+        match self.site {
+            Some(site) if self.after && !site.jumps => self.fall_through(),
+            _ => self.pc(),
+        }
     }
 
     /// Size of the instruction in bytes.
@@ -96,6 +128,8 @@ impl<'a> Place<'a> {
             Builtin::Func => Some(Static::Text(host.function(self.pc()))),
             Builtin::Module => Some(Static::Text(host.module(self.pc()))),
             Builtin::Section => Some(Static::Text(host.section(self.pc()))),
+            Builtin::File => Some(Static::Text(host.source_line(self.pc()).0)),
+            Builtin::Line => int(host.source_line(self.pc()).1.into()),
             Builtin::Status => int(self.event.status),
             Builtin::InsnText => text(|facts| &facts.text),
             Builtin::InsnMnemonic => text(|facts| &facts.mnemonic),
@@ -110,13 +144,27 @@ impl<'a> Place<'a> {
             Builtin::BlockAddr => of_site(|site| site.block_pc),
             Builtin::BlockSize => of_site(|site| site.block_size),
             Builtin::BlockLen => of_site(|site| site.block_len),
-            Builtin::Icount
+            Builtin::SyscallNumber => int(self.event.call.number),
+            Builtin::SyscallName => Some(Static::Text(syscalls::name(self.event.call.number))),
+            Builtin::SyscallArgument(_)
+            | Builtin::SyscallArguments
+            | Builtin::SyscallElapsed
+            | Builtin::Icount
             | Builtin::Hits
+            | Builtin::Caller
+            | Builtin::Depth
+            | Builtin::Elapsed
+            | Builtin::EntryArg(_)
             | Builtin::ProbeName
             | Builtin::Tid
             | Builtin::Pid
             | Builtin::Now
-            | Builtin::InsnDst => None,
+            | Builtin::InsnDst
+            | Builtin::AccessAddr
+            | Builtin::AccessValue
+            | Builtin::AccessOld => None,
+            Builtin::AccessSize => int(self.access?.size),
+            Builtin::AccessIsWrite => int(self.access?.is_write.into()),
         }
     }
 }

@@ -34,10 +34,14 @@ impl Body<'_> {
 
     fn statement(&mut self, s: &Stmt) -> Result<Flow> {
         match &s.kind {
-            StmtKind::Write { target, value } => self.write(target, value, s)?,
-            StmtKind::Bits { op, target, mask } => self.change_bits(*op, target, mask, s)?,
+            StmtKind::Write { .. } | StmtKind::Bits { .. } => self.change(s)?,
+            StmtKind::Transient { patch, lasts } => self.transient(patch, *lasts, s)?,
+            StmtKind::TraceFor(lasts) => self.trace_for(*lasts, s)?,
+            StmtKind::Skip(_) if self.is_at_syscall() => self.act(Action::FinishSyscall, (slot::ZERO, 0), s)?,
             StmtKind::Skip(n) => self.skip(n, s)?,
+            StmtKind::FinishSyscall(value) => self.output(Action::FinishSyscall, &[value], s)?,
             StmtKind::Goto(target) => self.goto(target, s)?,
+            StmtKind::Return { result, link } => self.return_now(result.as_ref(), link, s)?,
             StmtKind::Print(args) => self.print(args, s)?,
             StmtKind::Trace => self.trace(s)?,
             StmtKind::Dump { addr, len } => self.output(Action::Dump, &[addr, len], s)?,
@@ -46,7 +50,8 @@ impl Body<'_> {
             StmtKind::SetLocal { local, value } => self.set_local(*local, value)?,
             StmtKind::SetState { state, keys, op, value } => self.set_state(*state, keys, *op, value, s)?,
             StmtKind::If { cond, then, otherwise } => return self.if_else(cond, then, otherwise),
-            StmtKind::Next => return Ok(self.leave_body()),
+            StmtKind::For { over, body } => self.for_loop(over, body, s)?,
+            StmtKind::Next => return Ok(self.go_on()),
             StmtKind::Assert { cond, message, text } => self.assert(cond, message.as_ref(), text, s)?,
             StmtKind::Fail(text) => {
                 self.output(Action::Fail, &[text], s)?;
@@ -65,6 +70,12 @@ impl Body<'_> {
             }
         }
         Ok(Flow::On)
+    }
+
+    /// `next`.
+    fn go_on(&mut self) -> Flow {
+        self.code.jump(self.iterations.last_mut().unwrap_or(&mut self.leave));
+        Flow::Left
     }
 
     fn leave_body(&mut self) -> Flow {
@@ -158,7 +169,7 @@ impl Body<'_> {
     }
 
     /// Execution goes on at `target` after the last probe of this point.
-    fn redirect(&mut self, target: Atom, s: &Stmt) -> Result<()> {
+    pub(super) fn redirect(&mut self, target: Atom, s: &Stmt) -> Result<()> {
         let certain = self.is_certain();
         self.point.redirects += 1;
         self.point.certain = certain;
@@ -197,8 +208,19 @@ impl Body<'_> {
 
     // ---- patches
 
+    /// A `write`, `flip`, `set` or `clear`.
+    pub(super) fn change(&mut self, s: &Stmt) -> Result<()> {
+        match &s.kind {
+            StmtKind::Write { target, value } => self.write(target, value, s),
+            StmtKind::Bits { op, target, mask } => self.change_bits(*op, target, mask, s),
+            _ => Ok(()),
+        }
+    }
+
     fn write(&mut self, target: &LValue, value: &Expr, s: &Stmt) -> Result<()> {
         match target {
+            LValue::Insn => self.write_insn(value, s)?,
+            LValue::Destination => self.write_destination(value, s)?,
             LValue::Register(register) if register.slot == RegisterSlot::Pc => {
                 let target = self.atom(value)?;
                 self.redirect(target, s)?;
@@ -222,14 +244,14 @@ impl Body<'_> {
     }
 
     /// Lowers a value that is going to be stored into something of type `ty`, whose width cuts it off.
-    fn value_for(&mut self, value: &Expr, ty: Type) -> Result<Value> {
+    pub(super) fn value_for(&mut self, value: &Expr, ty: Type) -> Result<Value> {
         let mark = self.code.mark();
         let new = self.expr(value)?;
         let float = ty.is_float() || value.ty.is_float();
         if float || ty == Type::U128 { self.convert(mark, new, value.ty, ty, value) } else { Ok(new) }
     }
 
-    fn write_register(&mut self, register: &Register, value: Value) -> Result<()> {
+    pub(super) fn write_register(&mut self, register: &Register, value: Value) -> Result<()> {
         let (lsb, len) = (register.offset, register.bits);
         match register.slot {
             RegisterSlot::Int(slot::ZERO) | RegisterSlot::Pc => Ok(()),
@@ -260,7 +282,7 @@ impl Body<'_> {
         Ok(())
     }
 
-    fn write_vector(&mut self, d: X, lsb: u8, len: u8, zero_extends: bool, value: Value) -> Result<()> {
+    pub(super) fn write_vector(&mut self, d: X, lsb: u8, len: u8, zero_extends: bool, value: Value) -> Result<()> {
         if len == 128 {
             let [low, high] = value.halves();
             return match (low, high) {
@@ -291,7 +313,7 @@ impl Body<'_> {
         }
     }
 
-    fn insert(&mut self, d: X, t: Lanes, index: u32, value: Atom) -> Result<()> {
+    pub(super) fn insert(&mut self, d: X, t: Lanes, index: u32, value: Atom) -> Result<()> {
         let a = self.code.slot(value)?;
         self.code.push(Uop::Xv { op: XvOp::Insert, t, d, a, imm: index });
         Ok(())
@@ -322,6 +344,8 @@ impl Body<'_> {
 
     fn change_bits(&mut self, op: BitsOp, target: &LValue, mask: &Expr, s: &Stmt) -> Result<()> {
         match target {
+            LValue::Insn => self.change_insn(op, mask, s),
+            LValue::Destination => self.change_destination(op, mask, s),
             LValue::Register(register) => {
                 let mark = self.code.mark();
                 let bits = self.expr(mask)?;
@@ -353,7 +377,7 @@ impl Body<'_> {
     }
 
     /// Changes the bits of a value, 128 bits wide or 64.
-    fn apply(&mut self, op: BitsOp, old: Value, bits: Value) -> Result<Value> {
+    pub(super) fn apply(&mut self, op: BitsOp, old: Value, bits: Value) -> Result<Value> {
         let [b0, b1] = bits.halves();
         let mut change = |old: Atom, bits: Atom| {
             let d = self.code.temp()?;
@@ -397,7 +421,7 @@ impl Body<'_> {
     }
 
     /// Counts a patch; the first one is reported with where and when it happened.
-    fn patched(&mut self, what: &str, s: &Stmt) -> Result<()> {
+    pub(super) fn patched(&mut self, what: &str, s: &Stmt) -> Result<()> {
         let cell = self.shared.patch_cell(self.host, self.id, what, s);
         let mark = self.code.mark();
         let count = self.code.temp()?;
@@ -432,14 +456,22 @@ impl Body<'_> {
     fn trace(&mut self, s: &Stmt) -> Result<()> {
         let program = self.program;
         let probe = &program.probes[self.id.0 as usize];
+        if matches!(probe.event, Event::Call | Event::Return) {
+            return self.trace_call(probe, s);
+        }
         let action = match (&probe.event, probe.moment) {
             (Event::Insn(_), Moment::After) => Action::TraceEnd,
             (Event::Insn(_), _) => Action::TraceBegin,
             (Event::Block, _) => Action::TraceEvent("block"),
+            (Event::Line, _) => Action::TraceEvent("line"),
             (Event::EveryInsns(_), _) => Action::TraceEvent("every"),
+            (Event::Call | Event::Return, _) => unreachable!("traced above"),
             (Event::Begin, _) => Action::TraceEvent("begin"),
             (Event::End, _) => Action::TraceEvent("end"),
             (Event::Exit, _) => Action::TraceEvent("exit"),
+            (Event::Access(_), _) => return self.trace_access(s),
+            (Event::Spawn, _) => Action::TraceEvent("spawn"),
+            (Event::Syscall(_), _) => return self.trace_syscall(s),
         };
         self.output(action, &[], s)
     }

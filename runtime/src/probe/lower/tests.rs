@@ -6,6 +6,7 @@ mod stmts;
 
 use super::*;
 use crate::block::Lift;
+use crate::cells::Cells;
 use crate::cpu::{CpuState, poll, resume};
 use crate::interp::{ActionCall, Context, Host, Leave, run};
 use crate::mem::{GuestMemory, PAGE, perm};
@@ -15,7 +16,7 @@ use crate::uop::{BinOp as UopBin, JumpHint};
 use spile_lang::ir::{BinaryOp, HitCounts, HitSpec, LValue, Local, LocalId, MemType, PrintArg, PrintValue, State};
 use spile_lang::target::{Register, RegisterSlot, Target};
 use spile_lang::types::Type;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 
 // ---- a guest architecture of six instructions
 
@@ -104,6 +105,14 @@ impl Isa for Toy {
     fn elf_machine(&self) -> u16 {
         0
     }
+
+    fn debug_register(&self, number: u16) -> Option<spile_lang::target::Register> {
+        self.register(&format!("x{number}"))
+    }
+
+    fn passed(&self, _: &[crate::isa::Parameter]) -> Vec<crate::isa::Passed> {
+        Vec::new()
+    }
 }
 
 // ---- a probe runtime that keeps a journal
@@ -141,6 +150,9 @@ impl LowerHost for Mock {
         self.cells += 1;
         self.cells
     }
+    fn cell_like(&mut self, _: u32) -> u32 {
+        self.new_cell()
+    }
     fn set_fired_cell(&mut self, probe: ProbeId, cell: u32) {
         self.fired.push((probe, cell));
     }
@@ -170,6 +182,10 @@ impl LowerHost for Mock {
         let mut places = self.places.iter().filter(|(id, _)| *id == probe).peekable();
         places.peek().is_none() || places.any(|(_, at)| *at == pc)
     }
+    fn accessed(&self, _probe: ProbeId) -> Vec<std::ops::Range<u64>> {
+        std::iter::once(0..u64::MAX).collect()
+    }
+
     fn address_of(&self, loc: &Loc) -> Option<u64> {
         match loc.place {
             spile_lang::ir::Place::Addr(address) => Some(address.wrapping_add_signed(loc.offset)),
@@ -243,7 +259,7 @@ impl Host for Mock {
         self.journal.push(format!("{:#x} {word}{}", call.pc, args.concat()));
         result
     }
-    fn ticks(&self) -> u64 {
+    fn ticks(&self, _: u64) -> u64 {
         0
     }
 }
@@ -344,7 +360,7 @@ struct Machine {
     lowering: Lowering,
     mock: Mock,
     memory: GuestMemory,
-    cells: Vec<AtomicU64>,
+    cells: Arc<Cells>,
     cpu: CpuState,
 }
 
@@ -358,13 +374,13 @@ impl Machine {
         memory.map_anonymous(BASE, PAGE, perm::READ | perm::EXEC, false).expect("code page");
         memory.map_anonymous(DATA, PAGE, perm::READ | perm::WRITE, false).expect("data page");
         let lowering = Lowering::new(Arc::new(program), &TOY, &mut mock);
-        assert_eq!(lowering.check(&mut mock), []);
-        let cells = (0..256).map(|_| AtomicU64::new(0)).collect();
+        assert_eq!(lowering.check(0, &mut mock), []);
+        let cells = Cells::new();
         Machine { lowering, mock, memory, cells, cpu: CpuState { pc: BASE, ..CpuState::default() } }
     }
 
     fn probes(probes: Vec<Probe>) -> Self {
-        Machine::new(Program { probes, states: Vec::new() })
+        Machine::new(program_of(probes, Vec::new()))
     }
 
     fn load(&mut self, code: &[u32]) {
@@ -379,7 +395,8 @@ impl Machine {
 
     /// Executes `block` and returns why it was left.
     fn execute(&mut self, block: &Block, from: u32) -> Leave {
-        let mut ctx = Context { memory: &self.memory, isa: &TOY, cells: &self.cells, host: &mut self.mock };
+        let (cells, counters) = (&*self.cells, &self.cells.common());
+        let mut ctx = Context { memory: &self.memory, isa: &TOY, cells, counters, host: &mut self.mock };
         run(block, from, usize::MAX, &mut self.cpu, &mut ctx)
     }
 
@@ -404,12 +421,16 @@ impl Machine {
 
     fn fired(&self, probe: u32) -> u64 {
         let (_, cell) = self.mock.fired.iter().find(|(id, _)| id.0 == probe).expect("every probe has one");
-        self.cells[*cell as usize].load(Ordering::Relaxed)
+        self.cells.get(*cell)
     }
 
     fn cell(&self, cell: u32) -> u64 {
-        self.cells[cell as usize].load(Ordering::Relaxed)
+        self.cells.get(cell)
     }
+}
+
+fn program_of(probes: Vec<Probe>, states: Vec<State>) -> Program {
+    Program { probes: probes.into_iter().map(Arc::new).collect(), states }
 }
 
 /// The text form of the block at [`BASE`] with these probes.

@@ -1,14 +1,19 @@
 //! Visits the statements and expressions of a body.
 
-use spile_lang::ir::{Expr, ExprKind, GotoTarget, LValue, PrintValue, Stmt, StmtKind, StrPart};
+use spile_lang::ir::{Expr, ExprKind, Filter, GotoTarget, LValue, PrintValue, Probe, Stmt, StmtKind, StrPart};
 
 /// Calls `f` for each statement, those of inner blocks included.
-pub(super) fn statements<'p>(body: &'p [Stmt], f: &mut dyn FnMut(&'p Stmt)) {
+pub(in super::super) fn statements<'p>(body: &'p [Stmt], f: &mut dyn FnMut(&'p Stmt)) {
     for statement in body {
         f(statement);
-        if let StmtKind::If { then, otherwise, .. } = &statement.kind {
-            statements(then, f);
-            statements(otherwise, f);
+        match &statement.kind {
+            StmtKind::If { then, otherwise, .. } => {
+                statements(then, f);
+                statements(otherwise, f);
+            }
+            StmtKind::For { body, .. } => statements(body, f),
+            StmtKind::Transient { patch, .. } => f(patch),
+            _ => {}
         }
     }
 }
@@ -18,19 +23,21 @@ pub(super) fn expressions<'p>(statement: &'p Stmt, f: &mut dyn FnMut(&'p Expr)) 
     let mut each = |e: &'p Expr| parts(e, f);
     let target = |target: &'p LValue| match target {
         LValue::Memory { addr, .. } => Some(addr),
-        LValue::Register(_) => None,
+        LValue::Register(_) | LValue::Insn | LValue::Destination => None,
     };
     match &statement.kind {
         StmtKind::Write { target: to, value } | StmtKind::Bits { target: to, mask: value, .. } => {
             target(to).into_iter().chain([value]).for_each(each);
         }
         StmtKind::Skip(e)
+        | StmtKind::FinishSyscall(e)
         | StmtKind::Warn(e)
         | StmtKind::Fail(e)
         | StmtKind::Exit(e)
         | StmtKind::Goto(GotoTarget::Expr(e))
         | StmtKind::SetLocal { value: e, .. }
         | StmtKind::If { cond: e, .. } => each(e),
+        StmtKind::Return { result, .. } => result.iter().for_each(|(_, e)| each(e)),
         StmtKind::Print(args) => {
             for arg in args {
                 if let PrintValue::Expr(e) = &arg.value {
@@ -45,11 +52,24 @@ pub(super) fn expressions<'p>(statement: &'p Stmt, f: &mut dyn FnMut(&'p Expr)) 
         StmtKind::Delete { keys, .. } => keys.iter().for_each(each),
         StmtKind::Goto(GotoTarget::Loc(_))
         | StmtKind::Trace
+        | StmtKind::TraceFor(_)
+        | StmtKind::Transient { .. }
+        | StmtKind::For { .. }
         | StmtKind::Next
         | StmtKind::Enable(_)
         | StmtKind::Disable(_)
         | StmtKind::Reset(_) => {}
     }
+}
+
+/// Calls `f` for each expression of a probe, conditions and body, and for their parts.
+pub(in super::super) fn probe_expressions<'p>(probe: &'p Probe, f: &mut dyn FnMut(&'p Expr)) {
+    for filter in &probe.filters {
+        if let Filter::When(condition) = filter {
+            parts(condition, f);
+        }
+    }
+    statements(&probe.body, &mut |statement| expressions(statement, f));
 }
 
 /// Calls `f` for `e` and all its parts.
@@ -58,6 +78,7 @@ pub(super) fn parts<'p>(e: &'p Expr, f: &mut dyn FnMut(&'p Expr)) {
     match &e.kind {
         ExprKind::Unary(_, a)
         | ExprKind::Cast(a)
+        | ExprKind::EnumName(a, _)
         | ExprKind::Load { addr: a, .. }
         | ExprKind::MatchesGlob(a, _)
         | ExprKind::MatchesRegex(a, _) => parts(a, f),
@@ -85,6 +106,7 @@ pub(super) fn parts<'p>(e: &'p Expr, f: &mut dyn FnMut(&'p Expr)) {
         | ExprKind::Register(_)
         | ExprKind::Local(_)
         | ExprKind::Builtin(_)
-        | ExprKind::AddrOf(_) => {}
+        | ExprKind::AddrOf(_)
+        | ExprKind::Variable(_) => {}
     }
 }

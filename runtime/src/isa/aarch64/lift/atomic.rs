@@ -1,7 +1,8 @@
 //! Exclusive, acquire and release accesses, compare-and-swap, and the atomic memory operations.
 //!
 //! Atomic micro-ops are sequentially consistent, so acquire and release forms do not differ from plain ones. A plain
-//! release store is followed by a full fence; plain acquire loads are ordered as every load is.
+//! release store is followed by a full fence; plain acquire loads are ordered as every load is. Atomic micro-ops check
+//! the alignment of their address; plain ordered accesses have a micro-op for it.
 
 use super::memory::{load_pair, unsigned_type};
 use super::{bit, dest_or_drop, field, ra, rd, reg_or_sp, reg_or_zero, rm, rn};
@@ -40,7 +41,7 @@ pub(super) const ROWS: &[Row] = &[
     row("ldumax", "ss 111 0 00 AR 1 sssss 0 110 00 nnnnn ttttt", amo),
     row("ldumin", "ss 111 0 00 AR 1 sssss 0 111 00 nnnnn ttttt", amo),
     row("swp", "ss 111 0 00 AR 1 sssss 1 000 00 nnnnn ttttt", swp),
-    row("ldapr", "ss 111 0 00 10 1 11111 1 100 00 nnnnn ttttt", ldar),
+    row("ldapr", "ss 111 0 00 10 1 11111 1 100 00 nnnnn ttttt", ldapr),
 ];
 
 type Lifted = Result<(), Undefined>;
@@ -80,13 +81,27 @@ fn ldxp(insn: u32, lift: &mut Lift<'_>) -> Lifted {
     Ok(())
 }
 
+/// Appends the alignment check of an ordered access.
+pub(super) fn align(lift: &mut Lift<'_>, ty: MemTy, a: X, imm: i64) {
+    if ty.bytes() > 1 {
+        lift.push(Uop::Align { a, bytes: ty.bytes() as u8, imm });
+    }
+}
+
 fn stlr(insn: u32, lift: &mut Lift<'_>) -> Lifted {
+    align(lift, access_type(insn), reg_or_sp(rn(insn)), 0);
     lift.push(Uop::Store { ty: access_type(insn), s: reg_or_zero(rd(insn)), a: reg_or_sp(rn(insn)), imm: 0 });
     lift.push(Uop::Fence { order: Fence::Full });
     Ok(())
 }
 
 fn ldar(insn: u32, lift: &mut Lift<'_>) -> Lifted {
+    align(lift, access_type(insn), reg_or_sp(rn(insn)), 0);
+    ldapr(insn, lift)
+}
+
+/// Not checked for alignment, as QEMU 7.2 does it.
+fn ldapr(insn: u32, lift: &mut Lift<'_>) -> Lifted {
     let d = dest_or_drop(lift, rd(insn));
     lift.push(Uop::Load { ty: access_type(insn), d, a: reg_or_sp(rn(insn)), imm: 0 });
     Ok(())

@@ -3,6 +3,7 @@
 //! Write-back follows the access, so that a faulting access leaves the base as it was. Where an access loads its own
 //! base and writes it back, which the manual leaves open, the written-back address wins, as in QEMU.
 
+use super::atomic::align;
 use super::integer::extension;
 use super::{bit, dest_or_drop, field, ra, rd, reg_or_sp, reg_or_zero, rm, rn, signed};
 use crate::block::Lift;
@@ -13,7 +14,7 @@ use crate::uop::{BinOp, Fence, MemTy, Shift, UnOp, Uop, X, slot};
 pub(super) const ROWS: &[Row] = &[
     // LDAPR/STLR (unscaled immediate)
     row("stlur", "ss 011001 00 0 iiiiiiiii 00 nnnnn ttttt", stlur),
-    row("ldapur", "ss 011001 01 0 iiiiiiiii 00 nnnnn ttttt", unscaled),
+    row("ldapur", "ss 011001 01 0 iiiiiiiii 00 nnnnn ttttt", ldapur),
     row("ldapurs", "ss 011001 1w 0 iiiiiiiii 00 nnnnn ttttt", ldapurs),
     // Load register (literal)
     row("ldr_lit", "0z 011 0 00 iiiiiiiiiiiiiiiiiii ttttt", ldr_lit),
@@ -192,15 +193,21 @@ fn register_address(insn: u32, lift: &mut Lift<'_>, scale: u32) -> X {
     d
 }
 
+/// Unlike `ldapr`, it and its kin are checked for alignment under QEMU 7.2.
+fn ldapur(insn: u32, lift: &mut Lift<'_>) -> Lifted {
+    align(lift, unsigned_type(field(insn, 30, 2)), reg_or_sp(rn(insn)), signed(insn, 12, 9));
+    unscaled(insn, lift)
+}
+
 fn stlur(insn: u32, lift: &mut Lift<'_>) -> Lifted {
-    unscaled(insn, lift)?;
+    ldapur(insn, lift)?;
     lift.push(Uop::Fence { order: Fence::Full });
     Ok(())
 }
 
 /// Has bit 22 set for 32 bits, as the plain signed loads do.
 fn ldapurs(insn: u32, lift: &mut Lift<'_>) -> Lifted {
-    unscaled(insn, lift)
+    ldapur(insn, lift)
 }
 
 /// The address of a literal, as the offset from the zero slot.

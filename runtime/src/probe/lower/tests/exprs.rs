@@ -108,9 +108,6 @@ fn check_operation(o: BinaryOp, left_known: bool, right_known: bool) {
         machine.cpu.x[..2].copy_from_slice(&[a, b]);
         let block = machine.lowering.event_block(&mut machine.mock, ProbeId(index as u32), Event::default());
         machine.cpu.pc = 0;
-        let mut cells = Vec::new();
-        cells.resize_with(1000, AtomicU64::default);
-        machine.cells = cells;
         machine.execute(&block, 0);
         let expected = match reference(o, a, b) {
             Some(value) => format!("0x0 Print {value:#x}"),

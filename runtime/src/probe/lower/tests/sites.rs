@@ -46,7 +46,7 @@ fn the_seed() {
 #[test]
 fn a_bare_count_is_one_micro_op() {
     let (count, state) = count();
-    let program = Program { probes: vec![on_insn(vec![count])], states: vec![state] };
+    let program = program_of(vec![on_insn(vec![count])], vec![state]);
     let mut machine = Machine::new(program);
     machine.load(&CODE);
     let block = machine.block(BASE, true);
@@ -69,7 +69,7 @@ fn a_bare_count_is_one_micro_op() {
 fn static_conditions_cost_nothing() {
     let (count, state) = count();
     let both = ex(ExprKind::And(Box::new(mnemonic_is("add")), Box::new(mnemonic_is("add"))), Type::Bool);
-    let program = Program { probes: vec![when(both, on_insn(vec![count]))], states: vec![state] };
+    let program = program_of(vec![when(both, on_insn(vec![count]))], vec![state]);
     let mut machine = Machine::new(program);
     machine.load(&CODE);
     let expected = "\
@@ -303,7 +303,7 @@ fn what_does_not_fit_is_refused() {
     deep.span = span;
     let mut mock = Mock::default();
     let probes = vec![on_insn(Vec::new()), on_insn(vec![print([deep])])];
-    let lowering = Lowering::new(Arc::new(Program { probes, states: Vec::new() }), &TOY, &mut mock);
-    let refused = lowering.check(&mut mock);
+    let lowering = Lowering::new(Arc::new(program_of(probes, Vec::new())), &TOY, &mut mock);
+    let refused = lowering.check(0, &mut mock);
     assert_eq!(refused.iter().map(|(id, _)| *id).collect::<Vec<_>>(), [ProbeId(1)]);
 }

@@ -158,7 +158,7 @@ fn globals_in_cells() {
         set(2, AssignOp::Set, text("a")),
     ];
     let probes = vec![probe(Moment::On, ir::Event::Begin, Vec::new(), body)];
-    let program = Program { probes, states: vec![ty(Type::U64), ty(byte), ty(Type::Str)] };
+    let program = program_of(probes, vec![ty(Type::U64), ty(byte), ty(Type::Str)]);
     let scalars = vec![(StateId(0), 10), (StateId(1), 11), (StateId(2), 12)];
     let mut machine = Machine::with(program, Mock { cells: 100, scalars, ..Mock::default() });
     machine.cpu.x[0] = 1;
@@ -172,7 +172,7 @@ fn globals_in_cells() {
 fn sums_in_cells() {
     let sum = |value| st(StmtKind::Aggregate { state: StateId(0), value: Some(value), keys: Vec::new() });
     let probes = vec![on_insn(vec![sum(x(0)), sum(int(100))])];
-    let program = Program { probes, states: vec![state(StateKind::Aggregate(AggFn::Sum(false)))] };
+    let program = program_of(probes, vec![state(StateKind::Aggregate(AggFn::Sum(false)))]);
     let mut machine = Machine::with(program, Mock { cells: 100, scalars: vec![(StateId(0), 10)], ..Mock::default() });
     machine.run(&[mov(0, 7), HALT]);
     assert_eq!((machine.cell(10), machine.journal().as_str()), (207, ""));
@@ -182,7 +182,7 @@ fn sums_in_cells() {
 fn counts_with_keys() {
     let keys = |keys: Vec<Expr>| st(StmtKind::Aggregate { state: StateId(0), value: None, keys });
     let body = vec![keys(vec![builtin(Builtin::Pc, Type::CodeAddr)]), keys(vec![x(0)])];
-    let program = Program { probes: vec![on_insn(body)], states: vec![state(StateKind::Aggregate(AggFn::Count))] };
+    let program = program_of(vec![on_insn(body)], vec![state(StateKind::Aggregate(AggFn::Count))]);
     let mut machine = Machine::new(program);
     machine.run(&[mov(0, 1), HALT]);
     let counts: Vec<_> = machine.mock.counts.iter().map(|(_, keys, cell)| (keys[0], machine.cell(*cell))).collect();

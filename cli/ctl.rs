@@ -1,0 +1,35 @@
+//! `spile ctl`.
+
+use crate::args::{CtlArgs, CtlCommand};
+use crate::failure::Failure;
+use crate::session;
+use std::io::Write;
+
+/// Sends the command and shows the reply. The status is 1 if it was refused.
+pub(crate) fn ctl(args: &CtlArgs) -> Result<u8, Failure> {
+    let (Some(name), Some(command)) = (&args.session, &args.command) else {
+        let names = session::names();
+        let text = if names.is_empty() { "no session is running\n".into() } else { names.join("\n") + "\n" };
+        return show(&mut std::io::stdout(), &text).map(|()| 0);
+    };
+    let (verb, rest): (&str, Vec<&String>) = match command {
+        CtlCommand::List => ("list", Vec::new()),
+        CtlCommand::Add { script } => ("add", vec![script]),
+        CtlCommand::Replace { probe, script } => ("replace", vec![probe, script]),
+        CtlCommand::Remove { probes } => ("remove", probes.iter().collect()),
+        CtlCommand::Enable { probes } => ("enable", probes.iter().collect()),
+        CtlCommand::Disable { probes } => ("disable", probes.iter().collect()),
+        CtlCommand::Print { global } => ("print", vec![global]),
+        CtlCommand::Reset { global } => ("reset", vec![global]),
+    };
+    let words: Vec<&str> = std::iter::once(verb).chain(rest.into_iter().map(String::as_str)).collect();
+    match session::send(name, &words)? {
+        Ok(text) => show(&mut std::io::stdout(), &text).map(|()| 0),
+        Err(text) => show(&mut std::io::stderr(), &text).map(|()| 1),
+    }
+}
+
+fn show(out: &mut impl Write, text: &str) -> Result<(), Failure> {
+    let written = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    written.map_err(|error| Failure::new(format!("cannot write: {}", crate::scripts::reason(&error))))
+}

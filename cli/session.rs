@@ -1,0 +1,388 @@
+//! A run that can be changed while it runs: the commands of `spile ctl`, and scripts that are read again when they are
+//! saved. The socket carries one request and one reply, each a line of JSON.
+
+use crate::args::{RunArgs, ScriptArgs};
+use crate::failure::{Failure, Look, messages};
+use crate::scripts::{self, reason};
+use serde_json::{Value, json};
+use spile_lang::diag::Diagnostics;
+use spile_lang::ir::{Probe, ProbeId, Program};
+use spile_lang::render;
+use spile_lang::source::Sources;
+use spile_lang::suggest::nearest;
+use spile_runtime::control::Control;
+use spile_runtime::isa::Isa;
+use spile_runtime::linux::session;
+use spile_runtime::mem::GuestMemory;
+use spile_runtime::probe::engine::Probes;
+use spile_runtime::probe::live::Standing;
+use spile_runtime::probe::variables::ProgramInfo;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::{Duration, SystemTime};
+
+/// Most bytes of a request.
+const MOST_REQUEST: u64 = 1 << 20;
+/// How often saved scripts are looked for.
+const WATCH_INTERVAL: Duration = Duration::from_millis(200);
+/// How long a client may take for its request: the next one waits.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// What of a run can be changed.
+pub(crate) struct Live {
+    control: Control,
+    sources: Sources,
+    /// Sources that the run began with.
+    first: usize,
+    added: u64,
+    scripts: ScriptArgs,
+    isa: &'static dyn Isa,
+}
+
+/// Shared by the threads that change a run and the one that reports its end.
+pub(crate) type Shared = Arc<Mutex<Live>>;
+
+/// A change that was refused, as text for people.
+type Refused = String;
+
+impl Live {
+    pub(crate) fn new(control: Control, sources: Sources, scripts: &ScriptArgs, isa: &'static dyn Isa) -> Shared {
+        let first = sources.iter().count();
+        Arc::new(Mutex::new(Live { control, sources, first, added: 0, scripts: scripts.clone(), isa }))
+    }
+
+    /// The sources, with those that were added.
+    pub(crate) fn sources(&self) -> &Sources {
+        &self.sources
+    }
+
+    fn look(&self) -> Look {
+        Look { json: false, ..scripts::look(&self.scripts) }
+    }
+
+    fn render(&self, diagnostics: &Diagnostics, sources: &Sources) -> Refused {
+        let style = render::Style { ascii: self.look().ascii, colour: false, ..render::Style::default() };
+        render::render(diagnostics, sources, style)
+    }
+
+    /// Adds the probes of a source, and takes others out in the same moment. Nothing changes if it is refused.
+    fn exchange(&mut self, gone: &[ProbeId], name: String, text: &[u8]) -> Result<Vec<String>, Refused> {
+        let mut sources = self.sources.clone();
+        let first = sources.add(name, text);
+        let options = scripts::options(&self.scripts).map_err(|failure| failure.text())?;
+        let old = self.program(gone)?;
+        let compile = |probes: &mut Probes, memory: &GuestMemory| {
+            let debug = ProgramInfo::new(probes.world(memory));
+            spile_lang::extend(&old, &sources, first, self.isa, &debug, &options)
+        };
+        let (program, diagnostics) = self.control.change(compile).ok_or_else(over)?;
+        let Some(program) = program else { return Err(self.render(&diagnostics, &sources)) };
+        let known = old.probes.len();
+        if program.probes.len() == known {
+            return Err("there is no probe in it\n".into());
+        }
+        let names = program.probes[known..].iter().map(|probe| probe.name.clone()).collect();
+        let changed = self.control.change(|probes, memory| {
+            probes.extend(program, &sources, memory)?;
+            gone.iter().for_each(|&id| probes.remove(id));
+            Ok::<(), Diagnostics>(())
+        });
+        match changed.ok_or_else(over)? {
+            Ok(()) => {
+                self.sources = sources;
+                self.tidy();
+                Ok(names)
+            }
+            Err(diagnostics) => Err(self.render(&diagnostics, &sources)),
+        }
+    }
+
+    /// The program, in which probes that are to go have no label any more.
+    fn program(&self, gone: &[ProbeId]) -> Result<Program, Refused> {
+        let mut program = self.control.change(|probes, _| probes.program().clone()).ok_or_else(over)?;
+        for id in gone {
+            let probe = &mut program.probes[id.0 as usize];
+            *probe = Arc::new(Probe { label: None, ..(**probe).clone() });
+        }
+        Ok(program)
+    }
+
+    fn standings(&self) -> Result<Vec<Standing>, Refused> {
+        self.control.change(|probes, _| probes.standings()).ok_or_else(over)
+    }
+
+    fn find(&self, name: &str) -> Result<ProbeId, Refused> {
+        let all = self.standings()?;
+        if let Some(probe) = all.iter().find(|probe| probe.name == name) {
+            return Ok(probe.id);
+        }
+        let names: Vec<&str> = all.iter().map(|probe| probe.name.as_str()).collect();
+        Err(match nearest(name, &names) {
+            Some(near) => format!("no probe is called `{name}`; did you mean `{near}`?\n"),
+            None => format!("no probe is called `{name}`; there are: {}\n", names.join(", ")),
+        })
+    }
+
+    fn remove(&mut self, ids: &[ProbeId]) -> Result<(), Refused> {
+        let remove = |probes: &mut spile_runtime::probe::engine::Probes| ids.iter().for_each(|&id| probes.remove(id));
+        self.control.change(|probes, _| remove(probes)).ok_or_else(over)?;
+        self.tidy();
+        Ok(())
+    }
+
+    /// Forgets added sources at the end of the list that no probe comes from.
+    fn tidy(&mut self) {
+        let Some(program) = self.control.change(|probes, _| probes.program().clone()) else { return };
+        let used = program.probes.iter().map(|probe| probe.span.source as usize + 1).max().unwrap_or(0);
+        self.sources.truncate(used.max(self.first));
+    }
+
+    fn list(&self) -> Result<String, Refused> {
+        let program = self.program(&[])?;
+        let all = self.standings()?;
+        let width = all.iter().map(|probe| probe.name.chars().count()).max().unwrap_or(0);
+        let mut text = String::new();
+        for probe in &all {
+            let head = self.sources.slice(program.probes[probe.id.0 as usize].span);
+            let head = head.lines().next().unwrap_or_default();
+            let state = if probe.waiting > 0 { "waiting" } else { probe.state };
+            text += &format!("{:width$}  {state:9}  {:>12}  {head}\n", probe.name, probe.fired);
+        }
+        Ok(if text.is_empty() { "there are no probes\n".into() } else { text })
+    }
+
+    fn with_global(
+        &self,
+        name: &str,
+        act: impl FnOnce(&mut spile_runtime::probe::engine::Probes, spile_lang::ir::StateId) -> String,
+    ) -> Result<String, Refused> {
+        let found = self.control.change(|probes, _| match probes.global(name) {
+            Some(id) => Ok(act(probes, id)),
+            None => Err(probes.globals()),
+        });
+        found.ok_or_else(over)?.map_err(|names| format!("there is no `{name}`; there are: {}\n", names.join(", ")))
+    }
+
+    /// Performs a command and returns its output.
+    fn command(&mut self, words: &[String]) -> Result<String, Refused> {
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        match words[..] {
+            ["list"] => self.list(),
+            ["add", text] => {
+                let name = self.next_name();
+                let names = self.exchange(&[], name, text.as_bytes())?;
+                Ok(format!("added {}\n", names.join(", ")))
+            }
+            ["replace", probe, text] => {
+                let id = self.find(probe)?;
+                let name = self.next_name();
+                let names = self.exchange(&[id], name, text.as_bytes())?;
+                Ok(format!("replaced {probe} by {}\n", names.join(", ")))
+            }
+            ["remove", ref names @ ..] if !names.is_empty() => {
+                let ids = names.iter().map(|name| self.find(name)).collect::<Result<Vec<_>, _>>()?;
+                self.remove(&ids)?;
+                Ok(format!("removed {}\n", names.join(", ")))
+            }
+            [verb @ ("enable" | "disable"), ref names @ ..] if !names.is_empty() => {
+                let ids = names.iter().map(|name| self.find(name)).collect::<Result<Vec<_>, _>>()?;
+                let on = verb == "enable";
+                let change = |probes: &mut spile_runtime::probe::engine::Probes| {
+                    ids.iter().for_each(|&id| probes.set_enabled(id, on));
+                };
+                self.control.change(|probes, _| change(probes)).ok_or_else(over)?;
+                Ok(format!("{verb}d {}\n", names.join(", ")))
+            }
+            ["print", name] => self.with_global(name, |probes, id| probes.global_text(id)),
+            ["reset", name] => self.with_global(name, |probes, id| {
+                probes.reset_global(id);
+                format!("reset {name}\n")
+            }),
+            _ => Err(format!("no such command: {}\n", words.join(" "))),
+        }
+    }
+
+    fn next_name(&mut self) -> String {
+        self.added += 1;
+        format!("ctl:{}", self.added)
+    }
+}
+
+fn over() -> Refused {
+    "the run is over\n".into()
+}
+
+fn lock(live: &Shared) -> MutexGuard<'_, Live> {
+    live.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+}
+
+/// The sources of a run, for reports at its end.
+pub(crate) fn sources(live: &Shared) -> Sources {
+    lock(live).sources().clone()
+}
+
+// ---- the socket
+
+/// The socket of a session, which goes with it.
+pub(crate) struct Session(PathBuf);
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+fn folder() -> std::io::Result<PathBuf> {
+    let own = std::env::var_os("XDG_RUNTIME_DIR").filter(|folder| !folder.is_empty());
+    session::folder(own.map(PathBuf::from))
+}
+
+/// The socket of the session with this name.
+fn socket(name: &str) -> Result<PathBuf, Failure> {
+    if name.is_empty() || name.contains('/') || name.starts_with('.') {
+        return Err(Failure::new(format!("`{name}` is no name for a session"))
+            .with_hint(Some("letters and digits will do, such as --session trace".into())));
+    }
+    let folder =
+        folder().map_err(|error| Failure::new(format!("there is no folder for sessions: {}", reason(&error))))?;
+    Ok(folder.join(format!("{name}.sock")))
+}
+
+/// Starts to serve a session.
+pub(crate) fn serve(name: &str, live: Shared) -> Result<Session, Failure> {
+    let path = socket(name)?;
+    if UnixStream::connect(&path).is_ok() {
+        return Err(Failure::new(format!("a session `{name}` is running"))
+            .with_hint(Some("choose another name, or end that one".into())));
+    }
+    // What is there belongs to a run that could not clean up.
+    let _ = std::fs::remove_file(&path);
+    let at = path.clone();
+    let begin = move || {
+        let listener = UnixListener::bind(&at)?;
+        std::fs::set_permissions(&at, std::fs::Permissions::from_mode(0o600))?;
+        Ok((listener, ()))
+    };
+    let work = move |listener: UnixListener| {
+        for stream in listener.incoming().flatten() {
+            let _ = answer(&stream, &live);
+        }
+    };
+    session::beside("session", begin, work)
+        .map_err(|error| Failure::new(format!("cannot listen on {}: {}", path.display(), reason(&error))))?;
+    Ok(Session(path))
+}
+
+fn answer(stream: &UnixStream, live: &Shared) -> std::io::Result<()> {
+    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_write_timeout(Some(PATIENCE))?;
+    let mut line = String::new();
+    BufReader::new(stream.take(MOST_REQUEST)).read_line(&mut line)?;
+    let words: Option<Vec<String>> = serde_json::from_str::<Value>(&line)
+        .ok()
+        .and_then(|request| request.as_array()?.iter().map(|word| word.as_str().map(str::to_owned)).collect());
+    let result = match words {
+        Some(words) => lock(live).command(&words),
+        None => Err("the request is not understood\n".into()),
+    };
+    let reply = match result {
+        Ok(text) => json!({ "ok": true, "text": text }),
+        Err(text) => json!({ "ok": false, "text": text }),
+    };
+    let mut stream = stream;
+    stream.write_all(format!("{reply}\n").as_bytes())
+}
+
+/// Sends a command to a session and returns the reply.
+pub(crate) fn send(name: &str, words: &[&str]) -> Result<Result<String, String>, Failure> {
+    let path = socket(name)?;
+    let broken = |error: &std::io::Error| Failure::new(format!("session `{name}`: {}", reason(error)));
+    let mut stream = UnixStream::connect(&path).map_err(|_| {
+        let known = names();
+        let hint = match known.is_empty() {
+            true => "start one with: spile run --session NAME PROGRAM".to_owned(),
+            false => format!("running: {}", known.join(", ")),
+        };
+        Failure::new(format!("no session `{name}` is running")).with_hint(Some(hint))
+    })?;
+    stream.write_all(format!("{}\n", json!(words)).as_bytes()).map_err(|error| broken(&error))?;
+    let mut reply = String::new();
+    BufReader::new(stream).read_line(&mut reply).map_err(|error| broken(&error))?;
+    let reply: Value =
+        serde_json::from_str(&reply).map_err(|_| Failure::new(format!("session `{name}` ended before it answered")))?;
+    let text = reply["text"].as_str().unwrap_or_default().to_owned();
+    Ok(if reply["ok"] == true { Ok(text) } else { Err(text) })
+}
+
+/// Names of the sessions that are running.
+pub(crate) fn names() -> Vec<String> {
+    let entries = folder().and_then(std::fs::read_dir);
+    let paths = entries.into_iter().flatten().flatten().map(|entry| entry.path());
+    let running = paths.filter(|path| UnixStream::connect(path).is_ok());
+    let mut names: Vec<String> =
+        running.filter_map(|path| Some(path.file_stem()?.to_string_lossy().into_owned())).collect();
+    names.sort();
+    names
+}
+
+// ---- scripts that are saved
+
+/// A script file, and the source that its probes come from.
+struct Watched {
+    path: PathBuf,
+    source: u32,
+    saved: Option<SystemTime>,
+}
+
+fn saved(path: &Path) -> Option<SystemTime> {
+    std::fs::metadata(path).and_then(|file| file.modified()).ok()
+}
+
+/// Starts to look whether the scripts of a run are saved.
+pub(crate) fn watch(args: &RunArgs, live: Shared) -> Result<(), Failure> {
+    let texts = args.scripts.text.len() + args.scripts.on.len();
+    let file = |(path, index): (&PathBuf, usize)| {
+        let path = std::path::absolute(path).unwrap_or_else(|_| path.clone());
+        Watched { saved: saved(&path), source: (texts + index) as u32, path }
+    };
+    let mut files: Vec<Watched> = args.scripts.script.iter().zip(0..).map(file).collect();
+    let work = move |()| {
+        loop {
+            std::thread::sleep(WATCH_INTERVAL);
+            for file in &mut files {
+                let now = saved(&file.path);
+                if now.is_some() && now != file.saved {
+                    file.saved = now;
+                    reload(file, &live);
+                }
+            }
+        }
+    };
+    session::beside("watch", || Ok(((), ())), work)
+        .map_err(|error| Failure::new(format!("cannot watch the scripts: {}", reason(&error))))
+}
+
+/// Reads a script again. With errors the probes of before stay.
+fn reload(file: &mut Watched, live: &Shared) {
+    let name = file.path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let mut live = lock(live);
+    let result = std::fs::read(&file.path).map_err(|error| format!("cannot read it: {}\n", reason(&error)));
+    let result = result.and_then(|text| {
+        let program = live.program(&[])?;
+        let from_here = |id: &ProbeId| program.probes[id.0 as usize].span.source == file.source;
+        let gone: Vec<ProbeId> = live.standings()?.into_iter().map(|probe| probe.id).filter(from_here).collect();
+        let names = live.exchange(&gone, file.path.display().to_string(), &text)?;
+        Ok((names.len(), live.sources.iter().count() as u32 - 1))
+    });
+    let message = match result {
+        Ok((probes, source)) => {
+            file.source = source;
+            format!("spile: {name} has been read again: {probes} {}\n", if probes == 1 { "probe" } else { "probes" })
+        }
+        Err(why) => format!("{why}spile: {name} has errors: its probes stay as they were\n"),
+    };
+    let _ = messages().write_all(message.as_bytes());
+}

@@ -1,0 +1,46 @@
+//! Changes to the probes of a running guest, from a host thread that runs no guest code.
+//!
+//! A change is an exclusive section: no guest thread runs meanwhile, and each goes on with the change at its next
+//! instruction. Only the code that the change concerns is made anew.
+
+use crate::gate::{self, Gate};
+use crate::machine::Machine;
+use crate::mem::GuestMemory;
+use crate::probe::engine::Probes;
+use std::sync::atomic::AtomicU32;
+use std::sync::{Arc, Weak};
+
+/// The way to the probes of a run.
+pub struct Control {
+    machine: Weak<Machine>,
+    /// What a member of the gate polls; this one runs no code and never looks.
+    poll: &'static AtomicU32,
+}
+
+impl Control {
+    pub(crate) fn new(machine: &Arc<Machine>) -> Control {
+        Control { machine: Arc::downgrade(machine), poll: Box::leak(Box::default()) }
+    }
+
+    /// Calls `change` while no guest thread runs, and makes what it did the truth for all of them. None if the run has
+    /// ended or has no probes.
+    pub fn change<T>(&self, change: impl FnOnce(&mut Probes, &GuestMemory) -> T) -> Option<T> {
+        let machine = self.machine.upgrade()?;
+        let member = machine.gate.visit(self.poll)?;
+        machine.gate.adopt(member.clone());
+        let result = gate::exclusive(|| {
+            let result = with_probes(&machine, |probes| change(probes, &machine.memory))?;
+            machine.apply_changes();
+            with_probes(&machine, Probes::sweep)?;
+            Some(result)
+        });
+        machine.gate.remove(&member);
+        Gate::forsake();
+        result
+    }
+}
+
+/// Takes the lock for `f` only: dropping code takes it as well.
+fn with_probes<T>(machine: &Machine, f: impl FnOnce(&mut Probes) -> T) -> Option<T> {
+    machine.probes()?.as_any().downcast_mut::<Probes>().map(f)
+}

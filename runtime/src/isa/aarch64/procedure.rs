@@ -1,0 +1,112 @@
+//! The procedure call standard (AAPCS64, 6.8.2), and the numbers of registers in debug information (AADWARF64, 4.1).
+
+use super::super::{Parameter, Passed};
+use super::AARCH64;
+use spile_lang::target::{Register, Target};
+
+/// Registers for parameters, of each kind.
+const REGISTERS: u64 = 8;
+
+pub(super) fn debug_register(number: u16) -> Option<Register> {
+    match number {
+        0..=30 => AARCH64.register(&format!("x{number}")),
+        31 => AARCH64.register("sp"),
+        64..=95 => AARCH64.register(&format!("v{}", number - 64)),
+        _ => None,
+    }
+}
+
+pub(super) fn passed(parameters: &[Parameter]) -> Vec<Passed> {
+    let mut next = Next::default();
+    parameters.iter().map(|&parameter| next.parameter(parameter)).collect()
+}
+
+/// What is free: the standard's NGRN, NSRN and NSAA.
+#[derive(Default)]
+struct Next {
+    general: u64,
+    vector: u64,
+    stack: u64,
+}
+
+impl Next {
+    fn parameter(&mut self, parameter: Parameter) -> Passed {
+        match parameter {
+            Parameter::Integer(bytes) => self.general(bytes, bytes),
+            Parameter::Float(bytes) => self.vector(bytes, 1),
+            Parameter::Floats(bytes, count) => self.vector(bytes, count),
+            Parameter::Composite(bytes, align) if bytes <= 16 => self.general(bytes, align),
+            Parameter::Composite(..) | Parameter::Reference => Passed::Behind(Box::new(self.general(8, 8))),
+        }
+    }
+
+    fn general(&mut self, bytes: u64, align: u64) -> Passed {
+        if align == 16 {
+            self.general = self.general.next_multiple_of(2);
+        }
+        let count = bytes.div_ceil(8).max(1);
+        if self.general + count > REGISTERS {
+            self.general = REGISTERS;
+            return self.stack(bytes, align);
+        }
+        let first = self.general;
+        self.general += count;
+        let part = |index: u64| Some(((bytes - index * 8).min(8), debug_register((first + index) as u16)?));
+        Passed::Registers((0..count).filter_map(part).collect())
+    }
+
+    fn vector(&mut self, bytes: u64, count: u64) -> Passed {
+        if self.vector + count > REGISTERS {
+            self.vector = REGISTERS;
+            return self.stack(bytes * count, bytes);
+        }
+        let first = self.vector;
+        self.vector += count;
+        let part = |index: u64| Some((bytes, debug_register((64 + first + index) as u16)?));
+        Passed::Registers((0..count).filter_map(part).collect())
+    }
+
+    fn stack(&mut self, bytes: u64, align: u64) -> Passed {
+        let at = self.stack.next_multiple_of(if align == 16 { 16 } else { 8 });
+        self.stack = at + bytes.next_multiple_of(8);
+        Passed::Stack(at)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use Parameter::{Composite, Float, Floats, Integer, Reference};
+
+    fn text(passed: &Passed) -> String {
+        match passed {
+            Passed::Registers(parts) => {
+                let parts: Vec<_> =
+                    parts.iter().map(|(bytes, register)| format!("{}:{bytes}", register.name)).collect();
+                parts.join("+")
+            }
+            Passed::Stack(offset) => format!("sp+{offset}"),
+            Passed::Behind(inner) => format!("[{}]", text(inner)),
+        }
+    }
+
+    fn check(parameters: &[Parameter], expected: &str) {
+        let all: Vec<String> = passed(parameters).iter().map(text).collect();
+        assert_eq!(all.join(" "), expected);
+    }
+
+    #[test]
+    fn parameters_go_where_the_standard_says() {
+        check(&[Integer(4), Float(8), Integer(8), Float(4)], "x0:4 v0:8 x1:8 v1:4");
+        check(&[Integer(4), Integer(16), Integer(1)], "x0:4 x2:8+x3:8 x4:1");
+        check(&[Composite(12, 4), Composite(24, 8), Integer(4)], "x0:8+x1:4 [x2:8] x3:4");
+        check(&[Floats(4, 3), Float(8), Floats(8, 4), Float(4)], "v0:4+v1:4+v2:4 v3:8 v4:8+v5:8+v6:8+v7:8 sp+0");
+        let ten = [Integer(4); 10];
+        check(&ten, "x0:4 x1:4 x2:4 x3:4 x4:4 x5:4 x6:4 x7:4 sp+0 sp+8");
+        check(
+            &[&ten[..7], &[Composite(16, 8), Integer(1), Reference]].concat(),
+            "x0:4 x1:4 x2:4 x3:4 x4:4 x5:4 x6:4 sp+0 sp+16 [sp+24]",
+        );
+        assert_eq!((debug_register(31).unwrap().name, debug_register(32)), ("sp".to_string(), None));
+    }
+}

@@ -1,0 +1,507 @@
+//! What the guest threads of a process share: memory, translations, probes, and how the run ends.
+//!
+//! Threads find blocks here and drop code through here; what a thread does with a block is the business of
+//! [`crate::vm`]. Code is dropped in exclusive sections only ([`crate::gate`]): outside of them a block or a piece of
+//! generated code that a thread has found stays good until the thread goes outside.
+
+use crate::background::Queue;
+use crate::block::Block;
+use crate::cache::{Cache, Entry};
+use crate::cells::Cells;
+use crate::cpu::{CpuState, poll};
+use crate::env::{Environment, Status};
+use crate::gate::{self, Gate, Member};
+use crate::isa::Isa;
+use crate::jit::{Compiler, Draft, FpMode, Gateway, Jit, Targets};
+use crate::mem::{GuestMemory, PAGE, perm};
+use crate::translate::{translate, translate_replaced};
+use crate::vm::{Config, End, ProbeEngine, Tier};
+use hashbrown::HashSet;
+use std::collections::VecDeque;
+use std::ops::Range;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
+
+/// Instructions that a thread takes of the limit of the run at a time.
+const BUDGET_SLICE: u64 = 1 << 20;
+
+/// Times that a block is interpreted before its region is compiled.
+const HOT: u32 = 2000;
+
+/// The part of [`HOT`] that a block must have been interpreted to be compiled together with a hot one.
+const WARM_PART: u32 = 8;
+
+/// What the guest threads of a process share.
+pub(crate) struct Machine {
+    pub(crate) memory: Arc<GuestMemory>,
+    pub(crate) isa: &'static dyn Isa,
+    pub(crate) config: Config,
+    /// The run-time cells of probes that all threads change.
+    pub(crate) cells: Arc<Cells>,
+    pub(crate) gate: Arc<Gate>,
+    /// Whether generated code keeps the instruction count exact.
+    count: bool,
+    probes: Option<Mutex<Box<dyn ProbeEngine>>>,
+    translations: Mutex<Translations>,
+    /// Goes up when generated code is dropped or another compiler is at work.
+    epoch: AtomicU64,
+    /// What is left of the limit of the run.
+    budget: AtomicU64,
+    ending: Mutex<Option<Ending>>,
+    is_ending: AtomicBool,
+}
+
+struct Translations {
+    cache: Cache,
+    jit: Option<Jit>,
+    /// None while another thread compiles with it.
+    compiler: Option<Compiler>,
+    /// Blocks are compiled; a forked child makes `jit` and `compiler` anew when it first needs them.
+    compiles: bool,
+    queue: Queue,
+    /// Other threads may run: generated code makes atomic steps where it needs them.
+    parallel: bool,
+    /// Blocks translated, retranslations included.
+    translated: u64,
+}
+
+/// A region on its way through the compiler.
+pub(crate) struct Work {
+    compiler: Compiler,
+    draft: Draft,
+    root: Arc<Entry>,
+    mode: FpMode,
+    /// All of its blocks, the root included.
+    region: Vec<Arc<Entry>>,
+}
+
+impl Work {
+    /// Makes the code, which takes long and needs nothing else. `None` if that is not possible.
+    pub(crate) fn compile(&mut self) -> Option<Vec<u8>> {
+        self.compiler.compile(&self.draft)
+    }
+}
+
+/// How the run ends, and the CPU that ended it.
+pub(crate) struct Ending {
+    pub(crate) end: End,
+    pub(crate) cpu: Box<CpuState>,
+}
+
+/// Locks, also after a panic of another holder: what is behind these locks is then no worse than before.
+pub(crate) fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+}
+
+impl Machine {
+    /// # Errors
+    /// The host's error if there is no memory for generated code.
+    pub(crate) fn new(
+        isa: &'static dyn Isa,
+        memory: Arc<GuestMemory>,
+        probes: Option<Box<dyn ProbeEngine>>,
+        config: Config,
+    ) -> std::io::Result<Arc<Machine>> {
+        let cells = probes.as_ref().map_or_else(Cells::none, |probes| probes.cells());
+        let count = config.count || config.max_insns.is_some() || probes.as_ref().is_some_and(|p| p.needs_icount());
+        let compiles = config.tier != Tier::Interp;
+        let (jit, compiler) = if compiles { Some(Jit::new(&memory, &cells, count)?) } else { None }.unzip();
+        Ok(Arc::new(Machine {
+            memory,
+            isa,
+            cells,
+            gate: Arc::default(),
+            count,
+            probes: probes.map(Mutex::new),
+            translations: Mutex::new(Translations {
+                cache: Cache::default(),
+                jit,
+                compiler,
+                compiles,
+                queue: Queue::default(),
+                parallel: false,
+                translated: 0,
+            }),
+            epoch: AtomicU64::new(0),
+            budget: AtomicU64::new(config.max_insns.unwrap_or(u64::MAX)),
+            ending: Mutex::new(None),
+            is_ending: AtomicBool::new(false),
+            config,
+        }))
+    }
+
+    /// The probes, if there are any.
+    pub(crate) fn probes(&self) -> Option<MutexGuard<'_, Box<dyn ProbeEngine>>> {
+        self.probes.as_ref().map(lock)
+    }
+
+    fn translations(&self) -> MutexGuard<'_, Translations> {
+        lock(&self.translations)
+    }
+
+    pub(crate) fn translated_blocks(&self) -> u64 {
+        self.translations().translated
+    }
+
+    /// Changes when code that a thread may know the address of has been dropped.
+    pub(crate) fn epoch(&self) -> u64 {
+        self.epoch.load(Ordering::Acquire)
+    }
+
+    /// The way into generated code, if there is any.
+    pub(crate) fn gateway(&self) -> Option<Gateway> {
+        self.translations().jit.as_ref().map(Jit::gateway)
+    }
+
+    /// Makes a text of the region at `pc`: Cranelift's IR, or host code if `assembly`.
+    pub(crate) fn generated_code(&self, pc: u64, assembly: bool) -> String {
+        let entry = self.entry(pc, true).0;
+        let mut guard = self.translations();
+        let Translations { jit: Some(jit), compiler: Some(compiler), .. } = &mut *guard else { return String::new() };
+        compiler.dump(&jit.draft(vec![entry.block.clone()], Targets::default(), FpMode::Native), assembly)
+    }
+
+    /// Executions after which a block is compiled.
+    pub(crate) fn hot(&self) -> u32 {
+        match self.config.tier {
+            Tier::Auto => HOT,
+            Tier::Interp => u32::MAX,
+            Tier::Jit => 0,
+        }
+    }
+
+    // ---- blocks
+
+    /// Finds or translates the block at `pc`. The flag says whether the thread may have been outside meanwhile: what it
+    /// has found earlier is then to be looked for again.
+    pub(crate) fn entry(&self, pc: u64, enters: bool) -> (Arc<Entry>, bool) {
+        if let Some(entry) = self.translations().cache.find(pc, enters) {
+            return (entry, false);
+        }
+        let find = || {
+            let mut translations = self.translations();
+            self.entry_in(&mut translations, pc, enters)
+        };
+        // A store of another thread may be between its look at the page's permissions and its bytes: it would not
+        // notice that the page is translated now. Read-only pages have no such stores.
+        if gate::has_others() && self.may_be_written(pc) { (gate::exclusive(find), true) } else { (find(), false) }
+    }
+
+    /// A block for one execution of the instruction at `pc` as `bits`, behind the probes that stand before it.
+    pub(crate) fn replaced_entry(&self, pc: u64, bits: u32) -> Arc<Entry> {
+        let mut block = None;
+        if let Some(mut probes) = self.probes() {
+            probes.splice(&mut |splice| block = Some(translate_replaced(self.isa, pc, bits, Some(splice))));
+        }
+        let block = block.unwrap_or_else(|| translate_replaced(self.isa, pc, bits, None));
+        Arc::new(Entry::new(block))
+    }
+
+    /// True if translating a block at `pc` makes stores noticed that so far need no look.
+    fn may_be_written(&self, pc: u64) -> bool {
+        [pc, pc.wrapping_add(PAGE)].into_iter().any(|addr| {
+            let bits = self.memory.perms(addr);
+            bits & perm::EXEC != 0 && bits & perm::CODE == 0 && self.memory.is_written_unseen(addr, bits)
+        })
+    }
+
+    fn entry_in(&self, translations: &mut Translations, pc: u64, enters: bool) -> Arc<Entry> {
+        if let Some(entry) = translations.cache.find(pc, enters) {
+            return entry;
+        }
+        let mut block = None;
+        match self.probes() {
+            None => block = Some(translate(self.isa, &self.memory, pc, enters, None)),
+            Some(mut probes) => probes.splice(&mut |splice| {
+                block = Some(translate(self.isa, &self.memory, pc, enters, Some(splice)));
+            }),
+        }
+        let block: Block = block.unwrap_or_default();
+        if self.memory.perms(pc) != 0 {
+            self.memory.mark_code(pc);
+            if (block.end - 1) / PAGE != pc / PAGE && self.memory.perms(block.end - 1) != 0 {
+                self.memory.mark_code(block.end - 1);
+            }
+        }
+        translations.translated += 1;
+        translations.cache.insert(block, enters)
+    }
+
+    /// Makes generated code for a block and those around it, here or on another thread. Returns its address, or 0 if
+    /// there is none, or none yet.
+    pub(crate) fn compile(self: &Arc<Self>, entry: &Arc<Entry>, mode: FpMode) -> usize {
+        let mut guard = self.translations();
+        let translations = &mut *guard;
+        if translations.compiles && entry.is_live() && entry.code(mode) == 0 {
+            let is_beside = self.config.tier == Tier::Auto && !self.config.compile_at_once;
+            if is_beside && translations.queue.add(self, entry, mode) {
+                return 0;
+            }
+            if let Some(mut work) = self.begin(translations, entry.clone(), mode) {
+                let code = work.compile();
+                self.finish(translations, work, code);
+            }
+        }
+        entry.code(mode)
+    }
+
+    /// Prepares for compiling what has been executed most of what waits for it. `None` if there is nothing to do. For a
+    /// thread [`Gate::beside`] the guest's.
+    pub(crate) fn begin_next(&self) -> Option<Work> {
+        let translations = &mut *self.translations();
+        while let (false, Some((entry, mode))) = (self.is_ending(), translations.queue.take()) {
+            // Another region may have come to it meanwhile.
+            if entry.is_live()
+                && entry.code(mode) == 0
+                && entry.is_hot(self.hot())
+                && let Some(work) = self.begin(translations, entry, mode)
+            {
+                return Some(work);
+            }
+        }
+        None
+    }
+
+    /// Puts in place what has been made of [`Machine::begin_next`].
+    pub(crate) fn finish_next(&self, work: Work, code: Option<Vec<u8>>) {
+        self.finish(&mut self.translations(), work, code);
+    }
+
+    /// Prepares for compiling. `None` if there is no compiler.
+    fn begin(&self, translations: &mut Translations, root: Arc<Entry>, mode: FpMode) -> Option<Work> {
+        if translations.jit.is_none() {
+            (translations.jit, translations.compiler) = Jit::new(&self.memory, &self.cells, self.count).ok().unzip();
+            translations.compiles = translations.jit.is_some();
+            if let Some(jit) = &mut translations.jit {
+                jit.set_parallel(translations.parallel);
+            }
+            self.epoch.fetch_add(1, Ordering::Release);
+        }
+        let compiler = translations.compiler.take()?;
+        let (region, targets) = self.region(translations, root.block.pc);
+        let blocks = region.iter().map(|entry| entry.block.clone()).collect();
+        let draft = translations.jit.as_ref()?.draft(blocks, targets, mode);
+        Some(Work { compiler, draft, root, mode, region })
+    }
+
+    /// Puts code in place, unless it was made of something that has been dropped meanwhile.
+    fn finish(&self, translations: &mut Translations, work: Work, code: Option<Vec<u8>>) {
+        let Work { compiler, draft, root, mode, region } = work;
+        translations.compiler = Some(compiler);
+        let Some(jit) = &mut translations.jit else { return };
+        if !region.iter().all(|entry| entry.is_live()) {
+            return root.postpone_code(mode, self.hot());
+        }
+        let Some(compiled) = code.and_then(|code| jit.install(draft, &code)) else { return root.refuse_code() };
+        for pc in compiled.entries {
+            if let Some(entry) = translations.cache.find(pc, true) {
+                entry.set_code(mode, compiled.code);
+            }
+        }
+        for entry in region.iter().filter(|entry| entry.code(mode) == 0) {
+            entry.postpone_code(mode, self.hot());
+        }
+    }
+
+    /// The blocks to compile together with the one at `root`: those that direct branches reach and that have been
+    /// executed, or all of them if everything is compiled at first sight.
+    fn region(&self, translations: &mut Translations, root: u64) -> (Vec<Arc<Entry>>, Targets) {
+        let mut region: Vec<Arc<Entry>> = Vec::new();
+        let mut targets = Targets::default();
+        let mut queue = VecDeque::from([root]);
+        let mut seen: HashSet<u64> = HashSet::from_iter([root]);
+        let mut insns = 0;
+        while let Some(pc) = queue.pop_front() {
+            let known = translations.cache.find(pc, true);
+            let translates = self.config.tier == Tier::Jit && region.len() < 16 && !self.may_be_written(pc);
+            let Some(entry) = known.or_else(|| translates.then(|| self.entry_in(translations, pc, true))) else {
+                continue;
+            };
+            let block = &entry.block;
+            // What is rarely executed costs more to compile than it will ever save.
+            let is_cold = entry.executions() < self.hot() / WARM_PART && self.config.tier == Tier::Auto;
+            if !region.is_empty() && (is_cold || insns + block.insns.len() > crate::jit::MAX_REGION_INSNS) {
+                continue;
+            }
+            insns += block.insns.len();
+            let observed = entry.targets();
+            for next in crate::jit::region_successors(block).chain(observed.iter().copied()) {
+                if seen.insert(next) {
+                    queue.push_back(next);
+                }
+            }
+            if !observed.is_empty() {
+                targets.insert(pc, observed);
+            }
+            region.push(entry);
+            if region.len() == crate::jit::MAX_REGION_BLOCKS {
+                break;
+            }
+        }
+        (region, targets)
+    }
+
+    /// Makes the exit with chain slot `link` go on at the code of `pc`, if there is some, the next time it is taken.
+    pub(crate) fn link(&self, link: usize, pc: u64, mode: FpMode) {
+        let mut guard = self.translations();
+        let translations = &mut *guard;
+        let Some(entry) = translations.cache.find(pc, true) else { return };
+        let code = entry.code(mode);
+        if let Some(jit) = &mut translations.jit
+            && code != 0
+        {
+            jit.link(link, pc, code);
+        }
+    }
+
+    // ---- changes
+
+    /// Drops the code that has been written, or in whose place something else has been mapped.
+    pub(crate) fn drop_written_code(&self) {
+        gate::exclusive(|| self.drop_written_code_now());
+    }
+
+    fn drop_written_code_now(&self) {
+        let mut translations = self.translations();
+        for page in self.memory.take_written_code() {
+            self.drop_code(&mut translations, page..page + PAGE);
+            let aliases = self.memory.aliases(page);
+            if !aliases.iter().chain([&page]).any(|&page| translations.cache.has_page(page)) {
+                self.memory.unmark_code(page);
+            }
+        }
+    }
+
+    /// Drops the code that overlaps `range`.
+    pub(crate) fn drop_range(&self, range: Range<u64>) {
+        gate::exclusive(|| self.drop_code(&mut self.translations(), range));
+    }
+
+    /// Drops the code that changed probes concern, and code that has been written.
+    pub(crate) fn apply_changes(&self) {
+        gate::exclusive(|| {
+            self.drop_written_code_now();
+            let changes = self.probes().map(|mut probes| probes.take_changes()).unwrap_or_default();
+            let mut translations = self.translations();
+            for range in changes {
+                self.drop_code(&mut translations, range);
+            }
+            // Threads look at `every` probes again behind an exclusive section.
+        });
+    }
+
+    /// Tells the probes that other files are mapped, and drops the code that this concerns. False if there is none.
+    pub(crate) fn modules_changed(&self, environment: &dyn Environment) -> bool {
+        let changed = self.probes().is_some_and(|mut probes| probes.modules_changed(&self.memory, environment));
+        if changed {
+            self.apply_changes();
+        }
+        changed
+    }
+
+    fn drop_code(&self, translations: &mut Translations, range: Range<u64>) {
+        let removed = translations.cache.remove(range);
+        let Some(jit) = &mut translations.jit else { return };
+        let entries = jit.drop_blocks(&removed);
+        if entries.is_empty() {
+            return;
+        }
+        for (pc, mode) in entries {
+            if let Some(entry) = translations.cache.find(pc, true) {
+                entry.forget_code(mode);
+            }
+        }
+        self.epoch.fetch_add(1, Ordering::Release);
+    }
+
+    /// Prepares for a second thread: code that was made for a single one is dropped. False if that was done before.
+    pub(crate) fn become_parallel(&self) -> bool {
+        if self.translations().parallel {
+            return false;
+        }
+        gate::exclusive(|| {
+            let mut translations = self.translations();
+            translations.parallel = true;
+            if let Some(jit) = &mut translations.jit {
+                jit.set_parallel(true);
+            }
+            self.drop_code(&mut translations, 0..u64::MAX);
+        });
+        true
+    }
+
+    /// In a forked child: generated code is in memory that it shares with its parent, which goes on writing there.
+    pub(crate) fn forked(&self) {
+        let mut translations = self.translations();
+        (translations.jit, translations.compiler) = (None, None);
+        // Its thread is the parent's.
+        translations.queue = Queue::default();
+        translations.cache.forget_code();
+        self.epoch.fetch_add(1, Ordering::Release);
+    }
+
+    // ---- the end
+
+    /// Takes instructions of the limit of the run: so many may be executed, 0 if it is used up.
+    pub(crate) fn take_budget(&self) -> u64 {
+        if self.config.max_insns.is_none() {
+            return u64::MAX;
+        }
+        let mut taken = 0;
+        let take = |left: u64| {
+            taken = left.min(BUDGET_SLICE);
+            Some(left - taken)
+        };
+        let _ = self.budget.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take);
+        taken
+    }
+
+    /// Gives back what a thread has not used.
+    pub(crate) fn return_budget(&self, unused: u64) {
+        if self.config.max_insns.is_some() {
+            self.budget.fetch_add(unused, Ordering::Relaxed);
+        }
+    }
+
+    /// True once the run is to end.
+    pub(crate) fn is_ending(&self) -> bool {
+        self.is_ending.load(Ordering::Acquire)
+    }
+
+    /// Ends the run, unless that has been done already: asks all threads to leave, those in the host kernel too.
+    pub(crate) fn end(&self, own: &Arc<Member>, environment: &dyn Environment, end: End, cpu: Box<CpuState>) {
+        {
+            let mut ending = lock(&self.ending);
+            if ending.is_some() {
+                return;
+            }
+            *ending = Some(Ending { end, cpu });
+            self.is_ending.store(true, Ordering::Release);
+        }
+        self.gate.ask_all(poll::STOP);
+        for id in self.gate.others(own) {
+            environment.interrupt(id);
+        }
+    }
+
+    /// Returns how the run ended.
+    pub(crate) fn take_ending(&self) -> Option<Ending> {
+        lock(&self.ending).take()
+    }
+
+    /// Ends the process of a child that a thread other than the first has forked.
+    pub(crate) fn exit_process(&self, end: End) -> ! {
+        let status = end.status();
+        let status = self.probes().map_or(status, |mut probes| probes.child_status(status));
+        if let End::Guest(Status::Signaled(signal)) = end {
+            crate::linux::die_of_signal(signal);
+        }
+        crate::linux::end_process(status)
+    }
+}
+
+impl Drop for Machine {
+    fn drop(&mut self) {
+        self.translations().queue.close();
+    }
+}

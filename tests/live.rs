@@ -1,0 +1,211 @@
+//! Probes that change while the guest runs: `spile ctl` and `--watch`, on eight guest threads in a hot loop.
+//!
+//! `SPILE_LIVE_ROUNDS` says how often probes are added and removed; the default is what a test run has time for.
+
+mod support;
+
+use std::collections::BTreeMap;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Stdio};
+use std::time::{Duration, Instant};
+use support::{Ended, TIERS, guest, run, spile};
+
+/// How long something may take to show.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+fn rounds() -> u64 {
+    std::env::var("SPILE_LIVE_ROUNDS").ok().and_then(|text| text.parse().ok()).unwrap_or(30)
+}
+
+/// A guest with eight threads that pop and push without end, in a session. Killed in the end.
+struct Running {
+    child: Child,
+    folder: PathBuf,
+    log: PathBuf,
+}
+
+impl Running {
+    fn start(name: &str, tier: &str, options: &[&str]) -> Running {
+        let unique = format!("live-{name}-{tier}-{}", std::process::id());
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(unique);
+        std::fs::create_dir_all(&folder).expect("a scratch folder");
+        std::fs::set_permissions(&folder, PermissionsExt::from_mode(0o700)).expect("its mode");
+        let log = folder.join("log");
+        let mut command = spile(&folder);
+        command.env("XDG_RUNTIME_DIR", &folder).args(["run", "--ascii", "--tier", tier, "--session", "s"]);
+        command.args(options).arg(guest("threads")).args(["stack", "1000000000"]);
+        let file = std::fs::File::create(&log).expect("a log");
+        let child = command.stdout(Stdio::null()).stderr(file).spawn().expect("spile starts");
+        let running = Running { child, folder, log };
+        running.until("the session is there", || running.ctl(&["list"]).status == "0");
+        running
+    }
+
+    fn ctl(&self, words: &[&str]) -> Ended {
+        run(spile(&self.folder).env("XDG_RUNTIME_DIR", &self.folder).args(["ctl", "s"]).args(words))
+    }
+
+    /// A command that must be accepted; its output.
+    fn accepted(&self, words: &[&str]) -> String {
+        let ended = self.ctl(words);
+        assert_eq!((ended.status.as_str(), ended.stderr.as_str()), ("0", ""), "{words:?}");
+        ended.stdout
+    }
+
+    /// A command that must be refused; what it says.
+    fn refused(&self, words: &[&str]) -> String {
+        let ended = self.ctl(words);
+        assert_eq!((ended.status.as_str(), ended.stdout.as_str()), ("1", ""), "{words:?}");
+        ended.stderr
+    }
+
+    /// The rows of a map by thread.
+    fn by_thread(&self, global: &str) -> BTreeMap<u64, u64> {
+        let text = self.accepted(&["print", global]);
+        let row = |line: &str| {
+            let mut words = line.split_whitespace().map(str::parse);
+            Some((words.nth(1)?.ok()?, line.split_whitespace().next()?.parse().ok()?))
+        };
+        text.lines().skip(1).filter_map(row).collect()
+    }
+
+    fn until(&self, what: &str, done: impl Fn() -> bool) {
+        let start = Instant::now();
+        while !done() {
+            let log = || std::fs::read_to_string(&self.log).unwrap_or_default();
+            assert!(start.elapsed() < PATIENCE, "waited for: {what}\n{}", log());
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    /// Memory in use by the run, in KiB.
+    fn memory(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("it is running");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("a line for memory");
+        line.split_whitespace().next().and_then(|number| number.parse().ok()).expect("a number")
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        let _ = std::fs::remove_dir_all(&self.folder);
+    }
+}
+
+/// Every execution after the command has returned is seen, by all threads, and none twice: what one probe counts all the
+/// time bounds what another one counts that comes later.
+#[test]
+fn an_added_probe_sees_every_execution_from_then_on() {
+    for tier in TIERS {
+        let running = Running::start("adds", tier, &["-e", "all: on insn at pop count by tid into @all"]);
+        running.until("all threads run", || running.by_thread("@all").len() == 8);
+        for round in 0..rounds() {
+            let before = running.by_thread("@all");
+            running.accepted(&["add", "new: on insn at pop count by tid into @new"]);
+            let after = running.by_thread("@all");
+            running.until("every thread comes by", || running.by_thread("@new").len() == 8);
+            // Both go in one step, and count no more.
+            running.accepted(&["remove", "new", "all"]);
+            let (end, new) = (running.by_thread("@all"), running.by_thread("@new"));
+            for (tid, &seen) in &new {
+                let bounds = (end[tid] - after[tid], end[tid] - before[tid]);
+                assert!(bounds.0 <= seen && seen <= bounds.1, "{tier}, round {round}: {seen} is not in {bounds:?}");
+            }
+            running.accepted(&["reset", "@all"]);
+            running.accepted(&["reset", "@new"]);
+            running.accepted(&["add", "all: on insn at pop count by tid into @all"]);
+            running.until("all threads run", || running.by_thread("@all").len() == 8);
+        }
+    }
+}
+
+#[test]
+fn adding_and_removing_does_not_grow() {
+    let running = Running::start("grows", "auto", &[]);
+    let change = |count: u64| {
+        for _ in 0..count {
+            running.accepted(&["add", "p: on insn at pop { @n += 1; count by x0 % 4; if x0 == 1 { print x0 } }"]);
+            running.accepted(&["remove", "p"]);
+        }
+    };
+    change(2 * rounds());
+    let before = running.memory();
+    change(10 * rounds());
+    let after = running.memory();
+    assert!(after < before + 2048, "{before} KiB have become {after} KiB");
+    assert_eq!(running.accepted(&["list"]), "there are no probes\n");
+}
+
+#[test]
+fn commands_say_what_they_did_and_what_is_wrong() {
+    let running = Running::start("says", "auto", &["-e", "fn twice(n) = n * 2", "-e", "a: on insn at pop count"]);
+    assert_eq!(running.accepted(&["add", "b: on insn at pop sum twice(2) into @s"]), "added b\n");
+    running.until("it fires", || running.accepted(&["print", "@s"]).trim() != "@s: 0");
+    assert_eq!(running.accepted(&["disable", "a", "b"]), "disabled a, b\n");
+    let sum = running.accepted(&["print", "@s"]);
+    assert_eq!(running.accepted(&["print", "@s"]), sum, "a disabled probe does nothing");
+    assert_eq!(running.accepted(&["enable", "b"]), "enabled b\n");
+    running.until("it fires again", || running.accepted(&["print", "@s"]) != sum);
+    let replaced = running.accepted(&["replace", "b", "b: on insn at pop once count into @s2\non begin trace"]);
+    assert_eq!(replaced, "replaced b by b, ctl:2:2\n");
+    running.until("it is exhausted", || {
+        let list = running.accepted(&["list"]);
+        list.contains("b        exhausted             1  b: on insn at pop once count into @s2\n")
+            && list.contains("a        disabled")
+    });
+    assert_eq!(running.accepted(&["reset", "@s"]), "reset @s\n");
+    assert_eq!(running.accepted(&["print", "@s"]), "@s: 0\n");
+    assert!(running.refused(&["add", "on insn at popp trace"]).contains("no symbol named `popp`"));
+    assert!(running.refused(&["add", "a: on insn at pop trace"]).contains("E0410"), "the label is taken");
+    assert!(running.refused(&["add", "on insn at pop @s = \"text\""]).contains("E04"), "the global has a type");
+    assert_eq!(running.refused(&["add", "# nothing"]), "there is no probe in it\n");
+    assert!(running.refused(&["remove", "c"]).starts_with("no probe is called `c`"));
+    assert!(running.refused(&["print", "@nothing"]).starts_with("there is no `@nothing`; there are: "));
+    // What was refused has changed nothing.
+    assert_eq!(running.accepted(&["list"]).lines().count(), 3);
+    let other = run(spile(&running.folder).env("XDG_RUNTIME_DIR", &running.folder).args(["ctl", "t", "list"]));
+    assert_eq!(other.stderr, "spile: no session `t` is running\n  help: running: s\n");
+    let names = run(spile(&running.folder).env("XDG_RUNTIME_DIR", &running.folder).arg("ctl"));
+    assert_eq!((names.stdout.as_str(), names.status.as_str()), ("s\n", "0"));
+    let again = spile(&running.folder)
+        .env("XDG_RUNTIME_DIR", &running.folder)
+        .args(["run", "--session", "s"])
+        .arg(guest("hello"))
+        .output()
+        .expect("spile starts");
+    assert_eq!(again.status.code(), Some(125));
+    let mode = |name: &str| std::fs::metadata(running.folder.join(name)).expect("it is there").permissions().mode();
+    assert_eq!((mode("spile") & 0o777, mode("spile/s.sock") & 0o777), (0o700, 0o600));
+}
+
+#[test]
+fn saved_scripts_are_read_again_and_broken_ones_are_not_used() {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("live-watched-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).expect("a scratch folder");
+    let script = folder.join("watched.spile");
+    let save = |text: &str| {
+        // Editors write a new file and rename it; its time differs.
+        std::fs::write(folder.join("new"), text).expect("a script");
+        std::fs::rename(folder.join("new"), &script).expect("a script");
+    };
+    save("a: on insn at pop count into @kept\n");
+    let path = script.to_str().expect("a name");
+    let running = Running::start("watch", "auto", &["--watch", "-s", path]);
+    let log = || std::fs::read_to_string(&running.log).unwrap_or_default();
+    running.until("it fires", || running.accepted(&["print", "@kept"]) != "@kept: 0\n");
+    save("a: on insn at pop count into @kept\nb: on insn at pop count into @more\n");
+    running.until("it is read", || log().contains("watched.spile has been read again: 2 probes\n"));
+    running.until("the new one fires", || running.accepted(&["print", "@more"]) != "@more: 0\n");
+    save("a: on insn at pop cuont into @kept\n");
+    running.until("the error is shown", || log().contains("watched.spile has errors: its probes stay as they were\n"));
+    assert!(log().contains("no statement starts with `cuont`"), "{}", log());
+    let kept = running.accepted(&["print", "@kept"]);
+    running.until("the old ones go on", || running.accepted(&["print", "@kept"]) != kept);
+    save("c: on insn at pop count into @kept\n");
+    running.until("the last one is there", || running.accepted(&["list"]).starts_with("c  enabled"));
+    drop(running);
+    let _ = std::fs::remove_dir_all(folder);
+}
