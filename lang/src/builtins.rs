@@ -43,13 +43,14 @@ pub struct Function {
     pub doc: &'static str,
     /// An expression that uses it.
     pub example: &'static str,
-    /// False if this version refuses it.
-    pub supported: bool,
 }
 
 const CODE: &[&str] = &["insn", "block", "line", "every", "read", "write", "access", "call", "return"];
 /// Events at places in functions.
 const VARIABLES_OF: &[&str] = &["insn", "block", "line", "call", "return"];
+/// Events at which a thread is somewhere in its code.
+const STACKS: &[&str] =
+    &["insn", "block", "line", "every", "read", "write", "access", "call", "return", "syscall"];
 const ACCESS: &[&str] = &["read", "write", "access"];
 const CALLS: &[&str] = &["call", "return"];
 const SYSCALL: &[&str] = &["syscall"];
@@ -383,7 +384,16 @@ pub const VARIABLES: &[Variable] = &[
         )
     },
     later("call", &[], "values that each activation of a function has for itself"),
-    later("stack", &[], "call stack"),
+    only(
+        STACKS,
+        dynamic(
+            "stack",
+            Builtin::Stack,
+            Type::Stack,
+            "the calls that the thread is in, the innermost first, at most 127; `stack(n)` for another number",
+            "on call free count by stack",
+        ),
+    ),
     later("cpu", &[], "number of the CPU"),
     later("mode", &[], "mode of the CPU"),
     later("icount_all", &[], "instructions of all threads"),
@@ -406,11 +416,7 @@ const fn function_row(
     doc: &'static str,
     example: &'static str,
 ) -> Function {
-    Function { name, params, least: counts.0, most: counts.1, result, doc, example, supported: true }
-}
-
-const fn later_function(name: &'static str, params: &'static str, doc: &'static str) -> Function {
-    Function { supported: false, ..function_row(name, params, (0, 9), "str", doc, "") }
+    Function { name, params, least: counts.0, most: counts.1, result, doc, example }
 }
 
 /// All builtin functions.
@@ -450,7 +456,7 @@ pub const FUNCTIONS: &[Function] = &[
         "rand(64)",
     ),
     function_row("param", "\"name\"", (1, 1), "as the parameter", "value of a parameter", "param(\"nth\")"),
-    later_function("stack", "n", "call stack of at most n entries"),
+    function_row("stack", "n", (1, 1), "stack", "the innermost n entries of `stack`, 1 to 1024", "stack(5)"),
 ];
 
 /// Finds a variable by its name.

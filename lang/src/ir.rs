@@ -890,6 +890,8 @@ pub enum Builtin {
     Status,
     /// The address that this function returns to.
     Caller,
+    /// The calls that the thread is in.
+    Stack,
     /// How many followed calls are open around this one.
     Depth,
     /// Instructions of this thread since the function was entered.
@@ -975,6 +977,7 @@ impl Builtin {
             | Builtin::Now
             | Builtin::Status
             | Builtin::Caller
+            | Builtin::Stack
             | Builtin::Depth
             | Builtin::Elapsed
             | Builtin::EntryArg(_)
@@ -1026,6 +1029,8 @@ pub enum Func {
     Has,
     Errno,
     SyscallName,
+    /// `stack(n)`: at most `n` entries.
+    Stack,
     /// `rand(n)`: 0 to `n`-1, from the seed; `rand(0)` is a run-time error.
     Rand,
 }

@@ -28,6 +28,8 @@ pub enum Type {
     Str,
     /// Raw bytes, printed as hexadecimal pairs.
     Bytes,
+    /// A call stack, printed as its frames, the innermost first.
+    Stack,
 }
 
 impl Type {
@@ -44,6 +46,11 @@ impl Type {
     /// True for `F32` and `F64`.
     pub fn is_float(self) -> bool {
         matches!(self, Type::F32 | Type::F64)
+    }
+
+    /// True for what has no fixed size: `Str`, `Bytes`, `Stack`.
+    pub fn is_text(self) -> bool {
+        matches!(self, Type::Str | Type::Bytes | Type::Stack)
     }
 
     /// True if comparisons and `/ % >>` treat the value as two's complement.
@@ -64,6 +71,7 @@ impl fmt::Display for Type {
             Type::CodeAddr => f.write_str("code address"),
             Type::Str => f.write_str("str"),
             Type::Bytes => f.write_str("bytes"),
+            Type::Stack => f.write_str("stack"),
         }
     }
 }

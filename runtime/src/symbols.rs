@@ -7,7 +7,7 @@
 mod file;
 mod headers;
 
-use crate::dwarf::DebugFile;
+use crate::dwarf::{CallFrame, DebugFile};
 use crate::elf::Loaded;
 use crate::env::MappedCode;
 use crate::mem::perm;
@@ -270,6 +270,11 @@ impl Symbols for SymbolTable {
     fn source_line(&self, addr: u64) -> Option<(&str, u32)> {
         let (index, entry) = self.at(addr)?;
         self.debug(index)?.line_at(addr.wrapping_sub(entry.module.bias))
+    }
+
+    fn call_frame(&self, addr: u64) -> Option<CallFrame> {
+        let (index, entry) = self.at(addr)?;
+        self.debug(index)?.frame(addr.wrapping_sub(entry.module.bias))
     }
 
     fn sections(&self, module: usize) -> Vec<(String, Range<u64>)> {

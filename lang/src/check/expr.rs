@@ -12,6 +12,9 @@ use super::names::{access_span, memory_type};
 use super::state::describe;
 use super::{Call, Checker, MAX_DEPTH, MAX_NODES};
 
+/// `stack(n)` may ask for so many entries.
+const LONGEST_STACK: u64 = 1024;
+
 /// `str(p)` without a limit reads so many bytes at most.
 const DEFAULT_STRING: u64 = 1024;
 
@@ -618,10 +621,6 @@ impl Checker<'_> {
         let Some(row) = builtins::function(&name.text) else {
             return self.unknown_function(name);
         };
-        if !row.supported {
-            self.unsupported(&format!("{}({})", row.name, row.params), span);
-            return None;
-        }
         if args.len() < row.least || args.len() > row.most {
             return self.wrong_arity(name, row.params, (row.least, row.most), args.len(), None);
         }
@@ -648,7 +647,7 @@ impl Checker<'_> {
             ("sizeof", "8"),
             ("printf", "print \"{x0:#x}\""),
         ];
-        let known = builtins::FUNCTIONS.iter().filter(|f| f.supported).map(|f| f.name.to_string());
+        let known = builtins::FUNCTIONS.iter().map(|f| f.name.to_string());
         let mut names: Vec<String> = self.functions.keys().cloned().collect();
         names.sort();
         names.extend(known);
@@ -740,6 +739,7 @@ impl Checker<'_> {
             "param" => return self.param_value(&args[0]),
             "len" | "hex" => return self.text_function(name, &args[0], span),
             "abs" => return self.abs(&args[0], span),
+            "stack" => return self.stack(&args[0], span),
             "min" | "max" => return self.extreme(name, &args[0], &args[1], span),
             _ => {}
         }
@@ -800,6 +800,20 @@ impl Checker<'_> {
                     .help("bits(x0, 0, 4) is the low four bits"),
             ),
             _ => Some(()),
+        }
+    }
+
+    /// `stack(n)`, where `stack` is available.
+    fn stack(&mut self, most: &ast::Expr, span: Span) -> Option<ir::Expr> {
+        self.named_builtin("stack", span)?;
+        let most = self.integer(most, "an argument of `stack`")?;
+        match literal(&most) {
+            Some(1..=LONGEST_STACK) => Some(make(ExprKind::Call(Func::Stack, vec![most]), Type::Stack, span)),
+            _ => self.fail(
+                Diagnostic::error("E0435", format!("a stack has 1 to {LONGEST_STACK} entries"))
+                    .primary(most.span, "not such a number")
+                    .help("print stack(5)"),
+            ),
         }
     }
 

@@ -195,6 +195,11 @@ impl Checker<'_> {
         })
     }
 
+    /// Lowers the builtin variable of this name.
+    pub(super) fn named_builtin(&mut self, name: &str, span: Span) -> Option<ir::Expr> {
+        self.available(builtins::variable(name)?, span)
+    }
+
     /// Lowers a builtin variable if this event has it.
     fn available(&mut self, variable: &Variable, span: Span) -> Option<ir::Expr> {
         if self.probe.hopeless && self.of_hopeless_event(variable) {

@@ -228,12 +228,12 @@ impl Checker<'_> {
         let mut list = Vec::new();
         for key in keys {
             let value = self.shown_key(key)?;
-            let fits = value.ty.is_integer() || value.ty == Type::Str;
+            let fits = value.ty.is_integer() || matches!(value.ty, Type::Str | Type::Stack);
             if !fits {
                 return self.fail(
                     Diagnostic::error("E0406", format!("{} cannot be a key", describe(value.ty)))
                         .primary(key.span, "this key")
-                        .help("keys are integers and texts"),
+                        .help("keys are integers, texts and call stacks"),
                 );
             }
             list.push(value);
@@ -461,5 +461,6 @@ pub(super) fn describe(ty: Type) -> &'static str {
         Type::CodeAddr => "an address",
         Type::Str => "a text",
         Type::Bytes => "bytes",
+        Type::Stack => "a call stack",
     }
 }

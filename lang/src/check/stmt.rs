@@ -618,7 +618,7 @@ impl Checker<'_> {
         let text = self.source_text(e.span);
         self.fail(match value.ty {
             Type::F32 | Type::F64 => out.help(format!("{} {text} as i64", function.text)),
-            Type::Str => out.help(format!("to count by a text: `count by {text}`")),
+            Type::Str | Type::Stack => out.help(format!("to count by it: `count by {text}`")),
             _ => out,
         })
     }

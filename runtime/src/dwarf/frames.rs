@@ -4,12 +4,17 @@
 
 use super::DebugFile;
 use gimli::{
-    BaseAddresses, CfaRule, CieOrFde, EndianSlice, FrameDescriptionEntry, LittleEndian, RegisterRule, UnwindContext,
-    UnwindExpression, UnwindSection,
+    BaseAddresses, CfaRule, CieOrFde, Encoding, EndianSlice, EvaluationResult, Expression, Format,
+    FrameDescriptionEntry, LittleEndian, RegisterRule, UnwindContext, UnwindExpression, UnwindSection, Value,
 };
 
 /// What is read of a file: so many functions.
 const MOST_ENTRIES: usize = 8 << 20;
+
+/// Expressions in call frame information are those of DWARF 4, with addresses of 64 bits.
+const ENCODING: Encoding = Encoding { address_size: 8, format: Format::Dwarf32, version: 4 };
+/// An expression may have loops.
+const MOST_OPERATIONS: u32 = 1000;
 
 /// The functions of a file by address: first and last address, whether `.eh_frame` has it, offset there.
 #[derive(Debug, Default)]
@@ -17,7 +22,7 @@ pub(super) struct Index(Vec<(u64, u64, bool, usize)>);
 
 /// The frame of a function, at one of its instructions. Registers have DWARF's numbers.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Frame {
+pub struct CallFrame {
     /// Where the frame begins: the stack pointer before the call.
     pub cfa: Cfa,
     /// The register that stands for the caller's program counter.
@@ -58,9 +63,83 @@ pub enum Rule {
     Constant(u64),
 }
 
+/// The general registers of a frame by their numbers in debug information; `None` for those that are lost.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Registers(pub [Option<u64>; Registers::COUNT]);
+
+/// Reads a word of guest memory.
+type Word<'a> = dyn Fn(u64) -> Option<u64> + 'a;
+
+impl Registers {
+    /// Numbers from here on are no general registers, on any architecture.
+    pub const COUNT: usize = 32;
+
+    /// The value of a register.
+    pub fn get(&self, number: u16) -> Option<u64> {
+        self.0.get(usize::from(number)).copied().flatten()
+    }
+
+    /// Changes what is known of a register.
+    pub fn set(&mut self, number: u16, value: Option<u64>) {
+        if let Some(register) = self.0.get_mut(usize::from(number)) {
+            *register = value;
+        }
+    }
+}
+
+impl CallFrame {
+    /// Where the caller goes on, and its registers: those of this frame are `registers`, and `sp` is the number of the
+    /// stack pointer. Nothing for the outermost frame, and where memory or a register that is needed is not there.
+    pub fn caller(&self, registers: &Registers, sp: u16, word: &Word<'_>) -> Option<(u64, Registers)> {
+        let cfa = match &self.cfa {
+            Cfa::Register(number, offset) => registers.get(*number)?.wrapping_add_signed(*offset),
+            Cfa::Expression(bytes) => evaluate(bytes, None, registers, word)?,
+        };
+        let mut outer = registers.clone();
+        outer.set(sp, Some(cfa));
+        for (number, rule) in &self.registers {
+            let value = match rule {
+                Rule::Undefined => None,
+                Rule::Same => registers.get(*number),
+                Rule::At(offset) => word(cfa.wrapping_add_signed(*offset)),
+                Rule::Is(offset) => Some(cfa.wrapping_add_signed(*offset)),
+                Rule::Register(other) => registers.get(*other),
+                Rule::AtExpression(bytes) => evaluate(bytes, Some(cfa), registers, word).and_then(word),
+                Rule::IsExpression(bytes) => evaluate(bytes, Some(cfa), registers, word),
+                Rule::Constant(value) => Some(*value),
+            };
+            outer.set(*number, value);
+        }
+        Some((outer.get(self.return_address)?, outer))
+    }
+}
+
+/// Runs a DWARF expression on the registers and the memory of a stopped program.
+fn evaluate(bytes: &[u8], first: Option<u64>, registers: &Registers, word: &Word<'_>) -> Option<u64> {
+    let mut evaluation = Expression(EndianSlice::new(bytes, LittleEndian)).evaluation(ENCODING);
+    evaluation.set_max_iterations(MOST_OPERATIONS);
+    if let Some(first) = first {
+        evaluation.set_initial_value(first);
+    }
+    let mut state = evaluation.evaluate().ok()?;
+    loop {
+        state = match state {
+            EvaluationResult::Complete => return evaluation.value_result()?.to_u64(u64::MAX).ok(),
+            EvaluationResult::RequiresRegister { register, .. } => {
+                evaluation.resume_with_register(Value::Generic(registers.get(register.0)?)).ok()?
+            }
+            EvaluationResult::RequiresMemory { address, size, .. } => {
+                let value = word(address)? & u64::MAX.checked_shr(64 - 8 * u32::from(size)).unwrap_or(0);
+                evaluation.resume_with_memory(Value::Generic(value)).ok()?
+            }
+            _ => return None,
+        };
+    }
+}
+
 impl DebugFile {
     /// The frame of the code at an address.
-    pub fn frame(&self, addr: u64) -> Option<Frame> {
+    pub fn frame(&self, addr: u64) -> Option<CallFrame> {
         let Index(all) = self.frames.get_or_init(|| self.frame_index());
         let before = all.partition_point(|entry| entry.0 <= addr);
         let found = all[..before].iter().rev().take(4).find(|entry| addr < entry.1)?;
@@ -117,7 +196,7 @@ fn frame<'a, S>(
     bases: &BaseAddresses,
     entry: &FrameDescriptionEntry<Slice<'a>>,
     addr: u64,
-) -> Option<Frame>
+) -> Option<CallFrame>
 where
     S: UnwindSection<Slice<'a>>,
 {
@@ -145,5 +224,5 @@ where
     };
     let registers = row.registers().filter_map(|(register, how)| Some((register.0, rule(how)?))).collect();
     let return_address = entry.cie().return_address_register().0;
-    Some(Frame { cfa, return_address, registers, is_signal: entry.is_signal_trampoline() })
+    Some(CallFrame { cfa, return_address, registers, is_signal: entry.is_signal_trampoline() })
 }

@@ -13,7 +13,7 @@ mod scopes;
 mod sections;
 mod types;
 
-pub use frames::{Cfa, Frame, Rule};
+pub use frames::{CallFrame, Cfa, Registers, Rule};
 pub use location::{Machine, Place};
 pub use scopes::VariableOf;
 pub(crate) use sections::separate;

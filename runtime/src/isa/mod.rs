@@ -43,8 +43,29 @@ pub trait Isa: Target + Send + Sync {
     /// The register that debug information gives this number.
     fn debug_register(&self, number: u16) -> Option<Register>;
 
+    /// How functions keep the frame of their caller, where nothing else says so.
+    fn frame_record(&self) -> FrameRecord;
+
     /// Where the procedure call standard puts a function's parameters, as seen at its first instruction.
     fn passed(&self, parameters: &[Parameter]) -> Vec<Passed>;
+}
+
+/// The usual frame record: what a function that has a frame pointer keeps of its caller. Registers have their numbers
+/// in debug information.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FrameRecord {
+    /// The stack pointer.
+    pub sp: u16,
+    /// The register in which a call leaves the address to return to.
+    pub link: u16,
+    /// The frame pointer.
+    pub fp: u16,
+    /// From where the frame pointer points to the caller's frame pointer, in bytes.
+    pub saved_fp: i64,
+    /// To the return address.
+    pub saved_link: i64,
+    /// To the end of the record, which the caller's stack pointer is not below.
+    pub size: u64,
 }
 
 /// What a parameter of a function is to the procedure call standard.

@@ -58,6 +58,9 @@ pub enum Action {
     Call(Func),
     /// Args: two floats (one for conversions and negation), as `f64` bits where not said otherwise. Result: the value.
     Float(FloatOp),
+    /// The call stack, at most so many frames. Args: the address that the registers belong to. Result: text (of type
+    /// `Stack`).
+    Stack(u64),
     /// Wall-clock nanoseconds since the run began. Result: the number.
     Now,
     /// Result: the guest's thread number.

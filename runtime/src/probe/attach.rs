@@ -18,7 +18,7 @@
 
 mod lines;
 
-use crate::dwarf::DebugFile;
+use crate::dwarf::{CallFrame, DebugFile};
 use crate::glob;
 use crate::isa::{InsnFacts, Isa};
 use crate::mem::{GuestMemory, PAGE, perm};
@@ -62,6 +62,11 @@ pub trait Symbols {
         let modules = self.modules();
         let module = self.in_order().into_iter().find(|&index| modules[index].range.contains(&addr))?;
         self.debug(module)?.line_at(addr.wrapping_sub(modules[module].bias))
+    }
+
+    /// Returns how the frame of the code at an address looks, if its file says so.
+    fn call_frame(&self, _addr: u64) -> Option<CallFrame> {
+        None
     }
 
     /// Returns the symbol at or before an address that has it in its extent.
@@ -1361,6 +1366,10 @@ pub(crate) mod testing {
 
         fn debug_register(&self, number: u16) -> Option<spile_lang::target::Register> {
             self.register(&format!("x{number}"))
+        }
+
+        fn frame_record(&self) -> crate::isa::FrameRecord {
+            crate::isa::FrameRecord { sp: 31, link: 30, fp: 29, saved_fp: 0, saved_link: 8, size: 16 }
         }
 
         fn passed(&self, _: &[crate::isa::Parameter]) -> Vec<crate::isa::Passed> {

@@ -160,15 +160,16 @@ pub(super) fn refuse_complex(bodies: Vec<(ProbeId, Span)>) -> Result<(), Diagnos
     if diagnostics.is_empty() { Ok(()) } else { Err(diagnostics.finish()) }
 }
 
-/// True if a script asks for the source line of code that is not known before it is executed.
+/// True if a script asks for what debug information says of code that is not known before it is executed: source lines
+/// and call frames.
 fn names_lines(program: &Program) -> bool {
     let mut found = false;
     for probe in &program.probes {
         found |= matches!(probe.event, ir::Event::Line);
         walk::probe_expressions(probe, &mut |e| {
             found |= match &e.kind {
-                ExprKind::Builtin(builtin) => matches!(builtin, Builtin::File | Builtin::Line),
-                ExprKind::Call(function, _) => *function == Func::Line,
+                ExprKind::Builtin(builtin) => matches!(builtin, Builtin::File | Builtin::Line | Builtin::Stack),
+                ExprKind::Call(function, _) => matches!(function, Func::Line | Func::Stack),
                 _ => false,
             };
         });
@@ -428,7 +429,7 @@ impl LowerHost for Core {
         for ty in types {
             let low = *slots.next()?;
             parts.push(match ty {
-                Type::Str | Type::Bytes => KeyPart::Text(self.runtime.text(low).into()),
+                ty if ty.is_text() => KeyPart::Text(self.runtime.text(low).into()),
                 Type::U128 => KeyPart::Wide(u128::from(low) | u128::from(*slots.next()?) << 64),
                 _ => KeyPart::Int(low),
             });

@@ -4,6 +4,7 @@
 //! a guest cannot send control sequences to the terminal; text from the script itself is printed as it stands.
 
 use crate::mem::GuestMemory;
+use super::stack;
 use crate::probe::attach::Symbols;
 use spile_lang::ir::{Align, DurationUnit, Format, FormatStyle};
 use spile_lang::types::Type;
@@ -45,6 +46,10 @@ const LONGEST_STRING: usize = 1024;
 pub fn show(out: &mut String, value: Value<'_>, ty: Type, symbols: &dyn Symbols) {
     match (value, ty) {
         (Value::Text(text), Type::Bytes) => hex_pairs(out, text.bytes),
+        (Value::Text(text), Type::Stack) => {
+            let frames: Vec<String> = stack::frames(text.bytes, symbols).collect();
+            out.push_str(&frames.join(" < "));
+        }
         (Value::Text(text), _) if text.raw => escape(out, text.bytes, true),
         (Value::Text(text), _) => out.push_str(&String::from_utf8_lossy(text.bytes)),
         (Value::Wide(bits), _) => put(out, format_args!("{bits:#x}")),
@@ -60,7 +65,7 @@ fn word(out: &mut String, bits: u64, ty: Type, symbols: &dyn Symbols) {
         Type::F32 => put(out, format_args!("{:?}", f32::from_bits(bits as u32))),
         Type::F64 => put(out, format_args!("{:?}", f64::from_bits(bits))),
         Type::CodeAddr => address(out, bits, symbols),
-        Type::Word | Type::U128 | Type::Str | Type::Bytes => put(out, format_args!("{bits:#x}")),
+        Type::Word | Type::U128 | Type::Str | Type::Bytes | Type::Stack => put(out, format_args!("{bits:#x}")),
     }
 }
 
@@ -82,10 +87,13 @@ pub fn address_text(addr: u64, symbols: &dyn Symbols) -> String {
 
 /// Returns the source line of an address, `main.c:42`; if there is none, what [`address`] appends.
 pub fn line_text(addr: u64, symbols: &dyn Symbols) -> String {
-    match symbols.source_line(addr) {
-        Some((file, line)) => format!("{}:{line}", file.rsplit('/').next().unwrap_or(file)),
-        None => address_text(addr, symbols),
-    }
+    source_text(addr, symbols).unwrap_or_else(|| address_text(addr, symbols))
+}
+
+/// Returns the source line of an address, `main.c:42`.
+pub fn source_text(addr: u64, symbols: &dyn Symbols) -> Option<String> {
+    let (file, line) = symbols.source_line(addr)?;
+    Some(format!("{}:{line}", file.rsplit('/').next().unwrap_or(file)))
 }
 
 /// Appends `value` as `format` says.
@@ -160,7 +168,7 @@ fn by_type(value: Value<'_>, ty: Type, view: &View<'_>) -> Styled {
     }
     let mut body = String::new();
     show(&mut body, value, ty, view.symbols);
-    let numeric = !matches!(ty, Type::Str | Type::Bytes | Type::Bool | Type::CodeAddr);
+    let numeric = !ty.is_text() && !matches!(ty, Type::Bool | Type::CodeAddr);
     match body.strip_prefix("0x").map(str::to_owned) {
         Some(digits) if numeric => Styled { head: "0x", body: digits, numeric },
         _ => match body.strip_prefix('-').map(str::to_owned) {

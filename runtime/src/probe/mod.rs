@@ -18,6 +18,7 @@ pub mod lower;
 pub mod output;
 mod pending;
 pub mod runtime;
+mod stack;
 pub mod state;
 mod syscalls;
 pub mod variables;

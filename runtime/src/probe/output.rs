@@ -6,6 +6,7 @@
 
 use crate::probe::attach::Symbols;
 use crate::probe::format::{self, TextRef, Value, put};
+use crate::probe::stack;
 use crate::probe::state::{self, Entry, KeyPart, Row, States, Stored};
 use spile_lang::ir::{AggFn, State, StateId, StateKind};
 use spile_lang::types::Type;
@@ -157,6 +158,10 @@ pub fn json_value(value: Value<'_>, ty: Type, symbols: &dyn Symbols) -> String {
         (Value::Word(bits), Type::F32) if f32::from_bits(bits as u32).is_finite() => {
             format!("{:?}", f32::from_bits(bits as u32))
         }
+        (Value::Text(text), Type::Stack) => {
+            let frames: Vec<String> = stack::frames(text.bytes, symbols).map(|frame| quoted(&frame)).collect();
+            format!("[{}]", frames.join(","))
+        }
         _ => {
             let mut text = String::new();
             format::show(&mut text, value, ty, symbols);
@@ -259,21 +264,27 @@ fn is_histogram(def: &State) -> bool {
     matches!(def.kind, StateKind::Aggregate(AggFn::Hist | AggFn::LinearHist { .. }))
 }
 
-/// One row per key: the numbers first, right-aligned, then the keys in columns.
+/// Shows a call stack, a frame a line.
+pub fn frames(output: &mut Output, stack: &[u8], symbols: &dyn Symbols) {
+    stack::frames(stack, symbols).for_each(|frame| output.line(&format!("    {frame}")));
+}
+
+/// One row per key: the numbers first, right-aligned, then the keys in columns, and below them those that are stacks.
 fn table(output: &mut Output, def: &State, rows: &[Row], symbols: &dyn Symbols) {
     let values: Vec<Vec<(&str, String)>> =
         rows.iter().map(|row| entry_columns(&row.entry, &def.kind, symbols)).collect();
-    let keys: Vec<Vec<String>> = rows.iter().map(|row| key_columns(def, &row.key, symbols)).collect();
+    let in_columns = |ty: &Type| *ty != Type::Stack;
+    let keys: Vec<Vec<String>> = rows.iter().map(|row| key_columns(def, &row.key, symbols, in_columns)).collect();
     let textual = matches!(
         def.kind,
-        StateKind::Value { ty: Type::Str | Type::Bytes, .. }
-            | StateKind::Aggregate(AggFn::Last(Type::Str | Type::Bytes))
+        StateKind::Value { ty, .. } | StateKind::Aggregate(AggFn::Last(ty)) if ty.is_text()
     );
     let width = |n: usize| values.iter().map(|row| width_of(&row[n].1)).max().unwrap_or(0);
     let widths: Vec<usize> = (0..values[0].len()).map(width).collect();
     let key_width = |n: usize| keys.iter().map(|row| width_of(&row[n])).max().unwrap_or(0);
-    let key_widths: Vec<usize> = (0..def.keys.len()).map(key_width).collect();
-    for (value, key) in values.iter().zip(&keys) {
+    let columns = def.keys.iter().filter(|ty| in_columns(ty)).count();
+    let key_widths: Vec<usize> = (0..columns).map(key_width).collect();
+    for ((value, key), row) in values.iter().zip(&keys).zip(rows) {
         let mut line = String::new();
         for ((name, text), width) in value.iter().zip(&widths) {
             let fill = " ".repeat(width - width_of(text));
@@ -287,13 +298,18 @@ fn table(output: &mut Output, def: &State, rows: &[Row], symbols: &dyn Symbols) 
             put(&mut line, format_args!("  {text}{}", " ".repeat(width - width_of(text))));
         }
         output.line(line.trim_end());
+        for (part, ty) in row.key.iter().zip(&def.keys) {
+            if let (KeyPart::Text(stack), Type::Stack) = (part, ty) {
+                frames(output, stack, symbols);
+            }
+        }
     }
 }
 
 fn histograms(output: &mut Output, def: &State, rows: &[Row], symbols: &dyn Symbols) {
     for row in rows {
         if !row.key.is_empty() {
-            output.line(&format!("  {}", key_columns(def, &row.key, symbols).join(", ")));
+            output.line(&format!("  {}", key_columns(def, &row.key, symbols, |_| true).join(", ")));
         }
         if let Entry::Hist(buckets) = &row.entry {
             histogram(output, def, &buckets.counts);
@@ -399,13 +415,18 @@ fn key_value(part: &KeyPart) -> Value<'_> {
     }
 }
 
-fn key_columns(def: &State, key: &[KeyPart], symbols: &dyn Symbols) -> Vec<String> {
+fn key_columns(
+    def: &State,
+    key: &[KeyPart],
+    symbols: &dyn Symbols,
+    is_shown: impl Fn(&Type) -> bool,
+) -> Vec<String> {
     let column = |(part, ty): (&KeyPart, &Type)| {
         let mut text = String::new();
         format::show(&mut text, key_value(part), *ty, symbols);
         text.replace('\n', "\\n")
     };
-    key.iter().zip(&def.keys).map(column).collect()
+    key.iter().zip(&def.keys).filter(|(_, ty)| is_shown(ty)).map(column).collect()
 }
 
 /// Record `map` or `hist`: `{"type":"map","name":"@m","keys":["func"],"rows":[{"key":["main"],"value":3}]}`.

@@ -21,6 +21,7 @@ use crate::probe::format::{self, TextRef, Value, View, address_text, grouped, li
 use crate::probe::lasting::{Changed, Lastings};
 use crate::probe::loops::MapLoops;
 use crate::probe::output::{self, Json, Output, Style};
+use crate::probe::stack::Walker;
 use crate::probe::state::{Full, KeyPart, States, Stored};
 use crate::probe::syscalls::{self, Call};
 use hashbrown::HashMap;
@@ -93,6 +94,7 @@ pub struct ProbeRuntime {
     regexes: HashMap<u32, Option<Regex>>,
     traces: Vec<Snapshot>,
     shown: Option<Vec<Register>>,
+    walker: Option<Walker>,
     /// Cells and actions of probes that have been removed, for others.
     spare_cells: RefCell<Vec<u32>>,
     spare_sites: Vec<u32>,
@@ -198,6 +200,7 @@ impl ProbeRuntime {
             regexes: HashMap::new(),
             traces: Vec::new(),
             shown: None,
+            walker: None,
             spare_cells: RefCell::default(),
             spare_sites: Vec::new(),
             loops: MapLoops::default(),
@@ -594,6 +597,11 @@ impl ProbeRuntime {
                 let fetched = fire.args.word();
                 self.lasting.replaced(thread, fire.call.pc, fire.call.icount).map_or(fetched, u64::from)
             }
+            Action::Stack(most) => {
+                let walker = self.walker.get_or_insert_with(|| Walker::new(fire.guest.isa));
+                let frames = walker.walk(fire.args.word(), *most, cpu, *fire.guest);
+                self.texts.add(frames, false)
+            }
             Action::Patched(what) => self.patched(fire, what),
             Action::BadMemory => {
                 let addr = fire.args.word();
@@ -617,7 +625,7 @@ impl ProbeRuntime {
     fn value(&self, args: &mut Args<'_>, ty: Type) -> Value<'_> {
         match ty {
             Type::U128 => Value::Wide(args.wide()),
-            Type::Str | Type::Bytes => Value::Text(self.texts.get(args.word())),
+            ty if ty.is_text() => Value::Text(self.texts.get(args.word())),
             _ => Value::Word(args.word()),
         }
     }
@@ -703,7 +711,7 @@ impl ProbeRuntime {
             Func::Readable => return u64::from(guest.memory.check(first, second, crate::mem::Access::Read).is_ok()),
             Func::Rand if first == 0 => return self.error(fire, "R0605", String::new()),
             Func::Rand => return self.random.below(first),
-            Func::Str | Func::Bytes | Func::AbsInt | Func::AbsFloat | Func::MinU | Func::MinS | Func::MaxU => return 0,
+            Func::Stack | Func::Str | Func::Bytes | Func::AbsInt | Func::AbsFloat | Func::MinU | Func::MinS | Func::MaxU => return 0,
             Func::MaxS | Func::Popcount | Func::Bswap | Func::Bit | Func::Bits | Func::Sext | Func::Has => return 0,
         };
         self.texts.add(text.into_bytes(), false)
@@ -791,6 +799,13 @@ impl ProbeRuntime {
             match part {
                 PrintPart::Value { name, ty } => {
                     let value = self.value(&mut fire.args, *ty);
+                    if let (Value::Text(stack), Type::Stack, false) = (value, ty, json) {
+                        let stack = stack.bytes.to_vec();
+                        words.push(format!("{name}:"));
+                        self.output.line(&std::mem::take(&mut words).join(" "));
+                        output::frames(&mut self.output, &stack, fire.guest.symbols);
+                        continue;
+                    }
                     let mut shown = String::new();
                     format::show(&mut shown, value, *ty, fire.guest.symbols);
                     if name.is_empty() {
@@ -819,7 +834,7 @@ impl ProbeRuntime {
         match json {
             true if fields && messages.is_empty() => self.output.record(record),
             true if fields => self.output.record(record.str("msg", &messages.join(" "))),
-            false if fields => self.output.line(&words.join(" ")),
+            false if !words.is_empty() => self.output.line(&words.join(" ")),
             _ => {}
         }
         for (name, state, top) in tables {

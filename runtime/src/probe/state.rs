@@ -458,7 +458,7 @@ impl Table {
                 Entry::Cell(cell)
             }
             (None, StateKind::Value { ty, initial }) => Entry::Value(match ty {
-                Type::Str | Type::Bytes => Stored::Text(Box::default()),
+                ty if ty.is_text() => Stored::Text(Box::default()),
                 Type::U128 => Stored::Wide(u128::from(*initial)),
                 _ => Stored::Int(*initial),
             }),

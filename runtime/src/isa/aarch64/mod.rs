@@ -14,7 +14,7 @@ mod table;
 
 pub mod abi;
 
-use super::{InsnFacts, Isa, Parameter, Passed};
+use super::{FrameRecord, InsnFacts, Isa, Parameter, Passed};
 use crate::block::Lift;
 use crate::cpu::CpuState;
 use spile_lang::target::Register;
@@ -66,6 +66,10 @@ impl Isa for AArch64 {
 
     fn debug_register(&self, number: u16) -> Option<Register> {
         procedure::debug_register(number)
+    }
+
+    fn frame_record(&self) -> FrameRecord {
+        procedure::FRAME_RECORD
     }
 
     fn passed(&self, parameters: &[Parameter]) -> Vec<Passed> {

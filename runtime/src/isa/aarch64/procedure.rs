@@ -1,11 +1,15 @@
 //! The procedure call standard (AAPCS64, 6.8.2), and the numbers of registers in debug information (AADWARF64, 4.1).
 
-use super::super::{Parameter, Passed};
+use super::super::{FrameRecord, Parameter, Passed};
 use super::AARCH64;
 use spile_lang::target::{Register, Target};
 
 /// Registers for parameters, of each kind.
 const REGISTERS: u64 = 8;
+
+/// "The frame pointer": the record is two words, that of the caller and the return address (AAPCS64, 6.4.6).
+pub(super) const FRAME_RECORD: FrameRecord =
+    FrameRecord { sp: 31, link: 30, fp: 29, saved_fp: 0, saved_link: 8, size: 16 };
 
 pub(super) fn debug_register(number: u16) -> Option<Register> {
     match number {

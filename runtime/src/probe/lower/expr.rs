@@ -5,6 +5,7 @@ use super::code::{Atom, Label, Value};
 use super::fold::{Static, bits, bswap, equal_op, less_op, sext, truncate, unsigned};
 use super::{ProgramKey, TooComplex};
 use crate::probe::action::{Action, FloatOp, TextHandle, TextPart};
+use crate::probe::stack;
 use crate::translate::NEXT_PC;
 use crate::uop::{BinOp, Lanes, MemTy, Operand, UnOp, Uop, X, slot};
 use crate::vector::VxOp;
@@ -205,6 +206,7 @@ impl Body<'_> {
             Builtin::Pid => self.result_of(Action::ProcessId, &[], e),
             Builtin::Now => self.result_of(Action::Now, &[], e),
             Builtin::InsnDst => self.destination(),
+            Builtin::Stack => self.stack(stack::USUAL, e),
             Builtin::AccessAddr | Builtin::AccessValue | Builtin::AccessOld => self.of_access(builtin),
             Builtin::SyscallArgument(_) | Builtin::SyscallArguments | Builtin::SyscallElapsed => {
                 self.syscall_value(builtin, e)
@@ -714,7 +716,7 @@ impl Body<'_> {
 
     /// Converts as `as` does.
     pub(super) fn convert(&mut self, mark: X, value: Value, from: Type, to: Type, e: &Expr) -> Result<Value> {
-        if from == to || matches!(to, Type::Str | Type::Bytes) {
+        if from == to || to.is_text() {
             return Ok(value);
         }
         let atom = value.low();
@@ -796,6 +798,10 @@ impl Body<'_> {
                 }
                 _ => Ok(Value::One(Atom::ZERO)),
             },
+            Func::Stack => match &args[0].kind {
+                ExprKind::Int(most) => self.stack(*most, e),
+                _ => self.stack(stack::USUAL, e),
+            },
             Func::Hex
             | Func::Sym
             | Func::Disas
@@ -809,6 +815,16 @@ impl Body<'_> {
                 self.result_of(Action::Call(func), &args, e)
             }
         }
+    }
+
+    /// The call stack, seen from where the registers are: after an instruction, from the next one.
+    fn stack(&mut self, most: u64, e: &Expr) -> Result<Value> {
+        let mark = self.code.mark();
+        let args = self.code.temps(1)?;
+        let from = self.place.skip_base();
+        self.code.move_to(args, from);
+        self.code.release(mark);
+        self.call_action(Action::Stack(most), (args, 1), e)
     }
 
     /// The smaller or the greater of two values, which `less` compares.

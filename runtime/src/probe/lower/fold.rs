@@ -168,6 +168,7 @@ impl Folder<'_> {
             | Func::Has
             | Func::Errno
             | Func::SyscallName
+            | Func::Stack
             | Func::Rand => return None,
         };
         Some(Static::Int(value))
@@ -327,7 +328,7 @@ fn convert(value: &Static, from: Type, to: Type) -> Option<Static> {
         (Static::Int(v), Type::U128) if from.is_signed() => Static::Wide(i128::from(*v as i64) as u128),
         (value, Type::U128) => Static::Wide(value.wide()?),
         (value, to) if to.is_integer() => Static::Int(truncate(value.int()?, to)),
-        (Static::Text(text), Type::Str | Type::Bytes) => Static::Text(text.clone()),
+        (Static::Text(text), to) if to.is_text() => Static::Text(text.clone()),
         _ => return None,
     })
 }

@@ -152,6 +152,7 @@ impl<'a> Place<'a> {
             | Builtin::Icount
             | Builtin::Hits
             | Builtin::Caller
+            | Builtin::Stack
             | Builtin::Depth
             | Builtin::Elapsed
             | Builtin::EntryArg(_)

@@ -110,6 +110,10 @@ impl Isa for Toy {
         self.register(&format!("x{number}"))
     }
 
+    fn frame_record(&self) -> crate::isa::FrameRecord {
+        crate::isa::FrameRecord { sp: 31, link: 30, fp: 29, saved_fp: 0, saved_link: 8, size: 16 }
+    }
+
     fn passed(&self, _: &[crate::isa::Parameter]) -> Vec<crate::isa::Passed> {
         Vec::new()
     }
