@@ -120,9 +120,9 @@ pub enum Event {
     Begin,
     /// After the last instruction, however the run ends.
     End,
-    /// A guest thread or process ends.
+    /// A guest thread ends, or the process.
     Exit,
-    /// A guest thread begins.
+    /// A guest thread or a forked process begins.
     Spawn,
     /// A system call; the moment says whether before or after it.
     Syscall(SyscallSet),

@@ -44,9 +44,9 @@ fn list_probe(out: &mut String, probe: &Probe, attachment: &Attachment, world: &
         }
         Event::Begin => line(out, "before the first instruction", &conditions),
         Event::End => line(out, "after the last instruction", &conditions),
-        Event::Exit => line(out, "when the process ends", &conditions),
+        Event::Exit => line(out, "when a thread or the process ends", &conditions),
         Event::Access(kind) => line(out, &accesses(*kind, attachment), &conditions),
-        Event::Spawn => line(out, "when a thread begins", &conditions),
+        Event::Spawn => line(out, "when a thread or a forked process begins", &conditions),
         Event::Syscall(calls) => {
             let which = match calls {
                 SyscallSet::Any => "each system call".to_string(),
