@@ -110,6 +110,8 @@ pub enum Event {
     Block,
     /// The first instruction of each stretch of code of one source line.
     Line,
+    /// Each instruction that can transfer control.
+    Branch,
     /// Every so many instructions of a thread.
     EveryInsns(u64),
     /// Entry of the functions that the probe's places name; with [`Moment::After`] their return to the caller.
@@ -926,6 +928,12 @@ pub enum Builtin {
     BlockSize,
     /// Static: instructions.
     BlockLen,
+    /// Where the branch goes.
+    BranchTarget,
+    /// Whether it goes elsewhere than to the next instruction.
+    BranchTaken,
+    /// Static.
+    BranchKind,
     AccessAddr,
     AccessSize,
     AccessValue,
@@ -966,7 +974,8 @@ impl Builtin {
             | Builtin::InsnIsStore
             | Builtin::BlockAddr
             | Builtin::BlockSize
-            | Builtin::BlockLen => true,
+            | Builtin::BlockLen
+            | Builtin::BranchKind => true,
             Builtin::Next
             | Builtin::Icount
             | Builtin::Hits
@@ -979,6 +988,8 @@ impl Builtin {
             | Builtin::Elapsed
             | Builtin::EntryArg(_)
             | Builtin::InsnDst
+            | Builtin::BranchTarget
+            | Builtin::BranchTaken
             | Builtin::AccessAddr
             | Builtin::AccessSize
             | Builtin::AccessValue

@@ -83,13 +83,13 @@ pub const TABLE: &[Event] = &[
         "a return instruction of a function, its frame still there",
         "on return malloc print retval",
     )),
-    later(placed(event(
+    placed(event(
         "branch",
         "",
-        &["target", "taken", "kind"],
-        "a control transfer",
-        "on branch in main count by target",
-    ))),
+        &["insn", "target", "taken", "kind"],
+        "before each instruction that can transfer control",
+        "on branch in main count by pc, target",
+    )),
     placed(event(
         "line",
         "",

@@ -33,7 +33,7 @@ fn list_probe(out: &mut String, probe: &Probe, attachment: &Attachment, world: &
     let _ = writeln!(out, "{}  {source}{note}", probe.name);
     let conditions = conditions(probe);
     match &probe.event {
-        Event::Insn(_) | Event::Line => places(out, probe, attachment, world, &conditions),
+        Event::Insn(_) | Event::Line | Event::Branch => places(out, probe, attachment, world, &conditions),
         Event::Call | Event::Return => places(out, probe, attachment, world, &conditions),
         Event::Block => {
             let _ = writeln!(out, "      at the entry of every block that is executed{}", within(attachment));
