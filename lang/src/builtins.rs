@@ -45,15 +45,16 @@ pub struct Function {
     pub example: &'static str,
 }
 
-const CODE: &[&str] = &["insn", "block", "line", "every", "read", "write", "access", "call", "return"];
+const CODE: &[&str] = &["insn", "block", "line", "branch", "every", "read", "write", "access", "call", "return"];
 /// Events at places in functions.
-const VARIABLES_OF: &[&str] = &["insn", "block", "line", "call", "return"];
+const VARIABLES_OF: &[&str] = &["insn", "block", "line", "branch", "call", "return"];
 /// Events at which a thread is somewhere in its code.
 const STACKS: &[&str] =
-    &["insn", "block", "line", "every", "read", "write", "access", "call", "return", "syscall"];
+    &["insn", "block", "line", "branch", "every", "read", "write", "access", "call", "return", "syscall"];
 const ACCESS: &[&str] = &["read", "write", "access"];
 const CALLS: &[&str] = &["call", "return"];
 const SYSCALL: &[&str] = &["syscall"];
+const BRANCH: &[&str] = &["branch"];
 const ENDS: &[&str] = &["end", "exit"];
 
 const fn dynamic(name: &'static str, value: Builtin, ty: Type, doc: &'static str, example: &'static str) -> Variable {
@@ -328,6 +329,36 @@ pub const VARIABLES: &[Variable] = &[
         &["access"],
         dynamic("is_write", Builtin::AccessIsWrite, Type::Bool, "true for a store", "on access count by is_write"),
     ),
+    only(
+        BRANCH,
+        dynamic(
+            "target",
+            Builtin::BranchTarget,
+            Type::CodeAddr,
+            "where control goes: to the next instruction if a conditional branch is not taken",
+            "on branch in main count by pc, target",
+        ),
+    ),
+    only(
+        BRANCH,
+        dynamic(
+            "taken",
+            Builtin::BranchTaken,
+            Type::Bool,
+            "false for a conditional branch that goes on with the next instruction",
+            "on branch when not taken count by pc",
+        ),
+    ),
+    only(
+        BRANCH,
+        fixed(
+            "kind",
+            Builtin::BranchKind,
+            Type::Str,
+            "`jump`, `conditional`, `indirect jump`, `call`, `indirect call` or `return`",
+            "on branch count by kind",
+        ),
+    ),
     later("insn.src", CODE, "value of the first source register"),
     later("insn.reads", CODE, "registers that it reads"),
     later("insn.writes", CODE, "registers that it writes"),
@@ -346,7 +377,7 @@ pub const VARIABLES: &[Variable] = &[
         ),
     ),
     only(
-        &["insn", "block", "line", "call", "return", "syscall"],
+        &["insn", "block", "line", "branch", "call", "return", "syscall"],
         dynamic(
             "args",
             Builtin::SyscallArguments,
@@ -397,9 +428,6 @@ pub const VARIABLES: &[Variable] = &[
     later("cpu", &[], "number of the CPU"),
     later("mode", &[], "mode of the CPU"),
     later("icount_all", &[], "instructions of all threads"),
-    later("target", &["branch"], "where the branch goes"),
-    later("taken", &["branch"], "true if it is taken"),
-    later("kind", &["branch"], "kind of the branch"),
     later("sig", &["signal"], "number of the signal"),
     later("code", &["signal"], "code of the signal"),
     later("cause", &["trap"], "cause of the exception"),

@@ -110,6 +110,8 @@ pub enum Event {
     Block,
     /// The first instruction of each stretch of code of one source line.
     Line,
+    /// Each instruction that can transfer control.
+    Branch,
     /// Every so many instructions of a thread.
     EveryInsns(u64),
     /// Entry of the functions that the probe's places name; with [`Moment::After`] their return to the caller.
@@ -120,9 +122,9 @@ pub enum Event {
     Begin,
     /// After the last instruction, however the run ends.
     End,
-    /// A guest thread or process ends.
+    /// A guest thread ends, or the process.
     Exit,
-    /// A guest thread begins.
+    /// A guest thread or a forked process begins.
     Spawn,
     /// A system call; the moment says whether before or after it.
     Syscall(SyscallSet),
@@ -928,6 +930,12 @@ pub enum Builtin {
     BlockSize,
     /// Static: instructions.
     BlockLen,
+    /// Where the branch goes.
+    BranchTarget,
+    /// Whether it goes elsewhere than to the next instruction.
+    BranchTaken,
+    /// Static.
+    BranchKind,
     AccessAddr,
     AccessSize,
     AccessValue,
@@ -968,7 +976,8 @@ impl Builtin {
             | Builtin::InsnIsStore
             | Builtin::BlockAddr
             | Builtin::BlockSize
-            | Builtin::BlockLen => true,
+            | Builtin::BlockLen
+            | Builtin::BranchKind => true,
             Builtin::Next
             | Builtin::Icount
             | Builtin::Hits
@@ -982,6 +991,8 @@ impl Builtin {
             | Builtin::Elapsed
             | Builtin::EntryArg(_)
             | Builtin::InsnDst
+            | Builtin::BranchTarget
+            | Builtin::BranchTaken
             | Builtin::AccessAddr
             | Builtin::AccessSize
             | Builtin::AccessValue

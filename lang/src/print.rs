@@ -92,6 +92,7 @@ impl Display for EventText<'_> {
             Event::Insn(InsnPattern::Regex(pattern)) => write!(f, "insn {}", regex_text(pattern)),
             Event::Block => f.write_str("block"),
             Event::Line => f.write_str("line"),
+            Event::Branch => f.write_str("branch"),
             Event::EveryInsns(n) => write!(f, "every {n} insns"),
             Event::Call => f.write_str("call"),
             Event::Return => f.write_str("return"),

@@ -62,7 +62,13 @@ pub const TABLE: &[Event] = &[
     ),
     event("begin", "", &[], "after loading, before the first instruction", "on begin print \"start\""),
     event("end", "", &["status"], "after the last instruction, however the run ends", "on end print status"),
-    event("exit", "", &["status"], "a guest thread or the process ends", "on exit print tid, status"),
+    event(
+        "exit",
+        "",
+        &["status"],
+        "a guest thread ends, in it, and once all threads have ended the process",
+        "on exit print tid, status",
+    ),
     with_after(placed(event(
         "call",
         "function names, or *",
@@ -77,13 +83,13 @@ pub const TABLE: &[Event] = &[
         "a return instruction of a function, its frame still there",
         "on return malloc print retval",
     )),
-    later(placed(event(
+    placed(event(
         "branch",
         "",
-        &["target", "taken", "kind"],
-        "a control transfer",
-        "on branch in main count by target",
-    ))),
+        &["insn", "target", "taken", "kind"],
+        "before each instruction that can transfer control",
+        "on branch in main count by pc, target",
+    )),
     placed(event(
         "line",
         "",
@@ -142,7 +148,13 @@ pub const TABLE: &[Event] = &[
         "a module is mapped",
         "on load libc.so.6 print base",
     )),
-    event("spawn", "", &[], "a guest thread other than the first begins, in it", "on spawn print tid"),
+    event(
+        "spawn",
+        "",
+        &[],
+        "a guest thread other than the first begins, or a forked process, in it",
+        "on spawn print tid",
+    ),
     later(event("mark", "names", &["name"], "the host has said `spile ctl emit NAME`", "on mark glitch print icount")),
 ];
 

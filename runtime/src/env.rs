@@ -84,6 +84,9 @@ pub trait Environment: Send {
     /// instructions.
     fn pass_turn(&mut self, _icount: u64) {}
 
+    /// After [`Outcome::EndThread`]: does what the kernel does at a thread's end, which others see.
+    fn end_thread(&mut self, _memory: &GuestMemory) {}
+
     /// The last call for a thread that others of its process outlive: they go on.
     fn leave(&mut self) {}
 
@@ -165,8 +168,8 @@ pub enum Outcome {
     Spawn,
     /// Not at all.
     End(Status),
-    /// This thread not at all; others go on.
-    EndThread,
+    /// This thread not at all, which has ended with this status; others go on.
+    EndThread(u8),
 }
 
 /// How a guest ended.

@@ -53,11 +53,11 @@ pub enum PlainEvent {
     Begin,
     /// A number of instructions has passed.
     Every,
-    /// The guest process has ended.
+    /// The thread has ended, or with the last one the process.
     Exit,
     /// After the last instruction.
     End,
-    /// A thread other than the first begins.
+    /// A thread other than the first begins, or a forked process.
     Spawn,
     /// Before a system call.
     Call(AskedCall),
@@ -173,8 +173,8 @@ enum Stop {
     Run(End),
     /// The run has been ended elsewhere.
     Elsewhere,
-    /// It is over; others go on.
-    Thread,
+    /// It is over, with this status; others go on.
+    Thread(u8),
 }
 
 /// Connects the micro-ops' host calls with the probes and the environment.
@@ -366,7 +366,14 @@ impl Vm {
     }
 
     /// Tells the others why this thread stops.
-    fn stop(&mut self, stop: Stop) {
+    fn stop(&mut self, mut stop: Stop) {
+        if let Stop::Thread(status) = stop {
+            self.fire(PlainEvent::Exit, status);
+            if let Some(status) = self.probes().and_then(|probes| probes.end_request()) {
+                stop = Stop::Run(End::Probe(status));
+            }
+            self.environment.end_thread(&self.memory);
+        }
         self.machine.return_budget(self.budget_end.saturating_sub(self.cpu.icount));
         if let Stop::Run(end) = stop {
             let cpu = std::mem::take(&mut self.cpu);
@@ -693,6 +700,7 @@ impl Vm {
         if self.environment.take_forked() {
             self.machine.forked();
             self.leads = true;
+            self.fire(PlainEvent::Spawn, 0);
         }
         self.turn_end = self.environment.turn_end();
         let changed = self.environment.take_code_mapped() && self.machine.modules_changed(&*self.environment);
@@ -706,7 +714,7 @@ impl Vm {
             }
             Outcome::Redirect => Some(None),
             Outcome::End(status) => Some(Some(Stop::Run(End::Guest(status)))),
-            Outcome::EndThread => Some(Some(Stop::Thread)),
+            Outcome::EndThread(status) => Some(Some(Stop::Thread(status))),
         }
     }
 
@@ -743,7 +751,7 @@ impl Vm {
         match outcome {
             Outcome::Continue | Outcome::Redirect | Outcome::Spawn => None,
             Outcome::End(status) => Some(Stop::Run(End::Guest(status))),
-            Outcome::EndThread => Some(Stop::Thread),
+            Outcome::EndThread(status) => Some(Stop::Thread(status)),
         }
     }
 

@@ -79,12 +79,15 @@ engine_of() {
 }
 
 # Runs a guest program under the engine in $engine, with the options that follow it up to `--`.
+# What Python compiles it keeps outside the root: a directory of the root that changes while a case reads it is another
+# input, and cases that run a program twice would see the difference.
 # shellcheck disable=SC2086 # engine is a command with arguments
 under_engine() {
     local options=()
     while [ "$1" != -- ]; do options+=("$1"); shift; done
     shift
-    env -i PATH=/usr/bin:/bin HOME=/ LC_ALL=C TZ=UTC GREETING=hello timeout -k 5 $limit $engine "${options[@]}" "$@"
+    env -i PATH=/usr/bin:/bin HOME=/ LC_ALL=C TZ=UTC GREETING=hello PYTHONPYCACHEPREFIX="$work/pycache" \
+        timeout -k 5 $limit $engine "${options[@]}" "$@"
 }
 
 # The file of a guest program.

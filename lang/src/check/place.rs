@@ -84,6 +84,7 @@ impl Checker<'_> {
             ("every", EventArgs::Quantity(quantity)) => self.every(quantity)?,
             ("block", _) => Event::Block,
             ("line", _) => Event::Line,
+            ("branch", _) => Event::Branch,
             ("call", _) => Event::Call,
             ("return", _) => Event::Return,
             ("begin", _) => Event::Begin,

@@ -224,8 +224,8 @@ enum After {
     Again,
     /// The registers are those of the innermost signal frame.
     SignalReturn,
-    /// This thread is over.
-    EndThread,
+    /// This thread is over, with this status.
+    EndThread(u8),
     /// This is a new child: it has its own stack and thread pointer, if given.
     Child { stack: Option<u64>, thread_pointer: Option<u64> },
     /// A thread is wanted.
@@ -352,7 +352,7 @@ impl Kernel {
     fn follow(&mut self, cpu: &mut CpuState, memory: &GuestMemory, after: After) -> Outcome {
         match after {
             After::End(status) => Outcome::End(status),
-            After::EndThread => Outcome::EndThread,
+            After::EndThread(status) => Outcome::EndThread(status),
             After::Thread(request) => {
                 let mut child = Box::new(cpu.clone());
                 child.poll = Box::leak(Box::new(AtomicU32::new(0)));
@@ -530,6 +530,10 @@ impl Environment for Kernel {
             turn.count(icount);
             turn.pass();
         }
+    }
+
+    fn end_thread(&mut self, memory: &GuestMemory) {
+        self.leave_memory(memory);
     }
 
     fn leave(&mut self) {

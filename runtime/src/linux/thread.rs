@@ -253,7 +253,7 @@ impl Kernel {
     }
 
     /// What Linux does at a thread's end: marks the robust futexes that it holds, and wakes who waits for it.
-    fn leave_memory(&mut self, memory: &GuestMemory) {
+    pub(super) fn leave_memory(&mut self, memory: &GuestMemory) {
         for addr in release_robust_list(memory, std::mem::take(&mut self.robust_list), self.tid) {
             self.wake(memory, addr);
         }
@@ -275,14 +275,14 @@ impl Kernel {
     }
 }
 
-/// The end of this thread, and of the process if it is the last one.
-pub(super) fn exit(kernel: &mut Kernel, memory: &GuestMemory, [status, ..]: Args) -> Result {
-    kernel.leave_memory(memory);
+/// The end of this thread, and of the process if it is the last one. That others see it is left to
+/// [`crate::env::Environment::end_thread`].
+pub(super) fn exit(kernel: &mut Kernel, _: &GuestMemory, [status, ..]: Args) -> Result {
     kernel.after = Some(if kernel.threads.fetch_sub(1, Ordering::AcqRel) == 1 {
         After::End(Status::Exited(status as u8))
     } else {
         kernel.signals.end_thread();
-        After::EndThread
+        After::EndThread(status as u8)
     });
     Ok(0)
 }

@@ -116,6 +116,9 @@ pub enum Action {
         old: bool,
     },
 
+    /// One line for a branch. Args: where it goes, and whether it is taken.
+    TraceBranch,
+
     /// One line for a call of a function, or for its return. Args: its address, how deep it is in others, its first
     /// argument or its result, the instructions since its entry.
     TraceCall {

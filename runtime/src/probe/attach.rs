@@ -227,6 +227,7 @@ enum Matcher {
     Glob(String),
     Regex(Regex),
     Returns,
+    Branches,
 }
 
 impl Attachment {
@@ -253,6 +254,7 @@ impl Attachment {
             Matcher::Glob(pattern) => glob::matches(pattern, &facts.mnemonic),
             Matcher::Regex(regex) => regex.is_match(&facts.text),
             Matcher::Returns => facts.is_return,
+            Matcher::Branches => facts.is_branch,
         }
     }
 
@@ -952,7 +954,7 @@ impl<'a> Resolver<'a> {
     // ---- no match
 
     fn check_not_empty(&mut self, attachment: &Attachment) {
-        if !matches!(self.probe.event, Event::Insn(_) | Event::Block | Event::Line | Event::Return) {
+        if !matches!(self.probe.event, Event::Insn(_) | Event::Block | Event::Line | Event::Branch | Event::Return) {
             return;
         }
         if attachment.everywhere {
@@ -974,6 +976,7 @@ impl<'a> Resolver<'a> {
             (Matcher::Glob(pattern), n) => format!("none of {n} matches \"{pattern}\""),
             (Matcher::Regex(regex), n) => format!("none of {n} matches /{}/", regex.as_str()),
             (Matcher::Returns, n) => format!("none of {n} is a return"),
+            (Matcher::Branches, n) => format!("none of {n} is a branch"),
             (Matcher::Any, n) => format!("none of {n}"),
         };
         let mut diagnostic =
@@ -1177,6 +1180,7 @@ fn matcher(event: &Event) -> Matcher {
             regex.map_or_else(|_| Matcher::Glob("\0".to_string()), Matcher::Regex)
         }
         Event::Return => Matcher::Returns,
+        Event::Branch => Matcher::Branches,
         Event::Call => Matcher::Any,
         Event::Insn(InsnPattern::Any) | Event::Block | Event::Line | Event::EveryInsns(_) => Matcher::Any,
         Event::Begin | Event::End | Event::Exit | Event::Spawn => Matcher::Any,

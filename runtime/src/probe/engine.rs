@@ -449,6 +449,7 @@ impl LowerHost for Core {
                 ir::Event::Insn(_)
                     | ir::Event::Block
                     | ir::Event::Line
+                    | ir::Event::Branch
                     | ir::Event::Access(_)
                     | ir::Event::Call
                     | ir::Event::Return

@@ -33,7 +33,7 @@ fn list_probe(out: &mut String, probe: &Probe, attachment: &Attachment, world: &
     let _ = writeln!(out, "{}  {source}{note}", probe.name);
     let conditions = conditions(probe);
     match &probe.event {
-        Event::Insn(_) | Event::Line => places(out, probe, attachment, world, &conditions),
+        Event::Insn(_) | Event::Line | Event::Branch => places(out, probe, attachment, world, &conditions),
         Event::Call | Event::Return => places(out, probe, attachment, world, &conditions),
         Event::Block => {
             let _ = writeln!(out, "      at the entry of every block that is executed{}", within(attachment));
@@ -44,9 +44,9 @@ fn list_probe(out: &mut String, probe: &Probe, attachment: &Attachment, world: &
         }
         Event::Begin => line(out, "before the first instruction", &conditions),
         Event::End => line(out, "after the last instruction", &conditions),
-        Event::Exit => line(out, "when the process ends", &conditions),
+        Event::Exit => line(out, "when a thread or the process ends", &conditions),
         Event::Access(kind) => line(out, &accesses(*kind, attachment), &conditions),
-        Event::Spawn => line(out, "when a thread begins", &conditions),
+        Event::Spawn => line(out, "when a thread or a forked process begins", &conditions),
         Event::Syscall(calls) => {
             let which = match calls {
                 SyscallSet::Any => "each system call".to_string(),

@@ -554,6 +554,7 @@ impl ProbeRuntime {
             Action::TraceEnd => self.trace_end(fire, cpu),
             Action::TraceEvent(word) => self.trace_event(fire, word),
             Action::TraceAccess { is_write, value, old } => self.trace_access(fire, *is_write, *value, *old),
+            Action::TraceBranch => self.trace_branch(fire),
             Action::TraceCall { returned } => self.trace_call(fire, *returned),
 
             Action::AssertFailed { text, message } => self.assert_failed(fire, text, *message),
@@ -995,6 +996,26 @@ impl ProbeRuntime {
         }
         put(&mut line, format_args!("  {}", context.at));
         self.output.line(&line);
+        0
+    }
+
+    fn trace_branch(&mut self, fire: &mut Firing<'_>) -> u64 {
+        let (target, taken) = (fire.args.word(), fire.args.word() != 0);
+        let text = match fetch(fire.guest, fire.call.pc) {
+            Some((bits, _)) => fire.guest.isa.disassemble(bits, fire.call.pc),
+            None => "<unreadable>".to_string(),
+        };
+        let context = self.context(fire);
+        let to = address_text(target, fire.guest.symbols);
+        if self.output.style().json {
+            let record = self.record("trace", fire.site.probe).str("event", "branch").str("insn", &text);
+            let record = record.int("target", target).str("to", &to).raw("taken", if taken { "true" } else { "false" });
+            self.output.record(context.add_to(record));
+            return 0;
+        }
+        let arrow = self.output.glyph("→", "->");
+        let note = if taken { "" } else { "  not taken" };
+        self.output.line(&format!("{:<20}  {text:<30}    {arrow} {to}{note}", context.at));
         0
     }
 

@@ -361,7 +361,7 @@ impl Keeper<'_> {
 }
 
 /// True for a micro-op that has no effect but on temporaries.
-fn only_computes(uop: &Uop) -> bool {
+pub(super) fn only_computes(uop: &Uop) -> bool {
     let mut only = !uop.can_leave() && !matches!(uop, Uop::Fence { .. } | Uop::ClearEx | Uop::WriteSys { .. });
     uop.operands(|operand| match operand {
         Operand::DefX(x) => only &= x >= slot::TEMP,

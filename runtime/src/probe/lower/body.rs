@@ -80,7 +80,7 @@ impl<'a> Body<'a> {
             leave: Label::default(),
             fallbacks: Vec::new(),
             iterations: Vec::new(),
-            depth: 0,
+            depth: place.taken.is_some().into(),
             inside: None,
         }
     }

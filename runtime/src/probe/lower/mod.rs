@@ -9,6 +9,7 @@
 
 mod access;
 mod body;
+mod branch;
 pub(super) mod calls;
 mod code;
 mod expr;
@@ -356,9 +357,12 @@ impl Lowering {
         let probe = &self.shared.program.probes[id.0 as usize];
         let after = probe.moment == Moment::After;
         let place = match probe.event {
-            ir::Event::Insn(_) | ir::Event::Block | ir::Event::Line | ir::Event::Call | ir::Event::Return => {
-                Place::at(&site, after, self.shared.isa, Rc::default())
-            }
+            ir::Event::Insn(_)
+            | ir::Event::Block
+            | ir::Event::Line
+            | ir::Event::Branch
+            | ir::Event::Call
+            | ir::Event::Return => Place::at(&site, after, self.shared.isa, Rc::default()),
             ir::Event::Access(_) => {
                 Place::at(&site, after, self.shared.isa, Rc::default()).with_access(access::Access::WORST)
             }
@@ -515,6 +519,7 @@ impl ProbeSplicer<'_> {
             ir::Event::Block => enters_block,
             ir::Event::Call => probe.moment != Moment::After,
             ir::Event::Return => place.facts().is_some_and(|facts| facts.is_return),
+            ir::Event::Branch => place.facts().is_some_and(|facts| facts.is_branch),
             ir::Event::EveryInsns(_) | ir::Event::Begin | ir::Event::End | ir::Event::Exit => false,
             // Only at instructions that have such an access; `look` has asked for them.
             ir::Event::Access(kind) => place.accesses(*kind),
@@ -612,6 +617,7 @@ impl ProbeSplicer<'_> {
         let mut point = Point::new(plan);
         for &(id, part) in parts {
             match part {
+                Part::Body if self.depends_on_branch(id, place) => self.body_of_branch(place, id, &mut point, uops),
                 Part::Body => self.body(place, id, &mut point, uops),
                 Part::TraceBegin => uops.push(self.trace_half(id, Action::TraceBegin)),
                 Part::TraceEnd => uops.push(self.trace_half(id, Action::TraceEnd)),

@@ -21,6 +21,8 @@ pub(super) struct Place<'a> {
     facts: Rc<OnceCell<InsnFacts>>,
     /// The access of memory that the probe is about.
     pub(super) access: Option<Access>,
+    /// Of a conditional branch, whether it is taken, if the probe is lowered for that alone.
+    pub(super) taken: Option<bool>,
     /// Only the need for slots is of interest: nothing folds that depends on the place.
     checking: bool,
 }
@@ -28,17 +30,25 @@ pub(super) struct Place<'a> {
 impl<'a> Place<'a> {
     /// A place before or after the instruction at `site`; `facts` are shared between the two.
     pub(super) fn at(site: &'a Site<'a>, after: bool, isa: &'static dyn Isa, facts: Rc<OnceCell<InsnFacts>>) -> Self {
-        Place { site: Some(site), event: Event::default(), after, isa, facts, access: None, checking: false }
+        let (event, access, taken) = Default::default();
+        Place { site: Some(site), event, after, isa, facts, access, taken, checking: false }
     }
 
     /// An event that is not at an instruction.
     pub(super) fn event(event: Event, isa: &'static dyn Isa) -> Self {
-        Place { site: None, event, after: false, isa, facts: Rc::default(), access: None, checking: false }
+        let (facts, access, taken) = Default::default();
+        Place { site: None, event, after: false, isa, facts, access, taken, checking: false }
     }
 
     /// The same place, about `access`.
     pub(super) fn with_access(self, access: Access) -> Self {
         Place { access: Some(access), ..self }
+    }
+
+    /// The same place, where the branch is taken or not.
+    pub(super) fn going(&self, taken: bool) -> Self {
+        let facts = Rc::clone(&self.facts);
+        Place { site: self.site, event: self.event, facts, access: self.access, taken: Some(taken), ..*self }
     }
 
     /// The same place, where nothing that depends on it folds.
@@ -98,7 +108,7 @@ impl<'a> Place<'a> {
         Some(self.facts.get_or_init(|| self.isa.facts(bits, self.pc())))
     }
 
-    fn fall_through(&self) -> u64 {
+    pub(super) fn fall_through(&self) -> u64 {
         self.pc().wrapping_add(self.insn_len())
     }
 
@@ -164,6 +174,9 @@ impl<'a> Place<'a> {
             | Builtin::AccessAddr
             | Builtin::AccessValue
             | Builtin::AccessOld => None,
+            Builtin::BranchTarget => int(self.branch_target()?),
+            Builtin::BranchTaken => int(self.branch_taken()?.into()),
+            Builtin::BranchKind => Some(self.branch_kind()),
             Builtin::AccessSize => int(self.access?.size),
             Builtin::AccessIsWrite => int(self.access?.is_write.into()),
         }

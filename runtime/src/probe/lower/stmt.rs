@@ -470,6 +470,7 @@ impl Body<'_> {
             (Event::End, _) => Action::TraceEvent("end"),
             (Event::Exit, _) => Action::TraceEvent("exit"),
             (Event::Access(_), _) => return self.trace_access(s),
+            (Event::Branch, _) => return self.trace_branch(s),
             (Event::Spawn, _) => Action::TraceEvent("spawn"),
             (Event::Syscall(_), _) => return self.trace_syscall(s),
         };
