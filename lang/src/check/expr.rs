@@ -9,7 +9,7 @@ use crate::suggest::nearest;
 use crate::types::Type;
 
 use super::names::{access_span, memory_type};
-use super::state::describe;
+use super::state::{OF_STACKS, describe};
 use super::{Call, Checker, MAX_DEPTH, MAX_NODES};
 
 /// `stack(n)` may ask for so many entries.
@@ -358,6 +358,7 @@ impl Checker<'_> {
             Type::Str if sign == "+" => out.help("texts are put together in a string: `\"{a}{b}\"`"),
             Type::U128 => out.help("128-bit values can be printed, stored and compared; `as u64` takes the low half"),
             Type::Bytes => out.help("bytes can be printed; for a number use `u64[p]`"),
+            Type::Stack => out.help(OF_STACKS),
             _ => out,
         })
     }
@@ -448,6 +449,7 @@ impl Checker<'_> {
                 let text = self.source_text(span);
                 out.help(format!("the string that it points to: `str({text})`"))
             }
+            None if a.0 == Type::Stack || b.0 == Type::Stack => out.help(OF_STACKS),
             _ => out,
         })
     }
@@ -889,6 +891,7 @@ impl Checker<'_> {
                 .primary(arg.span, format!("this is {}", describe(value.ty)));
             let text = self.source_text(arg.span);
             return self.fail(match name {
+                _ if value.ty == Type::Stack => out.help(OF_STACKS),
                 "len" => out.help(format!("the string that it points to: `len(str({text}))`")),
                 _ => out,
             });

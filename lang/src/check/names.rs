@@ -11,6 +11,7 @@ use crate::target::Register;
 use crate::types::Type;
 
 use super::Checker;
+use super::state::OF_STACKS;
 
 /// Names that other tracers have, and what is written here.
 const FOREIGN: &[(&str, &str)] = &[
@@ -96,11 +97,11 @@ impl Checker<'_> {
     fn no_fields<T>(&mut self, root: &Text, access: &[Access]) -> Option<T> {
         let at = access_span(&access[0]);
         let title = format!("`{}` has no parts", root.text);
-        self.fail(
-            Diagnostic::error("E0406", title)
-                .primary(at, "a part of what?")
-                .help(format!("guest memory at that address: `u64[{} + 8]`", root.text)),
-        )
+        let out = Diagnostic::error("E0406", title).primary(at, "a part of what?");
+        self.fail(match root.text.as_str() {
+            "stack" => out.help(OF_STACKS),
+            name => out.help(format!("guest memory at that address: `u64[{name} + 8]`")),
+        })
     }
 
     pub(super) fn register_value(&self, register: Register, span: Span) -> ir::Expr {

@@ -7,7 +7,7 @@ use crate::probes;
 use crate::span::Span;
 use crate::types::Type;
 
-use super::state::describe;
+use super::state::{OF_STACKS, describe};
 use super::{Checker, ProbeCx, access};
 
 impl Checker<'_> {
@@ -213,6 +213,7 @@ impl Checker<'_> {
         let out = Diagnostic::error("E0406", title).primary(e.span, format!("this is {}", describe(cond.ty)));
         self.fail(match cond.ty {
             Type::Str => out.help(format!("{} == \"main\"", self.source_text(e.span))),
+            Type::Stack => out.help(OF_STACKS),
             _ => out.help(format!("{} != 0", self.source_text(e.span))),
         })
     }

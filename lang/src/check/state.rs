@@ -450,6 +450,9 @@ fn keys_text(n: usize) -> String {
     }
 }
 
+/// What a script can do with a call stack.
+pub(super) const OF_STACKS: &str = "stacks are printed, kept, and counted by: `on call free count by stack`";
+
 /// Names a type in a sentence.
 pub(super) fn describe(ty: Type) -> &'static str {
     match ty {

@@ -3,8 +3,8 @@
 //! Everything appends to a `String`. Guest text may hold any bytes: what is not printable comes out as `\xNN`, so that
 //! a guest cannot send control sequences to the terminal; text from the script itself is printed as it stands.
 
-use crate::mem::GuestMemory;
 use super::stack;
+use crate::mem::GuestMemory;
 use crate::probe::attach::Symbols;
 use spile_lang::ir::{Align, DurationUnit, Format, FormatStyle};
 use spile_lang::types::Type;

@@ -415,12 +415,7 @@ fn key_value(part: &KeyPart) -> Value<'_> {
     }
 }
 
-fn key_columns(
-    def: &State,
-    key: &[KeyPart],
-    symbols: &dyn Symbols,
-    is_shown: impl Fn(&Type) -> bool,
-) -> Vec<String> {
+fn key_columns(def: &State, key: &[KeyPart], symbols: &dyn Symbols, is_shown: impl Fn(&Type) -> bool) -> Vec<String> {
     let column = |(part, ty): (&KeyPart, &Type)| {
         let mut text = String::new();
         format::show(&mut text, key_value(part), *ty, symbols);

@@ -712,7 +712,14 @@ impl ProbeRuntime {
             Func::Readable => return u64::from(guest.memory.check(first, second, crate::mem::Access::Read).is_ok()),
             Func::Rand if first == 0 => return self.error(fire, "R0605", String::new()),
             Func::Rand => return self.random.below(first),
-            Func::Stack | Func::Str | Func::Bytes | Func::AbsInt | Func::AbsFloat | Func::MinU | Func::MinS | Func::MaxU => return 0,
+            Func::Stack
+            | Func::Str
+            | Func::Bytes
+            | Func::AbsInt
+            | Func::AbsFloat
+            | Func::MinU
+            | Func::MinS
+            | Func::MaxU => return 0,
             Func::MaxS | Func::Popcount | Func::Bswap | Func::Bit | Func::Bits | Func::Sext | Func::Has => return 0,
         };
         self.texts.add(text.into_bytes(), false)

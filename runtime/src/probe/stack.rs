@@ -21,6 +21,9 @@ pub(super) const USUAL: u64 = 127;
 /// shorter.
 const RETURNS: u64 = 1 << 63;
 
+/// Marks the code that a signal handler returns to.
+const SIGNAL: u64 = 1 << 62;
+
 /// Reads stacks of one architecture.
 pub(super) struct Walker {
     /// Where registers are in [`CpuState::x`], by their numbers in debug information.
@@ -51,7 +54,11 @@ impl Walker {
             RegisterSlot::Int(slot) => Some(usize::from(slot)),
             _ => None,
         };
-        Walker { slots: (0..Registers::COUNT as u16).map(slot).collect(), record: isa.frame_record(), spare: Box::default() }
+        Walker {
+            slots: (0..Registers::COUNT as u16).map(slot).collect(),
+            record: isa.frame_record(),
+            spare: Box::default(),
+        }
     }
 
     /// The innermost `most` frames, as a value of type `Stack`; `pc` is the address that the registers belong to.
@@ -59,7 +66,11 @@ impl Walker {
         let mut frame = Frame { pc, registers: self.registers(cpu), has_called: false };
         let mut found = Vec::new();
         for _ in 0..most {
-            let mark = if frame.has_called { RETURNS } else { 0 };
+            let mark = match frame.has_called {
+                true if is_signal_return(frame.pc, guest) => SIGNAL,
+                true => RETURNS,
+                false => 0,
+            };
             found.extend_from_slice(&(frame.pc | mark).to_le_bytes());
             match self.caller(&frame, guest).filter(|next| is_code(next.pc, guest.memory)) {
                 Some(next) => frame = next,
@@ -92,25 +103,16 @@ impl Walker {
         (grows || !next.has_called).then_some(next)
     }
 
-    /// What a signal has interrupted, if its handler returns to `pc`. Unwinders know the code there by what it is.
+    /// What a signal has interrupted, if its handler returns to `pc`.
     fn interrupted(&mut self, pc: u64, sp: u64, guest: Guest<'_>) -> Option<Frame> {
-        let abi = isa::linux_by_machine(guest.isa.elf_machine())?;
-        let code = abi.sigreturn_code();
-        if guest.memory.read_vec(pc, code.len() as u64).ok()? != code {
-            return None;
-        }
+        let abi = isa::linux_by_machine(guest.isa.elf_machine()).filter(|_| is_signal_return(pc, guest))?;
         abi.set_stack_pointer(&mut self.spare, sp);
         abi.pop_frame(&mut self.spare, guest.memory).ok()?;
         Some(Frame { pc: self.spare.pc, registers: self.registers(&self.spare), has_called: false })
     }
 
     /// The caller of code of which no file says how its frames look.
-    fn by_convention(
-        &self,
-        frame: &Frame,
-        symbols: &dyn Symbols,
-        word: &dyn Fn(u64) -> Option<u64>,
-    ) -> Option<Frame> {
+    fn by_convention(&self, frame: &Frame, symbols: &dyn Symbols, word: &dyn Fn(u64) -> Option<u64>) -> Option<Frame> {
         let FrameRecord { sp, link, fp, saved_fp, saved_link, size } = self.record;
         let mut registers = frame.registers.clone();
         let base = registers.get(fp)?;
@@ -133,6 +135,14 @@ impl Walker {
     }
 }
 
+/// True if there is the code that signal handlers return to. Unwinders know it by what it is.
+fn is_signal_return(pc: u64, guest: Guest<'_>) -> bool {
+    isa::linux_by_machine(guest.isa.elf_machine()).is_some_and(|abi| {
+        let code = abi.sigreturn_code();
+        guest.memory.read_vec(pc, code.len() as u64).is_ok_and(|bytes| bytes == code)
+    })
+}
+
 fn is_code(addr: u64, memory: &GuestMemory) -> bool {
     memory.perms(addr) & perm::EXEC != 0
 }
@@ -141,6 +151,9 @@ fn is_code(addr: u64, memory: &GuestMemory) -> bool {
 pub(super) fn frames<'a>(stack: &'a [u8], symbols: &'a dyn Symbols) -> impl Iterator<Item = String> + 'a {
     stack.chunks_exact(8).map(move |word| {
         let word = u64::from_le_bytes(std::array::from_fn(|i| word[i]));
+        if word & SIGNAL != 0 {
+            return "<signal>".to_string();
+        }
         let (addr, behind) = (word & !RETURNS, word >> 63);
         let at = addr.wrapping_sub(behind);
         let mut text = match symbols.locate(at) {
