@@ -151,7 +151,12 @@ fn runs_of(block: &Block, index: usize, cold: &Cold, mut pending: Increments) ->
         match *uop {
             Uop::CellInc { cell, n } => add(&mut pending, cell, n),
             Uop::Local { .. } | Uop::LocalIf { .. } if !cold.guards(index, at) => close(&mut pending),
-            Uop::Action { .. } | Uop::CellGet { .. } | Uop::CellSet { .. } | Uop::CellAdd { .. } => pending.clear(),
+            Uop::Action { .. } => pending.clear(),
+            Uop::CellGet { cell, .. } | Uop::CellSet { cell, .. } | Uop::CellAdd { cell, .. }
+                if pending.iter().any(|&(known, _)| known == cell) =>
+            {
+                pending.clear();
+            }
             _ => {}
         }
     }

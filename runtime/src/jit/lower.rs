@@ -12,7 +12,7 @@
 //! [`slot::FP_STATUS`] where generated code returns, in front of every micro-op that names that slot, and in actions.
 
 use super::cold::{Cold, Condition, Node, WHOLE_BLOCK};
-use super::counters::{self, Increments, Tallies};
+use super::counters::{self, Increments, Tallies, Tally};
 use super::values::Values;
 use super::{JUMP_CACHE_BITS, jump_cache_index};
 use crate::block::Block;
@@ -852,9 +852,26 @@ impl<'f> Lowering<'_, 'f> {
         self.settle_tallies();
     }
 
+    /// Makes one cell what it should be.
+    fn settle_cell(&mut self, cell: u32) {
+        if self.pending.iter().any(|&(pending, _)| pending == cell) {
+            for (cell, n) in std::mem::take(&mut self.pending) {
+                self.add_to_cell(cell, n);
+            }
+        }
+        self.settle_tallies_if(|tally| tally.iter().any(|&(counted, _)| counted == cell));
+    }
+
     /// Adds the tallies to their cells.
     fn settle_tallies(&mut self) {
+        self.settle_tallies_if(|_| true);
+    }
+
+    fn settle_tallies_if(&mut self, concerns: impl Fn(&Tally) -> bool) {
         for tally in self.each_running() {
+            if !concerns(&self.tallies.all[tally]) {
+                continue;
+            }
             let steps = self.b.use_var(self.steps[tally]);
             self.add_tally(tally, steps);
             let none = self.imm(0);
@@ -891,11 +908,31 @@ impl<'f> Lowering<'_, 'f> {
     }
 
     fn add_value_to_cell(&mut self, cell: u32, n: Value) {
-        let (base, offset) = if self.plan.parallel {
+        let (base, offset) = self.counter(cell);
+        self.add_to_word(base, offset, n);
+    }
+
+    /// Counts in one of `len` cells from `cell` on: that with the index in slot `a`.
+    fn count_at(&mut self, cell: u32, a: X, len: u32) {
+        let (index, last) = (self.get(a), self.imm(u64::from(len) - 1));
+        let index = self.b.ins().umin(index, last);
+        let offset = self.b.ins().ishl_imm_u(index, 3);
+        let (base, first) = self.counter(cell);
+        let base = self.b.ins().iadd(base, offset);
+        let one = self.imm(1);
+        self.add_to_word(base, first, one);
+    }
+
+    /// Where this thread counts in a cell: an address and an offset.
+    fn counter(&mut self, cell: u32) -> (Value, i32) {
+        if self.plan.parallel {
             (self.b.ins().load(I64, trusted(), self.state, COUNTERS), 8 * cell as i32)
         } else {
             (self.cell_address(cell), 0)
-        };
+        }
+    }
+
+    fn add_to_word(&mut self, base: Value, offset: i32, n: Value) {
         let old = self.b.ins().load(I64, trusted(), base, offset);
         let new = self.b.ins().iadd(old, n);
         self.b.ins().store(trusted(), new, base, offset);
@@ -1858,25 +1895,26 @@ impl<'f> Lowering<'_, 'f> {
             }
             Uop::ProbeLoad { ty, d, e, a } => self.probe_load(ty, d, e, a),
             // The number is the sum of several words, or changes in one atomic step.
-            Uop::CellGet { .. } | Uop::CellSet { .. } | Uop::CellAdd { .. } if self.plan.parallel => {
-                self.settle_cells();
+            Uop::CellGet { cell, .. } | Uop::CellSet { cell, .. } | Uop::CellAdd { cell, .. } if self.plan.parallel => {
+                self.settle_cell(cell);
                 self.plain(uop);
             }
             Uop::CellGet { d, cell } => {
-                self.settle_cells();
+                self.settle_cell(cell);
                 let address = self.cell_address(cell);
                 let value = self.b.ins().load(I64, trusted(), address, 0);
                 self.set(d, value);
             }
             Uop::CellSet { a, cell } => {
-                self.settle_cells();
+                self.settle_cell(cell);
                 let value = self.get(a);
                 let address = self.cell_address(cell);
                 self.b.ins().store(trusted(), value, address, 0);
             }
             Uop::CellInc { cell, n } => counters::add(&mut self.pending, cell, n),
+            Uop::CellIncAt { cell, a, len } => self.count_at(cell, a, len),
             Uop::CellAdd { d, a, cell } => {
-                self.settle_cells();
+                self.settle_cell(cell);
                 let a = self.get(a);
                 let address = self.cell_address(cell);
                 let old = self.b.ins().load(I64, trusted(), address, 0);

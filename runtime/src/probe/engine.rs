@@ -281,14 +281,19 @@ impl ProbeEngine for Probes {
         let needs = |probe: &Arc<ir::Probe>| {
             // What lasts for a number of instructions ends at a limit, and so do `every` probes.
             let mut limited = matches!(probe.event, ir::Event::EveryInsns(_));
-            // A bare `count` is the one statement that never asks where or when it is.
+            // An aggregation without keys of what needs no computing never asks where or when it is: it reports no errors.
+            let simple =
+                |e: &ir::Expr| matches!(e.kind, ExprKind::Int(_) | ExprKind::Register(_) | ExprKind::Builtin(_));
             let mut asks = false;
             walk::probe_expressions(probe, &mut |e| {
                 asks |= matches!(e.kind, ExprKind::Builtin(Builtin::Icount | Builtin::Elapsed));
             });
             walk::statements(&probe.body, &mut |stmt| {
                 limited |= matches!(stmt.kind, StmtKind::Transient { .. } | StmtKind::TraceFor(_));
-                asks |= !matches!(&stmt.kind, StmtKind::Aggregate { value: None, keys, .. } if keys.is_empty());
+                asks |= match &stmt.kind {
+                    StmtKind::Aggregate { value, keys, .. } => !keys.is_empty() || !value.iter().all(simple),
+                    _ => true,
+                };
             });
             match (limited, asks) {
                 (true, _) => Counting::Limited,
@@ -434,7 +439,7 @@ impl LowerHost for Core {
         self.runtime.states().scalar_cell(state)
     }
 
-    fn count_cell(&mut self, state: ir::StateId, keys: &[u64]) -> Option<u32> {
+    fn entry_cell(&mut self, state: ir::StateId, keys: &[u64]) -> Option<u32> {
         let types = self.program.states[state.0 as usize].keys.clone();
         let mut parts = Vec::new();
         let mut slots = keys.iter();

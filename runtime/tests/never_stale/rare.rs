@@ -22,6 +22,10 @@ const CHANGED: u32 = 2;
 /// First of the cells for properties.
 const KINDS: u32 = 3;
 
+/// First of the cells that are counted in by a register's value; the last takes what is larger.
+const ROW: u32 = KINDS + 5;
+const ROW_LEN: u32 = 9;
+
 /// A temporary of the bodies that their conditions have computed.
 const KEPT: X = slot::PROBE + 8;
 
@@ -43,6 +47,9 @@ impl Rare {
         if !after {
             uops.push(Uop::CellInc { cell: ALL, n: 1 });
             uops.push(Uop::CellInc { cell: KINDS + site.insn.bits % 5, n: 1 });
+            if rng.chance(10) {
+                uops.push(Uop::CellIncAt { cell: ROW, a: rng.below(21) as X, len: ROW_LEN });
+            }
         }
         if !rng.chance(60) {
             return;
@@ -158,7 +165,7 @@ fn same_in_all_tiers(program: &Program, seed: u64) -> usize {
         let spy = Rare::new(seed);
         let end = run(program, tier, LIMIT, &spy);
         let spy = spy.lock().unwrap();
-        let cells: Vec<u64> = (ALL..KINDS + 5).map(|cell| spy.cells.get(cell)).collect();
+        let cells: Vec<u64> = (ALL..ROW + ROW_LEN).map(|cell| spy.cells.get(cell)).collect();
         let (expected, seen, counts) = reference.get_or_insert_with(|| (end.clone(), spy.seen.clone(), cells.clone()));
         end.must_be(expected, &format!("seed {seed}, {tier:?}"));
         let differs = seen.iter().zip(&spy.seen).position(|(a, b)| a != b);
