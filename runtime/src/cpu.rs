@@ -25,6 +25,9 @@ pub mod resume {
     pub const MIDDLE: u32 = 1;
     /// A block was left behind the before-probes of this instruction, which is still to be executed.
     pub const BODY: u32 = 2;
+    /// Generated code has left the block at `pc`, whose instructions are not in `icount` yet, in front of the micro-op
+    /// [`cold`](super::CpuState::cold): of code that it does not have. It is gone on with there at once.
+    pub const COLD: u32 = 3;
 }
 
 /// The guest-visible registers and what the engine keeps per guest thread. Generated code uses the offsets.
@@ -46,6 +49,8 @@ pub struct CpuState {
     pub poll: &'static AtomicU32,
     /// How execution goes on at `pc`: one of the constants of [`resume`].
     pub resume: u32,
+    /// With [`resume::COLD`]: the micro-op of the block at `pc` to go on with.
+    pub cold: u32,
     /// The exclusive monitor.
     pub monitor: Monitor,
     /// What generated code needs besides the guest's state.
@@ -107,6 +112,7 @@ impl Default for CpuState {
             limit: u64::MAX,
             poll: Box::leak(Box::new(AtomicU32::new(0))),
             resume: resume::ENTRY,
+            cold: 0,
             monitor: Monitor::default(),
             links: CodeLinks::default(),
         }

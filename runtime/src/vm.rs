@@ -47,6 +47,17 @@ pub struct Config {
     pub compile_at_once: bool,
 }
 
+/// What generated code does with the instruction count of a thread.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Counting {
+    /// Nobody asks for it.
+    Off,
+    /// It is exact wherever somebody may look at it.
+    Exact,
+    /// It is, and generated code stops at [`CpuState::limit`].
+    Limited,
+}
+
 /// An event that happens between instructions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PlainEvent {
@@ -117,8 +128,8 @@ pub trait ProbeEngine: Send {
         None
     }
 
-    /// True if any probe needs exact instruction counts.
-    fn needs_icount(&self) -> bool;
+    /// What the probes need of the instruction count.
+    fn counting(&self) -> Counting;
 
     /// The bodies of the probes that wait for `event`, in source order, as blocks without instructions.
     fn event_blocks(
@@ -477,8 +488,7 @@ impl Vm {
         let entry = self.entry(self.cpu.pc, enters)?;
         let resumed = std::mem::replace(&mut self.cpu.resume, resume::ENTRY);
         if enters && let Some(code) = self.code(&entry, remaining) {
-            self.enter_code(code);
-            return None;
+            return self.enter_code(code);
         }
         if let Some(stop) = self.interpret(&entry, resumed, remaining) {
             return Some(stop);
@@ -563,14 +573,36 @@ impl Vm {
         self.gateway
     }
 
-    fn enter_code(&mut self, code: usize) {
-        let Some(gateway) = self.settle() else { return };
+    fn enter_code(&mut self, code: usize) -> Option<Stop> {
+        let gateway = self.settle()?;
         let mut host = EngineHost { machine: &self.machine, environment: &*self.environment };
         let mut ctx = context(&self.machine, &self.counters, &mut host);
         let link = gateway.enter(code, &mut self.cpu, &self.counters, &mut self.jump_cache, &mut ctx);
-        if self.cpu.resume == resume::ENTRY {
-            self.link(link);
+        match self.cpu.resume {
+            resume::ENTRY => self.link(link),
+            resume::COLD => return self.go_on_cold(),
+            _ => {}
         }
+        None
+    }
+
+    /// Interprets the rest of a block from the micro-op where generated code has nothing. Nothing else may come in
+    /// between: half of the probes in front of an instruction may have run.
+    fn go_on_cold(&mut self) -> Option<Stop> {
+        self.cpu.resume = resume::ENTRY;
+        let (pc, at) = (self.cpu.pc, self.cpu.cold);
+        // What a region has been made of is in the cache as long as its code is.
+        let Some(entry) = self.entry(pc, true) else { unreachable!("a block of a region that runs is not dropped") };
+        let often = entry.note_cold(at, self.machine.often());
+        let block = &*entry.block;
+        let remaining = self.cpu.limit.saturating_sub(self.cpu.icount);
+        let stop = usize::try_from(remaining).unwrap_or(usize::MAX).min(block.insns.len());
+        let leave = self.in_context(|cpu, ctx| interp::run(block, at, stop, cpu, ctx));
+        let stop = self.after(&entry, stop, leave);
+        if often && entry.is_live() {
+            self.machine.warm_up(pc);
+        }
+        stop
     }
 
     /// Makes generated code find the code at `cpu.pc` the next time it leaves through `link`, or by an indirect branch

@@ -29,10 +29,10 @@ use crate::linux;
 use crate::mem::GuestMemory;
 use crate::symbols::SymbolTable;
 use crate::translate::Splice;
-use crate::vm::{PlainEvent, ProbeEngine};
+use crate::vm::{Counting, PlainEvent, ProbeEngine};
 use hashbrown::HashMap;
 use spile_lang::diag::{Diagnostic, Diagnostics};
-use spile_lang::ir::{self, Builtin, ExprKind, Func, Loc, ProbeId, Program, Stmt, StmtKind};
+use spile_lang::ir::{self, Builtin, ExprKind, Func, Loc, ProbeId, Program, StmtKind};
 use spile_lang::source::Sources;
 use spile_lang::span::Span;
 use spile_lang::types::Type;
@@ -283,13 +283,31 @@ impl ProbeEngine for Probes {
         self.core.runtime.take_replaced(thread, pc, icount)
     }
 
-    fn needs_icount(&self) -> bool {
-        // A bare `count` is the one statement that never asks where or when it is.
-        self.program.probes.iter().any(|probe| {
-            let plain =
-                |stmt: &Stmt| matches!(&stmt.kind, StmtKind::Aggregate { value: None, keys, .. } if keys.is_empty());
-            matches!(probe.event, ir::Event::EveryInsns(_)) || !probe.body.iter().all(plain)
-        })
+    fn counting(&self) -> Counting {
+        let needs = |probe: &Arc<ir::Probe>| {
+            // What lasts for a number of instructions ends at a limit, and so do `every` probes.
+            let mut limited = matches!(probe.event, ir::Event::EveryInsns(_));
+            // An aggregation without keys of what needs no computing never asks where or when it is: it reports no errors.
+            let simple =
+                |e: &ir::Expr| matches!(e.kind, ExprKind::Int(_) | ExprKind::Register(_) | ExprKind::Builtin(_));
+            let mut asks = false;
+            walk::probe_expressions(probe, &mut |e| {
+                asks |= matches!(e.kind, ExprKind::Builtin(Builtin::Icount | Builtin::Elapsed));
+            });
+            walk::statements(&probe.body, &mut |stmt| {
+                limited |= matches!(stmt.kind, StmtKind::Transient { .. } | StmtKind::TraceFor(_));
+                asks |= match &stmt.kind {
+                    StmtKind::Aggregate { value, keys, .. } => !keys.is_empty() || !value.iter().all(simple),
+                    _ => true,
+                };
+            });
+            match (limited, asks) {
+                (true, _) => Counting::Limited,
+                (false, true) => Counting::Exact,
+                (false, false) => Counting::Off,
+            }
+        };
+        self.program.probes.iter().map(needs).max().unwrap_or(Counting::Off)
     }
 
     fn event_blocks(
@@ -434,7 +452,7 @@ impl LowerHost for Core {
         self.runtime.states().scalar_cell(state)
     }
 
-    fn count_cell(&mut self, state: ir::StateId, keys: &[u64]) -> Option<u32> {
+    fn entry_cell(&mut self, state: ir::StateId, keys: &[u64]) -> Option<u32> {
         let types = self.program.states[state.0 as usize].keys.clone();
         let mut parts = Vec::new();
         let mut slots = keys.iter();

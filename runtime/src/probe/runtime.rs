@@ -21,7 +21,7 @@ use crate::probe::format::{self, TextRef, Value, View, address_text, grouped, li
 use crate::probe::happening::{FactValue, Happening};
 use crate::probe::lasting::{Changed, Lastings};
 use crate::probe::loops::MapLoops;
-use crate::probe::output::{self, Json, Output, Style};
+use crate::probe::output::{self, Fields, Json, Output, Style};
 use crate::probe::state::{Full, KeyPart, States, Stored};
 use crate::probe::syscalls::{self, Call};
 use hashbrown::HashMap;
@@ -85,6 +85,8 @@ pub struct ProbeRuntime {
     states: States,
     cells: Arc<Cells>,
     output: Output,
+    /// The buffer of the latest line that was printed.
+    line: String,
     errors: Vec<RunError>,
     changes: Vec<ProbeId>,
     end: Option<ExitRequest>,
@@ -192,6 +194,7 @@ impl ProbeRuntime {
             states,
             cells,
             output,
+            line: String::new(),
             errors: Vec::new(),
             changes: Vec::new(),
             end: None,
@@ -643,7 +646,7 @@ impl ProbeRuntime {
     }
 
     fn interpolate(&mut self, fire: &mut Firing<'_>, parts: &[TextPart]) -> u64 {
-        let mut out = String::new();
+        let mut out = self.texts.spare();
         let view = View { symbols: fire.guest.symbols, memory: fire.guest.memory };
         for part in parts {
             match part {
@@ -801,49 +804,33 @@ impl ProbeRuntime {
     }
 
     fn print(&mut self, fire: &mut Firing<'_>, parts: &[PrintPart]) -> u64 {
-        let json = self.output.style().json;
-        let mut words: Vec<String> = Vec::new();
-        let mut messages: Vec<String> = Vec::new();
-        let mut record = self.record("print", fire.site.probe);
+        let symbols = fire.guest.symbols;
+        let mut fields = match self.output.style().json {
+            true => Fields::record(self.record("print", fire.site.probe)),
+            false => Fields::line(std::mem::take(&mut self.line)),
+        };
         let mut tables = Vec::new();
-        let mut fields = false;
         for part in parts {
             match part {
                 PrintPart::Value { name, ty } => {
                     let value = self.value(&mut fire.args, *ty);
-                    let mut shown = String::new();
-                    format::show(&mut shown, value, *ty, fire.guest.symbols);
-                    if name.is_empty() {
-                        words.push(shown.clone());
-                        messages.push(shown);
-                    } else {
-                        words.push(format!("{name}={shown}"));
-                        record = record.raw(name, &output::json_value(value, *ty, fire.guest.symbols));
-                    }
-                    fields = true;
+                    fields.value(name, value, *ty, symbols);
                 }
                 PrintPart::State { name, state, top } => {
                     self.states.mark_printed(*state);
-                    match output::inline_scalar(&self.states, *state, fire.guest.symbols) {
+                    match output::inline_scalar(&self.states, *state, symbols) {
                         Some((text, value)) => {
                             let name = if name.is_empty() { &self.states.def(*state).name } else { name };
-                            words.push(format!("{name}={text}"));
-                            record = record.raw(name, &value);
-                            fields = true;
+                            fields.scalar(name, &text, &value);
                         }
                         None => tables.push((name, *state, *top)),
                     }
                 }
             }
         }
-        match json {
-            true if fields && messages.is_empty() => self.output.record(record),
-            true if fields => self.output.record(record.str("msg", &messages.join(" "))),
-            false if fields => self.output.line(&words.join(" ")),
-            _ => {}
-        }
+        self.line = self.output.fields(fields);
         for (name, state, top) in tables {
-            output::print_state(&mut self.output, &self.states, state, name, top, fire.guest.symbols);
+            output::print_state(&mut self.output, &self.states, state, name, top, symbols);
         }
         0
     }
@@ -1470,6 +1457,8 @@ struct Texts {
     firings: HashMap<u64, FiringTexts>,
     /// The thread that performs an action.
     thread: u64,
+    /// Empty, for texts to come.
+    spare: Vec<String>,
 }
 
 /// The texts of a thread's latest firing.
@@ -1485,9 +1474,34 @@ impl Default for FiringTexts {
     }
 }
 
+/// Most buffers of texts that are kept for the next ones, and how large they may be.
+const SPARE_TEXTS: usize = 8;
+const SPARE_TEXT: usize = 4096;
+
+impl FiringTexts {
+    /// Drops the texts; keeps a few buffers.
+    fn clear(&mut self, spare: &mut Vec<String>) {
+        for (bytes, _) in self.texts.drain(..) {
+            if spare.len() < SPARE_TEXTS
+                && bytes.capacity() <= SPARE_TEXT
+                && let Ok(mut text) = String::from_utf8(bytes)
+            {
+                text.clear();
+                spare.push(text);
+            }
+        }
+    }
+}
+
 impl Texts {
     fn new() -> Texts {
-        let mut texts = Texts { interned: Vec::new(), index: HashMap::new(), firings: HashMap::new(), thread: 0 };
+        let mut texts = Texts {
+            interned: Vec::new(),
+            index: HashMap::new(),
+            firings: HashMap::new(),
+            thread: 0,
+            spare: Vec::new(),
+        };
         texts.intern("");
         texts
     }
@@ -1503,7 +1517,7 @@ impl Texts {
     }
 
     fn begin_firing(&mut self) {
-        self.firings.entry(self.thread).or_default().texts.clear();
+        self.firings.entry(self.thread).or_default().clear(&mut self.spare);
     }
 
     /// Texts live as long as the firing does; another probe, place or time is another firing of the thread.
@@ -1513,9 +1527,14 @@ impl Texts {
         let firing = self.firings.entry(thread).or_default();
         let is_new = std::mem::replace(&mut firing.of, of) != of;
         if is_new {
-            firing.texts.clear();
+            firing.clear(&mut self.spare);
         }
         is_new
+    }
+
+    /// An empty text.
+    fn spare(&mut self) -> String {
+        self.spare.pop().unwrap_or_default()
     }
 
     fn add(&mut self, bytes: Vec<u8>, raw: bool) -> u64 {

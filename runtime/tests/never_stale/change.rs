@@ -303,8 +303,8 @@ impl spile_runtime::vm::ProbeEngine for Flushing {
     fn next_every(&self, icount: u64) -> u64 {
         self.0.next_every(icount)
     }
-    fn needs_icount(&self) -> bool {
-        self.0.needs_icount()
+    fn counting(&self) -> spile_runtime::vm::Counting {
+        self.0.counting()
     }
     fn event_blocks(
         &mut self,

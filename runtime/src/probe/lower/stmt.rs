@@ -6,6 +6,7 @@ use super::expr::{NZCV_SHIFT, lane};
 use super::fold::truncate;
 use super::{Plan, REDIRECT_FLAG, REDIRECT_TARGET, TooComplex};
 use crate::probe::action::{Action, PrintPart};
+use crate::probe::state::{HIST_BUCKETS, bucket_of};
 use crate::uop::{BinOp, Lanes, UnOp, Uop, X, slot};
 use crate::vector::XvOp;
 use spile_lang::ir::{
@@ -498,10 +499,18 @@ impl Body<'_> {
         let StateKind::Aggregate(function) = program.states[state.0 as usize].kind else { return Ok(()) };
         if function == AggFn::Count
             && let Some(keys) = self.static_keys(keys)
-            && let Some(cell) = self.host.count_cell(state, &keys)
+            && let Some(cell) = self.host.entry_cell(state, &keys)
         {
             self.code.push(Uop::CellInc { cell, n: 1 });
             return Ok(());
+        }
+        if let (AggFn::Hist, Some(value)) = (function, value)
+            && value.ty.is_integer()
+            && value.ty != Type::U128
+            && let Some(keys) = self.static_keys(keys)
+            && let Some(cell) = self.host.entry_cell(state, &keys)
+        {
+            return self.count_in_bucket(cell, value);
         }
         if let (AggFn::Sum(_), [], Some(value)) = (function, keys, value)
             && value.ty.is_integer()
@@ -511,6 +520,26 @@ impl Body<'_> {
         }
         let args: Vec<&Expr> = keys.iter().chain(value).collect();
         self.output(Action::Aggregate(state, function), &args, s)
+    }
+
+    /// Counts in the bucket of a value; the first is in `cell`.
+    fn count_in_bucket(&mut self, cell: u32, value: &Expr) -> Result<()> {
+        let a = match self.atom(value)? {
+            Atom::Const(value) => {
+                self.code.push(Uop::CellInc { cell: cell + bucket_of(value) as u32, n: 1 });
+                return Ok(());
+            }
+            Atom::Slot(a) => a,
+        };
+        // 65 less the leading zeroes, which is 1 for 0; the first bucket for what is negative.
+        let (bucket, negative) = (self.code.temp()?, self.code.temp()?);
+        self.code.push(Uop::BinI { op: BinOp::Sar64, d: negative, a, imm: 63 });
+        self.code.push(Uop::Un { op: UnOp::Clz64, d: bucket, a });
+        self.code.push(Uop::Un { op: UnOp::Neg64, d: bucket, a: bucket });
+        self.code.push(Uop::BinI { op: BinOp::Add64, d: bucket, a: bucket, imm: HIST_BUCKETS as u64 });
+        self.code.push(Uop::Bin { op: BinOp::AndNot64, d: bucket, a: bucket, b: negative });
+        self.code.push(Uop::CellIncAt { cell, a: bucket, len: HIST_BUCKETS as u32 });
+        Ok(())
     }
 
     fn add_to_cell(&mut self, cell: u32, value: &Expr) -> Result<()> {
@@ -549,6 +578,14 @@ impl Body<'_> {
             && let Some(cell) = self.integer_cell(state)
         {
             return self.set_cell(cell, ty, op, value, s);
+        }
+        if let (Type::Int { bits: 64, .. }, AssignOp::Add | AssignOp::Sub) = (ty, op)
+            && let Some(keys) = self.static_keys(keys)
+            && let Some(cell) = self.host.entry_cell(state, &keys)
+        {
+            self.set_cell(cell, ty, op, value, s)?;
+            self.code.push(Uop::CellInc { cell: cell + 1, n: 1 });
+            return Ok(());
         }
         let widths = |e: &Expr| if e.ty == Type::U128 { 2 } else { 1 };
         let n: usize = keys.iter().map(widths).sum::<usize>() + if ty == Type::U128 { 2 } else { 1 };
