@@ -291,8 +291,10 @@ mod tests {
     #[test]
     fn other_traps_end_with_their_signal() {
         let RawProcess { mut environment, memory, mut cpu, .. } = process();
-        let outcome = environment.trap(&mut cpu, &memory, TrapEvent::Illegal(0));
-        assert_eq!(outcome, Outcome::End(Status::Signaled(SIGILL)));
+        let trap = TrapEvent::Illegal(0);
+        let raised = Raised { trap: Some((trap.cause(), trap)), signal: None };
+        assert_eq!(environment.trap(&mut cpu, &memory, trap), Outcome::Raised(raised));
+        assert_eq!(environment.poll(&mut cpu, &memory), Outcome::End(Status::Signaled(SIGILL)));
         assert_eq!(environment.system_call(&mut cpu, &memory), Outcome::End(Status::Signaled(SIGILL)));
         assert!(environment.take_notes()[0].contains("0x808"));
     }
