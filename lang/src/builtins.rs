@@ -56,6 +56,7 @@ const CALLS: &[&str] = &["call", "return"];
 const SYSCALL: &[&str] = &["syscall"];
 const SIGNAL: &[&str] = &["signal"];
 const TRAP: &[&str] = &["trap"];
+const OUTPUT: &[&str] = &["output"];
 const BRANCH: &[&str] = &["branch"];
 const ENDS: &[&str] = &["end", "exit"];
 
@@ -315,7 +316,16 @@ pub const VARIABLES: &[Variable] = &[
             "on access count by addr",
         ),
     ),
-    only(ACCESS, dynamic("size", Builtin::AccessSize, Type::U64, "size of the access in bytes", "on access hist size")),
+    only(
+        &["read", "write", "access", "load"],
+        dynamic(
+            "size",
+            Builtin::AccessSize,
+            Type::U64,
+            "size in bytes of the access, or of the module in memory",
+            "on access hist size",
+        ),
+    ),
     only(
         ACCESS,
         dynamic(
@@ -370,6 +380,36 @@ pub const VARIABLES: &[Variable] = &[
             "on branch count by kind",
         ),
     ),
+    only(
+        OUTPUT,
+        dynamic(
+            "text",
+            Builtin::Fact(Fact::Text),
+            Type::Str,
+            "the line, without its end",
+            "on output \"*error*\" print text",
+        ),
+    ),
+    only(
+        OUTPUT,
+        dynamic(
+            "source",
+            Builtin::Fact(Fact::Source),
+            Type::Str,
+            "where the line was written: `stdout` or `stderr`",
+            "on output \"*\" count by source",
+        ),
+    ),
+    only(
+        &["load"],
+        dynamic(
+            "base",
+            Builtin::Fact(Fact::Base),
+            Type::Word,
+            "address at which the module begins",
+            "on load * print name, base, size",
+        ),
+    ),
     later("insn.src", CODE, "value of the first source register"),
     later("insn.reads", CODE, "registers that it reads"),
     later("insn.writes", CODE, "registers that it writes"),
@@ -378,12 +418,12 @@ pub const VARIABLES: &[Variable] = &[
         dynamic("nr", Builtin::SyscallNumber, Type::U64, "number of the system call", "on syscall * count by nr"),
     ),
     only(
-        &["syscall", "signal"],
+        &["syscall", "signal", "load"],
         dynamic(
             "name",
             Builtin::SyscallName,
             Type::Str,
-            "name of the system call, or its number if it has none; name of the signal",
+            "name of the system call, or its number if it has none; name of the signal, the module or the mark",
             "on syscall * count by name",
         ),
     ),
@@ -454,9 +494,6 @@ pub const VARIABLES: &[Variable] = &[
     later("cpu", &[], "number of the CPU"),
     later("mode", &[], "mode of the CPU"),
     later("icount_all", &[], "instructions of all threads"),
-    later("text", &["output"], "the line"),
-    later("source", &["output"], "where the line was written"),
-    later("base", &["load"], "the module's address"),
 ];
 
 const fn function_row(

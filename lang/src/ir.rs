@@ -134,6 +134,39 @@ pub enum Event {
     Signal(NumberSet),
     /// An instruction cannot be executed, for one of these reasons.
     Trap(Vec<Cause>),
+    /// A module with one of these names is mapped.
+    Load(NameSet),
+    /// The guest has written a line that matches the glob.
+    Output(String),
+}
+
+/// Which names a probe waits for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NameSet {
+    /// All.
+    Any,
+    /// These.
+    Names(Vec<NamePattern>),
+}
+
+/// A name, or a glob over names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NamePattern {
+    /// This one.
+    Exact(String),
+    /// Written in quotes.
+    Glob(String),
+}
+
+impl std::fmt::Display for NameSet {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let NameSet::Names(names) = self else { return f.write_str("*") };
+        let texts = names.iter().map(|name| match name {
+            NamePattern::Exact(text) => text.clone(),
+            NamePattern::Glob(text) => format!("{text:?}"),
+        });
+        f.write_str(&texts.collect::<Vec<_>>().join(", "))
+    }
 }
 
 /// Why an instruction cannot be executed.
@@ -996,6 +1029,10 @@ pub enum Fact {
     Code,
     Addr,
     Cause,
+    Base,
+    Size,
+    Text,
+    Source,
 }
 
 impl Fact {
@@ -1005,6 +1042,10 @@ impl Fact {
         (Fact::Code, "code"),
         (Fact::Addr, "addr"),
         (Fact::Cause, "cause"),
+        (Fact::Base, "base"),
+        (Fact::Size, "size"),
+        (Fact::Text, "text"),
+        (Fact::Source, "source"),
     ];
 
     /// Finds a fact by its word.

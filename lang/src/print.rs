@@ -110,6 +110,8 @@ impl Display for EventText<'_> {
                 let numbers: Vec<String> = list.iter().map(u64::to_string).collect();
                 write!(f, "signal {}", numbers.join(", "))
             }
+            Event::Load(names) => write!(f, "load {names}"),
+            Event::Output(glob) => write!(f, "output {glob:?}"),
             Event::Trap(causes) => {
                 let words: Vec<&str> = causes.iter().map(|cause| cause.word()).collect();
                 write!(f, "trap {}", words.join(", "))

@@ -147,20 +147,20 @@ pub const TABLE: &[Event] = &[
          `break`",
         "on trap * print cause, addr",
     ),
-    later(event(
+    event(
         "output",
         "a glob in quotes",
         &["text", "source"],
-        "the guest writes a matching line",
-        "on output \"login:\" exit 0",
-    )),
-    later(event(
+        "the guest has written a matching line to its standard output or error; a prompt counts when it waits for input",
+        "on output \"*login:*\" exit 0",
+    ),
+    event(
         "load",
-        "module names",
+        "module names, globs, or *",
         &["name", "base", "size"],
-        "a module is mapped",
+        "a module is mapped: the program and its interpreter after `begin`, then libraries",
         "on load libc.so.6 print base",
-    )),
+    ),
     event(
         "spawn",
         "",

@@ -39,6 +39,19 @@ pub trait Environment: Send {
     /// [`CpuState::poll`] was set, and after [`Outcome::Raised`].
     fn poll(&mut self, cpu: &mut CpuState, memory: &GuestMemory) -> Outcome;
 
+    /// Says whether [`Environment::take_written`] is going to be asked.
+    fn report_writes(&mut self, _on: bool) {}
+
+    /// What the last system call has written to the guest's standard output or error.
+    fn take_written(&mut self) -> Option<Written> {
+        None
+    }
+
+    /// True if a system call waits for input, or ends the process: what has been written so far is to be read.
+    fn waits_for_input(&self, _call: &AskedCall) -> bool {
+        false
+    }
+
     /// Sends a signal to this thread. It is delivered by the next [`Environment::poll`], unless it is blocked.
     fn raise(&self, _signal: u8) {}
 
@@ -126,6 +139,24 @@ pub struct AskedCall {
     pub args: [u64; 6],
     /// Address of the instruction.
     pub pc: u64,
+}
+
+/// What the guest has written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Written {
+    /// Where.
+    pub source: OutputSource,
+    /// The bytes.
+    pub bytes: Vec<u8>,
+}
+
+/// Where a guest writes for people.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OutputSource {
+    /// Standard output.
+    Stdout,
+    /// Standard error.
+    Stderr,
 }
 
 /// A part of a file that is mapped executable.

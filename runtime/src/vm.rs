@@ -8,13 +8,14 @@ use crate::cache::{Entry, Front};
 use crate::cells::{Cells, Counters};
 use crate::control::Control;
 use crate::cpu::{CpuState, poll, resume};
-use crate::env::{AskedCall, Environment, Outcome, Raised, Signal, Status, TrapEvent};
+use crate::env::{AskedCall, Environment, Outcome, OutputSource, Raised, Signal, Status, TrapEvent, Written};
 use crate::gate::{self, Gate, Member};
 use crate::interp::{self, ActionCall, Context, Host, Leave};
 use crate::isa::Isa;
 use crate::jit::{FpMode, Gateway, JumpCache};
 use crate::machine::Machine;
 use crate::mem::{Access, Fault, GuestMemory};
+use crate::probe::attach::Module;
 use crate::translate::Splice;
 use crate::uop::{JumpHint, Uop, slot};
 use spile_lang::ir::Cause;
@@ -59,7 +60,7 @@ pub enum Counting {
 }
 
 /// An event that happens between instructions.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PlainEvent {
     /// Before the first instruction.
     Begin,
@@ -79,6 +80,10 @@ pub enum PlainEvent {
     Signal(Signal),
     /// The instruction cannot be executed, and the address that this is about.
     Trap(Cause, u64),
+    /// A module is mapped.
+    Load(Module),
+    /// The guest has written a line, by the system call at this address.
+    Output(OutputSource, Vec<u8>, u64),
 }
 
 /// The probes of a run, as the loop sees them.
@@ -101,6 +106,21 @@ pub trait ProbeEngine: Send {
     /// Looks for the places of the probes in the files that are mapped now. True if there are changes to take.
     fn modules_changed(&mut self, _memory: &GuestMemory, _environment: &dyn Environment) -> bool {
         false
+    }
+
+    /// Returns, and forgets, the modules that have been mapped since the last time.
+    fn take_loaded(&mut self) -> Vec<Module> {
+        Vec::new()
+    }
+
+    /// True if a probe waits for what the guest writes.
+    fn waits_for_output(&self) -> bool {
+        false
+    }
+
+    /// Takes in what the guest has written, or with `None` that it waits for input. Returns the lines that are complete.
+    fn output_lines(&mut self, _written: Option<Written>) -> Vec<(OutputSource, Vec<u8>)> {
+        Vec::new()
     }
 
     /// The status that a probe has asked the run to end with.
@@ -327,6 +347,7 @@ impl Vm {
         self.next_every = self.every_after(self.cpu.icount);
         self.turn_end = self.environment.turn_end();
         self.fire(PlainEvent::Begin, 0);
+        self.tell_loaded();
         let stop = self.turn_until_stop();
         self.stop(stop);
         let end = self.lead_to_end();
@@ -702,6 +723,14 @@ impl Vm {
             let outcome = self.delivered(outcome);
             return self.after_call(outcome).flatten();
         };
+        let reports = self.probes().is_some_and(|probes| probes.waits_for_output());
+        self.environment.report_writes(reports);
+        if reports && self.environment.waits_for_input(&asked) {
+            self.tell_output(None, asked.pc);
+            if let Some(status) = self.probes().and_then(|probes| probes.end_request()) {
+                return Some(Stop::Run(End::Probe(status)));
+            }
+        }
         self.fire(PlainEvent::Call(asked), 0);
         let thread = self.environment.thread_id();
         let (end, finished) = match self.probes() {
@@ -733,6 +762,9 @@ impl Vm {
         if let Some(Some(stop)) = self.after_call(outcome) {
             return Some(stop);
         }
+        if let Some(written) = self.environment.take_written() {
+            self.tell_output(Some(written), call.pc);
+        }
         if returned {
             let elapsed = self.environment.ticks(self.cpu.icount).saturating_sub(begun);
             self.fire(PlainEvent::Return(call, elapsed), 0);
@@ -751,7 +783,11 @@ impl Vm {
             self.fire(PlainEvent::Spawn, 0);
         }
         self.turn_end = self.environment.turn_end();
-        let changed = self.environment.take_code_mapped() && self.machine.modules_changed(&*self.environment);
+        let mapped = self.environment.take_code_mapped();
+        let changed = mapped && self.machine.modules_changed(&*self.environment);
+        if mapped {
+            self.tell_loaded();
+        }
         match outcome {
             // The rest of the block may have been dropped.
             Outcome::Continue if changed => Some(None),
@@ -764,6 +800,22 @@ impl Vm {
             Outcome::End(status) => Some(Some(Stop::Run(End::Guest(status)))),
             Outcome::EndThread(status) => Some(Some(Stop::Thread(status))),
             Outcome::Raised(_) => unreachable!("it has been delivered"),
+        }
+    }
+
+    /// Fires for the modules that have been mapped.
+    fn tell_loaded(&mut self) {
+        let loaded = self.probes().map(|mut probes| probes.take_loaded());
+        for module in loaded.unwrap_or_default() {
+            self.fire(PlainEvent::Load(module), 0);
+        }
+    }
+
+    /// Fires for the lines that the guest has completed.
+    fn tell_output(&mut self, written: Option<Written>, pc: u64) {
+        let lines = self.probes().map(|mut probes| probes.output_lines(written));
+        for (source, line) in lines.unwrap_or_default() {
+            self.fire(PlainEvent::Output(source, line, pc), 0);
         }
     }
 
@@ -904,8 +956,9 @@ impl Vm {
 
     /// Runs the bodies of the probes that wait for `event`.
     fn fire(&mut self, event: PlainEvent, status: u8) {
-        let pc = match event {
+        let pc = match &event {
             PlainEvent::Call(call) | PlainEvent::Return(call, _) => call.pc,
+            PlainEvent::Output(_, _, pc) => *pc,
             _ => self.cpu.pc,
         };
         let icount = self.cpu.icount;

@@ -93,6 +93,8 @@ impl Checker<'_> {
             ("spawn", _) => Event::Spawn,
             ("syscall", EventArgs::Names(names)) => Event::Syscall(self.syscall_set(names)?),
             ("signal", EventArgs::Names(names)) => Event::Signal(self.signal_set(names)?),
+            ("load", EventArgs::Names(names)) => Event::Load(self.name_set(names, "a module")?),
+            ("output", EventArgs::Text(text)) => Event::Output(text.text.clone()),
             ("trap", EventArgs::Names(names)) => Event::Trap(self.causes(names)?),
             (word, _) => Event::Access(access::kind(word)?),
         })

@@ -1,8 +1,8 @@
-//! What interrupts the guest: which signals and exceptions a probe waits for, and `raise`.
+//! Events between instructions that have names: which signals, exceptions and modules a probe waits for, and `raise`.
 
 use crate::ast::{self, Text};
 use crate::diag::Diagnostic;
-use crate::ir::{Builtin, Cause, Fact, NumberSet, Place, StmtKind};
+use crate::ir::{Builtin, Cause, Fact, NamePattern, NameSet, NumberSet, Place, StmtKind};
 use crate::span::Span;
 use crate::suggest::nearest;
 
@@ -15,7 +15,7 @@ const LAST: u64 = 64;
 impl Checker<'_> {
     /// The value that the probe's event gives a word which other events know as well.
     pub(super) fn fact(&self, word: &str) -> Option<Builtin> {
-        let has_facts = matches!(self.probe.event.as_str(), "signal" | "trap");
+        let has_facts = matches!(self.probe.event.as_str(), "signal" | "trap" | "load" | "output" | "mark");
         Fact::of(word).filter(|_| has_facts).map(Builtin::Fact)
     }
 
@@ -76,6 +76,33 @@ impl Checker<'_> {
                 out.help("a name, a number from 1 to 64, a glob in quotes, or `*`: `on signal sigsegv, sigrtmin+1`")
             }
         });
+    }
+
+    /// Names and globs; `what` is one of the things that have them.
+    pub(super) fn name_set(&mut self, names: &[ast::Loc], what: &str) -> Option<NameSet> {
+        let mut patterns = Vec::new();
+        let (mut any, mut wrong) = (false, false);
+        for name in names {
+            match &name.place {
+                Place::Any => any = true,
+                Place::Symbol(text) if name.offset == 0 => patterns.push(NamePattern::Exact(text.clone())),
+                Place::Glob(glob) if name.offset == 0 => patterns.push(NamePattern::Glob(glob.clone())),
+                _ => {
+                    wrong = true;
+                    let title = format!("`{}` is no name of {what}", self.source_text(name.span));
+                    self.error(
+                        Diagnostic::error("E0404", title)
+                            .primary(name.span, "not a name")
+                            .help("a name, a glob in quotes, or `*`: `on load libc.so.6, \"libm*\"`"),
+                    );
+                }
+            }
+        }
+        if wrong {
+            self.probe.hopeless = true;
+            return None;
+        }
+        Some(if any { NameSet::Any } else { NameSet::Names(patterns) })
     }
 
     /// The causes behind `on trap`.

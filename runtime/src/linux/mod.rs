@@ -30,7 +30,7 @@ mod thread;
 mod time;
 
 use crate::cpu::CpuState;
-use crate::env::{AskedCall, Environment, MappedCode, NewThread, Outcome, Status, TrapEvent};
+use crate::env::{AskedCall, Environment, MappedCode, NewThread, Outcome, Status, TrapEvent, Written};
 use crate::machine::lock;
 use crate::mem::{Fault, GuestMemory};
 use abi::FlagPairs;
@@ -266,6 +266,9 @@ pub struct Kernel {
     just_forked: bool,
     /// The signal that is delivered next, of which the probes are being told.
     announced: Option<signal::Announced>,
+    /// Whether somebody asks for `written`, which is what the last call wrote.
+    reports_writes: bool,
+    written: Option<Written>,
     /// This thread has changed which code of files is mapped.
     code_mapped: bool,
     /// The number of this thread.
@@ -457,6 +460,11 @@ impl Environment for Kernel {
         };
         let result = row.map_or(result, |row| schedule::guest_result(row, result));
         memory.note_host_writes();
+        if self.reports_writes
+            && let (Some(row), Ok(count)) = (row, result)
+        {
+            self.written = fs::written(row.name, memory, args, count);
+        }
         if let Some(after) = self.after.take() {
             let returns = matches!(after, After::Child { .. });
             return (self.follow(cpu, memory, after), returns);
@@ -505,6 +513,24 @@ impl Environment for Kernel {
 
     fn poll(&mut self, cpu: &mut CpuState, memory: &GuestMemory) -> Outcome {
         self.deliver_announced(cpu, memory)
+    }
+
+    fn report_writes(&mut self, on: bool) {
+        self.reports_writes = on;
+        self.written = None;
+    }
+
+    fn take_written(&mut self) -> Option<Written> {
+        self.written.take()
+    }
+
+    fn waits_for_input(&self, call: &AskedCall) -> bool {
+        match table::name(call.number) {
+            Some("read" | "readv") => call.args[0] as i32 == 0,
+            Some("ppoll" | "pselect6" | "epoll_pwait" | "epoll_pwait2" | "exit_group") => true,
+            Some("exit") => self.threads.load(Ordering::Acquire) == 1,
+            _ => false,
+        }
     }
 
     fn raise(&self, signal: u8) {

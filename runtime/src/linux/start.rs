@@ -186,6 +186,8 @@ impl Kernel {
             stack_pointer: 0,
             just_forked: false,
             announced: None,
+            reports_writes: false,
+            written: None,
             tid: schedule::current().map_or_else(|| host::gettid().unwrap_or(0), |turn| turn.thread()),
             code_mapped: false,
             new_thread: None,

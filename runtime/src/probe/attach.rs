@@ -125,7 +125,7 @@ pub struct Module {
 
 impl Module {
     /// True if scripts may call it this: its name or that without what follows `.so`, or its alias.
-    fn is_called(&self, name: &str) -> bool {
+    pub(super) fn is_called(&self, name: &str) -> bool {
         let mut names = std::iter::once(&self.name).chain(&self.alias);
         names.any(|own| own == name || stem(own) == name)
     }
@@ -1180,6 +1180,7 @@ fn matcher(event: &Event) -> Matcher {
         Event::Insn(InsnPattern::Any) | Event::Block | Event::Line | Event::EveryInsns(_) => Matcher::Any,
         Event::Begin | Event::End | Event::Exit | Event::Spawn => Matcher::Any,
         Event::Syscall(_) | Event::Access(_) | Event::Signal(_) | Event::Trap(_) => Matcher::Any,
+        Event::Load(_) | Event::Output(_) => Matcher::Any,
     }
 }
 

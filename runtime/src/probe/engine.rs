@@ -8,7 +8,7 @@
 //! [`runtime`]: super::runtime
 
 use super::action::{ActionSite, TextHandle};
-use super::attach::{Attachment, Symbols, World, attach, fetch};
+use super::attach::{Attachment, Module, Symbols, World, attach, fetch};
 use super::calls::{self, Calls};
 use super::happening::Happening;
 use super::indirect::{self, Watch};
@@ -19,10 +19,12 @@ use super::pending::Pending;
 use super::runtime::{Guest, ProbeRuntime, Report};
 use super::state::KeyPart;
 use super::variables::Site;
+use super::written::Lines;
 use crate::block::Block;
 use crate::cells::Cells;
 use crate::cpu::{CpuState, poll};
-use crate::env::Environment;
+use crate::env::{Environment, OutputSource, Written};
+use crate::glob;
 use crate::interp::ActionCall;
 use crate::isa::Isa;
 use crate::linux;
@@ -32,7 +34,7 @@ use crate::translate::Splice;
 use crate::vm::{Counting, PlainEvent, ProbeEngine};
 use hashbrown::HashMap;
 use spile_lang::diag::{Diagnostic, Diagnostics};
-use spile_lang::ir::{self, Builtin, ExprKind, Func, Loc, ProbeId, Program, StmtKind};
+use spile_lang::ir::{self, Builtin, ExprKind, Func, Loc, NamePattern, NameSet, ProbeId, Program, StmtKind};
 use spile_lang::source::Sources;
 use spile_lang::span::Span;
 use spile_lang::types::Type;
@@ -52,6 +54,9 @@ pub struct Probes {
     pub(super) moved: Vec<Range<u64>>,
     /// At the end: places that were never there.
     never_found: Vec<Diagnostic>,
+    /// The modules that `load` has fired for and that are still there.
+    told: Vec<Module>,
+    lines: Lines,
 }
 
 /// What the lowering asks, and the runtime behind it.
@@ -94,8 +99,8 @@ impl Probes {
         refuse_complex(lowering.check(0, &mut core))?;
         let pending = Pending::default();
         let resolvers = indirect::awaited(&core.attachments);
-        let (moved, never_found) = (Vec::new(), Vec::new());
-        Ok(Probes { program, lowering, core, pending, resolvers, moved, never_found })
+        let (moved, never_found, told, lines) = Default::default();
+        Ok(Probes { program, lowering, core, pending, resolvers, moved, never_found, told, lines })
     }
 
     /// What places and variables are looked up in.
@@ -159,6 +164,17 @@ pub(super) fn refuse_complex(bodies: Vec<(ProbeId, Span)>) -> Result<(), Diagnos
         );
     }
     if diagnostics.is_empty() { Ok(()) } else { Err(diagnostics.finish()) }
+}
+
+/// True if one of the names is the module's.
+fn is_named(names: &NameSet, module: &Module) -> bool {
+    let NameSet::Names(names) = names else { return true };
+    names.iter().any(|name| match name {
+        NamePattern::Exact(text) => module.is_called(text),
+        NamePattern::Glob(pattern) => {
+            std::iter::once(&module.name).chain(&module.alias).any(|name| glob::matches(pattern, name))
+        }
+    })
 }
 
 /// True if a script asks for the source line of code that is not known before it is executed.
@@ -254,6 +270,24 @@ impl ProbeEngine for Probes {
         !self.moved.is_empty()
     }
 
+    fn take_loaded(&mut self) -> Vec<Module> {
+        let there: Vec<Module> = self.core.symbols.modules().into_iter().filter(|module| !module.gone).collect();
+        let before = std::mem::replace(&mut self.told, there.clone());
+        there.into_iter().filter(|module| !before.contains(module)).collect()
+    }
+
+    fn waits_for_output(&self) -> bool {
+        let output = |id: &ProbeId| matches!(self.program.probes[id.0 as usize].event, ir::Event::Output(_));
+        self.ids().filter(output).any(|id| self.core.runtime.is_active(id))
+    }
+
+    fn output_lines(&mut self, written: Option<Written>) -> Vec<(OutputSource, Vec<u8>)> {
+        match written {
+            Some(written) => self.lines.write(&written),
+            None => self.lines.wait(),
+        }
+    }
+
     fn end_request(&self) -> Option<u8> {
         self.core.runtime.end_request().map(|end| end.status)
     }
@@ -333,6 +367,8 @@ impl ProbeEngine for Probes {
             (PlainEvent::Every, ir::Event::EveryInsns(n)) => icount.is_multiple_of(*n),
             (PlainEvent::Signal(signal), ir::Event::Signal(set)) => set.contains(signal.number.into()),
             (PlainEvent::Trap(cause, _), ir::Event::Trap(causes)) => causes.contains(cause),
+            (PlainEvent::Load(module), ir::Event::Load(names)) => is_named(names, module),
+            (PlainEvent::Output(_, line, _), ir::Event::Output(glob)) => glob::matches_bytes(glob.as_bytes(), line),
             _ => false,
         };
         let ids: Vec<ProbeId> =
@@ -352,7 +388,8 @@ impl ProbeEngine for Probes {
     }
 
     fn waits_for_calls(&self) -> bool {
-        let calls = |id: &ProbeId| matches!(self.program.probes[id.0 as usize].event, ir::Event::Syscall(_));
+        let event = |id: &ProbeId| &self.program.probes[id.0 as usize].event;
+        let calls = |id: &ProbeId| matches!(event(id), ir::Event::Syscall(_) | ir::Event::Output(_));
         self.ids().filter(calls).any(|id| self.core.runtime.is_active(id))
     }
 

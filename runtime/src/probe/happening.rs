@@ -2,6 +2,7 @@
 //!
 //! A happening belongs to its thread until the bodies of the next one run.
 
+use crate::env::OutputSource;
 use crate::linux::signal_names;
 use crate::vm::PlainEvent;
 use spile_lang::ir::Fact;
@@ -43,6 +44,27 @@ impl Happening {
             PlainEvent::Trap(cause, addr) => Happening {
                 word: "trap",
                 facts: vec![(Fact::Cause, text(cause.word())), (Fact::Addr, FactValue::Number(*addr, true))],
+            },
+            PlainEvent::Load(module) => Happening {
+                word: "load",
+                facts: vec![
+                    (Fact::Name, text(&module.name)),
+                    (Fact::Base, FactValue::Number(module.range.start, true)),
+                    (Fact::Size, FactValue::Number(module.range.end - module.range.start, true)),
+                ],
+            },
+            PlainEvent::Output(source, line, _) => Happening {
+                word: "output",
+                facts: vec![
+                    (
+                        Fact::Source,
+                        text(match source {
+                            OutputSource::Stdout => "stdout",
+                            OutputSource::Stderr => "stderr",
+                        }),
+                    ),
+                    (Fact::Text, FactValue::Text(line.clone())),
+                ],
             },
             PlainEvent::Begin
             | PlainEvent::Every

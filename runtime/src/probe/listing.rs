@@ -58,6 +58,8 @@ fn list_probe(out: &mut String, probe: &Probe, attachment: &Attachment, world: &
             };
             line(out, &format!("before {which} is delivered"), &conditions);
         }
+        Event::Load(names) => line(out, &format!("when a module is mapped: {names}"), &conditions),
+        Event::Output(glob) => line(out, &format!("when the guest has written a line like \"{glob}\""), &conditions),
         Event::Trap(causes) => {
             let words: Vec<&str> = causes.iter().map(|cause| cause.word()).collect();
             line(out, &format!("at an exception: {}", words.join(", ")), &conditions);

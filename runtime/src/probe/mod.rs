@@ -22,3 +22,4 @@ pub mod runtime;
 pub mod state;
 mod syscalls;
 pub mod variables;
+mod written;

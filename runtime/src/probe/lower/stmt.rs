@@ -475,7 +475,7 @@ impl Body<'_> {
             (Event::Branch, _) => return self.trace_branch(s),
             (Event::Spawn, _) => Action::TraceEvent("spawn"),
             (Event::Syscall(_), _) => return self.trace_syscall(s),
-            (Event::Signal(_) | Event::Trap(_), _) => Action::TraceHappening,
+            (Event::Signal(_) | Event::Trap(_) | Event::Load(_) | Event::Output(_), _) => Action::TraceHappening,
         };
         self.output(action, &[], s)
     }
