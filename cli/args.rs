@@ -297,6 +297,10 @@ pub(crate) struct CtlArgs {
     /// The session
     pub(crate) session: Option<String>,
 
+    /// Print the reply as JSON, one object a line
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+
     #[command(subcommand)]
     pub(crate) command: Option<CtlCommand>,
 }
@@ -335,6 +339,11 @@ pub(crate) enum CtlCommand {
         /// Their names
         #[arg(required = true)]
         probes: Vec<String>,
+    },
+    /// Say a name: `mark` probes that wait for it fire
+    Emit {
+        /// The name
+        name: String,
     },
     /// Print a global as the end of the run would
     Print {

@@ -48,7 +48,7 @@ pub struct Function {
 }
 
 const CODE: &[&str] =
-    &["insn", "block", "line", "branch", "every", "trap", "read", "write", "access", "call", "return"];
+    &["insn", "block", "line", "branch", "every", "trap", "mark", "read", "write", "access", "call", "return"];
 /// Events at places in functions.
 const VARIABLES_OF: &[&str] = &["insn", "block", "line", "branch", "call", "return"];
 const ACCESS: &[&str] = &["read", "write", "access"];
@@ -418,7 +418,7 @@ pub const VARIABLES: &[Variable] = &[
         dynamic("nr", Builtin::SyscallNumber, Type::U64, "number of the system call", "on syscall * count by nr"),
     ),
     only(
-        &["syscall", "signal", "load"],
+        &["syscall", "signal", "load", "mark"],
         dynamic(
             "name",
             Builtin::SyscallName,

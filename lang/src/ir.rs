@@ -114,6 +114,8 @@ pub enum Event {
     Branch,
     /// Every so many instructions of a thread.
     EveryInsns(u64),
+    /// Every so many nanoseconds that a thread has run.
+    EveryTime(u64),
     /// Entry of the functions that the probe's places name; with [`Moment::After`] their return to the caller.
     Call,
     /// The return instructions of the functions that the probe's places name.
@@ -138,6 +140,8 @@ pub enum Event {
     Load(NameSet),
     /// The guest has written a line that matches the glob.
     Output(String),
+    /// Somebody outside has said one of these names.
+    Mark(NameSet),
 }
 
 /// Which names a probe waits for.
@@ -158,14 +162,21 @@ pub enum NamePattern {
     Glob(String),
 }
 
-impl std::fmt::Display for NameSet {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let NameSet::Names(names) = self else { return f.write_str("*") };
-        let texts = names.iter().map(|name| match name {
+impl NameSet {
+    /// The names as they are written.
+    pub fn texts(&self) -> Vec<String> {
+        let NameSet::Names(names) = self else { return vec!["*".to_owned()] };
+        let text = |name: &NamePattern| match name {
             NamePattern::Exact(text) => text.clone(),
             NamePattern::Glob(text) => format!("{text:?}"),
-        });
-        f.write_str(&texts.collect::<Vec<_>>().join(", "))
+        };
+        names.iter().map(text).collect()
+    }
+}
+
+impl std::fmt::Display for NameSet {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.texts().join(", "))
     }
 }
 

@@ -94,6 +94,7 @@ impl Display for EventText<'_> {
             Event::Line => f.write_str("line"),
             Event::Branch => f.write_str("branch"),
             Event::EveryInsns(n) => write!(f, "every {n} insns"),
+            Event::EveryTime(n) => write!(f, "every {n} ns"),
             Event::Call => f.write_str("call"),
             Event::Return => f.write_str("return"),
             Event::Begin => f.write_str("begin"),
@@ -110,6 +111,7 @@ impl Display for EventText<'_> {
                 let numbers: Vec<String> = list.iter().map(u64::to_string).collect();
                 write!(f, "signal {}", numbers.join(", "))
             }
+            Event::Mark(names) => write!(f, "mark {names}"),
             Event::Load(names) => write!(f, "load {names}"),
             Event::Output(glob) => write!(f, "output {glob:?}"),
             Event::Trap(causes) => {

@@ -55,9 +55,9 @@ pub const TABLE: &[Event] = &[
     placed(event("block", "", &["insn", "block"], "entry of a basic block", "on block in main count by pc")),
     event(
         "every",
-        "a number of instructions",
+        "a number of instructions, or a time",
         &["insn"],
-        "sampling: each time a thread has executed so many instructions",
+        "sampling: each time a thread has executed so many instructions, or has run for so long",
         "on every 100000 insns count by func",
     ),
     event("begin", "", &[], "after loading, before the first instruction", "on begin print \"start\""),
@@ -168,7 +168,13 @@ pub const TABLE: &[Event] = &[
         "a guest thread other than the first begins, or a forked process, in it",
         "on spawn print tid",
     ),
-    later(event("mark", "names", &["name"], "the host has said `spile ctl emit NAME`", "on mark glitch print icount")),
+    event(
+        "mark",
+        "names, globs, or *",
+        &["insn", "name"],
+        "somebody has said `spile ctl SESSION emit NAME`; in the first guest thread that executes something then",
+        "on mark glitch print icount",
+    ),
 ];
 
 /// Finds an event by its word.

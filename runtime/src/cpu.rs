@@ -15,6 +15,8 @@ pub mod poll {
     pub const PARK: u32 = 8;
     /// The instruction is executed as another one; see [`crate::vm::ProbeEngine::take_replaced`].
     pub const INSN: u32 = 16;
+    /// A name has been said outside, for `mark` probes.
+    pub const MARK: u32 = 32;
 }
 
 /// Values of [`CpuState::resume`].

@@ -58,6 +58,11 @@ pub trait Environment: Send {
     /// Nanoseconds of the guest's virtual counter, after `icount` instructions of this thread.
     fn ticks(&self, icount: u64) -> u64;
 
+    /// Nanoseconds that this thread has run for, after `icount` instructions of it.
+    fn run_time(&self, icount: u64) -> u64 {
+        self.ticks(icount)
+    }
+
     /// True if [`Environment::ticks`] depends on the instruction count, which must be exact then.
     fn ticks_are_counted(&self) -> bool {
         false

@@ -66,6 +66,8 @@ pub enum PlainEvent {
     Begin,
     /// A number of instructions has passed.
     Every,
+    /// The thread has run for so many nanoseconds.
+    Clock(u64),
     /// The thread has ended, or with the last one the process.
     Exit,
     /// After the last instruction.
@@ -84,6 +86,8 @@ pub enum PlainEvent {
     Load(Module),
     /// The guest has written a line, by the system call at this address.
     Output(OutputSource, Vec<u8>, u64),
+    /// Somebody outside has said this name.
+    Mark(String),
 }
 
 /// The probes of a run, as the loop sees them.
@@ -113,6 +117,11 @@ pub trait ProbeEngine: Send {
         Vec::new()
     }
 
+    /// Returns, and forgets, the names that have been said outside.
+    fn take_marks(&mut self) -> Vec<String> {
+        Vec::new()
+    }
+
     /// True if a probe waits for what the guest writes.
     fn waits_for_output(&self) -> bool {
         false
@@ -128,6 +137,12 @@ pub trait ProbeEngine: Send {
 
     /// The instruction count at which the next `every` probe fires; above `icount`, or `u64::MAX`.
     fn next_every(&self, icount: u64) -> u64;
+
+    /// The instruction count at which the clock is to be looked at; above `icount`, or `u64::MAX`. `counted`: a thread
+    /// runs for a nanosecond with each of its instructions.
+    fn next_clock(&self, _icount: u64, _counted: bool) -> u64 {
+        u64::MAX
+    }
 
     /// The instruction count at which [`ProbeEngine::look`] is to be called for a thread; `u64::MAX` if never.
     fn next_look(&self, _thread: u64, _icount: u64) -> u64 {
@@ -905,6 +920,12 @@ impl Vm {
         if asked & poll::CODE != 0 {
             self.machine.apply_changes();
         }
+        if asked & poll::MARK != 0 {
+            let marks = self.probes().map(|mut probes| probes.take_marks());
+            for name in marks.unwrap_or_default() {
+                self.fire(PlainEvent::Mark(name), 0);
+            }
+        }
         // `every` probes may have come or gone, here or in another thread; one that is due now still fires.
         if asked & (poll::CODE | poll::PARK) != 0 && self.next_every > self.cpu.icount {
             self.next_every = self.every_after(self.cpu.icount);
@@ -939,6 +960,9 @@ impl Vm {
         if self.cpu.icount >= self.next_every {
             self.look();
             self.fire(PlainEvent::Every, 0);
+            if self.probes().is_some_and(|probes| probes.next_clock(0, true) != u64::MAX) {
+                self.fire(PlainEvent::Clock(self.environment.run_time(self.cpu.icount)), 0);
+            }
             self.next_every = self.every_after(self.cpu.icount);
         }
         if self.cpu.icount >= self.turn_end {
@@ -951,7 +975,11 @@ impl Vm {
     /// The instruction count above `icount` at which `every` probes fire.
     fn every_after(&self, icount: u64) -> u64 {
         let thread = self.environment.thread_id();
-        self.probes().map_or(u64::MAX, |probes| probes.next_every(icount).min(probes.next_look(thread, icount)))
+        let counted = self.environment.ticks_are_counted();
+        self.probes().map_or(u64::MAX, |probes| {
+            let clock = probes.next_clock(icount, counted);
+            probes.next_every(icount).min(probes.next_look(thread, icount)).min(clock)
+        })
     }
 
     /// Runs the bodies of the probes that wait for `event`.

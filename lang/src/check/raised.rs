@@ -93,7 +93,7 @@ impl Checker<'_> {
                     self.error(
                         Diagnostic::error("E0404", title)
                             .primary(name.span, "not a name")
-                            .help("a name, a glob in quotes, or `*`: `on load libc.so.6, \"libm*\"`"),
+                            .help("a name, a glob in quotes, or `*`: `glitch, \"lib*\"`"),
                     );
                 }
             }

@@ -431,7 +431,7 @@ impl Checker<'_> {
         if event == "syscall" {
             return self.fail(crate::unsupported(&format!("{verb} in a system call"), span));
         }
-        let over = matches!(event.as_str(), "end" | "exit" | "spawn" | "signal" | "trap" | "load" | "output");
+        let over = matches!(event.as_str(), "end" | "exit" | "spawn" | "signal" | "trap" | "load" | "output" | "mark");
         let wrong = over || (verb == "skip" && event == "begin");
         if !wrong {
             return Some(());

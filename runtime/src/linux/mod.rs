@@ -544,6 +544,15 @@ impl Environment for Kernel {
         }
     }
 
+    fn run_time(&self, icount: u64) -> u64 {
+        if schedule::current().is_some() {
+            return icount;
+        }
+        let mut time = [0; 16];
+        let told = host::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID as u64, &mut time);
+        told.map_or(0, |_| abi::u64_at(&time, 0) * 1_000_000_000 + abi::u64_at(&time, 8))
+    }
+
     fn ticks_are_counted(&self) -> bool {
         schedule::current().is_some()
     }

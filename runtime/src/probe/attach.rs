@@ -1180,7 +1180,7 @@ fn matcher(event: &Event) -> Matcher {
         Event::Insn(InsnPattern::Any) | Event::Block | Event::Line | Event::EveryInsns(_) => Matcher::Any,
         Event::Begin | Event::End | Event::Exit | Event::Spawn => Matcher::Any,
         Event::Syscall(_) | Event::Access(_) | Event::Signal(_) | Event::Trap(_) => Matcher::Any,
-        Event::Load(_) | Event::Output(_) => Matcher::Any,
+        Event::Load(_) | Event::Output(_) | Event::Mark(_) | Event::EveryTime(_) => Matcher::Any,
     }
 }
 

@@ -13,6 +13,7 @@ use super::calls::{self, Calls};
 use super::happening::Happening;
 use super::indirect::{self, Watch};
 use super::lasting;
+use super::live::names_mark;
 use super::lower::{Event, LowerHost, Lowering, walk};
 use super::output::Output;
 use super::pending::Pending;
@@ -42,6 +43,9 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+/// How often, in instructions, the clock is looked at for `every` probes with a time.
+const CLOCK_LOOK: u64 = 10_000;
+
 /// All probes of a run.
 pub struct Probes {
     pub(super) program: Arc<Program>,
@@ -57,6 +61,10 @@ pub struct Probes {
     /// The modules that `load` has fired for and that are still there.
     told: Vec<Module>,
     lines: Lines,
+    /// Names that have been said outside.
+    pub(super) marks: Vec<String>,
+    /// In which of its periods a thread was when an `every` probe was looked at last.
+    periods: HashMap<(u64, ProbeId), u64>,
 }
 
 /// What the lowering asks, and the runtime behind it.
@@ -99,8 +107,8 @@ impl Probes {
         refuse_complex(lowering.check(0, &mut core))?;
         let pending = Pending::default();
         let resolvers = indirect::awaited(&core.attachments);
-        let (moved, never_found, told, lines) = Default::default();
-        Ok(Probes { program, lowering, core, pending, resolvers, moved, never_found, told, lines })
+        let (moved, never_found, told, lines, marks, periods) = Default::default();
+        Ok(Probes { program, lowering, core, pending, resolvers, moved, never_found, told, lines, marks, periods })
     }
 
     /// What places and variables are looked up in.
@@ -276,6 +284,10 @@ impl ProbeEngine for Probes {
         there.into_iter().filter(|module| !before.contains(module)).collect()
     }
 
+    fn take_marks(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.marks)
+    }
+
     fn waits_for_output(&self) -> bool {
         let output = |id: &ProbeId| matches!(self.program.probes[id.0 as usize].event, ir::Event::Output(_));
         self.ids().filter(output).any(|id| self.core.runtime.is_active(id))
@@ -294,6 +306,16 @@ impl ProbeEngine for Probes {
 
     fn next_every(&self, icount: u64) -> u64 {
         let periods = self.ids().filter(|&id| self.core.runtime.is_active(id)).filter_map(|id| self.period(id));
+        periods.map(|n| (icount / n + 1).saturating_mul(n)).min().unwrap_or(u64::MAX)
+    }
+
+    fn next_clock(&self, icount: u64, counted: bool) -> u64 {
+        let active = self.ids().filter(|&id| self.core.runtime.is_active(id));
+        let periods = active.filter_map(|id| match self.program.probes[id.0 as usize].event {
+            ir::Event::EveryTime(n) if counted => Some(n),
+            ir::Event::EveryTime(_) => Some(CLOCK_LOOK),
+            _ => None,
+        });
         periods.map(|n| (icount / n + 1).saturating_mul(n)).min().unwrap_or(u64::MAX)
     }
 
@@ -320,7 +342,7 @@ impl ProbeEngine for Probes {
     fn counting(&self) -> Counting {
         let needs = |probe: &Arc<ir::Probe>| {
             // What lasts for a number of instructions ends at a limit, and so do `every` probes.
-            let mut limited = matches!(probe.event, ir::Event::EveryInsns(_));
+            let mut limited = matches!(probe.event, ir::Event::EveryInsns(_) | ir::Event::EveryTime(_));
             // An aggregation without keys of what needs no computing never asks where or when it is: it reports no errors.
             let simple =
                 |e: &ir::Expr| matches!(e.kind, ExprKind::Int(_) | ExprKind::Register(_) | ExprKind::Builtin(_));
@@ -353,6 +375,10 @@ impl ProbeEngine for Probes {
         status: u8,
         thread: u64,
     ) -> Vec<Block> {
+        let due = match event {
+            PlainEvent::Clock(now) => self.take_due(thread, now),
+            _ => Vec::new(),
+        };
         let concerned = |probes: &Self, id: ProbeId| match (&event, &probes.program.probes[id.0 as usize].event) {
             (PlainEvent::Begin, ir::Event::Begin)
             | (PlainEvent::End, ir::Event::End)
@@ -365,6 +391,8 @@ impl ProbeEngine for Probes {
                 probes.program.probes[id.0 as usize].moment == ir::Moment::After && set.contains(call.number)
             }
             (PlainEvent::Every, ir::Event::EveryInsns(n)) => icount.is_multiple_of(*n),
+            (PlainEvent::Clock(_), ir::Event::EveryTime(_)) => due.contains(&id),
+            (PlainEvent::Mark(name), ir::Event::Mark(names)) => names_mark(names, name),
             (PlainEvent::Signal(signal), ir::Event::Signal(set)) => set.contains(signal.number.into()),
             (PlainEvent::Trap(cause, _), ir::Event::Trap(causes)) => causes.contains(cause),
             (PlainEvent::Load(module), ir::Event::Load(names)) => is_named(names, module),
@@ -373,8 +401,9 @@ impl ProbeEngine for Probes {
         };
         let ids: Vec<ProbeId> =
             self.ids().filter(|&id| self.core.runtime.is_active(id) && concerned(self, id)).collect();
-        let insn =
-            fetch(memory, self.core.isa, pc).filter(|_| matches!(event, PlainEvent::Every | PlainEvent::Trap(..)));
+        let insn = fetch(memory, self.core.isa, pc).filter(|_| {
+            matches!(event, PlainEvent::Every | PlainEvent::Clock(_) | PlainEvent::Trap(..) | PlainEvent::Mark(_))
+        });
         if let Some(happening) = Happening::of(&event).filter(|_| !ids.is_empty()) {
             self.core.runtime.happens(thread, happening);
         }
@@ -404,6 +433,7 @@ impl ProbeEngine for Probes {
     fn end_thread(&mut self, thread: u64) {
         self.core.runtime.end_thread(thread);
         self.core.calls.end_thread(thread);
+        self.periods.retain(|(other, _), _| *other != thread);
     }
 
     fn child_status(&mut self, status: u8) -> u8 {
@@ -442,6 +472,23 @@ impl Probes {
             self.look_again(memory);
             cpu.poll.fetch_or(poll::CODE, Ordering::Relaxed);
         }
+    }
+
+    /// The probes whose period has passed since they fired last in a thread that has run for `now` nanoseconds. A period
+    /// that was missed is not made up for.
+    fn take_due(&mut self, thread: u64, now: u64) -> Vec<ProbeId> {
+        let mut due = Vec::new();
+        for id in self.ids().collect::<Vec<_>>() {
+            let ir::Event::EveryTime(period) = self.program.probes[id.0 as usize].event else { continue };
+            let number = now / period;
+            match self.periods.insert((thread, id), number) {
+                // The first look, unless time is counted, is at some moment of a period that has begun before.
+                None if number > 0 && now % period == 0 => due.push(id),
+                Some(before) if before != number => due.push(id),
+                _ => {}
+            }
+        }
+        due
     }
 
     fn period(&self, id: ProbeId) -> Option<u64> {

@@ -66,8 +66,10 @@ impl Happening {
                     (Fact::Text, FactValue::Text(line.clone())),
                 ],
             },
+            PlainEvent::Mark(name) => Happening { word: "mark", facts: vec![(Fact::Name, text(name))] },
             PlainEvent::Begin
             | PlainEvent::Every
+            | PlainEvent::Clock(_)
             | PlainEvent::Exit
             | PlainEvent::End
             | PlainEvent::Spawn

@@ -58,6 +58,8 @@ fn list_probe(out: &mut String, probe: &Probe, attachment: &Attachment, world: &
             };
             line(out, &format!("before {which} is delivered"), &conditions);
         }
+        Event::Mark(names) => line(out, &format!("when somebody says: {names}"), &conditions),
+        Event::EveryTime(n) => line(out, &format!("every {} of each thread", period_text(*n)), &conditions),
         Event::Load(names) => line(out, &format!("when a module is mapped: {names}"), &conditions),
         Event::Output(glob) => line(out, &format!("when the guest has written a line like \"{glob}\""), &conditions),
         Event::Trap(causes) => {
@@ -77,6 +79,15 @@ fn list_probe(out: &mut String, probe: &Probe, attachment: &Attachment, world: &
     }
     for span in attachment.waiting.iter().filter_map(Diagnostic::span) {
         let _ = writeln!(out, "      waits: {} is not there yet", sources.slice(span));
+    }
+}
+
+/// A time in the largest unit that it is a whole number of.
+fn period_text(nanoseconds: u64) -> String {
+    let units = [(1_000_000_000, "s"), (1_000_000, "ms"), (1_000, "us")];
+    match units.iter().find(|(size, _)| nanoseconds.is_multiple_of(*size)) {
+        Some((size, unit)) => format!("{} {unit}", nanoseconds / size),
+        None => format!("{nanoseconds} ns"),
     }
 }
 

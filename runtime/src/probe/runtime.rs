@@ -293,9 +293,9 @@ impl ProbeRuntime {
     }
 
     /// Returns a global as text.
-    pub(super) fn state_text(&self, state: StateId, symbols: &dyn Symbols) -> String {
+    pub(super) fn state_text(&self, state: StateId, json: bool, symbols: &dyn Symbols) -> String {
         let sink = Arc::new(Mutex::new(Vec::new()));
-        let style = Style { json: false, ..self.output.style() };
+        let style = Style { json, ..self.output.style() };
         let mut output = Output::new(Box::new(Sink(sink.clone())), "memory", style);
         output::print_state(&mut output, &self.states, state, "", None, symbols);
         drop(output);

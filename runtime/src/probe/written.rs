@@ -57,9 +57,7 @@ mod tests {
     #[test]
     fn lines_are_put_together_from_writes() {
         let mut lines = Lines::default();
-        let mut write = |source, text: &str| {
-            texts(&lines.write(&Written { source, bytes: text.as_bytes().to_vec() }))
-        };
+        let mut write = |source, text: &str| texts(&lines.write(&Written { source, bytes: text.as_bytes().to_vec() }));
         assert_eq!(write(OutputSource::Stdout, "a"), [""; 0]);
         assert_eq!(write(OutputSource::Stderr, "x\n"), ["x"]);
         assert_eq!(write(OutputSource::Stdout, "b\r\n\nc"), ["ab", ""]);

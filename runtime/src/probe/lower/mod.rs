@@ -525,7 +525,7 @@ impl ProbeSplicer<'_> {
             // Only at instructions that have such an access; `look` has asked for them.
             ir::Event::Access(kind) => place.accesses(*kind),
             ir::Event::Spawn | ir::Event::Syscall(_) | ir::Event::Signal(_) | ir::Event::Trap(_) => false,
-            ir::Event::Load(_) | ir::Event::Output(_) => false,
+            ir::Event::Load(_) | ir::Event::Output(_) | ir::Event::Mark(_) | ir::Event::EveryTime(_) => false,
         };
         event
             && self.host.is_active(id)

@@ -466,7 +466,7 @@ impl Body<'_> {
             (Event::Insn(_), _) => Action::TraceBegin,
             (Event::Block, _) => Action::TraceEvent("block"),
             (Event::Line, _) => Action::TraceEvent("line"),
-            (Event::EveryInsns(_), _) => Action::TraceEvent("every"),
+            (Event::EveryInsns(_) | Event::EveryTime(_), _) => Action::TraceEvent("every"),
             (Event::Call | Event::Return, _) => unreachable!("traced above"),
             (Event::Begin, _) => Action::TraceEvent("begin"),
             (Event::End, _) => Action::TraceEvent("end"),
@@ -475,7 +475,9 @@ impl Body<'_> {
             (Event::Branch, _) => return self.trace_branch(s),
             (Event::Spawn, _) => Action::TraceEvent("spawn"),
             (Event::Syscall(_), _) => return self.trace_syscall(s),
-            (Event::Signal(_) | Event::Trap(_) | Event::Load(_) | Event::Output(_), _) => Action::TraceHappening,
+            (Event::Signal(_) | Event::Trap(_) | Event::Load(_) | Event::Output(_) | Event::Mark(_), _) => {
+                Action::TraceHappening
+            }
         };
         self.output(action, &[], s)
     }
