@@ -343,17 +343,29 @@ impl ProbeEngine for Probes {
         let needs = |probe: &Arc<ir::Probe>| {
             // What lasts for a number of instructions ends at a limit, and so do `every` probes.
             let mut limited = matches!(probe.event, ir::Event::EveryInsns(_) | ir::Event::EveryTime(_));
-            // An aggregation without keys of what needs no computing never asks where or when it is: it reports no errors.
-            let simple =
-                |e: &ir::Expr| matches!(e.kind, ExprKind::Int(_) | ExprKind::Register(_) | ExprKind::Builtin(_));
+            // A plain `count` or `print` never says where and when it is, unless an expression fails. Texts live until the
+            // next firing, which is told by its time.
             let mut asks = false;
             walk::probe_expressions(probe, &mut |e| {
-                asks |= matches!(e.kind, ExprKind::Builtin(Builtin::Icount | Builtin::Elapsed));
+                asks |= match &e.kind {
+                    ExprKind::Builtin(builtin) => matches!(
+                        builtin,
+                        Builtin::Icount | Builtin::Elapsed | Builtin::SyscallArguments | Builtin::Fact(_)
+                    ),
+                    ExprKind::Binary(op, ..) => {
+                        matches!(op, ir::BinaryOp::DivU | ir::BinaryOp::DivS)
+                            || matches!(op, ir::BinaryOp::RemU | ir::BinaryOp::RemS)
+                    }
+                    ExprKind::Int(_) | ExprKind::Str(_) | ExprKind::Register(_) | ExprKind::Local(_) => false,
+                    ExprKind::And(..) | ExprKind::Or(..) | ExprKind::Unary(..) | ExprKind::Cast(_) => false,
+                    _ => true,
+                };
             });
             walk::statements(&probe.body, &mut |stmt| {
                 limited |= matches!(stmt.kind, StmtKind::Transient { .. } | StmtKind::TraceFor(_));
                 asks |= match &stmt.kind {
-                    StmtKind::Aggregate { value, keys, .. } => !keys.is_empty() || !value.iter().all(simple),
+                    StmtKind::Aggregate { keys, .. } => !keys.is_empty(),
+                    StmtKind::Print(_) => false,
                     _ => true,
                 };
             });
