@@ -495,7 +495,7 @@ impl Probes {
             let number = now / period;
             match self.periods.insert((thread, id), number) {
                 // The first look, unless time is counted, is at some moment of a period that has begun before.
-                None if number > 0 && now % period == 0 => due.push(id),
+                None if number > 0 && now.is_multiple_of(period) => due.push(id),
                 Some(before) if before != number => due.push(id),
                 _ => {}
             }
