@@ -2,7 +2,7 @@
 //!
 //! Registers are not here: they come from the [`crate::target::Target`].
 
-use crate::ir::Builtin;
+use crate::ir::{Builtin, Fact};
 use crate::types::Type;
 
 /// A builtin variable.
@@ -47,12 +47,15 @@ pub struct Function {
     pub supported: bool,
 }
 
-const CODE: &[&str] = &["insn", "block", "line", "branch", "every", "read", "write", "access", "call", "return"];
+const CODE: &[&str] =
+    &["insn", "block", "line", "branch", "every", "trap", "read", "write", "access", "call", "return"];
 /// Events at places in functions.
 const VARIABLES_OF: &[&str] = &["insn", "block", "line", "branch", "call", "return"];
 const ACCESS: &[&str] = &["read", "write", "access"];
 const CALLS: &[&str] = &["call", "return"];
 const SYSCALL: &[&str] = &["syscall"];
+const SIGNAL: &[&str] = &["signal"];
+const TRAP: &[&str] = &["trap"];
 const BRANCH: &[&str] = &["branch"];
 const ENDS: &[&str] = &["end", "exit"];
 
@@ -302,7 +305,16 @@ pub const VARIABLES: &[Variable] = &[
             "on block sum block.len by func",
         ),
     ),
-    only(ACCESS, dynamic("addr", Builtin::AccessAddr, Type::Word, "accessed address", "on access count by addr")),
+    only(
+        &["read", "write", "access", "signal", "trap"],
+        dynamic(
+            "addr",
+            Builtin::AccessAddr,
+            Type::Word,
+            "accessed address; the address that a signal or an exception is about, or 0",
+            "on access count by addr",
+        ),
+    ),
     only(ACCESS, dynamic("size", Builtin::AccessSize, Type::U64, "size of the access in bytes", "on access hist size")),
     only(
         ACCESS,
@@ -366,13 +378,37 @@ pub const VARIABLES: &[Variable] = &[
         dynamic("nr", Builtin::SyscallNumber, Type::U64, "number of the system call", "on syscall * count by nr"),
     ),
     only(
-        SYSCALL,
+        &["syscall", "signal"],
         dynamic(
             "name",
             Builtin::SyscallName,
             Type::Str,
-            "name of the system call; its number if it has none",
+            "name of the system call, or its number if it has none; name of the signal",
             "on syscall * count by name",
+        ),
+    ),
+    only(
+        SIGNAL,
+        dynamic("sig", Builtin::Fact(Fact::Number), Type::U64, "number of the signal", "on signal * print sig"),
+    ),
+    only(
+        SIGNAL,
+        dynamic(
+            "code",
+            Builtin::Fact(Fact::Code),
+            Type::I64,
+            "why the signal was sent, as `si_code` in sigaction(2)",
+            "on signal sigsegv when code == 1 print addr",
+        ),
+    ),
+    only(
+        TRAP,
+        dynamic(
+            "cause",
+            Builtin::Fact(Fact::Cause),
+            Type::Str,
+            "why the instruction cannot be executed: `segv`, `illegal` …",
+            "on trap * count by cause, pc",
         ),
     ),
     only(
@@ -418,9 +454,6 @@ pub const VARIABLES: &[Variable] = &[
     later("cpu", &[], "number of the CPU"),
     later("mode", &[], "mode of the CPU"),
     later("icount_all", &[], "instructions of all threads"),
-    later("sig", &["signal"], "number of the signal"),
-    later("code", &["signal"], "code of the signal"),
-    later("cause", &["trap"], "cause of the exception"),
     later("text", &["output"], "the line"),
     later("source", &["output"], "where the line was written"),
     later("base", &["load"], "the module's address"),

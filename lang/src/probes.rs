@@ -125,7 +125,13 @@ pub const TABLE: &[Event] = &[
         "the guest asks the kernel for something; `after`: it has the result",
         "on syscall openat print args",
     )),
-    later(event("signal", "names", &["sig", "addr", "code"], "a signal is delivered", "on signal sigsegv print addr")),
+    event(
+        "signal",
+        "names, globs or numbers, or *",
+        &["name", "sig", "code", "addr"],
+        "a signal is about to be delivered: before its handler, or the end of the process",
+        "on signal sigsegv print addr",
+    ),
     later(with_after(event(
         "irq",
         "numbers, names, or *",
@@ -133,7 +139,14 @@ pub const TABLE: &[Event] = &[
         "an interrupt is entered",
         "on irq 28 count",
     ))),
-    later(event("trap", "names, or *", &["cause", "addr"], "a guest CPU exception", "on trap * print cause")),
+    event(
+        "trap",
+        "causes, or *",
+        &["insn", "cause", "addr"],
+        "an instruction cannot be executed, before that becomes a signal: `illegal`, `undef`, `segv`, `bus`, `align`, \
+         `break`",
+        "on trap * print cause, addr",
+    ),
     later(event(
         "output",
         "a glob in quotes",

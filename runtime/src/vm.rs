@@ -8,7 +8,7 @@ use crate::cache::{Entry, Front};
 use crate::cells::{Cells, Counters};
 use crate::control::Control;
 use crate::cpu::{CpuState, poll, resume};
-use crate::env::{AskedCall, Environment, Outcome, Status, TrapEvent};
+use crate::env::{AskedCall, Environment, Outcome, Raised, Signal, Status, TrapEvent};
 use crate::gate::{self, Gate, Member};
 use crate::interp::{self, ActionCall, Context, Host, Leave};
 use crate::isa::Isa;
@@ -17,6 +17,7 @@ use crate::machine::Machine;
 use crate::mem::{Access, Fault, GuestMemory};
 use crate::translate::Splice;
 use crate::uop::{JumpHint, Uop, slot};
+use spile_lang::ir::Cause;
 use std::ops::Range;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, MutexGuard, mpsc};
@@ -74,6 +75,10 @@ pub enum PlainEvent {
     Call(AskedCall),
     /// After a system call that took so many nanoseconds.
     Return(AskedCall, u64),
+    /// A signal is delivered.
+    Signal(Signal),
+    /// The instruction cannot be executed, and the address that this is about.
+    Trap(Cause, u64),
 }
 
 /// The probes of a run, as the loop sees them.
@@ -127,8 +132,15 @@ pub trait ProbeEngine: Send {
     fn counting(&self) -> Counting;
 
     /// The bodies of the probes that wait for `event`, in source order, as blocks without instructions.
-    fn event_blocks(&mut self, event: PlainEvent, memory: &GuestMemory, pc: u64, icount: u64, status: u8)
-    -> Vec<Block>;
+    fn event_blocks(
+        &mut self,
+        event: PlainEvent,
+        memory: &GuestMemory,
+        pc: u64,
+        icount: u64,
+        status: u8,
+        thread: u64,
+    ) -> Vec<Block>;
 
     /// True if a probe waits for system calls.
     fn waits_for_calls(&self) -> bool {
@@ -677,6 +689,7 @@ impl Vm {
             return Some(self.watched_call());
         }
         let outcome = self.environment.system_call(&mut self.cpu, &self.memory);
+        let outcome = self.delivered(outcome);
         self.after_call(outcome)
     }
 
@@ -686,6 +699,7 @@ impl Vm {
         // What was asked for may not come about: a signal's handler runs first, and then the call is made again.
         let Some(asked) = self.environment.asked_call(&self.cpu) else {
             let outcome = self.environment.system_call(&mut self.cpu, &self.memory);
+            let outcome = self.delivered(outcome);
             return self.after_call(outcome).flatten();
         };
         self.fire(PlainEvent::Call(asked), 0);
@@ -715,6 +729,7 @@ impl Vm {
             }
         };
         returned |= outcome == Outcome::Spawn;
+        let outcome = self.delivered(outcome);
         if let Some(Some(stop)) = self.after_call(outcome) {
             return Some(stop);
         }
@@ -722,6 +737,7 @@ impl Vm {
             let elapsed = self.environment.ticks(self.cpu.icount).saturating_sub(begun);
             self.fire(PlainEvent::Return(call, elapsed), 0);
             let outcome = self.environment.poll(&mut self.cpu, &self.memory);
+            let outcome = self.delivered(outcome);
             return self.after_delivery(outcome);
         }
         None
@@ -747,6 +763,7 @@ impl Vm {
             Outcome::Redirect => Some(None),
             Outcome::End(status) => Some(Some(Stop::Run(End::Guest(status)))),
             Outcome::EndThread(status) => Some(Some(Stop::Thread(status))),
+            Outcome::Raised(_) => unreachable!("it has been delivered"),
         }
     }
 
@@ -776,7 +793,33 @@ impl Vm {
         if self.traced.is_some() && outcome != Outcome::Continue {
             self.look_away(true);
         }
+        let outcome = self.delivered(outcome);
         self.after_delivery(outcome)
+    }
+
+    /// Has the probes see each exception and signal before the guest gets it.
+    fn delivered(&mut self, mut outcome: Outcome) -> Outcome {
+        while let Outcome::Raised(Raised { trap, signal }) = outcome {
+            if let Some((cause, event)) = trap {
+                let (cause, addr) = match event {
+                    TrapEvent::Fault(Fault { addr, .. }) | TrapEvent::Misaligned(addr) => (cause, addr),
+                    TrapEvent::Illegal(bits) if self.machine.isa.is_undefined(bits) => (Cause::Undefined, self.cpu.pc),
+                    _ => (cause, self.cpu.pc),
+                };
+                self.fire(PlainEvent::Trap(cause, addr), 0);
+            }
+            let ends = |vm: &Vm| vm.probes().is_some_and(|probes| probes.end_request().is_some());
+            if let Some(signal) = signal.filter(|_| !ends(self)) {
+                self.fire(PlainEvent::Signal(signal), 0);
+            }
+            if ends(self) {
+                // The guest does not come to get it.
+                self.cpu.poll.fetch_or(poll::STOP, Ordering::Relaxed);
+                return Outcome::Redirect;
+            }
+            outcome = self.environment.poll(&mut self.cpu, &self.memory);
+        }
+        outcome
     }
 
     fn after_delivery(&self, outcome: Outcome) -> Option<Stop> {
@@ -784,6 +827,7 @@ impl Vm {
             Outcome::Continue | Outcome::Redirect | Outcome::Spawn => None,
             Outcome::End(status) => Some(Stop::Run(End::Guest(status))),
             Outcome::EndThread(status) => Some(Stop::Thread(status)),
+            Outcome::Raised(_) => unreachable!("it has been delivered"),
         }
     }
 
@@ -827,6 +871,7 @@ impl Vm {
             return self.interpret(&entry, resume::BODY, 1);
         }
         let outcome = self.environment.poll(&mut self.cpu, &self.memory);
+        let outcome = self.delivered(outcome);
         if outcome == Outcome::Redirect {
             self.cpu.resume = resume::ENTRY;
         }
@@ -864,7 +909,9 @@ impl Vm {
             _ => self.cpu.pc,
         };
         let icount = self.cpu.icount;
-        let blocks = self.probes().map(|mut probes| probes.event_blocks(event, &self.memory, pc, icount, status));
+        let thread = self.environment.thread_id();
+        let blocks =
+            self.probes().map(|mut probes| probes.event_blocks(event, &self.memory, pc, icount, status, thread));
         for block in blocks.unwrap_or_default() {
             let (pc, resumed) = (self.cpu.pc, self.cpu.resume);
             // A system call is made at its instruction, which has been executed.

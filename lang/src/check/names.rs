@@ -206,7 +206,7 @@ impl Checker<'_> {
         if !exists {
             return self.not_available(variable, span);
         }
-        match variable.value.or_else(|| self.entry_argument(variable.name)) {
+        match self.fact(variable.name).or(variable.value).or_else(|| self.entry_argument(variable.name)) {
             Some(Builtin::Next) if !self.probe.after => self.fail(
                 Diagnostic::error("E0403", "`next` is known only after the instruction")
                     .primary(span, "not known yet")

@@ -92,6 +92,8 @@ impl Checker<'_> {
             ("exit", _) => Event::Exit,
             ("spawn", _) => Event::Spawn,
             ("syscall", EventArgs::Names(names)) => Event::Syscall(self.syscall_set(names)?),
+            ("signal", EventArgs::Names(names)) => Event::Signal(self.signal_set(names)?),
+            ("trap", EventArgs::Names(names)) => Event::Trap(self.causes(names)?),
             (word, _) => Event::Access(access::kind(word)?),
         })
     }

@@ -120,6 +120,10 @@ impl Target for Arm {
         ]
     }
 
+    fn signals(&self) -> Vec<(&'static str, u8)> {
+        vec![("sigill", 4), ("sigusr1", 10), ("sigsegv", 11), ("sigusr2", 12), ("sigrtmin", 34), ("sigrtmax", 64)]
+    }
+
     fn system_call_argument(&self, n: u8) -> Option<Register> {
         (n < 6).then(|| integer(&format!("x{n}"), n, 64))
     }

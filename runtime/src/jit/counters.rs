@@ -13,9 +13,9 @@ use hashbrown::{HashMap, HashSet};
 use std::sync::Arc;
 
 /// Most tallies of a region.
-const MAX_TALLIES: usize = 16;
+const MAX_TALLIES: usize = 32;
 /// Most cells that are added to where a region is left.
-const MAX_CELLS: usize = 64;
+const MAX_CELLS: usize = 400;
 
 /// Cells with what is added to each of them.
 pub(super) type Increments = Vec<(u32, u64)>;

@@ -144,6 +144,9 @@ fn params<const N: usize>(b: &FunctionBuilder<'_>, entry: Label) -> [Value; N] {
     std::array::from_fn(|index| params[index])
 }
 
+/// Most cells that tallies are added to where a tail call is made.
+const FEW_CELLS: usize = 4;
+
 /// Most entries in the table of an indirect jump.
 const MAX_JUMP_TABLE: u64 = 1024;
 /// Distance in bytes of the addresses that neighbouring entries stand for.
@@ -377,6 +380,8 @@ pub(super) struct Lowering<'a, 'f> {
     memory: Value,
     perms: Value,
     exits: Vec<Exit>,
+    /// Where tail calls with many tallies are made.
+    out: Option<Label>,
     // ---- of the block that is being lowered
     index: usize,
     /// Micro-op being lowered.
@@ -455,6 +460,7 @@ pub(super) fn region(
         memory,
         perms,
         exits: Vec::new(),
+        out: None,
         index: 0,
         at: 0,
         flags: Flags::Variables(None),
@@ -680,13 +686,41 @@ impl<'f> Lowering<'_, 'f> {
     fn assume(&mut self, index: usize) {
         self.index = index;
         for Condition { node, nz } in self.cold.assumed(index).to_vec() {
-            let value = self.node(node);
             let exit = self.cold_exit(WHOLE_BLOCK);
-            let go_on = self.fresh();
-            let (then, otherwise) = if nz { (go_on, exit) } else { (exit, go_on) };
-            self.b.ins().brif(value, then, &[], otherwise, &[]);
-            self.go_on_in(go_on);
+            if let (false, Node::Bin(BinOp::Eq, a, b)) = (nz, self.cold.node(node))
+                && let Node::Imm(imm) = self.cold.node(b)
+            {
+                let a = self.node(a);
+                self.leave_if_equal(a, imm, exit);
+                continue;
+            }
+            let value = self.node(node);
+            self.leave_unless(nz, value, exit);
         }
+    }
+
+    /// Leaves unless `value` is not zero (or is, if not `nz`).
+    fn leave_unless(&mut self, nz: bool, value: Value, exit: Label) {
+        let go_on = self.fresh();
+        let (then, otherwise) = if nz { (go_on, exit) } else { (exit, go_on) };
+        self.b.ins().brif(value, then, &[], otherwise, &[]);
+        self.go_on_in(go_on);
+    }
+
+    /// Leaves if `value` is this number, which it seldom is: a large number is not made before the low halves agree.
+    fn leave_if_equal(&mut self, value: Value, imm: u64, exit: Label) {
+        let go_on = self.fresh();
+        if i32::try_from(imm as i64).is_err() {
+            let agree = self.fresh();
+            self.b.set_cold_block(agree);
+            let low = self.b.ins().ireduce(I32, value);
+            let same = self.b.ins().icmp_imm_u(IntCC::Equal, low, i64::from(imm as u32));
+            self.b.ins().brif(same, agree, &[], go_on, &[]);
+            self.go_on_in(agree);
+        }
+        let same = self.b.ins().icmp_imm_s(IntCC::Equal, value, imm as i64);
+        self.b.ins().brif(same, exit, &[], go_on, &[]);
+        self.go_on_in(go_on);
     }
 
     /// The value of a node of a condition.
@@ -780,10 +814,28 @@ impl<'f> Lowering<'_, 'f> {
         }
         if let Some(last) = last {
             self.b.switch_to_block(last);
-            for (tally, steps) in self.b.block_params(last).to_vec().into_iter().enumerate() {
-                self.add_tally(tally, steps);
-            }
+            let steps = self.b.block_params(last).to_vec();
+            self.add_tallies(&steps);
             self.b.ins().return_(&[]);
+        }
+        if let Some(out) = self.out {
+            self.b.switch_to_block(out);
+            let params = self.b.block_params(out).to_vec();
+            let (steps, to) = params.split_at(self.steps.len());
+            self.add_tallies(steps);
+            self.leave_for(to[0], to[1], to[2]);
+        }
+    }
+
+    /// Adds all tallies that are not 0 to their cells.
+    fn add_tallies(&mut self, steps: &[Value]) {
+        for (tally, &steps) in steps.iter().enumerate() {
+            let (some, next) = (self.fresh(), self.fresh());
+            self.b.ins().brif(steps, some, &[], next, &[]);
+            self.go_on_in(some);
+            self.add_tally(tally, steps);
+            self.b.ins().jump(next, &[]);
+            self.go_on_in(next);
         }
     }
 
@@ -826,10 +878,12 @@ impl<'f> Lowering<'_, 'f> {
         label
     }
 
-    /// Stores everything that is dirty and makes all cells what they should be, for an exit.
+    /// Stores everything that is dirty and makes the pending increments, for a tail call.
     fn flush(&mut self) {
         self.store_slots(self.dirty);
-        self.settle_cells();
+        for (cell, n) in std::mem::take(&mut self.pending) {
+            self.add_to_cell(cell, n);
+        }
     }
 
     /// Makes the pending increments, in a register if there is one for them.
@@ -956,7 +1010,35 @@ impl<'f> Lowering<'_, 'f> {
         }
     }
 
+    /// Adds the tallies to their cells and goes on elsewhere: at once if that is little, else in code that all such exits
+    /// share.
     fn tail_call(&mut self, code: Value, pc: Value, slot: Value) {
+        let cells: usize = self.each_running().map(|tally| self.tallies.all[tally].len()).sum();
+        if cells <= FEW_CELLS {
+            for tally in self.each_running() {
+                let steps = self.b.use_var(self.steps[tally]);
+                self.add_tally(tally, steps);
+            }
+            return self.leave_for(code, pc, slot);
+        }
+        let out = *self.out.get_or_insert_with(|| {
+            let out = self.b.create_block();
+            for _ in 0..self.steps.len() + 3 {
+                self.b.append_block_param(out, I64);
+            }
+            out
+        });
+        let none = self.imm(0);
+        let mut args = vec![none; self.steps.len()];
+        for tally in self.each_running() {
+            args[tally] = self.b.use_var(self.steps[tally]);
+        }
+        args.extend([code, pc, slot]);
+        let args: Vec<_> = args.into_iter().map(Into::into).collect();
+        self.b.ins().jump(out, &args);
+    }
+
+    fn leave_for(&mut self, code: Value, pc: Value, slot: Value) {
         let signature = self.b.import_signature(signature());
         let args = [self.state, self.memory, self.perms, pc, slot];
         self.b.ins().return_call_indirect(signature, code, &args);
@@ -1971,12 +2053,17 @@ impl<'f> Lowering<'_, 'f> {
         if self.cold.is_known(self.index, self.at) {
             return;
         }
-        let a = self.get(a);
         let exit = self.cold_exit(self.at as u32 + 1);
-        let go_on = self.fresh();
-        let (then, otherwise) = if nz { (go_on, exit) } else { (exit, go_on) };
-        self.b.ins().brif(a, then, &[], otherwise, &[]);
-        self.go_on_in(go_on);
+        let last = self.at.checked_sub(1).map(|at| self.plan.blocks[self.index].uops[at]);
+        if let (false, Some(Uop::BinI { op: BinOp::Eq, d, a: compared, imm })) = (nz, last)
+            && d == a
+            && compared != d
+        {
+            let compared = self.get(compared);
+            return self.leave_if_equal(compared, imm, exit);
+        }
+        let a = self.get(a);
+        self.leave_unless(nz, a, exit);
     }
 
     /// Sets `d` to `op(a, b)`.

@@ -21,6 +21,7 @@ mod procfs;
 mod schedule;
 pub mod session;
 mod signal;
+pub(crate) mod signal_names;
 mod socket;
 mod start;
 mod sysroot;
@@ -263,6 +264,8 @@ pub struct Kernel {
     /// The guest's stack pointer at the current call.
     stack_pointer: u64,
     just_forked: bool,
+    /// The signal that is delivered next, of which the probes are being told.
+    announced: Option<signal::Announced>,
     /// This thread has changed which code of files is mapped.
     code_mapped: bool,
     /// The number of this thread.
@@ -372,7 +375,7 @@ impl Kernel {
             }
             After::Again => {
                 self.abi.rewind_system_call(cpu);
-                self.deliver_all(cpu, memory, Outcome::Redirect)
+                self.deliver_all(memory, Outcome::Redirect)
             }
             After::SignalReturn => self.signal_return(cpu, memory),
             After::Child { stack, thread_pointer } => {
@@ -417,7 +420,7 @@ impl Environment for Kernel {
 
     fn system_call(&mut self, cpu: &mut CpuState, memory: &GuestMemory) -> Outcome {
         match self.perform_call(cpu, memory) {
-            (Outcome::Continue, true) => self.deliver_all(cpu, memory, Outcome::Continue),
+            (Outcome::Continue, true) => self.deliver_all(memory, Outcome::Continue),
             (outcome, _) => outcome,
         }
     }
@@ -438,7 +441,7 @@ impl Environment for Kernel {
         if self.signals.next_deliverable().is_some() {
             // They came before the call, so their handlers run before it.
             self.abi.rewind_system_call(cpu);
-            return (self.deliver_all(cpu, memory, Outcome::Redirect), false);
+            return (self.deliver_all(memory, Outcome::Redirect), false);
         }
         let (number, args) = self.abi.system_call(cpu);
         self.stack_pointer = self.abi.stack_pointer(cpu);
@@ -460,7 +463,7 @@ impl Environment for Kernel {
         }
         if result == Err(Errno::EINTR) && self.restarts(row.is_some_and(|row| row.restarts)) {
             self.abi.rewind_system_call(cpu);
-            return (self.deliver_all(cpu, memory, Outcome::Redirect), false);
+            return (self.deliver_all(memory, Outcome::Redirect), false);
         }
         self.finish(cpu, result);
         if result != Err(Errno::EINTR) {
@@ -501,7 +504,11 @@ impl Environment for Kernel {
     }
 
     fn poll(&mut self, cpu: &mut CpuState, memory: &GuestMemory) -> Outcome {
-        self.deliver_all(cpu, memory, Outcome::Continue)
+        self.deliver_announced(cpu, memory)
+    }
+
+    fn raise(&self, signal: u8) {
+        self.signals.raise(signal);
     }
 
     fn ticks(&self, icount: u64) -> u64 {

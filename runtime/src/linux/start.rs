@@ -185,6 +185,7 @@ impl Kernel {
             robust_list: 0,
             stack_pointer: 0,
             just_forked: false,
+            announced: None,
             tid: schedule::current().map_or_else(|| host::gettid().unwrap_or(0), |turn| turn.thread()),
             code_mapped: false,
             new_thread: None,

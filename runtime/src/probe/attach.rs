@@ -1061,7 +1061,7 @@ impl<'a> Locs<'a> {
                 std::iter::once(cond).chain(message).for_each(|expr| self.expr(expr));
             }
             StmtKind::Delete { keys, .. } => keys.iter().for_each(|expr| self.expr(expr)),
-            StmtKind::Trace | StmtKind::TraceFor(_) | StmtKind::Next => {}
+            StmtKind::Trace | StmtKind::TraceFor(_) | StmtKind::Next | StmtKind::Raise(_) => {}
             StmtKind::Enable(_) | StmtKind::Disable(_) | StmtKind::Reset(_) => {}
         }
     }
@@ -1179,7 +1179,7 @@ fn matcher(event: &Event) -> Matcher {
         Event::Call => Matcher::Any,
         Event::Insn(InsnPattern::Any) | Event::Block | Event::Line | Event::EveryInsns(_) => Matcher::Any,
         Event::Begin | Event::End | Event::Exit | Event::Spawn => Matcher::Any,
-        Event::Syscall(_) | Event::Access(_) => Matcher::Any,
+        Event::Syscall(_) | Event::Access(_) | Event::Signal(_) | Event::Trap(_) => Matcher::Any,
     }
 }
 

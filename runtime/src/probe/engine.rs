@@ -10,6 +10,7 @@
 use super::action::{ActionSite, TextHandle};
 use super::attach::{Attachment, Symbols, World, attach, fetch};
 use super::calls::{self, Calls};
+use super::happening::Happening;
 use super::indirect::{self, Watch};
 use super::lasting;
 use super::lower::{Event, LowerHost, Lowering, walk};
@@ -225,6 +226,11 @@ impl ProbeEngine for Probes {
         if let Some(request) = calls::Request::of(call.action) {
             return self.core.call(request, call, cpu, memory, environment.thread_id());
         }
+        if let Some(signal) = self.core.runtime.raised(call.action) {
+            // What the guest has written comes before what the signal does.
+            self.core.runtime.flush();
+            environment.raise(signal);
+        }
         let Core { runtime, symbols, isa, .. } = &mut self.core;
         let ticks = |icount| environment.ticks(icount);
         runtime.perform(call, cpu, &guest(symbols, *isa, memory, environment, &ticks))
@@ -281,17 +287,26 @@ impl ProbeEngine for Probes {
         let needs = |probe: &Arc<ir::Probe>| {
             // What lasts for a number of instructions ends at a limit, and so do `every` probes.
             let mut limited = matches!(probe.event, ir::Event::EveryInsns(_));
-            // An aggregation without keys of what needs no computing never asks where or when it is: it reports no errors.
-            let simple =
-                |e: &ir::Expr| matches!(e.kind, ExprKind::Int(_) | ExprKind::Register(_) | ExprKind::Builtin(_));
+            // A plain `count` or `print` never says where and when it is, unless an expression fails. Texts live until the
+            // next firing, which is told by its time.
             let mut asks = false;
             walk::probe_expressions(probe, &mut |e| {
-                asks |= matches!(e.kind, ExprKind::Builtin(Builtin::Icount | Builtin::Elapsed));
+                asks |= match &e.kind {
+                    ExprKind::Builtin(builtin) => matches!(builtin, Builtin::Icount | Builtin::Elapsed),
+                    ExprKind::Binary(op, ..) => {
+                        matches!(op, ir::BinaryOp::DivU | ir::BinaryOp::DivS)
+                            || matches!(op, ir::BinaryOp::RemU | ir::BinaryOp::RemS)
+                    }
+                    ExprKind::Int(_) | ExprKind::Str(_) | ExprKind::Register(_) | ExprKind::Local(_) => false,
+                    ExprKind::And(..) | ExprKind::Or(..) | ExprKind::Unary(..) | ExprKind::Cast(_) => false,
+                    _ => true,
+                };
             });
             walk::statements(&probe.body, &mut |stmt| {
                 limited |= matches!(stmt.kind, StmtKind::Transient { .. } | StmtKind::TraceFor(_));
                 asks |= match &stmt.kind {
-                    StmtKind::Aggregate { value, keys, .. } => !keys.is_empty() || !value.iter().all(simple),
+                    StmtKind::Aggregate { keys, .. } => !keys.is_empty(),
+                    StmtKind::Print(_) => false,
                     _ => true,
                 };
             });
@@ -311,8 +326,9 @@ impl ProbeEngine for Probes {
         pc: u64,
         icount: u64,
         status: u8,
+        thread: u64,
     ) -> Vec<Block> {
-        let concerned = |probes: &Self, id: ProbeId| match (event, &probes.program.probes[id.0 as usize].event) {
+        let concerned = |probes: &Self, id: ProbeId| match (&event, &probes.program.probes[id.0 as usize].event) {
             (PlainEvent::Begin, ir::Event::Begin)
             | (PlainEvent::End, ir::Event::End)
             | (PlainEvent::Spawn, ir::Event::Spawn)
@@ -324,11 +340,17 @@ impl ProbeEngine for Probes {
                 probes.program.probes[id.0 as usize].moment == ir::Moment::After && set.contains(call.number)
             }
             (PlainEvent::Every, ir::Event::EveryInsns(n)) => icount.is_multiple_of(*n),
+            (PlainEvent::Signal(signal), ir::Event::Signal(set)) => set.contains(signal.number.into()),
+            (PlainEvent::Trap(cause, _), ir::Event::Trap(causes)) => causes.contains(cause),
             _ => false,
         };
         let ids: Vec<ProbeId> =
             self.ids().filter(|&id| self.core.runtime.is_active(id) && concerned(self, id)).collect();
-        let insn = fetch(memory, self.core.isa, pc).filter(|_| event == PlainEvent::Every);
+        let insn =
+            fetch(memory, self.core.isa, pc).filter(|_| matches!(event, PlainEvent::Every | PlainEvent::Trap(..)));
+        if let Some(happening) = Happening::of(&event).filter(|_| !ids.is_empty()) {
+            self.core.runtime.happens(thread, happening);
+        }
         let (call, elapsed) = match event {
             PlainEvent::Call(call) => (call, None),
             PlainEvent::Return(call, elapsed) => (call, Some(elapsed)),

@@ -9,6 +9,7 @@ pub mod attach;
 mod calls;
 pub mod engine;
 pub mod format;
+mod happening;
 mod indirect;
 mod lasting;
 pub mod listing;

@@ -18,6 +18,7 @@ use crate::mem::{Fault, GuestMemory, perm};
 use crate::probe::action::{Action, ActionSite, FloatOp, PrintPart, TextHandle, TextPart};
 use crate::probe::attach::Symbols;
 use crate::probe::format::{self, TextRef, Value, View, address_text, grouped, line_text, put};
+use crate::probe::happening::{FactValue, Happening};
 use crate::probe::lasting::{Changed, Lastings};
 use crate::probe::loops::MapLoops;
 use crate::probe::output::{self, Fields, Json, Output, Style};
@@ -27,7 +28,7 @@ use hashbrown::HashMap;
 use regex::bytes::{Regex, RegexBuilder};
 use spile_lang::debug::EnumNames;
 use spile_lang::diag::{Diagnostic, Diagnostics};
-use spile_lang::ir::{AggFn, AssignOp, Func, Pattern, ProbeId, Program, StateId, StateKind};
+use spile_lang::ir::{AggFn, AssignOp, Fact, Func, Pattern, ProbeId, Program, StateId, StateKind};
 use spile_lang::source::Sources;
 use spile_lang::span::Span;
 use spile_lang::target::{Register, RegisterSlot};
@@ -102,6 +103,8 @@ pub struct ProbeRuntime {
     lasting: Lastings,
     /// System calls that are not to be performed, by thread, with their results.
     finished: Vec<(u64, Option<u64>)>,
+    /// What happens to each thread between instructions, while bodies look at it.
+    happenings: Vec<(u64, Happening)>,
 }
 
 struct ProbeState {
@@ -206,6 +209,7 @@ impl ProbeRuntime {
             loops: MapLoops::default(),
             lasting: Lastings::default(),
             finished: Vec::new(),
+            happenings: Vec::new(),
         };
         runtime.add_probes(program, sources);
         runtime
@@ -387,6 +391,15 @@ impl ProbeRuntime {
         self.states.end_thread(thread);
         self.loops.clear(thread);
         self.lasting.end_thread(thread);
+        self.happenings.retain(|(other, _)| *other != thread);
+    }
+
+    /// The signal that an action raises.
+    pub fn raised(&self, action: u32) -> Option<u8> {
+        match self.sites[action as usize].action {
+            Action::Raise(signal) => Some(signal),
+            _ => None,
+        }
     }
 
     /// The instruction count at which the thread is to be looked at; see [`ProbeRuntime::look`].
@@ -519,6 +532,7 @@ impl ProbeRuntime {
             Action::Now => (fire.guest.ticks)(fire.call.icount),
             Action::ThreadId => fire.guest.thread_id,
             Action::ProcessId => fire.guest.process_id,
+            Action::Fact(fact) => self.fact(fire, *fact),
 
             Action::StateGet(state) => self.state_get(fire, *state),
             Action::StateSet(state, op) => self.state_set(fire, *state, *op),
@@ -554,6 +568,7 @@ impl ProbeRuntime {
             Action::TraceEnd => self.trace_end(fire, cpu),
             Action::TraceEvent(word) => self.trace_event(fire, word),
             Action::TraceAccess { is_write, value, old } => self.trace_access(fire, *is_write, *value, *old),
+            Action::TraceHappening => self.trace_happening(fire),
             Action::TraceBranch => self.trace_branch(fire),
             Action::TraceCall { returned } => self.trace_call(fire, *returned),
 
@@ -610,6 +625,10 @@ impl ProbeRuntime {
                 self.texts.add(text.into_bytes(), false)
             }
             Action::TraceSyscall => self.trace_syscall(fire),
+            Action::Raise(_) => {
+                fire.poll |= poll::SIGNAL;
+                0
+            }
             Action::FinishSyscall => self.finish_syscall(fire),
             Action::SecondRedirect => self.error(fire, "R0604", String::new()),
         }
@@ -967,6 +986,57 @@ impl ProbeRuntime {
             put(&mut line, format_args!(" {value:#x}"));
         }
         put(&mut line, format_args!("  {}", context.at));
+        self.output.line(&line);
+        0
+    }
+
+    /// What happens to a thread between instructions from now on.
+    pub(super) fn happens(&mut self, thread: u64, happening: Happening) {
+        match self.happenings.iter_mut().find(|(other, _)| *other == thread) {
+            Some((_, old)) => *old = happening,
+            None => self.happenings.push((thread, happening)),
+        }
+    }
+
+    fn happening(&self, thread: u64) -> Option<&Happening> {
+        self.happenings.iter().find(|(other, _)| *other == thread).map(|(_, happening)| happening)
+    }
+
+    fn fact(&mut self, fire: &Firing<'_>, fact: Fact) -> u64 {
+        match self.happening(fire.guest.thread_id).and_then(|happening| happening.value(fact)).cloned() {
+            Some(FactValue::Number(value, _)) => value,
+            Some(FactValue::Signed(value)) => value as u64,
+            Some(FactValue::Text(text)) => self.texts.add(text, true),
+            None => 0,
+        }
+    }
+
+    fn trace_happening(&mut self, fire: &Firing<'_>) -> u64 {
+        let Some(Happening { word, facts }) = self.happening(fire.guest.thread_id).cloned() else { return 0 };
+        let context = self.context(fire);
+        if self.output.style().json {
+            let add = |record: Json, (fact, value): &(Fact, FactValue)| match value {
+                FactValue::Number(value, _) => record.int(fact.word(), *value),
+                FactValue::Signed(value) => record.raw(fact.word(), &value.to_string()),
+                FactValue::Text(text) => record.str(fact.word(), &String::from_utf8_lossy(text)),
+            };
+            let record = facts.iter().fold(self.record("trace", fire.site.probe).str("event", word), add);
+            self.output.record(context.add_to(record));
+            return 0;
+        }
+        let mut line = format!("{:<20}  {word}", context.at);
+        for (fact, value) in &facts {
+            match value {
+                FactValue::Number(value, true) => put(&mut line, format_args!(" {}={value:#x}", fact.word())),
+                FactValue::Number(value, false) => put(&mut line, format_args!(" {}={value}", fact.word())),
+                FactValue::Signed(value) => put(&mut line, format_args!(" {}={value}", fact.word())),
+                FactValue::Text(text) => {
+                    let text = String::from_utf8_lossy(text);
+                    let plain = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic());
+                    put(&mut line, format_args!(" {}", if plain { text.into_owned() } else { output::quoted(&text) }));
+                }
+            }
+        }
         self.output.line(&line);
         0
     }

@@ -385,7 +385,7 @@ impl<S: Spy + Send + 'static> ProbeEngine for Engine<S> {
     fn counting(&self) -> Counting {
         Counting::Limited
     }
-    fn event_blocks(&mut self, event: PlainEvent, _: &GuestMemory, pc: u64, _: u64, _: u8) -> Vec<Block> {
+    fn event_blocks(&mut self, event: PlainEvent, _: &GuestMemory, pc: u64, _: u64, _: u8, _: u64) -> Vec<Block> {
         if event != PlainEvent::Every {
             return Vec::new();
         }

@@ -205,6 +205,7 @@ impl Body<'_> {
             Builtin::Pid => self.result_of(Action::ProcessId, &[], e),
             Builtin::Now => self.result_of(Action::Now, &[], e),
             Builtin::InsnDst => self.destination(),
+            Builtin::Fact(fact) => self.result_of(Action::Fact(fact), &[], e),
             Builtin::BranchTarget => self.indirect_target(),
             Builtin::AccessAddr | Builtin::AccessValue | Builtin::AccessOld => self.of_access(builtin),
             Builtin::SyscallArgument(_) | Builtin::SyscallArguments | Builtin::SyscallElapsed => {

@@ -524,7 +524,7 @@ impl ProbeSplicer<'_> {
             ir::Event::EveryInsns(_) | ir::Event::Begin | ir::Event::End | ir::Event::Exit => false,
             // Only at instructions that have such an access; `look` has asked for them.
             ir::Event::Access(kind) => place.accesses(*kind),
-            ir::Event::Spawn | ir::Event::Syscall(_) => false,
+            ir::Event::Spawn | ir::Event::Syscall(_) | ir::Event::Signal(_) | ir::Event::Trap(_) => false,
         };
         event
             && self.host.is_active(id)

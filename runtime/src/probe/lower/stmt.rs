@@ -43,6 +43,7 @@ impl Body<'_> {
             StmtKind::FinishSyscall(value) => self.output(Action::FinishSyscall, &[value], s)?,
             StmtKind::Goto(target) => self.goto(target, s)?,
             StmtKind::Return { result, link } => self.return_now(result.as_ref(), link, s)?,
+            StmtKind::Raise(signal) => self.output(Action::Raise(*signal), &[], s)?,
             StmtKind::Print(args) => self.print(args, s)?,
             StmtKind::Trace => self.trace(s)?,
             StmtKind::Dump { addr, len } => self.output(Action::Dump, &[addr, len], s)?,
@@ -474,6 +475,7 @@ impl Body<'_> {
             (Event::Branch, _) => return self.trace_branch(s),
             (Event::Spawn, _) => Action::TraceEvent("spawn"),
             (Event::Syscall(_), _) => return self.trace_syscall(s),
+            (Event::Signal(_) | Event::Trap(_), _) => Action::TraceHappening,
         };
         self.output(action, &[], s)
     }
