@@ -55,5 +55,5 @@ fn misused(error: &clap::Error) {
     let text = error.to_string();
     let (message, help) = text.split_once('\n').unwrap_or((&text, ""));
     let help: Vec<&str> = help.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
-    failure::say("error", message.trim_start_matches("error: "), Some(&help.join("\n")), true);
+    failure::say("error", message.trim_start_matches("error: ").trim_end_matches(':'), Some(&help.join("\n")), true);
 }

@@ -596,7 +596,7 @@ pub const TABLE: &[Page] = &[
         page(
             "W0502",
             "a probe matches no instruction",
-            "Its pattern selects none of the instructions of its region. `spile list` shows what a probe matches.",
+            "Its pattern selects none of the instructions of its region. `spile list` shows what a probe matches. To allow no match, add `optional`.",
             "on insn \"frob*\" in main trace",
             "on insn \"b*\" in main trace",
         ),
