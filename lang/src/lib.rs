@@ -15,6 +15,7 @@ pub mod render;
 pub mod suggest;
 
 pub mod builtins;
+pub mod codes;
 pub mod debug;
 pub mod probes;
 pub mod reference;

@@ -145,6 +145,22 @@ pub(crate) fn compile(text: &str) -> (Option<Program>, Diagnostics, Sources) {
     (program, diagnostics, sources)
 }
 
+/// Compiles any bytes, draws what is reported, and returns the codes.
+pub(crate) fn survives(bytes: &[u8]) -> Vec<&'static str> {
+    let sources = Sources::single("-e", bytes);
+    let options = spile_lang::Options::default();
+    let (program, diagnostics) = spile_lang::compile_with(&sources, &Arm, &program::Program, &options);
+    let shown = rendered(&diagnostics, &sources);
+    let json = spile_lang::render::json(&diagnostics, &sources);
+    assert_eq!(program.is_none(), diagnostics.has_errors());
+    assert_eq!(json.lines().count(), diagnostics.len());
+    assert!(shown.len() < 1 << 20, "a picture of {} bytes", shown.len());
+    if let Some(program) = program {
+        assert!(program.to_string().len() < 1 << 24);
+    }
+    diagnostics.iter().map(|d| d.code).collect()
+}
+
 /// Renders as the golden files have it.
 pub(crate) fn rendered(diagnostics: &Diagnostics, sources: &Sources) -> String {
     let style = Style { ascii: true, ..Style::default() };
