@@ -23,6 +23,7 @@ pub mod verbs;
 
 mod ast;
 mod explain;
+mod foreign;
 mod number;
 mod parse;
 mod scan;
