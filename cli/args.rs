@@ -75,6 +75,29 @@ Examples:
   spile ctl trace print @sizes"
     )]
     Ctl(CtlArgs),
+    /// Say what the code of an error or warning means, with a script that gives it and the same repaired
+    #[command(after_help = "Examples:
+  spile explain E0103
+  spile explain          all codes, a line each")]
+    Explain(ExplainArgs),
+}
+
+impl Command {
+    /// The options about scripts, if it has them.
+    pub(crate) fn scripts(&self) -> Option<&ScriptArgs> {
+        match self {
+            Command::Run(args) => Some(&args.scripts),
+            Command::Check(args) => Some(&args.scripts),
+            Command::List(args) => Some(&args.scripts),
+            Command::Dump(args) => Some(&args.scripts),
+            Command::Ctl(_) | Command::Explain(_) => None,
+        }
+    }
+}
+
+/// True if a command line that cannot be parsed has `--json` in it, which may then be the guest's as well.
+pub(crate) fn asks_for_json() -> bool {
+    std::env::args_os().take_while(|word| word != "--").any(|word| word == "--json")
 }
 
 /// Where probes come from.
@@ -297,6 +320,10 @@ pub(crate) struct CtlArgs {
     /// The session
     pub(crate) session: Option<String>,
 
+    /// Print the reply as JSON, one object a line
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+
     #[command(subcommand)]
     pub(crate) command: Option<CtlCommand>,
 }
@@ -336,6 +363,11 @@ pub(crate) enum CtlCommand {
         #[arg(required = true)]
         probes: Vec<String>,
     },
+    /// Say a name: `mark` probes that wait for it fire
+    Emit {
+        /// The name
+        name: String,
+    },
     /// Print a global as the end of the run would
     Print {
         /// Such as @calls
@@ -346,6 +378,13 @@ pub(crate) enum CtlCommand {
         /// Such as @calls
         global: String,
     },
+}
+
+/// Arguments of `spile explain`.
+#[derive(Debug, Args)]
+pub(crate) struct ExplainArgs {
+    /// Such as E0103; without it, all codes are listed
+    pub(crate) code: Option<String>,
 }
 
 /// Arguments of `spile dump`.

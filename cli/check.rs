@@ -22,7 +22,7 @@ pub(crate) fn check(args: &CheckArgs) -> Result<u8, Failure> {
         scripts::compile(&args.scripts, &sources, guest::architecture(&args.guest)?, &NoDebugInfo)?;
         return Ok(0);
     };
-    let guest = guest::inspect(&args.guest, path).map_err(|f| f.looking(look))?;
+    let guest = guest::inspect(&args.guest, path)?;
     let program = scripts::compile(&args.scripts, &sources, guest.isa, &guest.debug())?;
     match attach(&program, 0, &guest.world()) {
         Ok(_) => Ok(0),

@@ -37,8 +37,6 @@ pub(crate) enum Failure {
         message: String,
         /// What to do about it.
         hint: Option<String>,
-        /// Report as JSON.
-        json: bool,
     },
     /// Findings in scripts.
     Script {
@@ -63,21 +61,13 @@ pub(crate) struct Look {
 impl Failure {
     /// A plain error.
     pub(crate) fn new(message: impl Into<String>) -> Failure {
-        Failure::Plain { message: message.into(), hint: None, json: false }
+        Failure::Plain { message: message.into(), hint: None }
     }
 
     /// Adds a hint.
     pub(crate) fn with_hint(self, text: Option<String>) -> Failure {
         match self {
-            Failure::Plain { message, json, .. } => Failure::Plain { message, hint: text, json },
-            other => other,
-        }
-    }
-
-    /// Reports plain errors in the way that findings are.
-    pub(crate) fn looking(self, look: Look) -> Failure {
-        match self {
-            Failure::Plain { message, hint, .. } => Failure::Plain { message, hint, json: look.json },
+            Failure::Plain { message, .. } => Failure::Plain { message, hint: text },
             other => other,
         }
     }
@@ -90,22 +80,34 @@ impl Failure {
         }
     }
 
-    /// Writes it to standard error.
-    pub(crate) fn report(&self) {
-        let mut err = messages();
-        // A closed standard error cannot be reported anywhere. Each message is one write, so that they do not mix.
-        let _ = match self {
-            Failure::Plain { message, hint, json: true } => {
-                let line = json!({ "type": "error", "severity": "error", "message": message, "help": hint });
-                err.write_all(format!("{line}\n").as_bytes())
+    /// Writes it to standard error; a plain error as JSON if that is wanted.
+    pub(crate) fn report(&self, json: bool) {
+        match self {
+            Failure::Plain { message, hint } => say("error", message, hint.as_deref(), json),
+            Failure::Script { diagnostics, sources, look } => {
+                // A closed standard error cannot be reported anywhere.
+                let _ = show(&mut messages(), diagnostics, sources, *look);
             }
-            Failure::Plain { message, hint, json: false } => {
-                let hint = hint.as_ref().map(|hint| format!("\n  help: {hint}")).unwrap_or_default();
-                err.write_all(format!("spile: {message}{hint}\n").as_bytes())
-            }
-            Failure::Script { diagnostics, sources, look } => show(&mut err, diagnostics, sources, *look),
-        };
+        }
     }
+}
+
+/// Writes a message that is about no script: for people, or in the form that findings in scripts have.
+pub(crate) fn say(severity: &str, message: &str, hint: Option<&str>, json: bool) {
+    let text = if json {
+        let help: Vec<&str> = hint.into_iter().flat_map(str::lines).collect();
+        let (severity, message) = (json!(severity), json!(message));
+        // In the order of the fields of a finding, which a map would not keep.
+        format!(
+            "{{\"type\":\"diagnostic\",\"code\":null,\"severity\":{severity},\"message\":{message},\"spans\":[],\"help\":{}}}\n",
+            json!(help)
+        )
+    } else {
+        let hint = hint.map(|hint| format!("\n  help: {hint}")).unwrap_or_default();
+        format!("spile: {message}{hint}\n")
+    };
+    // Each message is one write, so that they do not mix.
+    let _ = messages().write_all(text.as_bytes());
 }
 
 /// Writes findings.

@@ -14,7 +14,7 @@ use std::io::Write;
 pub(crate) fn list(args: &ListArgs) -> Result<u8, Failure> {
     let look = scripts::look(&args.scripts);
     let sources = scripts::sources(&args.scripts, &[] as &[&str])?;
-    let guest = guest::inspect(&args.guest, &args.program).map_err(|f| f.looking(look))?;
+    let guest = guest::inspect(&args.guest, &args.program)?;
     let text = if sources.iter().next().is_none() {
         match args.what.as_deref() {
             Some("regs") => registers(&guest),

@@ -4,6 +4,7 @@ mod args;
 mod check;
 mod ctl;
 mod dump;
+mod explain;
 mod failure;
 mod guest;
 mod list;
@@ -21,8 +22,15 @@ fn main() -> ExitCode {
     let cli = match Cli::from_process() {
         Ok(cli) => cli,
         Err(error) => {
-            let _ = error.print();
-            return if error.use_stderr() { ExitCode::from(OWN_ERROR) } else { ExitCode::SUCCESS };
+            if !error.use_stderr() {
+                let _ = error.print();
+                return ExitCode::SUCCESS;
+            }
+            match args::asks_for_json() {
+                true => misused(&error),
+                false => drop(error.print()),
+            }
+            return ExitCode::from(OWN_ERROR);
         }
     };
     let result = match &cli.command {
@@ -31,12 +39,21 @@ fn main() -> ExitCode {
         Command::List(args) => list::list(args),
         Command::Dump(args) => dump::dump(args),
         Command::Ctl(args) => ctl::ctl(args),
+        Command::Explain(args) => explain::explain(args),
     };
     match result {
         Ok(code) => ExitCode::from(code),
         Err(failure) => {
-            failure.report();
+            failure.report(cli.command.scripts().is_some_and(|scripts| scripts.json));
             ExitCode::from(OWN_ERROR)
         }
     }
+}
+
+/// Reports a command line that makes no sense as JSON: clap's first line is the message, the rest is help.
+fn misused(error: &clap::Error) {
+    let text = error.to_string();
+    let (message, help) = text.split_once('\n').unwrap_or((&text, ""));
+    let help: Vec<&str> = help.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    failure::say("error", message.trim_start_matches("error: ").trim_end_matches(':'), Some(&help.join("\n")), true);
 }

@@ -22,9 +22,8 @@ use std::sync::{Arc, OnceLock};
 
 /// Runs the guest and returns the exit status.
 pub(crate) fn run(args: &RunArgs) -> Result<u8, Failure> {
-    let look = scripts::look(&args.scripts);
     keep_messages(args);
-    linux::ensure_stack().map_err(|limit| short_stack(limit).looking(look))?;
+    linux::ensure_stack().map_err(short_stack)?;
     let sources = scripts::sources(&args.scripts, &[] as &[&str])?;
     let output = Arc::new(OnceLock::new());
     let start = guest::Start {
@@ -37,7 +36,7 @@ pub(crate) fn run(args: &RunArgs) -> Result<u8, Failure> {
         seed: args.deterministic.then_some(args.seed),
         schedule: schedule(args)?,
     };
-    let guest = guest::load(&args.guest, args.program(), start).map_err(|f| f.looking(look))?;
+    let guest = guest::load(&args.guest, args.program(), start)?;
     let changes = args.session.is_some() || args.watch;
     let probes = probes(args, &sources, &guest, &output)?;
     // Probes that come later may ask for the count.
@@ -50,14 +49,14 @@ pub(crate) fn run(args: &RunArgs) -> Result<u8, Failure> {
     let Guest { isa, cpu, memory, environment, .. } = guest;
     let mut vm = Vm::new(isa, cpu, memory, environment, probes, config)
         .map_err(|error| Failure::new(format!("no memory for generated code: {}", reason(&error))))
-        .map_err(|failure| failure.with_hint(Some(SHORT_OF_SPACE.into())).looking(look))?;
+        .map_err(|failure| failure.with_hint(Some(SHORT_OF_SPACE.into())))?;
     let live = changes.then(|| Live::new(vm.control(), sources.clone(), &args.scripts, isa));
     let session = match (&args.session, &live) {
-        (Some(name), Some(live)) => Some(session::serve(name, live.clone()).map_err(|f| f.looking(look))?),
+        (Some(name), Some(live)) => Some(session::serve(name, live.clone())?),
         _ => None,
     };
     if let (true, Some(live)) = (args.watch, &live) {
-        session::watch(args, live.clone()).map_err(|f| f.looking(look))?;
+        session::watch(args, live.clone())?;
     }
     let end = vm.run();
     drop(session);
@@ -168,6 +167,8 @@ fn report(args: &RunArgs, sources: &Sources, vm: &Vm, status: u8) -> u8 {
     };
     let status = probes.final_status(status);
     if vm.environment.is_child() {
+        // Before others see that it has ended: what comes then would be out of order, or nobody would wait for it.
+        probes.flush();
         return status;
     }
     let report = probes.finish(&vm.memory, &*vm.environment, status);
@@ -184,7 +185,7 @@ fn report(args: &RunArgs, sources: &Sources, vm: &Vm, status: u8) -> u8 {
 }
 
 fn say(args: &RunArgs, text: &str) {
-    Failure::new(text).looking(scripts::look(&args.scripts)).report();
+    failure::say("note", text, None, args.scripts.json);
 }
 
 /// How `execve` in the guest starts another guest program: this command again, with the options that concern it and the

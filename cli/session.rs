@@ -48,6 +48,20 @@ pub(crate) type Shared = Arc<Mutex<Live>>;
 /// A change that was refused, as text for people.
 type Refused = String;
 
+/// What a command has to say.
+pub(crate) struct Reply {
+    /// For people.
+    pub(crate) text: String,
+    /// The same as JSON, an object on each line.
+    pub(crate) json: String,
+}
+
+impl Reply {
+    fn new(text: String, json: &Value) -> Reply {
+        Reply { text, json: format!("{json}\n") }
+    }
+}
+
 impl Live {
     pub(crate) fn new(control: Control, sources: Sources, scripts: &ScriptArgs, isa: &'static dyn Isa) -> Shared {
         let first = sources.iter().count();
@@ -140,25 +154,29 @@ impl Live {
         self.sources.truncate(used.max(self.first));
     }
 
-    fn list(&self) -> Result<String, Refused> {
+    fn list(&self) -> Result<Reply, Refused> {
         let program = self.program(&[])?;
         let all = self.standings()?;
         let width = all.iter().map(|probe| probe.name.chars().count()).max().unwrap_or(0);
-        let mut text = String::new();
+        let (mut text, mut records) = (String::new(), Vec::new());
         for probe in &all {
             let head = self.sources.slice(program.probes[probe.id.0 as usize].span);
             let head = head.lines().next().unwrap_or_default();
             let state = if probe.waiting > 0 { "waiting" } else { probe.state };
+            records.push(json!({
+                "name": probe.name, "state": state, "fired": probe.fired, "waiting": probe.waiting, "probe": head,
+            }));
             text += &format!("{:width$}  {state:9}  {:>12}  {head}\n", probe.name, probe.fired);
         }
-        Ok(if text.is_empty() { "there are no probes\n".into() } else { text })
+        let text = if text.is_empty() { "there are no probes\n".into() } else { text };
+        Ok(Reply::new(text, &json!({ "type": "probes", "probes": records })))
     }
 
     fn with_global(
         &self,
         name: &str,
-        act: impl FnOnce(&mut spile_runtime::probe::engine::Probes, spile_lang::ir::StateId) -> String,
-    ) -> Result<String, Refused> {
+        act: impl FnOnce(&mut spile_runtime::probe::engine::Probes, spile_lang::ir::StateId) -> Reply,
+    ) -> Result<Reply, Refused> {
         let found = self.control.change(|probes, _| match probes.global(name) {
             Some(id) => Ok(act(probes, id)),
             None => Err(probes.globals()),
@@ -166,26 +184,50 @@ impl Live {
         found.ok_or_else(over)?.map_err(|names| format!("there is no `{name}`; there are: {}\n", names.join(", ")))
     }
 
+    /// Says a name to the probes that wait for it.
+    fn emit(&self, name: &str) -> Result<Reply, Refused> {
+        let emitted = self.control.change(|probes, _| match probes.emit(name) {
+            0 => Err(probes.mark_names()),
+            n => Ok(n),
+        });
+        match emitted.ok_or_else(over)? {
+            Ok(n) => {
+                let text = format!("emitted {name} to {n} {}\n", if n == 1 { "probe" } else { "probes" });
+                Ok(Reply::new(text, &json!({ "type": "emitted", "name": name, "probes": n })))
+            }
+            Err(known) if known.is_empty() => {
+                Err(format!("no probe waits for `{name}`; add one: on mark {name} print icount\n"))
+            }
+            Err(known) => match nearest(name, &known) {
+                Some(near) => Err(format!("no probe waits for `{name}`; did you mean `{near}`?\n")),
+                None => Err(format!("no probe waits for `{name}`; there are: {}\n", known.join(", "))),
+            },
+        }
+    }
+
     /// Performs a command and returns its output.
-    fn command(&mut self, words: &[String]) -> Result<String, Refused> {
+    fn command(&mut self, words: &[String]) -> Result<Reply, Refused> {
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
         match words[..] {
             ["list"] => self.list(),
             ["add", text] => {
                 let name = self.next_name();
                 let names = self.exchange(&[], name, text.as_bytes())?;
-                Ok(format!("added {}\n", names.join(", ")))
+                let text = format!("added {}\n", names.join(", "));
+                Ok(Reply::new(text, &json!({ "type": "added", "probes": names })))
             }
             ["replace", probe, text] => {
                 let id = self.find(probe)?;
                 let name = self.next_name();
                 let names = self.exchange(&[id], name, text.as_bytes())?;
-                Ok(format!("replaced {probe} by {}\n", names.join(", ")))
+                let text = format!("replaced {probe} by {}\n", names.join(", "));
+                Ok(Reply::new(text, &json!({ "type": "replaced", "probe": probe, "by": names })))
             }
             ["remove", ref names @ ..] if !names.is_empty() => {
                 let ids = names.iter().map(|name| self.find(name)).collect::<Result<Vec<_>, _>>()?;
                 self.remove(&ids)?;
-                Ok(format!("removed {}\n", names.join(", ")))
+                let text = format!("removed {}\n", names.join(", "));
+                Ok(Reply::new(text, &json!({ "type": "removed", "probes": names })))
             }
             [verb @ ("enable" | "disable"), ref names @ ..] if !names.is_empty() => {
                 let ids = names.iter().map(|name| self.find(name)).collect::<Result<Vec<_>, _>>()?;
@@ -194,12 +236,17 @@ impl Live {
                     ids.iter().for_each(|&id| probes.set_enabled(id, on));
                 };
                 self.control.change(|probes, _| change(probes)).ok_or_else(over)?;
-                Ok(format!("{verb}d {}\n", names.join(", ")))
+                let text = format!("{verb}d {}\n", names.join(", "));
+                Ok(Reply::new(text, &json!({ "type": format!("{verb}d"), "probes": names })))
             }
-            ["print", name] => self.with_global(name, |probes, id| probes.global_text(id)),
+            ["emit", name] => self.emit(name),
+            ["print", name] => self.with_global(name, |probes, id| Reply {
+                text: probes.global_text(id, false),
+                json: probes.global_text(id, true),
+            }),
             ["reset", name] => self.with_global(name, |probes, id| {
                 probes.reset_global(id);
-                format!("reset {name}\n")
+                Reply::new(format!("reset {name}\n"), &json!({ "type": "reset", "global": name }))
             }),
             _ => Err(format!("no such command: {}\n", words.join(" "))),
         }
@@ -289,7 +336,7 @@ fn answer(stream: &UnixStream, live: &Shared) -> std::io::Result<()> {
         None => Err("the request is not understood\n".into()),
     };
     let reply = match result {
-        Ok(text) => json!({ "ok": true, "text": text }),
+        Ok(reply) => json!({ "ok": true, "text": reply.text, "json": reply.json }),
         Err(text) => json!({ "ok": false, "text": text }),
     };
     let mut stream = stream;
@@ -297,7 +344,7 @@ fn answer(stream: &UnixStream, live: &Shared) -> std::io::Result<()> {
 }
 
 /// Sends a command to a session and returns the reply.
-pub(crate) fn send(name: &str, words: &[&str]) -> Result<Result<String, String>, Failure> {
+pub(crate) fn send(name: &str, words: &[&str]) -> Result<Result<Reply, String>, Failure> {
     let path = socket(name)?;
     let broken = |error: &std::io::Error| Failure::new(format!("session `{name}`: {}", reason(error)));
     let mut stream = UnixStream::connect(&path).map_err(|_| {
@@ -314,7 +361,8 @@ pub(crate) fn send(name: &str, words: &[&str]) -> Result<Result<String, String>,
     let reply: Value =
         serde_json::from_str(&reply).map_err(|_| Failure::new(format!("session `{name}` ended before it answered")))?;
     let text = reply["text"].as_str().unwrap_or_default().to_owned();
-    Ok(if reply["ok"] == true { Ok(text) } else { Err(text) })
+    let json = reply["json"].as_str().unwrap_or_default().to_owned();
+    Ok(if reply["ok"] == true { Ok(Reply { text, json }) } else { Err(text) })
 }
 
 /// Names of the sessions that are running.

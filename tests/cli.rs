@@ -48,6 +48,7 @@ fn help() {
         ("list", &["list", "--help"]),
         ("dump", &["dump", "--help"]),
         ("ctl", &["ctl", "--help"]),
+        ("explain", &["explain", "--help"]),
     ] {
         let ended = run(spile(root()).args(arguments));
         assert_eq!((ended.status.as_str(), ended.stderr.as_str()), ("0", ""), "{name}");

@@ -181,6 +181,63 @@ fn commands_say_what_they_did_and_what_is_wrong() {
     assert_eq!((mode("spile") & 0o777, mode("spile/s.sock") & 0o777), (0o700, 0o600));
 }
 
+/// A name that is said fires once for each time, however many threads there are, and at once in those that run.
+#[test]
+fn names_that_are_said_fire_marks() {
+    for tier in TIERS {
+        let running = Running::start("marks", tier, &["-e", "m: on mark glitch, \"tick*\" count by name into @said"]);
+        for _ in 0..rounds() {
+            assert_eq!(running.accepted(&["emit", "glitch"]), "emitted glitch to 1 probe\n");
+        }
+        assert_eq!(running.accepted(&["emit", "tick 1"]), "emitted tick 1 to 1 probe\n");
+        let expected = format!("@said[name]:\n  {:2}  glitch\n   1  tick 1\n", rounds());
+        running.until("all have fired", || running.accepted(&["print", "@said"]) == expected);
+        running.accepted(&["add", "w: on mark * { write x20 = x20; print name, func }"]);
+        running.accepted(&["emit", "late"]);
+        running.until("the new one fires", || running.accepted(&["list"]).contains("w  enabled               1"));
+        assert_eq!(running.accepted(&["print", "@said"]), expected, "`late` is not for it");
+        running.accepted(&["remove", "w"]);
+        let refused = running.refused(&["emit", "glitsch"]);
+        assert_eq!(refused, "no probe waits for `glitsch`; did you mean `glitch`?\n");
+        running.accepted(&["disable", "m"]);
+        assert!(running.refused(&["emit", "glitch"]).starts_with("no probe waits for `glitch`"));
+    }
+}
+
+/// Samples after a time: of each thread that runs.
+#[test]
+fn samples_are_taken_after_a_time() {
+    for tier in TIERS {
+        let running = Running::start("samples", tier, &["-e", "on every 1ms count by tid into @samples"]);
+        running.until("all threads are seen", || running.by_thread("@samples").len() == 8);
+        let before = running.by_thread("@samples");
+        let more = |(tid, count): (&u64, &u64)| running.by_thread("@samples")[tid] > count + 3;
+        running.until("they go on", || before.iter().all(more));
+    }
+}
+
+#[test]
+fn replies_are_json_on_request() {
+    let running = Running::start("json", "auto", &["-e", "a: on insn at pop count into @n", "-e", "on mark m trace"]);
+    let json = |words: &[&str]| running.accepted(&[&["--json"], words].concat());
+    running.until("it fires", || running.accepted(&["print", "@n"]) != "@n: 0\n");
+    running.accepted(&["disable", "a"]);
+    let list = json(&["list"]);
+    assert!(list.starts_with(r#"{"probes":[{"fired":"#) && list.ends_with("],\"type\":\"probes\"}\n"), "{list}");
+    assert!(list.contains(r#""name":"a","probe":"a: on insn at pop count into @n","state":"disabled","waiting":0}"#));
+    let count = running.accepted(&["print", "@n"]);
+    let count = count.trim_end().strip_prefix("@n: ").expect("a number");
+    let printed = json(&["print", "@n"]);
+    assert!(printed.starts_with(r#"{"type":"map","name":"@n""#) && printed.contains(count), "{printed}");
+    assert_eq!(json(&["add", "b: on insn at pop once trace"]), "{\"probes\":[\"b\"],\"type\":\"added\"}\n");
+    assert_eq!(json(&["enable", "a"]), "{\"probes\":[\"a\"],\"type\":\"enabled\"}\n");
+    assert_eq!(json(&["reset", "@n"]), "{\"global\":\"@n\",\"type\":\"reset\"}\n");
+    assert_eq!(json(&["emit", "m"]), "{\"name\":\"m\",\"probes\":1,\"type\":\"emitted\"}\n");
+    assert_eq!(json(&["remove", "a", "b"]), "{\"probes\":[\"a\",\"b\"],\"type\":\"removed\"}\n");
+    let refused = running.refused(&["--json", "print", "@missing"]);
+    assert!(refused.starts_with(r#"{"message":"there is no `@missing`; there are: "#), "{refused}");
+}
+
 #[test]
 fn saved_scripts_are_read_again_and_broken_ones_are_not_used() {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("live-watched-{}", std::process::id()));

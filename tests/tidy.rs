@@ -108,7 +108,7 @@ fn report(rule: &str, wrong: &[String]) {
 
 #[test]
 fn every_module_says_what_it_is() {
-    let all = sources(&["lang", "runtime", "cli", "bench", "tests"]);
+    let all = sources(&["lang", "runtime", "cli", "bench", "tests", "fuzz/targets"]);
     let wrong: Vec<String> =
         all.into_iter().filter(|(_, text)| !text.starts_with("//! ")).map(|(path, _)| path).collect();
     report("a module opens with `//!` and a sentence", &wrong);

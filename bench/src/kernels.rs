@@ -37,7 +37,9 @@ pub(crate) const PROBES: &[&str] = &[
     "on block count",
     "on insn in KERNEL count by insn.mnemonic",
     "on insn at KERNEL count by func into @calls",
+    "on access hist size",
     "on insn in KERNEL when x0 == 0x123456789abcdef0 print \"never\"",
+    "on insn in KERNEL when x0 == 0x123456789abcdef0 write x0 = 1",
     "on insn \"ld*\" in KERNEL when x1 == 0x123456789abcdef0 optional write x0 = 1",
 ];
 

@@ -4,6 +4,7 @@
 //! It is a program to look at and no test: nothing here fails because a machine is slow. It does fail when engines
 //! compute different answers.
 
+mod events;
 mod kernels;
 mod measure;
 mod startup;
@@ -84,6 +85,8 @@ fn run(options: &Options) -> Result<(), String> {
     }
     if let (Some(spile), false) = (&engines.spile, options.no_probes) {
         page += &compare_probes(options, spile, &kernels)?;
+        page += &events::table(options.runs, options.scale, |script| spile_to_file(options, script))?;
+        progress("events");
     }
     std::io::stdout().write_all(page.as_bytes()).map_err(|error| error.to_string())?;
     match &options.write {
@@ -143,6 +146,12 @@ fn spile_engine(options: &Options, script: &[&str]) -> Engine {
     }
     arguments.push(guest.into_os_string());
     Engine::new(&options.spile, &arguments)
+}
+
+/// As [`spile_engine`], with the output of probes in a file.
+fn spile_to_file(options: &Options, script: &[&str]) -> Engine {
+    let file = directory().join("../target/bench-output");
+    spile_engine(options, script).with(&["-o".into(), file.into_os_string()])
 }
 
 fn directory() -> &'static Path {

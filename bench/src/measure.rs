@@ -2,7 +2,7 @@
 
 use crate::Samples;
 use std::ffi::{OsStr, OsString};
-use std::process::Command;
+use std::process::{Command, Output};
 use std::time::Instant;
 
 /// A command that runs the kernels' program when the kernel and the repeats are appended.
@@ -23,17 +23,32 @@ impl Engine {
         Engine { program: program.as_ref().to_owned(), arguments }
     }
 
+    /// The same command with more options behind the first argument, its subcommand.
+    pub(crate) fn with(mut self, options: &[OsString]) -> Engine {
+        self.arguments.splice(1..1, options.iter().cloned());
+        self
+    }
+
+    /// Runs once; returns what it wrote to standard error.
+    pub(crate) fn messages(&self, arguments: &[OsString]) -> Result<String, String> {
+        Ok(String::from_utf8_lossy(&self.output(arguments)?.stderr).into_owned())
+    }
+
     /// Runs once; returns seconds and what it printed.
     fn run(&self, arguments: &[OsString]) -> Result<(f64, Vec<u8>), String> {
         let start = Instant::now();
+        let output = self.output(arguments)?;
+        Ok((start.elapsed().as_secs_f64(), output.stdout))
+    }
+
+    fn output(&self, arguments: &[OsString]) -> Result<Output, String> {
         let output = Command::new(&self.program)
             .args(&self.arguments)
             .args(arguments)
             .output()
             .map_err(|error| format!("cannot run `{}`: {error}", self.program.display()))?;
-        let seconds = start.elapsed().as_secs_f64();
         if output.status.success() {
-            return Ok((seconds, output.stdout));
+            return Ok(output);
         }
         let messages = String::from_utf8_lossy(&output.stderr);
         let first = messages.lines().find(|line| !line.trim().is_empty()).unwrap_or("nothing on standard error");

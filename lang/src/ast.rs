@@ -234,6 +234,7 @@ pub(crate) enum StmtKind {
         op_span: Span,
         value: Expr,
     },
+    Raise(Text),
     /// Known and not compiled yet, with its word; the expressions in it are not looked at.
     Later(&'static str, Span),
 }

@@ -2,7 +2,7 @@
 //!
 //! Registers are not here: they come from the [`crate::target::Target`].
 
-use crate::ir::Builtin;
+use crate::ir::{Builtin, Fact};
 use crate::types::Type;
 
 /// A builtin variable.
@@ -45,15 +45,21 @@ pub struct Function {
     pub example: &'static str,
 }
 
-const CODE: &[&str] = &["insn", "block", "line", "branch", "every", "read", "write", "access", "call", "return"];
+const CODE: &[&str] =
+    &["insn", "block", "line", "branch", "every", "trap", "mark", "read", "write", "access", "call", "return"];
 /// Events at places in functions.
 const VARIABLES_OF: &[&str] = &["insn", "block", "line", "branch", "call", "return"];
 /// Events at which a thread is somewhere in its code.
-const STACKS: &[&str] =
-    &["insn", "block", "line", "branch", "every", "read", "write", "access", "call", "return", "syscall"];
+const STACKS: &[&str] = &[
+    "insn", "block", "line", "branch", "every", "signal", "trap", "mark", "read", "write", "access", "call", "return",
+    "syscall",
+];
 const ACCESS: &[&str] = &["read", "write", "access"];
 const CALLS: &[&str] = &["call", "return"];
 const SYSCALL: &[&str] = &["syscall"];
+const SIGNAL: &[&str] = &["signal"];
+const TRAP: &[&str] = &["trap"];
+const OUTPUT: &[&str] = &["output"];
 const BRANCH: &[&str] = &["branch"];
 const ENDS: &[&str] = &["end", "exit"];
 
@@ -303,8 +309,26 @@ pub const VARIABLES: &[Variable] = &[
             "on block sum block.len by func",
         ),
     ),
-    only(ACCESS, dynamic("addr", Builtin::AccessAddr, Type::Word, "accessed address", "on access count by addr")),
-    only(ACCESS, dynamic("size", Builtin::AccessSize, Type::U64, "size of the access in bytes", "on access hist size")),
+    only(
+        &["read", "write", "access", "signal", "trap"],
+        dynamic(
+            "addr",
+            Builtin::AccessAddr,
+            Type::Word,
+            "accessed address; the address that a signal or an exception is about, or 0",
+            "on access count by addr",
+        ),
+    ),
+    only(
+        &["read", "write", "access", "load"],
+        dynamic(
+            "size",
+            Builtin::AccessSize,
+            Type::U64,
+            "size in bytes of the access, or of the module in memory",
+            "on access hist size",
+        ),
+    ),
     only(
         ACCESS,
         dynamic(
@@ -359,6 +383,36 @@ pub const VARIABLES: &[Variable] = &[
             "on branch count by kind",
         ),
     ),
+    only(
+        OUTPUT,
+        dynamic(
+            "text",
+            Builtin::Fact(Fact::Text),
+            Type::Str,
+            "the line, without its end",
+            "on output \"*error*\" print text",
+        ),
+    ),
+    only(
+        OUTPUT,
+        dynamic(
+            "source",
+            Builtin::Fact(Fact::Source),
+            Type::Str,
+            "where the line was written: `stdout` or `stderr`",
+            "on output \"*\" count by source",
+        ),
+    ),
+    only(
+        &["load"],
+        dynamic(
+            "base",
+            Builtin::Fact(Fact::Base),
+            Type::Word,
+            "address at which the module begins",
+            "on load * print name, base, size",
+        ),
+    ),
     later("insn.src", CODE, "value of the first source register"),
     later("insn.reads", CODE, "registers that it reads"),
     later("insn.writes", CODE, "registers that it writes"),
@@ -367,13 +421,37 @@ pub const VARIABLES: &[Variable] = &[
         dynamic("nr", Builtin::SyscallNumber, Type::U64, "number of the system call", "on syscall * count by nr"),
     ),
     only(
-        SYSCALL,
+        &["syscall", "signal", "load", "mark"],
         dynamic(
             "name",
             Builtin::SyscallName,
             Type::Str,
-            "name of the system call; its number if it has none",
+            "name of the system call, or its number if it has none; name of the signal, the module or the mark",
             "on syscall * count by name",
+        ),
+    ),
+    only(
+        SIGNAL,
+        dynamic("sig", Builtin::Fact(Fact::Number), Type::U64, "number of the signal", "on signal * print sig"),
+    ),
+    only(
+        SIGNAL,
+        dynamic(
+            "code",
+            Builtin::Fact(Fact::Code),
+            Type::I64,
+            "why the signal was sent, as `si_code` in sigaction(2)",
+            "on signal sigsegv when code == 1 print addr",
+        ),
+    ),
+    only(
+        TRAP,
+        dynamic(
+            "cause",
+            Builtin::Fact(Fact::Cause),
+            Type::Str,
+            "why the instruction cannot be executed: `segv`, `illegal` …",
+            "on trap * count by cause, pc",
         ),
     ),
     only(
@@ -428,12 +506,6 @@ pub const VARIABLES: &[Variable] = &[
     later("cpu", &[], "number of the CPU"),
     later("mode", &[], "mode of the CPU"),
     later("icount_all", &[], "instructions of all threads"),
-    later("sig", &["signal"], "number of the signal"),
-    later("code", &["signal"], "code of the signal"),
-    later("cause", &["trap"], "cause of the exception"),
-    later("text", &["output"], "the line"),
-    later("source", &["output"], "where the line was written"),
-    later("base", &["load"], "the module's address"),
 ];
 
 const fn function_row(

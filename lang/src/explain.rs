@@ -7,6 +7,7 @@ use std::ops::Range;
 
 use crate::ast::{Event, Text};
 use crate::diag::Diagnostic;
+use crate::foreign;
 use crate::number;
 use crate::probes;
 use crate::scan::{ITEM_WORDS, MAX_NESTING, MOMENTS, Token, TokenKind};
@@ -40,6 +41,11 @@ const FOREIGN_VERBS: &[(&str, &str)] = &[
     ("patch", "registers and memory are changed with `write`: `write x0 = 5`"),
     ("quantize", "a histogram is made with `hist`: `hist x0`"),
     ("lquantize", "a histogram with equal buckets: `hist x0 linear 0..100 step 10`"),
+    ("console", PRINT_HELP),
+    ("where", "a condition is written with `when`: `on call main when arg0 == 3 trace`"),
+    ("unless", "a condition is written with `when`: `on call main when not arg0 == 3 trace`"),
+    ("do", "nothing stands between a place and its statement: `on insn at main print x0`"),
+    ("then", "nothing stands between a condition and its statement: `on insn at main when x0 == 5 print x0`"),
     ("sleep", "probes cannot wait; `on every 1000 insns` fires regularly"),
     ("ret", "to leave this probe body: `next`; to make the guest function return: `return 0`"),
 ];
@@ -185,8 +191,8 @@ pub(crate) fn unknown_event(word: &Text) -> Diagnostic {
     let near = nearest(&word.text, names());
     let foreign = match word.text.as_str() {
         "instruction" | "inst" | "instr" | "insns" => Some("insn"),
-        "function" | "func" | "uprobe" | "entry" | "fentry" => Some("call"),
-        "uretprobe" | "fexit" => Some("return"),
+        "function" | "func" | "uprobe" | "entry" | "fentry" | "enter" => Some("call"),
+        "uretprobe" | "fexit" | "leave" | "ret" => Some("return"),
         "start" | "init" | "BEGIN" => Some("begin"),
         "finish" | "END" | "stop" => Some("end"),
         "interval" | "profile" | "timer" | "tick" => Some("every"),
@@ -205,7 +211,11 @@ pub(crate) fn unknown_event(word: &Text) -> Diagnostic {
         None => {
             let supported = probes::TABLE.iter().filter(|event| event.supported);
             let list: Vec<&str> = supported.map(|event| event.name).collect();
-            out.help(format!("events are: {}", list.join(", ")))
+            out.help(format!(
+                "if it is a function: `on call {0} …`, or at its first instruction: `on insn at {0} …`",
+                word.text
+            ))
+            .help(format!("events are: {}", list.join(", ")))
         }
     }
 }
@@ -289,7 +299,7 @@ pub(crate) fn unknown_verb(word: &Text, rest: &str, whole: Span, text: &str, is_
     }
     let placed = matches!(last_clause(line_before), Some("at" | "in"));
     if is_body && !placed && looks_like_place(&word.text, rest) {
-        return place_without_at(word, line_before);
+        return place_without_at(word, line_before, rest);
     }
     not_a_verb(word, rest)
 }
@@ -309,11 +319,14 @@ fn looks_like_place(word: &str, rest: &str) -> bool {
     let known = CLAUSES.contains(&next) || verbs::find(next).is_some();
     let offset = rest.starts_with('+') && rest[1..].trim_start().starts_with(|c: char| c.is_ascii_digit());
     let foreign = FOREIGN_VERBS.iter().any(|(name, _)| *name == word);
-    let certain = known || offset || rest.starts_with('{');
+    // The one function that every program has is near to a verb.
+    let main = word == "main" && rest.is_empty();
+    let line = rest.starts_with('.') && rest.contains(':');
+    let certain = known || offset || main || line || rest.starts_with('{');
     !foreign && (certain || (rest.is_empty() && !near_verb(word)))
 }
 
-fn place_without_at(word: &Text, before: &str) -> Diagnostic {
+fn place_without_at(word: &Text, before: &str, rest: &str) -> Diagnostic {
     let named = ["call", "return", "syscall", "signal", "irq", "trap", "load", "mark"];
     let mut words = before.split_whitespace().rev();
     let list = words.clone().take(4).any(|w| named.contains(&w));
@@ -322,9 +335,11 @@ fn place_without_at(word: &Text, before: &str) -> Diagnostic {
             .primary(word.span, "missing `,` before this name")
             .help("on call malloc, free trace");
     }
+    // A source line is more than its first word.
+    let line = if rest.starts_with('.') { rest.split_whitespace().next().unwrap_or("") } else { "" };
     Diagnostic::error("E0112", "a place needs `at` before it")
         .primary(word.span, "missing `at`")
-        .help(format!("at {}", word.text))
+        .help(format!("at {}{}", word.text, shortened_at(line, 60)))
         .fix(word.span, format!("at {}", word.text))
 }
 
@@ -553,8 +568,8 @@ impl<'a> Failure<'a> {
         let whole = span(self.source, first.start, first.start + line.len());
         let title = "a probe starts with `on`, `before` or `after`";
         let out = Diagnostic::error("E0100", title);
-        if let Some(help) = bpftrace(line) {
-            return Some(out.primary(whole, "this looks like a bpftrace probe").help(help));
+        if let Some(foreign) = foreign::line(line) {
+            return Some(out.primary(whole, foreign.label).help(foreign.help));
         }
         if verbs::find(word).is_some() {
             return Some(
@@ -563,6 +578,9 @@ impl<'a> Failure<'a> {
             );
         }
         let out = out.primary(self.span(first), "not the beginning of a probe");
+        if CLAUSES.contains(&word) {
+            return Some(out.help(format!("a probe begins with its event: `on insn {}`", shortened(Some(line)))));
+        }
         if probes::find(word).is_some() {
             return Some(out.help(format!("on {}", shortened(Some(line)))));
         }
@@ -642,6 +660,9 @@ impl<'a> Failure<'a> {
         let at = self.span(token);
         let habit = |title: &str, label: &str| Diagnostic::error("E0111", title).primary(at, label);
         Some(match word {
+            "$" if self.word(self.at + 2) == "=" => habit("names have no `$`", "remove this")
+                .help(format!("for this body: `let {next} = …`; for all probes: `@{next} = …`"))
+                .fix(at, "let "),
             "$" => habit("names have no `$`", "remove this")
                 .help(format!("registers, variables and parameters stand as they are: `{next}`"))
                 .fix(at, ""),
@@ -660,11 +681,89 @@ impl<'a> Failure<'a> {
             "/" if next == "/" => habit("comments start with `#`", "use `#`").help("# a comment"),
             "/" if next == "*" => habit("comments start with `#` and end with the line", "use `#`").help("# a comment"),
             "/" if self.statement().is_none() => habit("a condition is written with `when`", "a bpftrace filter")
-                .help("on insn at main when x0 == 5 trace"),
+                .help(format!("{} when {}", self.between(0, self.at), self.filter())),
+            ":" if self.statement().is_some_and(|i| i < self.at) && self.touches(self.at) => {
+                habit("a format stands inside a string", "belongs in a string")
+                    .help(format!("print \"{{{}:{next}}}\"", self.operand_before()))
+            }
+            "(" if self.takes_names() => habit("the arguments of a function are not declared", "remove this list")
+                .help(format!("{} print arg0, arg1", self.between(0, self.at)))
+                .help("with debug information they have names: `print args`"),
+            "*" if self.takes_names() && self.touches(self.at - 1) => {
+                habit("a pattern stands in quotes", "part of a pattern").help(format!("\"{}*\"", self.operand_before()))
+            }
+            "*" if self.operand_expected() => {
+                let what = if next == "(" { "x0" } else { next };
+                habit("memory is read with its type, not with `*`", "an operator of C")
+                    .help(format!("u64[{what}], or by its size: i32[{what}], u8[{what}]"))
+            }
+            "%" if self.operand_expected() => habit("names have no `%`", "remove this")
+                .help(format!("registers stand as they are: `{next}`"))
+                .fix(at, ""),
+            "[" if self.operand_expected() => habit("memory is read with its type", "what is read here?")
+                .help(format!("u64[{next}], or by its size: i32[{next}], u8[{next}]"))
+                .fix(at, "u64["),
+            _ if before == ")" && token.kind == TokenKind::Word && self.cast().is_some() => {
+                let ty = self.cast().unwrap_or_default();
+                habit("a cast is written behind the value", "a cast of C stands before this")
+                    .help(format!("{word} as {ty}"))
+            }
+            _ if before == ":" && self.statement() == Some(self.at) => {
+                habit("no `:` stands before a statement", "remove the `:` before this")
+                    .help(format!("{} {word} …", self.between(0, self.at - 1)))
+            }
+            "=" if next == ">" => habit("no `=>` stands before a statement", "remove this")
+                .help(format!("{} print x0", self.between(0, self.at))),
+            "=" if self.statement().is_some_and(|i| matches!(self.word(i), "set" | "clear")) => {
+                let first = self.statement().unwrap_or(self.at);
+                habit("a register or memory gets a value with `write`", "`write` assigns")
+                    .help(format!("write {} = {next}", self.between(first + 1, self.at)))
+            }
+            _ if self.bare_if() => habit("what an `if` does stands in braces", "needs a `{` before it")
+                .help(format!("if {} {{ {word} … }}", self.between(self.statement_if() + 1, self.at)))
+                .help("for the whole probe, a clause: `when x0 == 1`"),
             "=" => return self.single_equals(token),
             "==" if before == "=" => habit("`===` is written `==`", "one `=` too many"),
             _ => return None,
         })
+    }
+
+    /// The text of a bpftrace filter, whose first slash is where the failure is.
+    fn filter(&self) -> &'a str {
+        let end = (self.at + 1..self.tokens.len()).find(|&i| self.word(i) == "/").unwrap_or(self.at + 1);
+        self.between(self.at + 1, end)
+    }
+
+    /// True in the list of names of an event that has one.
+    fn takes_names(&self) -> bool {
+        matches!(self.word(1), "call" | "return" | "syscall")
+            && self.at > 2
+            && self.statement().is_none_or(|i| i >= self.at)
+    }
+
+    /// The type of a cast of C that ends before the failure.
+    fn cast(&self) -> Option<&'static str> {
+        let name = self.word(self.at.checked_sub(2)?);
+        let opens = self.word(self.at.checked_sub(3)?) == "(";
+        let types = [("int", "i32"), ("unsigned", "u32"), ("long", "i64"), ("char", "u8"), ("short", "i16")];
+        let found =
+            types.iter().chain(&[("uint32_t", "u32"), ("uint64_t", "u64"), ("int64_t", "i64"), ("size_t", "u64")]);
+        opens.then(|| found.into_iter().find(|(c, _)| *c == name).map(|(_, ours)| *ours)).flatten()
+    }
+
+    fn statement_if(&self) -> usize {
+        (0..self.at).rev().find(|&i| self.word(i) == "if").unwrap_or(0)
+    }
+
+    /// True if this is a statement directly behind the condition of an `if`.
+    fn bare_if(&self) -> bool {
+        let first = self.statement_if();
+        let between = first + 1..self.at;
+        first > 0
+            && !between.is_empty()
+            && verbs::find(self.word(self.at)).is_some()
+            && !between.clone().any(|i| matches!(self.word(i), "{" | "}" | ";"))
+            && !self.operand_expected()
     }
 
     /// What stands before the failure without a space in it: `@n`, `x0.next`.
@@ -849,7 +948,27 @@ impl<'a> Failure<'a> {
         let in_action = self.statement().is_some_and(|i| i < self.at);
         let condition = (0..self.at).any(|i| self.word(i) == "when");
         let fits = ends && begins && !token.starts_line && (in_action || condition);
-        fits.then(|| missing_operator(self.span(token), Some(self.span(before))))
+        if !fits {
+            return None;
+        }
+        let write = self.statement().filter(|&i| self.word(i) == "write");
+        if let Some(first) = write.filter(|&i| !(i..self.at).any(|i| self.word(i) == "=")) {
+            let (target, value) = (self.between(first + 1, self.at), self.word(self.at));
+            return Some(
+                Diagnostic::error("E0113", "there is no `=` between what is written and its value")
+                    .primary(self.span(token), "missing `=` before this")
+                    .secondary(self.span(before), "written here")
+                    .help(format!("write {target} = {value}")),
+            );
+        }
+        let out = missing_operator(self.span(token), Some(self.span(before)));
+        let (text, value) = (self.word_before(), self.word(self.at));
+        Some(match before.kind == TokenKind::Str && token.kind == TokenKind::Word {
+            true => {
+                out.help(format!("to print the value in the text: `print {}{{{value}}}\"`", text.trim_end_matches('"')))
+            }
+            false => out,
+        })
     }
 
     fn is_keyword(&self, token: Token) -> bool {
@@ -957,6 +1076,11 @@ impl<'a> Failure<'a> {
         };
         let word = shortened_at(self.word(self.at), 40);
         let bare = self.word_before();
+        if bare == "count" && word == "(" {
+            return Diagnostic::error("E0115", "`count` is a statement, not a function")
+                .primary(self.span(token), "remove the parentheses")
+                .help("count, count by func, count into @calls");
+        }
         if matches!(bare, "trace" | "next" | "stop" | "count") {
             return Diagnostic::error("E0115", format!("nothing follows `{bare}`"))
                 .primary(self.span(token), "did not expect this")
@@ -1053,33 +1177,4 @@ fn shortened_at(text: &str, length: usize) -> &str {
         Some((at, _)) => &text[..at],
         None => text,
     }
-}
-
-/// Translates a bpftrace or DTrace probe, if the line looks like one.
-fn bpftrace(line: &str) -> Option<String> {
-    const KINDS: &[(&str, &str)] = &[
-        ("uprobe", "on call"),
-        ("kprobe", "on call"),
-        ("fentry", "on call"),
-        ("usdt", "on call"),
-        ("uretprobe", "after call"),
-        ("kretprobe", "after call"),
-        ("fexit", "after call"),
-        ("tracepoint", "on syscall"),
-        ("interval", "on every 100000 insns"),
-        ("profile", "on every 100000 insns"),
-        ("pid$target", "on call"),
-        ("BEGIN", "on begin"),
-        ("END", "on end"),
-    ];
-    let head = line.split(['{', '/', ' ']).next().unwrap_or("");
-    let kind = line.split([':', ' ', '{']).next().unwrap_or("");
-    let (_, ours) = KINDS.iter().find(|(name, _)| *name == kind)?;
-    let whole = line.split('{').next().unwrap_or("").trim_end();
-    let name = whole.rsplit(':').next().unwrap_or("");
-    let name = name.split(['/', ' ', '+']).next().unwrap_or("");
-    let name = name.trim_start_matches("sys_enter_").trim_start_matches("sys_exit_");
-    let takes_name = ours.ends_with("call") && !name.is_empty() && name != head;
-    let name = if takes_name { format!(" {name}") } else { String::new() };
-    Some(format!("{whole} {{ ... }}  is written  {ours}{name} {{ ... }}"))
 }

@@ -114,6 +114,8 @@ pub enum Event {
     Branch,
     /// Every so many instructions of a thread.
     EveryInsns(u64),
+    /// Every so many nanoseconds that a thread has run.
+    EveryTime(u64),
     /// Entry of the functions that the probe's places name; with [`Moment::After`] their return to the caller.
     Call,
     /// The return instructions of the functions that the probe's places name.
@@ -127,9 +129,84 @@ pub enum Event {
     /// A guest thread or a forked process begins.
     Spawn,
     /// A system call; the moment says whether before or after it.
-    Syscall(SyscallSet),
+    Syscall(NumberSet),
     /// Accesses of memory; the places of the probe are the accessed addresses.
     Access(AccessKind),
+    /// A signal is delivered: one of these numbers.
+    Signal(NumberSet),
+    /// An instruction cannot be executed, for one of these reasons.
+    Trap(Vec<Cause>),
+    /// A module with one of these names is mapped.
+    Load(NameSet),
+    /// The guest has written a line that matches the glob.
+    Output(String),
+    /// Somebody outside has said one of these names.
+    Mark(NameSet),
+}
+
+/// Which names a probe waits for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NameSet {
+    /// All.
+    Any,
+    /// These.
+    Names(Vec<NamePattern>),
+}
+
+/// A name, or a glob over names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NamePattern {
+    /// This one.
+    Exact(String),
+    /// Written in quotes.
+    Glob(String),
+}
+
+impl NameSet {
+    /// The names as they are written.
+    pub fn texts(&self) -> Vec<String> {
+        let NameSet::Names(names) = self else { return vec!["*".to_owned()] };
+        let text = |name: &NamePattern| match name {
+            NamePattern::Exact(text) => text.clone(),
+            NamePattern::Glob(text) => format!("{text:?}"),
+        };
+        names.iter().map(text).collect()
+    }
+}
+
+impl std::fmt::Display for NameSet {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.texts().join(", "))
+    }
+}
+
+/// Why an instruction cannot be executed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[allow(missing_docs, reason = "described in `Cause::TABLE`")]
+pub enum Cause {
+    Illegal,
+    Undefined,
+    Segment,
+    Bus,
+    Alignment,
+    Breakpoint,
+}
+
+impl Cause {
+    /// All causes, with their words and what they mean.
+    pub const TABLE: &[(Cause, &str, &str)] = &[
+        (Cause::Illegal, "illegal", "an encoding that is not allocated or not implemented"),
+        (Cause::Undefined, "undef", "an instruction that is there to be undefined"),
+        (Cause::Segment, "segv", "an address that is not mapped, or not for this access"),
+        (Cause::Bus, "bus", "an address behind the end of a mapped file"),
+        (Cause::Alignment, "align", "an address that is not aligned"),
+        (Cause::Breakpoint, "break", "a breakpoint instruction"),
+    ];
+
+    /// Its word.
+    pub fn word(self) -> &'static str {
+        Cause::TABLE.iter().find(|row| row.0 == self).map_or("", |row| row.1)
+    }
 }
 
 /// Which accesses of memory an event selects.
@@ -154,21 +231,21 @@ impl AccessKind {
     }
 }
 
-/// Which system calls a probe waits for.
+/// Which system calls or signals a probe waits for.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum SyscallSet {
+pub enum NumberSet {
     /// All.
     Any,
     /// Those with these numbers.
     Numbers(Vec<u64>),
 }
 
-impl SyscallSet {
-    /// True if the call with this number is one of them.
+impl NumberSet {
+    /// True if this number is one of them.
     pub fn contains(&self, number: u64) -> bool {
         match self {
-            SyscallSet::Any => true,
-            SyscallSet::Numbers(list) => list.contains(&number),
+            NumberSet::Any => true,
+            NumberSet::Numbers(list) => list.contains(&number),
         }
     }
 }
@@ -445,6 +522,8 @@ pub enum StmtKind {
         /// The register with the return address.
         link: Register,
     },
+    /// `raise`: the thread gets the signal of this number.
+    Raise(u8),
     /// `print`.
     Print(Vec<PrintArg>),
     /// `trace`, or no body.
@@ -950,6 +1029,47 @@ pub enum Builtin {
     SyscallArguments,
     /// Nanoseconds that the call took.
     SyscallElapsed,
+    /// What an event between instructions adds.
+    Fact(Fact),
+}
+
+/// A value of an event that happens between instructions; its word is that of the script.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[allow(missing_docs, reason = "documented for users in the builtin table")]
+pub enum Fact {
+    Name,
+    Number,
+    Code,
+    Addr,
+    Cause,
+    Base,
+    Size,
+    Text,
+    Source,
+}
+
+impl Fact {
+    const TABLE: &[(Fact, &str)] = &[
+        (Fact::Name, "name"),
+        (Fact::Number, "sig"),
+        (Fact::Code, "code"),
+        (Fact::Addr, "addr"),
+        (Fact::Cause, "cause"),
+        (Fact::Base, "base"),
+        (Fact::Size, "size"),
+        (Fact::Text, "text"),
+        (Fact::Source, "source"),
+    ];
+
+    /// Finds a fact by its word.
+    pub fn of(word: &str) -> Option<Fact> {
+        Fact::TABLE.iter().find(|row| row.1 == word).map(|row| row.0)
+    }
+
+    /// Its word.
+    pub fn word(self) -> &'static str {
+        Fact::TABLE.iter().find(|row| row.0 == self).map_or("", |row| row.1)
+    }
 }
 
 impl Builtin {
@@ -1002,7 +1122,8 @@ impl Builtin {
             | Builtin::SyscallName
             | Builtin::SyscallArgument(_)
             | Builtin::SyscallArguments
-            | Builtin::SyscallElapsed => false,
+            | Builtin::SyscallElapsed
+            | Builtin::Fact(_) => false,
         }
     }
 }

@@ -15,6 +15,7 @@ pub mod render;
 pub mod suggest;
 
 pub mod builtins;
+pub mod codes;
 pub mod debug;
 pub mod probes;
 pub mod reference;
@@ -22,6 +23,7 @@ pub mod verbs;
 
 mod ast;
 mod explain;
+mod foreign;
 mod number;
 mod parse;
 mod scan;

@@ -717,7 +717,10 @@ impl Builder<'_> {
                 }
             },
             Rule::s_stick => later("stick"),
-            Rule::s_raise => later("raise"),
+            Rule::s_raise => match parts(node).last() {
+                Some(signal) if signal.as_rule() == Rule::ident => StmtKind::Raise(self.text(&signal)),
+                _ => later("raise irq"),
+            },
             Rule::s_cover => later("cover"),
             Rule::s_stop => later("stop"),
             Rule::s_snapshot => later("snapshot"),

@@ -94,16 +94,29 @@ impl Display for EventText<'_> {
             Event::Line => f.write_str("line"),
             Event::Branch => f.write_str("branch"),
             Event::EveryInsns(n) => write!(f, "every {n} insns"),
+            Event::EveryTime(n) => write!(f, "every {n} ns"),
             Event::Call => f.write_str("call"),
             Event::Return => f.write_str("return"),
             Event::Begin => f.write_str("begin"),
             Event::End => f.write_str("end"),
             Event::Exit => f.write_str("exit"),
             Event::Spawn => f.write_str("spawn"),
-            Event::Syscall(SyscallSet::Any) => f.write_str("syscall *"),
-            Event::Syscall(SyscallSet::Numbers(list)) => {
+            Event::Syscall(NumberSet::Any) => f.write_str("syscall *"),
+            Event::Syscall(NumberSet::Numbers(list)) => {
                 let numbers: Vec<String> = list.iter().map(u64::to_string).collect();
                 write!(f, "syscall {}", numbers.join(", "))
+            }
+            Event::Signal(NumberSet::Any) => f.write_str("signal *"),
+            Event::Signal(NumberSet::Numbers(list)) => {
+                let numbers: Vec<String> = list.iter().map(u64::to_string).collect();
+                write!(f, "signal {}", numbers.join(", "))
+            }
+            Event::Mark(names) => write!(f, "mark {names}"),
+            Event::Load(names) => write!(f, "load {names}"),
+            Event::Output(glob) => write!(f, "output {glob:?}"),
+            Event::Trap(causes) => {
+                let words: Vec<&str> = causes.iter().map(|cause| cause.word()).collect();
+                write!(f, "trap {}", words.join(", "))
             }
             Event::Access(AccessKind::Read) => f.write_str("read"),
             Event::Access(AccessKind::Write) => f.write_str("write"),
@@ -221,6 +234,7 @@ impl Cx<'_> {
             StmtKind::Transient { patch, lasts } => format!("{} {}", self.simple(&patch.kind), lasting(*lasts)),
             StmtKind::TraceFor(lasts) => format!("trace {}", lasting(*lasts)),
             StmtKind::FinishSyscall(value) => format!("return {}", self.expr(value)),
+            StmtKind::Raise(signal) => format!("raise {signal}"),
             StmtKind::Skip(n) => format!("skip {}", self.expr(n)),
             StmtKind::Goto(GotoTarget::Loc(loc)) => format!("goto {}", loc_text(loc)),
             StmtKind::Goto(GotoTarget::Expr(e)) => format!("goto ({})", self.expr(e)),

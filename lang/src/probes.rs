@@ -55,9 +55,9 @@ pub const TABLE: &[Event] = &[
     placed(event("block", "", &["insn", "block"], "entry of a basic block", "on block in main count by pc")),
     event(
         "every",
-        "a number of instructions",
+        "a number of instructions, or a time",
         &["insn"],
-        "sampling: each time a thread has executed so many instructions",
+        "sampling: each time a thread has executed so many instructions, or has run for so long",
         "on every 100000 insns count by func",
     ),
     event("begin", "", &[], "after loading, before the first instruction", "on begin print \"start\""),
@@ -125,7 +125,13 @@ pub const TABLE: &[Event] = &[
         "the guest asks the kernel for something; `after`: it has the result",
         "on syscall openat print args",
     )),
-    later(event("signal", "names", &["sig", "addr", "code"], "a signal is delivered", "on signal sigsegv print addr")),
+    event(
+        "signal",
+        "names, globs or numbers, or *",
+        &["name", "sig", "code", "addr"],
+        "a signal is about to be delivered: before its handler, or the end of the process",
+        "on signal sigsegv print addr",
+    ),
     later(with_after(event(
         "irq",
         "numbers, names, or *",
@@ -133,21 +139,28 @@ pub const TABLE: &[Event] = &[
         "an interrupt is entered",
         "on irq 28 count",
     ))),
-    later(event("trap", "names, or *", &["cause", "addr"], "a guest CPU exception", "on trap * print cause")),
-    later(event(
+    event(
+        "trap",
+        "causes, or *",
+        &["insn", "cause", "addr"],
+        "an instruction cannot be executed, before that becomes a signal: `illegal`, `undef`, `segv`, `bus`, `align`, \
+         `break`",
+        "on trap * print cause, addr",
+    ),
+    event(
         "output",
         "a glob in quotes",
         &["text", "source"],
-        "the guest writes a matching line",
-        "on output \"login:\" exit 0",
-    )),
-    later(event(
+        "the guest has written a matching line to its standard output or error; a prompt counts when it waits for input",
+        "on output \"*login:*\" exit 0",
+    ),
+    event(
         "load",
-        "module names",
+        "module names, globs, or *",
         &["name", "base", "size"],
-        "a module is mapped",
+        "a module is mapped: the program and its interpreter after `begin`, then libraries",
         "on load libc.so.6 print base",
-    )),
+    ),
     event(
         "spawn",
         "",
@@ -155,7 +168,13 @@ pub const TABLE: &[Event] = &[
         "a guest thread other than the first begins, or a forked process, in it",
         "on spawn print tid",
     ),
-    later(event("mark", "names", &["name"], "the host has said `spile ctl emit NAME`", "on mark glitch print icount")),
+    event(
+        "mark",
+        "names, globs, or *",
+        &["insn", "name"],
+        "somebody has said `spile ctl SESSION emit NAME`; in the first guest thread that executes something then",
+        "on mark glitch print icount",
+    ),
 ];
 
 /// Finds an event by its word.

@@ -3,6 +3,7 @@
 //! Explanations belong into the guide (`docs/language.md`); here is what there is, one row each.
 
 use crate::builtins::{FUNCTIONS, VARIABLES};
+use crate::codes;
 use crate::probes;
 use crate::verbs;
 use std::fmt::Write;
@@ -53,6 +54,7 @@ pub fn page() -> String {
     statements(&mut out);
     variables(&mut out);
     functions(&mut out);
+    codes(&mut out);
     out
 }
 
@@ -131,6 +133,20 @@ fn functions(out: &mut String) {
         let name = format!("`{}({})`", function.name, function.params);
         row(out, &[&name, function.result, function.doc, &code(function.example)]);
     }
+}
+
+fn codes(out: &mut String) {
+    let text = "Every error and warning has a code that stays; `spile explain E0103` shows its page.";
+    section(out, "Codes", text, &["code", "what is wrong", "given", "script", "repaired"]);
+    for page in codes::TABLE {
+        row(out, &[&code(page.code), page.title, page.given.text(), &script(page.wrong), &script(page.right)]);
+    }
+}
+
+/// A script as code in one cell.
+fn script(text: &str) -> String {
+    let lines: Vec<String> = text.lines().map(code).collect();
+    lines.join("<br>")
 }
 
 #[cfg(test)]

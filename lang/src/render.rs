@@ -242,7 +242,7 @@ pub fn json_one(diagnostic: &Diagnostic, sources: &Sources) -> String {
         Severity::Note => "note",
     };
     let mut out = format!(
-        "{{\"code\":{},\"severity\":\"{severity}\",\"message\":{},\"spans\":[",
+        "{{\"type\":\"diagnostic\",\"code\":{},\"severity\":\"{severity}\",\"message\":{},\"spans\":[",
         quoted(diagnostic.code),
         quoted(&diagnostic.title)
     );

@@ -73,6 +73,11 @@ pub trait Target {
         Vec::new()
     }
 
+    /// The signals that the guest's kernel knows, by their names in lower case.
+    fn signals(&self) -> Vec<(&'static str, u8)> {
+        Vec::new()
+    }
+
     /// The register that carries argument `n` of a system call.
     fn system_call_argument(&self, _n: u8) -> Option<Register> {
         None

@@ -37,7 +37,7 @@ pub const TABLE: &[Verb] = &[
     patch("skip", "skip 2", "goes on after this instruction, or after so many; drops a system call"),
     patch("goto", "goto main+0x40", "goes on at another place"),
     patch("return", "return 0", "finishes the function at its entry, or the system call, with this result or `void`"),
-    later(patch("raise", "raise sigusr1", "sends the guest a signal or an interrupt")),
+    patch("raise", "raise sigusr1", "sends the thread a signal, which it gets before its next instruction"),
     verb("print", "print x0, n=x1, \"text {x2:#x}\"", "prints values"),
     verb("trace", "trace", "prints the event in one line"),
     verb("dump", "dump sp, 64", "prints guest memory in hexadecimal"),

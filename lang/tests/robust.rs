@@ -4,27 +4,10 @@ mod common;
 
 use std::time::{Duration, Instant};
 
-use common::{Arm, compile, rendered, scripts};
-use spile_lang::source::Sources;
+use common::{compile, scripts, survives};
 
 /// Generous: what is linear needs a fraction of it, what is quadratic much more.
 const SOON: Duration = Duration::from_secs(60);
-
-/// Compiles, draws what is reported, and returns the codes.
-fn survives(bytes: &[u8]) -> Vec<&'static str> {
-    let sources = Sources::single("-e", bytes);
-    let options = spile_lang::Options::default();
-    let (program, diagnostics) = spile_lang::compile_with(&sources, &Arm, &common::program::Program, &options);
-    let shown = rendered(&diagnostics, &sources);
-    let json = spile_lang::render::json(&diagnostics, &sources);
-    assert_eq!(program.is_none(), diagnostics.has_errors());
-    assert_eq!(json.lines().count(), diagnostics.len());
-    assert!(shown.len() < 1 << 20, "a picture of {} bytes", shown.len());
-    if let Some(program) = program {
-        assert!(program.to_string().len() < 1 << 24);
-    }
-    diagnostics.iter().map(|d| d.code).collect()
-}
 
 fn soon(what: &str, text: &str) -> Vec<&'static str> {
     let start = Instant::now();
@@ -185,8 +168,8 @@ fn random_mutations_are_survived() {
         "[", "]", "if ", "else ", "\u{e9}",
     ];
     let mut random = Random(0x5eed);
-    let all = scripts("ok");
-    for round in 0..2000 {
+    let all: Vec<_> = scripts("ok").into_iter().chain(scripts("err")).collect();
+    for round in 0..3000 {
         let (_, text) = &all[round % all.len()];
         let mut bytes = text.clone().into_bytes();
         for _ in 0..1 + random.below(4) {

@@ -10,7 +10,8 @@ use crate::mem::PAGE;
 use hashbrown::HashMap;
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::{Duration, Instant};
 
 /// A cached block.
 #[derive(Debug)]
@@ -26,7 +27,25 @@ pub struct Entry {
     targets: Mutex<Vec<u64>>,
     interpret_only: AtomicBool,
     live: AtomicBool,
+    /// Few blocks have any of it.
+    cold: OnceLock<Box<Mutex<Cold>>>,
 }
+
+/// How often the code that a region leaves out of a block has been gone on with.
+#[derive(Debug)]
+struct Cold {
+    /// Since when it is counted.
+    since: Instant,
+    /// By micro-op.
+    counts: Vec<(u32, u32)>,
+    warm: Vec<u32>,
+}
+
+/// The time within which what is left out must have been gone on with often to be worth new code.
+const OFTEN_WITHIN: Duration = Duration::from_millis(100);
+
+/// The part of often that is enough if code is made anew anyway.
+const WARM_PART: u32 = 16;
 
 /// Most targets of an indirect jump that are remembered.
 const MAX_TARGETS: usize = 48;
@@ -43,6 +62,7 @@ impl Entry {
             targets: Mutex::default(),
             interpret_only: AtomicBool::new(false),
             live: AtomicBool::new(true),
+            cold: OnceLock::new(),
         }
     }
 
@@ -110,6 +130,43 @@ impl Entry {
     /// False once it has been removed from the cache: it may be stale.
     pub fn is_live(&self) -> bool {
         self.live.load(Ordering::Acquire)
+    }
+
+    /// Counts that what generated code leaves out of the block has been gone on with at a micro-op. True if that has
+    /// happened `often` times in a short while: it is then better not left out.
+    pub fn note_cold(&self, at: u32, often: u32) -> bool {
+        let new = || Box::new(Mutex::new(Cold { since: Instant::now(), counts: Vec::new(), warm: Vec::new() }));
+        let mut cold = lock(self.cold.get_or_init(new));
+        let Cold { since, counts, .. } = &mut *cold;
+        let count = match counts.iter_mut().find(|(known, _)| *known == at) {
+            Some((_, count)) => count,
+            None => {
+                counts.push((at, 0));
+                &mut counts.last_mut().expect("just pushed").1
+            }
+        };
+        *count += 1;
+        if *count < often {
+            return false;
+        }
+        let is_often = since.elapsed() < OFTEN_WITHIN;
+        if !is_often {
+            (*since, *counts) = (Instant::now(), Vec::new());
+        }
+        is_often
+    }
+
+    /// Has what has been gone on with, if not `often` then nearly so, no longer left out.
+    pub fn warm_up(&self, often: u32) {
+        let Some(cold) = self.cold.get() else { return };
+        let Cold { counts, warm, .. } = &mut *lock(cold);
+        let now = counts.drain(..).filter(|(_, count)| *count >= (often / WARM_PART).max(1));
+        warm.extend(now.map(|(at, _)| at));
+    }
+
+    /// The micro-ops at which generated code leaves nothing out.
+    pub fn warm(&self) -> Vec<u32> {
+        self.cold.get().map(|cold| lock(cold).warm.clone()).unwrap_or_default()
     }
 
     /// Remembers where the block's indirect jump led, each address once, at most [`MAX_TARGETS`].

@@ -41,7 +41,12 @@ impl Cells {
 
     /// Returns a cell that nobody else has; it holds 0. `None` if all are taken.
     pub fn allocate(&self) -> Option<u32> {
-        let step = |used: u32| ((used as usize) < self.common.len()).then_some(used + 1);
+        self.allocate_row(1)
+    }
+
+    /// Returns the first of `len` neighbouring cells that nobody else has; they hold 0. `None` if there is no room.
+    pub fn allocate_row(&self, len: u32) -> Option<u32> {
+        let step = |used: u32| used.checked_add(len).filter(|&end| end as usize <= self.common.len());
         self.used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, step).ok()
     }
 
@@ -136,6 +141,15 @@ mod tests {
         assert_eq!(cells.get(cell), 2);
         cells.retire(&b);
         assert_eq!(cells.get(cell), 2);
+    }
+
+    #[test]
+    fn rows_end_where_the_cells_do() {
+        let cells = Cells::new();
+        assert_eq!((cells.allocate_row(3), cells.allocate()), (Some(0), Some(3)));
+        assert_eq!(cells.allocate_row(u32::MAX), None);
+        assert_eq!(cells.allocate_row(Cells::COUNT as u32 - 4), Some(4));
+        assert_eq!(cells.allocate(), None);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! A change is an exclusive section: no guest thread runs meanwhile, and each goes on with the change at its next
 //! instruction. Only the code that the change concerns is made anew.
 
+use crate::cpu::poll;
 use crate::gate::{self, Gate};
 use crate::machine::Machine;
 use crate::mem::GuestMemory;
@@ -31,6 +32,9 @@ impl Control {
         let result = gate::exclusive(|| {
             let result = with_probes(&machine, |probes| change(probes, &machine.memory))?;
             machine.apply_changes();
+            if with_probes(&machine, |probes| probes.has_marks())? {
+                machine.gate.ask_all(poll::MARK);
+            }
             with_probes(&machine, Probes::sweep)?;
             Some(result)
         });

@@ -15,6 +15,8 @@ pub mod poll {
     pub const PARK: u32 = 8;
     /// The instruction is executed as another one; see [`crate::vm::ProbeEngine::take_replaced`].
     pub const INSN: u32 = 16;
+    /// A name has been said outside, for `mark` probes.
+    pub const MARK: u32 = 32;
 }
 
 /// Values of [`CpuState::resume`].
@@ -25,6 +27,9 @@ pub mod resume {
     pub const MIDDLE: u32 = 1;
     /// A block was left behind the before-probes of this instruction, which is still to be executed.
     pub const BODY: u32 = 2;
+    /// Generated code has left the block at `pc`, whose instructions are not in `icount` yet, in front of the micro-op
+    /// [`cold`](super::CpuState::cold): of code that it does not have. It is gone on with there at once.
+    pub const COLD: u32 = 3;
 }
 
 /// The guest-visible registers and what the engine keeps per guest thread. Generated code uses the offsets.
@@ -46,6 +51,8 @@ pub struct CpuState {
     pub poll: &'static AtomicU32,
     /// How execution goes on at `pc`: one of the constants of [`resume`].
     pub resume: u32,
+    /// With [`resume::COLD`]: the micro-op of the block at `pc` to go on with.
+    pub cold: u32,
     /// The exclusive monitor.
     pub monitor: Monitor,
     /// What generated code needs besides the guest's state.
@@ -107,6 +114,7 @@ impl Default for CpuState {
             limit: u64::MAX,
             poll: Box::leak(Box::new(AtomicU32::new(0))),
             resume: resume::ENTRY,
+            cold: 0,
             monitor: Monitor::default(),
             links: CodeLinks::default(),
         }

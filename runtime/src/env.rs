@@ -5,6 +5,7 @@
 
 use crate::cpu::CpuState;
 use crate::mem::{Fault, GuestMemory};
+use spile_lang::ir::Cause;
 use std::ops::Range;
 use std::path::PathBuf;
 
@@ -34,11 +35,33 @@ pub trait Environment: Send {
     /// Handles a trap; `cpu.pc` is at the instruction that raised it, which has had no effect.
     fn trap(&mut self, cpu: &mut CpuState, memory: &GuestMemory, trap: TrapEvent) -> Outcome;
 
-    /// Delivers what is pending (signals). Called at an instruction boundary after [`CpuState::poll`] was set.
+    /// Delivers what is pending (signals), one after the other. Called at an instruction boundary after
+    /// [`CpuState::poll`] was set, and after [`Outcome::Raised`].
     fn poll(&mut self, cpu: &mut CpuState, memory: &GuestMemory) -> Outcome;
+
+    /// Says whether [`Environment::take_written`] is going to be asked.
+    fn report_writes(&mut self, _on: bool) {}
+
+    /// What the last system call has written to the guest's standard output or error.
+    fn take_written(&mut self) -> Option<Written> {
+        None
+    }
+
+    /// True if a system call waits for input, or ends the process: what has been written so far is to be read.
+    fn waits_for_input(&self, _call: &AskedCall) -> bool {
+        false
+    }
+
+    /// Sends a signal to this thread. It is delivered by the next [`Environment::poll`], unless it is blocked.
+    fn raise(&self, _signal: u8) {}
 
     /// Nanoseconds of the guest's virtual counter, after `icount` instructions of this thread.
     fn ticks(&self, icount: u64) -> u64;
+
+    /// Nanoseconds that this thread has run for, after `icount` instructions of it.
+    fn run_time(&self, icount: u64) -> u64 {
+        self.ticks(icount)
+    }
 
     /// True if [`Environment::ticks`] depends on the instruction count, which must be exact then.
     fn ticks_are_counted(&self) -> bool {
@@ -123,6 +146,24 @@ pub struct AskedCall {
     pub pc: u64,
 }
 
+/// What the guest has written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Written {
+    /// Where.
+    pub source: OutputSource,
+    /// The bytes.
+    pub bytes: Vec<u8>,
+}
+
+/// Where a guest writes for people.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OutputSource {
+    /// Standard output.
+    Stdout,
+    /// Standard error.
+    Stderr,
+}
+
 /// A part of a file that is mapped executable.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MappedCode {
@@ -166,10 +207,45 @@ pub enum Outcome {
     Redirect,
     /// With the next instruction, once the thread of [`Environment::take_new_thread`] has begun.
     Spawn,
+    /// With [`Environment::poll`], once the probes have seen what the guest is about to get.
+    Raised(Raised),
     /// Not at all.
     End(Status),
     /// This thread not at all, which has ended with this status; others go on.
     EndThread(u8),
+}
+
+/// What interrupts the guest.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Raised {
+    /// The exception of the CPU, if it is one.
+    pub trap: Option<(Cause, TrapEvent)>,
+    /// The signal that the guest gets, if there are signals.
+    pub signal: Option<Signal>,
+}
+
+/// A signal on its way to the guest.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Signal {
+    /// Its number, 1 to 64.
+    pub number: u8,
+    /// Why it was sent, as `si_code` of sigaction(2).
+    pub code: i32,
+    /// The address that it is about; 0 if it is about none.
+    pub addr: u64,
+}
+
+impl TrapEvent {
+    /// What it is to scripts, as far as the event itself says.
+    pub fn cause(&self) -> Cause {
+        match self {
+            TrapEvent::Fault(_) => Cause::Segment,
+            TrapEvent::Misaligned(_) => Cause::Alignment,
+            TrapEvent::Illegal(_) => Cause::Illegal,
+            TrapEvent::Breakpoint(_) => Cause::Breakpoint,
+            TrapEvent::Halt(_) => Cause::Undefined,
+        }
+    }
 }
 
 /// How a guest ended.

@@ -595,6 +595,10 @@ impl Machine<'_, '_> {
             Uop::CellGet { d, cell } => self.set(d, self.ctx.cells.get(cell)),
             Uop::CellSet { a, cell } => self.ctx.cells.set(cell, self.x(a)),
             Uop::CellInc { cell, n } => self.ctx.counters.inc(cell, n),
+            Uop::CellIncAt { cell, a, len } => {
+                let index = self.x(a).min(u64::from(len) - 1) as u32;
+                self.ctx.counters.inc(cell + index, 1);
+            }
             Uop::CellAdd { d, a, cell } => {
                 let sum = self.ctx.cells.add(cell, self.x(a));
                 self.set(d, sum);

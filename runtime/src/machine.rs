@@ -12,10 +12,10 @@ use crate::cpu::{CpuState, poll};
 use crate::env::{Environment, Status};
 use crate::gate::{self, Gate, Member};
 use crate::isa::Isa;
-use crate::jit::{Compiler, Draft, FpMode, Gateway, Jit, Targets};
+use crate::jit::{Compiler, Draft, FpMode, Gateway, Jit, Seen};
 use crate::mem::{GuestMemory, PAGE, perm};
 use crate::translate::{translate, translate_replaced};
-use crate::vm::{Config, End, ProbeEngine, Tier};
+use crate::vm::{Config, Counting, End, ProbeEngine, Tier};
 use hashbrown::HashSet;
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -28,6 +28,12 @@ const BUDGET_SLICE: u64 = 1 << 20;
 /// Times that a block is interpreted before its region is compiled.
 const HOT: u32 = 2000;
 
+/// Times within a short while that code that a region leaves out is gone on with before the region is compiled anew.
+const OFTEN: u32 = 1000;
+
+/// The same where everything is compiled at first sight.
+const OFTEN_AT_ONCE: u32 = 16;
+
 /// The part of [`HOT`] that a block must have been interpreted to be compiled together with a hot one.
 const WARM_PART: u32 = 8;
 
@@ -39,8 +45,7 @@ pub(crate) struct Machine {
     /// The run-time cells of probes that all threads change.
     pub(crate) cells: Arc<Cells>,
     pub(crate) gate: Arc<Gate>,
-    /// Whether generated code keeps the instruction count exact.
-    count: bool,
+    counting: Counting,
     probes: Option<Mutex<Box<dyn ProbeEngine>>>,
     translations: Mutex<Translations>,
     /// Goes up when generated code is dropped or another compiler is at work.
@@ -103,15 +108,20 @@ impl Machine {
         config: Config,
     ) -> std::io::Result<Arc<Machine>> {
         let cells = probes.as_ref().map_or_else(Cells::none, |probes| probes.cells());
-        let count = config.count || config.max_insns.is_some() || probes.as_ref().is_some_and(|p| p.needs_icount());
+        let limited = config.count || config.max_insns.is_some();
+        let counting = match &probes {
+            _ if limited => Counting::Limited,
+            Some(probes) => probes.counting(),
+            None => Counting::Off,
+        };
         let compiles = config.tier != Tier::Interp;
-        let (jit, compiler) = if compiles { Some(Jit::new(&memory, &cells, count)?) } else { None }.unzip();
+        let (jit, compiler) = if compiles { Some(Jit::new(&memory, &cells, counting)?) } else { None }.unzip();
         Ok(Arc::new(Machine {
             memory,
             isa,
             cells,
             gate: Arc::default(),
-            count,
+            counting,
             probes: probes.map(Mutex::new),
             translations: Mutex::new(Translations {
                 cache: Cache::default(),
@@ -158,7 +168,7 @@ impl Machine {
         let entry = self.entry(pc, true).0;
         let mut guard = self.translations();
         let Translations { jit: Some(jit), compiler: Some(compiler), .. } = &mut *guard else { return String::new() };
-        compiler.dump(&jit.draft(vec![entry.block.clone()], Targets::default(), FpMode::Native), assembly)
+        compiler.dump(&jit.draft(vec![entry.block.clone()], Seen::default(), FpMode::Native), assembly)
     }
 
     /// Executions after which a block is compiled.
@@ -168,6 +178,11 @@ impl Machine {
             Tier::Interp => u32::MAX,
             Tier::Jit => 0,
         }
+    }
+
+    /// Times that what a region leaves out is gone on with before it is left out no more.
+    pub(crate) fn often(&self) -> u32 {
+        if self.config.tier == Tier::Jit { OFTEN_AT_ONCE } else { OFTEN }
     }
 
     // ---- blocks
@@ -270,7 +285,7 @@ impl Machine {
     /// Prepares for compiling. `None` if there is no compiler.
     fn begin(&self, translations: &mut Translations, root: Arc<Entry>, mode: FpMode) -> Option<Work> {
         if translations.jit.is_none() {
-            (translations.jit, translations.compiler) = Jit::new(&self.memory, &self.cells, self.count).ok().unzip();
+            (translations.jit, translations.compiler) = Jit::new(&self.memory, &self.cells, self.counting).ok().unzip();
             translations.compiles = translations.jit.is_some();
             if let Some(jit) = &mut translations.jit {
                 jit.set_parallel(translations.parallel);
@@ -278,9 +293,9 @@ impl Machine {
             self.epoch.fetch_add(1, Ordering::Release);
         }
         let compiler = translations.compiler.take()?;
-        let (region, targets) = self.region(translations, root.block.pc);
+        let (region, seen) = self.region(translations, root.block.pc);
         let blocks = region.iter().map(|entry| entry.block.clone()).collect();
-        let draft = translations.jit.as_ref()?.draft(blocks, targets, mode);
+        let draft = translations.jit.as_ref()?.draft(blocks, seen, mode);
         Some(Work { compiler, draft, root, mode, region })
     }
 
@@ -305,9 +320,9 @@ impl Machine {
 
     /// The blocks to compile together with the one at `root`: those that direct branches reach and that have been
     /// executed, or all of them if everything is compiled at first sight.
-    fn region(&self, translations: &mut Translations, root: u64) -> (Vec<Arc<Entry>>, Targets) {
+    fn region(&self, translations: &mut Translations, root: u64) -> (Vec<Arc<Entry>>, Seen) {
         let mut region: Vec<Arc<Entry>> = Vec::new();
-        let mut targets = Targets::default();
+        let mut result = Seen::default();
         let mut queue = VecDeque::from([root]);
         let mut seen: HashSet<u64> = HashSet::from_iter([root]);
         let mut insns = 0;
@@ -331,14 +346,18 @@ impl Machine {
                 }
             }
             if !observed.is_empty() {
-                targets.insert(pc, observed);
+                result.targets.insert(pc, observed);
+            }
+            let warm = entry.warm();
+            if !warm.is_empty() {
+                result.warm.insert(pc, warm);
             }
             region.push(entry);
             if region.len() == crate::jit::MAX_REGION_BLOCKS {
                 break;
             }
         }
-        (region, targets)
+        (region, result)
     }
 
     /// Makes the exit with chain slot `link` go on at the code of `pc`, if there is some, the next time it is taken.
@@ -401,8 +420,13 @@ impl Machine {
 
     fn drop_code(&self, translations: &mut Translations, range: Range<u64>) {
         let removed = translations.cache.remove(range);
+        self.drop_regions(translations, &removed);
+    }
+
+    /// Drops the regions with one of the blocks at these addresses.
+    fn drop_regions(&self, translations: &mut Translations, blocks: &[u64]) {
         let Some(jit) = &mut translations.jit else { return };
-        let entries = jit.drop_blocks(&removed);
+        let entries = jit.drop_blocks(blocks);
         if entries.is_empty() {
             return;
         }
@@ -412,6 +436,20 @@ impl Machine {
             }
         }
         self.epoch.fetch_add(1, Ordering::Release);
+    }
+
+    /// Drops the regions that leave out of the block at `pc` what is not seldom gone on with.
+    pub(crate) fn warm_up(&self, pc: u64) {
+        gate::exclusive(|| {
+            let mut translations = self.translations();
+            let Some(jit) = &translations.jit else { return };
+            for pc in jit.companions(pc) {
+                if let Some(entry) = translations.cache.find(pc, true) {
+                    entry.warm_up(self.often());
+                }
+            }
+            self.drop_regions(&mut translations, &[pc]);
+        });
     }
 
     /// Prepares for a second thread: code that was made for a single one is dropped. False if that was done before.

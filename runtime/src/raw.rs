@@ -6,9 +6,10 @@
 //! Source: "Semihosting for AArch32 and AArch64" (Arm), which RISC-V shares.
 
 use crate::cpu::CpuState;
-use crate::env::{COUNTED_DATE, Environment, Outcome, Status, TrapEvent};
+use crate::env::{COUNTED_DATE, Environment, Outcome, Raised, Status, TrapEvent};
 use crate::isa::{self, Isa};
 use crate::mem::{ADDRESS_SPACE, GuestMemory, PAGE, perm};
+use std::cell::Cell;
 use std::io::Write;
 use std::time::Instant;
 
@@ -105,11 +106,13 @@ pub struct Raw {
     /// When the run began; none if its time is the number of instructions, a nanosecond each.
     started: Option<Instant>,
     notes: Vec<String>,
+    /// The signal that the run ends with, once the probes have seen the exception, or that a probe has raised.
+    signal: Cell<Option<u8>>,
 }
 
 impl Raw {
     fn new(semihosting: &'static dyn Semihosting) -> Self {
-        Raw { semihosting, started: Some(Instant::now()), notes: Vec::new() }
+        Raw { semihosting, started: Some(Instant::now()), notes: Vec::new(), signal: Cell::new(None) }
     }
 
     /// Makes time the number of instructions.
@@ -128,6 +131,13 @@ impl Raw {
     fn end(&mut self, signal: u8, note: String) -> Outcome {
         self.notes.push(note);
         Outcome::End(Status::Signaled(signal))
+    }
+
+    /// Ends the run as [`Raw::end`] does, after the probes have seen the exception.
+    fn end_by(&mut self, trap: TrapEvent, signal: u8, note: String) -> Outcome {
+        self.notes.push(note);
+        self.signal.set(Some(signal));
+        Outcome::Raised(Raised { trap: Some((trap.cause(), trap)), signal: None })
     }
 
     fn semihosting_call(&mut self, cpu: &mut CpuState, memory: &GuestMemory) -> Outcome {
@@ -200,19 +210,26 @@ impl Environment for Raw {
         let pc = cpu.pc;
         match trap {
             TrapEvent::Halt(comment) if self.semihosting.is_call(comment) => self.semihosting_call(cpu, memory),
-            TrapEvent::Halt(comment) => self.end(SIGILL, format!("halt {comment:#x} at {pc:#x}")),
-            TrapEvent::Fault(fault) => self.end(SIGSEGV, format!("{fault}, at {pc:#x}")),
-            TrapEvent::Misaligned(addr) => self.end(SIGBUS, format!("misaligned access to {addr:#x}, at {pc:#x}")),
+            TrapEvent::Halt(comment) => self.end_by(trap, SIGILL, format!("halt {comment:#x} at {pc:#x}")),
+            TrapEvent::Fault(fault) => self.end_by(trap, SIGSEGV, format!("{fault}, at {pc:#x}")),
+            TrapEvent::Misaligned(addr) => {
+                self.end_by(trap, SIGBUS, format!("misaligned access to {addr:#x}, at {pc:#x}"))
+            }
             TrapEvent::Illegal(bits) => {
                 let text = format!("instruction {bits:#010x} at {pc:#x} is not allocated or not implemented");
-                self.end(SIGILL, text)
+                self.end_by(trap, SIGILL, text)
             }
-            TrapEvent::Breakpoint(comment) => self.end(SIGTRAP, format!("breakpoint {comment:#x} at {pc:#x}")),
+            TrapEvent::Breakpoint(comment) => self.end_by(trap, SIGTRAP, format!("breakpoint {comment:#x} at {pc:#x}")),
         }
     }
 
     fn poll(&mut self, _: &mut CpuState, _: &GuestMemory) -> Outcome {
-        Outcome::Continue
+        self.signal.take().map_or(Outcome::Continue, |signal| Outcome::End(Status::Signaled(signal)))
+    }
+
+    fn raise(&self, signal: u8) {
+        // There is no kernel that knows of handlers.
+        self.signal.set(Some(signal));
     }
 
     fn ticks(&self, icount: u64) -> u64 {
@@ -274,8 +291,10 @@ mod tests {
     #[test]
     fn other_traps_end_with_their_signal() {
         let RawProcess { mut environment, memory, mut cpu, .. } = process();
-        let outcome = environment.trap(&mut cpu, &memory, TrapEvent::Illegal(0));
-        assert_eq!(outcome, Outcome::End(Status::Signaled(SIGILL)));
+        let trap = TrapEvent::Illegal(0);
+        let raised = Raised { trap: Some((trap.cause(), trap)), signal: None };
+        assert_eq!(environment.trap(&mut cpu, &memory, trap), Outcome::Raised(raised));
+        assert_eq!(environment.poll(&mut cpu, &memory), Outcome::End(Status::Signaled(SIGILL)));
         assert_eq!(environment.system_call(&mut cpu, &memory), Outcome::End(Status::Signaled(SIGILL)));
         assert!(environment.take_notes()[0].contains("0x808"));
     }

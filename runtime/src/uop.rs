@@ -667,6 +667,8 @@ pub enum Uop {
     CellSet { a: X, cell: u32 },
     /// The run-time cell `cell` += n, wrapping.
     CellInc { cell: u32, n: u64 },
+    /// The run-time cell `cell` + a += 1, wrapping; the last of `len` cells if a is beyond.
+    CellIncAt { cell: u32, a: X, len: u32 },
     /// The run-time cell `cell` += a, wrapping; d = the new value.
     CellAdd { d: X, a: X, cell: u32 },
     /// Goes on with the micro-op at index `to`.
@@ -888,6 +890,7 @@ impl Uop {
             | Uop::BrZero { a, .. }
             | Uop::BrBit { a, .. }
             | Uop::CellSet { a, .. }
+            | Uop::CellIncAt { a, .. }
             | Uop::LocalIf { a, .. }
             | Uop::Goto { a, .. } => f(UseX(a)),
             Uop::BrCc { .. } => f(UseFlags),

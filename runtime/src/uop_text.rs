@@ -73,6 +73,7 @@ impl Display for Uop {
             | Uop::CellGet { .. }
             | Uop::CellSet { .. }
             | Uop::CellInc { .. }
+            | Uop::CellIncAt { .. }
             | Uop::CellAdd { .. } => self.fmt_probe(f),
             Uop::MovI { d, imm } => write!(f, "{} = {imm:#x}", Int(d)),
             Uop::Un { op, d, a } => write!(f, "{} = {} {}", Int(d), name(op), Int(a)),
@@ -253,6 +254,7 @@ impl Uop {
             Uop::CellGet { d, cell } => write!(f, "{} = cell {cell}", Int(d)),
             Uop::CellSet { a, cell } => write!(f, "cell {cell} = {}", Int(a)),
             Uop::CellInc { cell, n } => write!(f, "cell {cell} += {n:#x}"),
+            Uop::CellIncAt { cell, a, len } => write!(f, "cell {cell} + {} of {len} += 0x1", Int(a)),
             Uop::CellAdd { d, a, cell } => write!(f, "{} = cell {cell} += {}", Int(d), Int(a)),
             Uop::Local { to } => write!(f, "local {to}"),
             Uop::LocalIf { nz, a, to } => {
@@ -323,6 +325,7 @@ mod tests {
             (Uop::Bin { op: BinOp::Add64, d: 0, a: 31, b: slot::ZERO }, "x0 = add64 x31, zero"),
             (Uop::Load { ty: MemTy::U32, d: 1, a: 2, imm: -8 }, "x1 = load.u32 [x2 - 0x8]"),
             (Uop::CellInc { cell: 7, n: 1 }, "cell 7 += 0x1"),
+            (Uop::CellIncAt { cell: 7, a: 96, len: 65 }, "cell 7 + p0 of 65 += 0x1"),
             (Uop::Action { action: 2, d: slot::ZERO, args: 96, n: 2, state: false }, "action 2 p0, p1"),
             (Uop::Action { action: 2, d: 97, args: 0, n: 0, state: true }, "p1 = action 2, state"),
             (Uop::BrZero { nz: true, a: 0, target: 0x800 }, "branch 0x800 if x0 != 0"),

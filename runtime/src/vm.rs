@@ -8,15 +8,17 @@ use crate::cache::{Entry, Front};
 use crate::cells::{Cells, Counters};
 use crate::control::Control;
 use crate::cpu::{CpuState, poll, resume};
-use crate::env::{AskedCall, Environment, Outcome, Status, TrapEvent};
+use crate::env::{AskedCall, Environment, Outcome, OutputSource, Raised, Signal, Status, TrapEvent, Written};
 use crate::gate::{self, Gate, Member};
 use crate::interp::{self, ActionCall, Context, Host, Leave};
 use crate::isa::Isa;
 use crate::jit::{FpMode, Gateway, JumpCache};
 use crate::machine::Machine;
 use crate::mem::{Access, Fault, GuestMemory};
+use crate::probe::attach::Module;
 use crate::translate::Splice;
 use crate::uop::{JumpHint, Uop, slot};
+use spile_lang::ir::Cause;
 use std::ops::Range;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, MutexGuard, mpsc};
@@ -46,13 +48,26 @@ pub struct Config {
     pub compile_at_once: bool,
 }
 
+/// What generated code does with the instruction count of a thread.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Counting {
+    /// Nobody asks for it.
+    Off,
+    /// It is exact wherever somebody may look at it.
+    Exact,
+    /// It is, and generated code stops at [`CpuState::limit`].
+    Limited,
+}
+
 /// An event that happens between instructions.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PlainEvent {
     /// Before the first instruction.
     Begin,
     /// A number of instructions has passed.
     Every,
+    /// The thread has run for so many nanoseconds.
+    Clock(u64),
     /// The thread has ended, or with the last one the process.
     Exit,
     /// After the last instruction.
@@ -63,6 +78,16 @@ pub enum PlainEvent {
     Call(AskedCall),
     /// After a system call that took so many nanoseconds.
     Return(AskedCall, u64),
+    /// A signal is delivered.
+    Signal(Signal),
+    /// The instruction cannot be executed, and the address that this is about.
+    Trap(Cause, u64),
+    /// A module is mapped.
+    Load(Module),
+    /// The guest has written a line, by the system call at this address.
+    Output(OutputSource, Vec<u8>, u64),
+    /// Somebody outside has said this name.
+    Mark(String),
 }
 
 /// The probes of a run, as the loop sees them.
@@ -87,11 +112,37 @@ pub trait ProbeEngine: Send {
         false
     }
 
+    /// Returns, and forgets, the modules that have been mapped since the last time.
+    fn take_loaded(&mut self) -> Vec<Module> {
+        Vec::new()
+    }
+
+    /// Returns, and forgets, the names that have been said outside.
+    fn take_marks(&mut self) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// True if a probe waits for what the guest writes.
+    fn waits_for_output(&self) -> bool {
+        false
+    }
+
+    /// Takes in what the guest has written, or with `None` that it waits for input. Returns the lines that are complete.
+    fn output_lines(&mut self, _written: Option<Written>) -> Vec<(OutputSource, Vec<u8>)> {
+        Vec::new()
+    }
+
     /// The status that a probe has asked the run to end with.
     fn end_request(&self) -> Option<u8>;
 
     /// The instruction count at which the next `every` probe fires; above `icount`, or `u64::MAX`.
     fn next_every(&self, icount: u64) -> u64;
+
+    /// The instruction count at which the clock is to be looked at; above `icount`, or `u64::MAX`. `counted`: a thread
+    /// runs for a nanosecond with each of its instructions.
+    fn next_clock(&self, _icount: u64, _counted: bool) -> u64 {
+        u64::MAX
+    }
 
     /// The instruction count at which [`ProbeEngine::look`] is to be called for a thread; `u64::MAX` if never.
     fn next_look(&self, _thread: u64, _icount: u64) -> u64 {
@@ -112,12 +163,19 @@ pub trait ProbeEngine: Send {
         None
     }
 
-    /// True if any probe needs exact instruction counts.
-    fn needs_icount(&self) -> bool;
+    /// What the probes need of the instruction count.
+    fn counting(&self) -> Counting;
 
     /// The bodies of the probes that wait for `event`, in source order, as blocks without instructions.
-    fn event_blocks(&mut self, event: PlainEvent, memory: &GuestMemory, pc: u64, icount: u64, status: u8)
-    -> Vec<Block>;
+    fn event_blocks(
+        &mut self,
+        event: PlainEvent,
+        memory: &GuestMemory,
+        pc: u64,
+        icount: u64,
+        status: u8,
+        thread: u64,
+    ) -> Vec<Block>;
 
     /// True if a probe waits for system calls.
     fn waits_for_calls(&self) -> bool {
@@ -304,6 +362,7 @@ impl Vm {
         self.next_every = self.every_after(self.cpu.icount);
         self.turn_end = self.environment.turn_end();
         self.fire(PlainEvent::Begin, 0);
+        self.tell_loaded();
         let stop = self.turn_until_stop();
         self.stop(stop);
         let end = self.lead_to_end();
@@ -465,8 +524,7 @@ impl Vm {
         let entry = self.entry(self.cpu.pc, enters)?;
         let resumed = std::mem::replace(&mut self.cpu.resume, resume::ENTRY);
         if enters && let Some(code) = self.code(&entry, remaining) {
-            self.enter_code(code);
-            return None;
+            return self.enter_code(code);
         }
         if let Some(stop) = self.interpret(&entry, resumed, remaining) {
             return Some(stop);
@@ -551,14 +609,36 @@ impl Vm {
         self.gateway
     }
 
-    fn enter_code(&mut self, code: usize) {
-        let Some(gateway) = self.settle() else { return };
+    fn enter_code(&mut self, code: usize) -> Option<Stop> {
+        let gateway = self.settle()?;
         let mut host = EngineHost { machine: &self.machine, environment: &*self.environment };
         let mut ctx = context(&self.machine, &self.counters, &mut host);
         let link = gateway.enter(code, &mut self.cpu, &self.counters, &mut self.jump_cache, &mut ctx);
-        if self.cpu.resume == resume::ENTRY {
-            self.link(link);
+        match self.cpu.resume {
+            resume::ENTRY => self.link(link),
+            resume::COLD => return self.go_on_cold(),
+            _ => {}
         }
+        None
+    }
+
+    /// Interprets the rest of a block from the micro-op where generated code has nothing. Nothing else may come in
+    /// between: half of the probes in front of an instruction may have run.
+    fn go_on_cold(&mut self) -> Option<Stop> {
+        self.cpu.resume = resume::ENTRY;
+        let (pc, at) = (self.cpu.pc, self.cpu.cold);
+        // What a region has been made of is in the cache as long as its code is.
+        let Some(entry) = self.entry(pc, true) else { unreachable!("a block of a region that runs is not dropped") };
+        let often = entry.note_cold(at, self.machine.often());
+        let block = &*entry.block;
+        let remaining = self.cpu.limit.saturating_sub(self.cpu.icount);
+        let stop = usize::try_from(remaining).unwrap_or(usize::MAX).min(block.insns.len());
+        let leave = self.in_context(|cpu, ctx| interp::run(block, at, stop, cpu, ctx));
+        let stop = self.after(&entry, stop, leave);
+        if often && entry.is_live() {
+            self.machine.warm_up(pc);
+        }
+        stop
     }
 
     /// Makes generated code find the code at `cpu.pc` the next time it leaves through `link`, or by an indirect branch
@@ -645,6 +725,7 @@ impl Vm {
             return Some(self.watched_call());
         }
         let outcome = self.environment.system_call(&mut self.cpu, &self.memory);
+        let outcome = self.delivered(outcome);
         self.after_call(outcome)
     }
 
@@ -654,8 +735,17 @@ impl Vm {
         // What was asked for may not come about: a signal's handler runs first, and then the call is made again.
         let Some(asked) = self.environment.asked_call(&self.cpu) else {
             let outcome = self.environment.system_call(&mut self.cpu, &self.memory);
+            let outcome = self.delivered(outcome);
             return self.after_call(outcome).flatten();
         };
+        let reports = self.probes().is_some_and(|probes| probes.waits_for_output());
+        self.environment.report_writes(reports);
+        if reports && self.environment.waits_for_input(&asked) {
+            self.tell_output(None, asked.pc);
+            if let Some(status) = self.probes().and_then(|probes| probes.end_request()) {
+                return Some(Stop::Run(End::Probe(status)));
+            }
+        }
         self.fire(PlainEvent::Call(asked), 0);
         let thread = self.environment.thread_id();
         let (end, finished) = match self.probes() {
@@ -683,13 +773,18 @@ impl Vm {
             }
         };
         returned |= outcome == Outcome::Spawn;
+        let outcome = self.delivered(outcome);
         if let Some(Some(stop)) = self.after_call(outcome) {
             return Some(stop);
+        }
+        if let Some(written) = self.environment.take_written() {
+            self.tell_output(Some(written), call.pc);
         }
         if returned {
             let elapsed = self.environment.ticks(self.cpu.icount).saturating_sub(begun);
             self.fire(PlainEvent::Return(call, elapsed), 0);
             let outcome = self.environment.poll(&mut self.cpu, &self.memory);
+            let outcome = self.delivered(outcome);
             return self.after_delivery(outcome);
         }
         None
@@ -703,7 +798,11 @@ impl Vm {
             self.fire(PlainEvent::Spawn, 0);
         }
         self.turn_end = self.environment.turn_end();
-        let changed = self.environment.take_code_mapped() && self.machine.modules_changed(&*self.environment);
+        let mapped = self.environment.take_code_mapped();
+        let changed = mapped && self.machine.modules_changed(&*self.environment);
+        if mapped {
+            self.tell_loaded();
+        }
         match outcome {
             // The rest of the block may have been dropped.
             Outcome::Continue if changed => Some(None),
@@ -715,6 +814,23 @@ impl Vm {
             Outcome::Redirect => Some(None),
             Outcome::End(status) => Some(Some(Stop::Run(End::Guest(status)))),
             Outcome::EndThread(status) => Some(Some(Stop::Thread(status))),
+            Outcome::Raised(_) => unreachable!("it has been delivered"),
+        }
+    }
+
+    /// Fires for the modules that have been mapped.
+    fn tell_loaded(&mut self) {
+        let loaded = self.probes().map(|mut probes| probes.take_loaded());
+        for module in loaded.unwrap_or_default() {
+            self.fire(PlainEvent::Load(module), 0);
+        }
+    }
+
+    /// Fires for the lines that the guest has completed.
+    fn tell_output(&mut self, written: Option<Written>, pc: u64) {
+        let lines = self.probes().map(|mut probes| probes.output_lines(written));
+        for (source, line) in lines.unwrap_or_default() {
+            self.fire(PlainEvent::Output(source, line, pc), 0);
         }
     }
 
@@ -744,7 +860,33 @@ impl Vm {
         if self.traced.is_some() && outcome != Outcome::Continue {
             self.look_away(true);
         }
+        let outcome = self.delivered(outcome);
         self.after_delivery(outcome)
+    }
+
+    /// Has the probes see each exception and signal before the guest gets it.
+    fn delivered(&mut self, mut outcome: Outcome) -> Outcome {
+        while let Outcome::Raised(Raised { trap, signal }) = outcome {
+            if let Some((cause, event)) = trap {
+                let (cause, addr) = match event {
+                    TrapEvent::Fault(Fault { addr, .. }) | TrapEvent::Misaligned(addr) => (cause, addr),
+                    TrapEvent::Illegal(bits) if self.machine.isa.is_undefined(bits) => (Cause::Undefined, self.cpu.pc),
+                    _ => (cause, self.cpu.pc),
+                };
+                self.fire(PlainEvent::Trap(cause, addr), 0);
+            }
+            let ends = |vm: &Vm| vm.probes().is_some_and(|probes| probes.end_request().is_some());
+            if let Some(signal) = signal.filter(|_| !ends(self)) {
+                self.fire(PlainEvent::Signal(signal), 0);
+            }
+            if ends(self) {
+                // The guest does not come to get it.
+                self.cpu.poll.fetch_or(poll::STOP, Ordering::Relaxed);
+                return Outcome::Redirect;
+            }
+            outcome = self.environment.poll(&mut self.cpu, &self.memory);
+        }
+        outcome
     }
 
     fn after_delivery(&self, outcome: Outcome) -> Option<Stop> {
@@ -752,6 +894,7 @@ impl Vm {
             Outcome::Continue | Outcome::Redirect | Outcome::Spawn => None,
             Outcome::End(status) => Some(Stop::Run(End::Guest(status))),
             Outcome::EndThread(status) => Some(Stop::Thread(status)),
+            Outcome::Raised(_) => unreachable!("it has been delivered"),
         }
     }
 
@@ -777,6 +920,12 @@ impl Vm {
         if asked & poll::CODE != 0 {
             self.machine.apply_changes();
         }
+        if asked & poll::MARK != 0 {
+            let marks = self.probes().map(|mut probes| probes.take_marks());
+            for name in marks.unwrap_or_default() {
+                self.fire(PlainEvent::Mark(name), 0);
+            }
+        }
         // `every` probes may have come or gone, here or in another thread; one that is due now still fires.
         if asked & (poll::CODE | poll::PARK) != 0 && self.next_every > self.cpu.icount {
             self.next_every = self.every_after(self.cpu.icount);
@@ -795,6 +944,7 @@ impl Vm {
             return self.interpret(&entry, resume::BODY, 1);
         }
         let outcome = self.environment.poll(&mut self.cpu, &self.memory);
+        let outcome = self.delivered(outcome);
         if outcome == Outcome::Redirect {
             self.cpu.resume = resume::ENTRY;
         }
@@ -810,6 +960,9 @@ impl Vm {
         if self.cpu.icount >= self.next_every {
             self.look();
             self.fire(PlainEvent::Every, 0);
+            if self.probes().is_some_and(|probes| probes.next_clock(0, true) != u64::MAX) {
+                self.fire(PlainEvent::Clock(self.environment.run_time(self.cpu.icount)), 0);
+            }
             self.next_every = self.every_after(self.cpu.icount);
         }
         if self.cpu.icount >= self.turn_end {
@@ -822,17 +975,24 @@ impl Vm {
     /// The instruction count above `icount` at which `every` probes fire.
     fn every_after(&self, icount: u64) -> u64 {
         let thread = self.environment.thread_id();
-        self.probes().map_or(u64::MAX, |probes| probes.next_every(icount).min(probes.next_look(thread, icount)))
+        let counted = self.environment.ticks_are_counted();
+        self.probes().map_or(u64::MAX, |probes| {
+            let clock = probes.next_clock(icount, counted);
+            probes.next_every(icount).min(probes.next_look(thread, icount)).min(clock)
+        })
     }
 
     /// Runs the bodies of the probes that wait for `event`.
     fn fire(&mut self, event: PlainEvent, status: u8) {
-        let pc = match event {
+        let pc = match &event {
             PlainEvent::Call(call) | PlainEvent::Return(call, _) => call.pc,
+            PlainEvent::Output(_, _, pc) => *pc,
             _ => self.cpu.pc,
         };
         let icount = self.cpu.icount;
-        let blocks = self.probes().map(|mut probes| probes.event_blocks(event, &self.memory, pc, icount, status));
+        let thread = self.environment.thread_id();
+        let blocks =
+            self.probes().map(|mut probes| probes.event_blocks(event, &self.memory, pc, icount, status, thread));
         for block in blocks.unwrap_or_default() {
             let (pc, resumed) = (self.cpu.pc, self.cpu.resume);
             // A system call is made at its instruction, which has been executed.

@@ -6,10 +6,11 @@ use spile_runtime::cells::Cells;
 use spile_runtime::cpu::{CpuState, resume};
 use spile_runtime::interp::{ActionCall, Context, Host, run_one};
 use spile_runtime::isa::aarch64::AARCH64;
-use spile_runtime::jit::{Compiler, FpMode, Jit, JumpCache, Targets};
+use spile_runtime::jit::{Compiler, FpMode, Jit, JumpCache, Seen};
 use spile_runtime::mem::{GuestMemory, perm};
 use spile_runtime::uop::{AmoOp, BinOp, Cc, FlagKind, JumpHint, Lanes, MemTy, SelOp, Shift, UnOp, Uop, slot};
 use spile_runtime::vector::{V1Op, V2Op, V3Op, VxOp, XvOp, rounding};
+use spile_runtime::vm::Counting;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
@@ -139,7 +140,7 @@ impl Bench {
     fn new() -> Bench {
         let memory = Arc::new(GuestMemory::new(u64::MAX >> 8).unwrap());
         let cells = Cells::none();
-        let (jit, compiler) = Jit::new(&memory, &cells, false).unwrap();
+        let (jit, compiler) = Jit::new(&memory, &cells, Counting::Off).unwrap();
         Bench { memory, jit, compiler, mode: FpMode::Native, random: Random(0x1234_5678_9abc_def1) }
     }
 
@@ -155,7 +156,7 @@ impl Bench {
 
     /// Compiles a region and returns where it is entered.
     fn compile(&mut self, blocks: &[Arc<Block>]) -> usize {
-        let draft = self.jit.draft(blocks.to_vec(), Targets::default(), self.mode);
+        let draft = self.jit.draft(blocks.to_vec(), Seen::default(), self.mode);
         let code = self.compiler.compile(&draft).expect("compiles");
         self.jit.install(draft, &code).expect("has room").code
     }
@@ -209,7 +210,7 @@ impl Bench {
                     report(state),
                     report(expected),
                     report(&cpu),
-                    self.compiler.dump(&self.jit.draft(blocks, Targets::default(), self.mode), false)
+                    self.compiler.dump(&self.jit.draft(blocks, Seen::default(), self.mode), false)
                 );
             }
         }

@@ -14,6 +14,7 @@ mod lasting;
 mod loops;
 mod names;
 mod place;
+mod raised;
 mod state;
 mod stmt;
 mod syscall;

@@ -34,6 +34,16 @@ const FOREIGN: &[(&str, &str)] = &[
     ("rdi", "arg0"),
     ("rsi", "arg1"),
     ("rdx", "arg2"),
+    ("result", "retval"),
+    ("ret_val", "retval"),
+    ("return_value", "retval"),
+];
+
+/// Registers of architectures that people know. Where one of them is a register, it is found before this is asked.
+const FOREIGN_REGISTERS: &[&str] = &[
+    "rax", "rbx", "rcx", "rbp", "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15", "eax", "ebx", "ecx", "edx",
+    "esi", "edi", "ebp", "esp", "r0", "r1", "r2", "r3", "r4", "r5", "r6", "r7", "a1", "a2", "a3", "a4", "a5", "a6",
+    "a7", "t0", "t1", "t2", "s1", "s2", "zero", "gp", "tp", "cpsr", "eflags", "rflags",
 ];
 
 impl Checker<'_> {
@@ -212,7 +222,7 @@ impl Checker<'_> {
         if !exists {
             return self.not_available(variable, span);
         }
-        match variable.value.or_else(|| self.entry_argument(variable.name)) {
+        match self.fact(variable.name).or(variable.value).or_else(|| self.entry_argument(variable.name)) {
             Some(Builtin::Next) if !self.probe.after => self.fail(
                 Diagnostic::error("E0403", "`next` is known only after the instruction")
                     .primary(span, "not known yet")
@@ -277,6 +287,18 @@ impl Checker<'_> {
         let foreign = FOREIGN.iter().find(|(other, _)| *other == name);
         if let Some((_, ours)) = foreign {
             return self.fail(out.help(format!("here it is `{ours}`")).fix(root.span, *ours));
+        }
+        if FOREIGN_REGISTERS.contains(&name) {
+            let names = self.target.register_names();
+            let first: Vec<&str> = names.iter().take(4).map(String::as_str).collect();
+            return self.fail(
+                out.help(format!(
+                    "a register of another architecture; those of {} are {}, …",
+                    self.target.title(),
+                    first.join(", ")
+                ))
+                .help("on each architecture: `arg0`, `arg1`, … at a call, `retval` at a return"),
+            );
         }
         if builtins::function(name).is_some() || self.functions.contains_key(name) {
             return self.fail(out.help(format!("`{name}` is a function: `{name}(…)`")));

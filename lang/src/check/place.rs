@@ -10,6 +10,9 @@ use crate::types::Type;
 use super::state::{OF_STACKS, describe};
 use super::{Checker, ProbeCx, access};
 
+/// The shortest time between samples, in nanoseconds.
+const SHORTEST_PERIOD: u64 = 1_000;
+
 impl Checker<'_> {
     pub(super) fn probe(&mut self, probe: &ast::Probe, name: String) -> ir::Probe {
         let known = probes::find(&probe.event.word.text);
@@ -92,6 +95,11 @@ impl Checker<'_> {
             ("exit", _) => Event::Exit,
             ("spawn", _) => Event::Spawn,
             ("syscall", EventArgs::Names(names)) => Event::Syscall(self.syscall_set(names)?),
+            ("signal", EventArgs::Names(names)) => Event::Signal(self.signal_set(names)?),
+            ("mark", EventArgs::Names(names)) => Event::Mark(self.name_set(names, "a mark")?),
+            ("load", EventArgs::Names(names)) => Event::Load(self.name_set(names, "a module")?),
+            ("output", EventArgs::Text(text)) => Event::Output(text.text.clone()),
+            ("trap", EventArgs::Names(names)) => Event::Trap(self.causes(names)?),
             (word, _) => Event::Access(access::kind(word)?),
         })
     }
@@ -130,16 +138,32 @@ impl Checker<'_> {
                 Some(Event::EveryInsns(n))
             }
             Some(unit) => {
-                let what = format!("every … {unit}");
-                self.unsupported(&what, quantity.span);
-                None
+                let title = format!("samples are taken after instructions or after a time, not after {unit}");
+                self.fail(
+                    Diagnostic::error("E0403", title)
+                        .primary(quantity.span, "not a period")
+                        .help("on every 10ms count by func")
+                        .help("the same in every run: `on every 100000 insns count by func`"),
+                )
             }
-            None => {
-                let out = crate::unsupported("every with a time", quantity.span)
-                    .help("an instruction count gives the same result in every run: `on every 100000 insns`");
-                self.fail(out)
-            }
+            None => Some(Event::EveryTime(self.time(&quantity.amount)?)),
         }
+    }
+
+    /// A period in nanoseconds: one that is written with its unit.
+    fn time(&mut self, amount: &ast::Expr) -> Option<u64> {
+        let text = self.source_text(amount.span).to_owned();
+        let ir::ExprKind::Int(n) = self.constant(amount, "a period")?.kind else { return None };
+        if n < SHORTEST_PERIOD {
+            let out = Diagnostic::error("E0415", "this period is too short")
+                .primary(amount.span, format!("{n} ns"))
+                .help("at least 1us: `on every 10ms count by func`");
+            return self.fail(match text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'_') {
+                true => out.help(format!("instructions are counted like this: `on every {text} insns`")),
+                false => out,
+            });
+        }
+        Some(n)
     }
 
     // ---------- clauses ----------

@@ -83,6 +83,7 @@ impl Checker<'_> {
                 let target = self.integer(e, "the target of `goto`")?;
                 Some(StmtKind::Goto(GotoTarget::Expr(target)))
             }
+            Ast::Raise(signal) => self.raise(signal, stmt.span),
             Ast::Return(value) => self.return_stmt(value.as_ref(), stmt.span),
             Ast::Print(args) => {
                 let args: Vec<_> = args.iter().map(|arg| self.print_args(arg)).collect();
@@ -430,7 +431,8 @@ impl Checker<'_> {
         if event == "syscall" {
             return self.fail(crate::unsupported(&format!("{verb} in a system call"), span));
         }
-        let wrong = matches!(event.as_str(), "end" | "exit" | "spawn") || (verb == "skip" && event == "begin");
+        let over = matches!(event.as_str(), "end" | "exit" | "spawn" | "signal" | "trap" | "load" | "output" | "mark");
+        let wrong = over || (verb == "skip" && event == "begin");
         if !wrong {
             return Some(());
         }

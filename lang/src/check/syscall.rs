@@ -5,7 +5,7 @@
 
 use crate::ast::{self, Access, Text};
 use crate::diag::Diagnostic;
-use crate::ir::{self, Builtin, ExprKind, Place, StmtKind, SyscallSet};
+use crate::ir::{self, Builtin, ExprKind, NumberSet, Place, StmtKind};
 use crate::span::Span;
 use crate::suggest::nearest;
 use crate::target::{Register, SystemCall};
@@ -16,7 +16,7 @@ use super::expr::{int, make};
 use super::names::access_span;
 
 impl Checker<'_> {
-    pub(super) fn syscall_set(&mut self, names: &[ast::Loc]) -> Option<SyscallSet> {
+    pub(super) fn syscall_set(&mut self, names: &[ast::Loc]) -> Option<NumberSet> {
         let known = self.target.system_calls();
         let mut numbers = Vec::new();
         let (mut any, mut wrong) = (false, false);
@@ -47,10 +47,10 @@ impl Checker<'_> {
         numbers.sort_unstable();
         numbers.dedup();
         if any {
-            return Some(SyscallSet::Any);
+            return Some(NumberSet::Any);
         }
         self.probe.calls = known.into_iter().filter(|call| numbers.contains(&call.number)).collect();
-        Some(SyscallSet::Numbers(numbers))
+        Some(NumberSet::Numbers(numbers))
     }
 
     fn no_such_call(&mut self, span: Span, known: &[SystemCall]) {
@@ -221,7 +221,7 @@ impl Checker<'_> {
 }
 
 /// A glob (`*` and `?`) as a regular expression, which takes no longer than the text is long.
-fn glob_pattern(glob: &str) -> Option<regex::Regex> {
+pub(super) fn glob_pattern(glob: &str) -> Option<regex::Regex> {
     let pattern = regex::escape(glob).replace("\\*", ".*").replace("\\?", ".");
     regex::Regex::new(&format!("^{pattern}$")).ok()
 }

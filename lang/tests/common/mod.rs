@@ -120,6 +120,10 @@ impl Target for Arm {
         ]
     }
 
+    fn signals(&self) -> Vec<(&'static str, u8)> {
+        vec![("sigill", 4), ("sigusr1", 10), ("sigsegv", 11), ("sigusr2", 12), ("sigrtmin", 34), ("sigrtmax", 64)]
+    }
+
     fn system_call_argument(&self, n: u8) -> Option<Register> {
         (n < 6).then(|| integer(&format!("x{n}"), n, 64))
     }
@@ -139,6 +143,22 @@ pub(crate) fn compile(text: &str) -> (Option<Program>, Diagnostics, Sources) {
     let options = spile_lang::Options::default();
     let (program, diagnostics) = spile_lang::compile_with(&sources, &Arm, &program::Program, &options);
     (program, diagnostics, sources)
+}
+
+/// Compiles any bytes, draws what is reported, and returns the codes.
+pub(crate) fn survives(bytes: &[u8]) -> Vec<&'static str> {
+    let sources = Sources::single("-e", bytes);
+    let options = spile_lang::Options::default();
+    let (program, diagnostics) = spile_lang::compile_with(&sources, &Arm, &program::Program, &options);
+    let shown = rendered(&diagnostics, &sources);
+    let json = spile_lang::render::json(&diagnostics, &sources);
+    assert_eq!(program.is_none(), diagnostics.has_errors());
+    assert_eq!(json.lines().count(), diagnostics.len());
+    assert!(shown.len() < 1 << 20, "a picture of {} bytes", shown.len());
+    if let Some(program) = program {
+        assert!(program.to_string().len() < 1 << 24);
+    }
+    diagnostics.iter().map(|d| d.code).collect()
 }
 
 /// Renders as the golden files have it.

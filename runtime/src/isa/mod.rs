@@ -27,6 +27,11 @@ pub trait Isa: Target + Send + Sync {
     /// Returns what is known of the instruction `bits` at `pc` without executing it.
     fn facts(&self, bits: u32, pc: u64) -> InsnFacts;
 
+    /// True for an encoding that is illegal and is there for that: `udf`.
+    fn is_undefined(&self, _bits: u32) -> bool {
+        false
+    }
+
     /// Reads system register `reg`, the number in [`crate::uop::Uop::ReadSys`], where it is not a plain slot.
     /// `ticks` is the virtual counter in nanoseconds. `None` means the guest may not read it.
     fn read_system(&self, cpu: &CpuState, reg: u32, ticks: u64) -> Option<u64>;

@@ -4,6 +4,7 @@
 use super::lower::{self, Native};
 use super::{Draft, FpMode};
 use crate::cells::Cells;
+use crate::vm::Counting;
 use cranelift_codegen::isa::{OwnedTargetIsa, TargetIsa};
 use cranelift_codegen::settings::{self, Configurable};
 use cranelift_frontend::FunctionBuilderContext;
@@ -13,7 +14,7 @@ use std::sync::{Arc, Once};
 /// Cranelift, ready for one function after the other.
 pub struct Compiler {
     cells: Arc<Cells>,
-    count: bool,
+    counting: Counting,
     native: Native,
     isa: OwnedTargetIsa,
     functions: FunctionBuilderContext,
@@ -29,15 +30,15 @@ pub(super) enum Fixed {
 }
 
 impl Compiler {
-    /// Prepares for the host CPU. With `count`, generated code keeps the instruction count exact.
+    /// Prepares for the host CPU. `counting` says what generated code does with the instruction count.
     ///
     /// # Errors
     /// Cranelift's if it does not support this CPU.
-    pub(super) fn new(cells: &Arc<Cells>, count: bool) -> std::io::Result<Self> {
+    pub(super) fn new(cells: &Arc<Cells>, counting: Counting) -> std::io::Result<Self> {
         let isa = host_isa().map_err(std::io::Error::other)?;
         Ok(Compiler {
             cells: cells.clone(),
-            count,
+            counting,
             native: native(&*isa),
             isa,
             functions: FunctionBuilderContext::new(),
@@ -82,12 +83,12 @@ impl Compiler {
         let native = Native { float: self.native.float && draft.mode == FpMode::Native, ..self.native };
         let plan = lower::Plan {
             blocks: &draft.blocks,
-            targets: &draft.targets,
+            seen: &draft.seen,
             entries: &draft.entries,
             slots: &draft.slots,
             cells: self.cells.common().address(),
             parallel: draft.parallel,
-            count: self.count,
+            counting: self.counting,
             native,
         };
         lower::region(&mut self.context.func, &mut self.functions, &*self.isa, &plan);

@@ -11,13 +11,15 @@
 //! Exceptions that native floating-point operations raise stay in the host's MXCSR and are merged into
 //! [`slot::FP_STATUS`] where generated code returns, in front of every micro-op that names that slot, and in actions.
 
+use super::cold::{Cold, Condition, Node, WHOLE_BLOCK};
+use super::counters::{self, Increments, Tallies, Tally};
 use super::values::Values;
 use super::{JUMP_CACHE_BITS, jump_cache_index};
 use crate::block::Block;
 use crate::cpu::{CodeLinks, CpuState, resume};
 use crate::mem::{ADDRESS_BITS, PAGE, perm};
-use crate::translate::successors;
 use crate::uop::{AmoOp, BinOp, Cc, Fence, FlagKind, MemTy, Operand, SelOp, Uop, V, X, slot};
+use crate::vm::Counting;
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::types::{F32, F64, I8, I8X16, I16, I16X8, I32, I32X4, I64, I64X2};
 use cranelift_codegen::ir::{
@@ -34,8 +36,8 @@ use std::sync::atomic::AtomicUsize;
 pub(super) struct Plan<'a> {
     /// The blocks; the first is the root.
     pub(super) blocks: &'a [Arc<Block>],
-    /// Where indirect jumps have led so far.
-    pub(super) targets: &'a super::Targets,
+    /// What has been seen of the blocks so far.
+    pub(super) seen: &'a super::Seen,
     /// Guest addresses at which the region may be entered; all are addresses of blocks.
     pub(super) entries: &'a [u64],
     /// Chain slots, two for each block.
@@ -44,8 +46,8 @@ pub(super) struct Plan<'a> {
     pub(super) cells: usize,
     /// Other threads may run at the same time.
     pub(super) parallel: bool,
-    /// Keep the instruction count and its limit exact.
-    pub(super) count: bool,
+    /// What becomes of the instruction count.
+    pub(super) counting: Counting,
     /// What native vector and floating-point code may use.
     pub(super) native: Native,
 }
@@ -142,6 +144,9 @@ fn params<const N: usize>(b: &FunctionBuilder<'_>, entry: Label) -> [Value; N] {
     std::array::from_fn(|index| params[index])
 }
 
+/// Most cells that tallies are added to where a tail call is made.
+const FEW_CELLS: usize = 4;
+
 /// Most entries in the table of an indirect jump.
 const MAX_JUMP_TABLE: u64 = 1024;
 /// Distance in bytes of the addresses that neighbouring entries stand for.
@@ -232,9 +237,10 @@ struct Facts {
     touched: Slots,
 }
 
-fn defined(block: &Block) -> Slots {
+/// What the kept micro-ops of a block write.
+fn defined<'a>(kept: impl Iterator<Item = (usize, &'a Uop)>) -> Slots {
     let mut slots = Slots::default();
-    for uop in &block.uops {
+    for (_, uop) in kept {
         uop.operands(|operand| {
             if matches!(operand, Operand::DefX(_) | Operand::DefV(_) | Operand::DefFlags) {
                 slots.add(operand);
@@ -262,19 +268,20 @@ impl Kind {
     }
 }
 
-/// True if floating point may behave differently behind some micro-op of `block`.
-fn changes_fp_mode(block: &Block) -> bool {
-    block.uops.iter().any(|uop| {
+/// True if floating point may behave differently behind one of these micro-ops.
+fn changes_fp_mode<'a>(mut kept: impl Iterator<Item = (usize, &'a Uop)>) -> bool {
+    kept.any(|(_, uop)| {
         let mut writes = matches!(uop, Uop::WriteSys { .. } | Uop::Action { state: true, .. });
         uop.operands(|operand| writes |= operand == Operand::DefX(slot::FP_CONTROL));
         writes
     })
 }
 
-/// The kind of flags behind `block` if it is `kind` before it; `float`: floating point is native.
-fn flags_after(block: &Block, mut kind: Kind, float: bool) -> Kind {
-    let conditional = block.uops.iter().any(|uop| matches!(uop, Uop::LocalIf { .. }));
-    for uop in &block.uops {
+/// The kind of flags behind block `index` if it is `kind` before it; `float`: floating point is native.
+fn flags_after(cold: &Cold, index: usize, block: &Block, mut kind: Kind, float: bool) -> Kind {
+    let jumps = |(at, uop): (usize, &Uop)| matches!(uop, Uop::LocalIf { .. }) && !cold.guards(index, at);
+    let conditional = cold.kept(index, block).any(jumps);
+    for (_, uop) in cold.kept(index, block) {
         match *uop {
             Uop::Flags { kind: k, .. } | Uop::FlagsI { kind: k, .. } => kind = Kind::One(k),
             // A probe may write the flags on one of several ways.
@@ -291,10 +298,11 @@ fn flags_after(block: &Block, mut kind: Kind, float: bool) -> Kind {
 }
 
 impl Facts {
-    fn new(plan: &Plan<'_>, index_of: &HashMap<u64, usize>) -> Facts {
+    fn new(plan: &Plan<'_>, cold: &Cold, edges: &[Vec<usize>]) -> Facts {
         let blocks = plan.blocks;
-        let defs: Vec<Slots> = blocks.iter().map(|block| defined(block)).collect();
-        let modes: Vec<bool> = blocks.iter().map(|block| changes_fp_mode(block)).collect();
+        let kept = |index: usize| cold.kept(index, &blocks[index]);
+        let defs: Vec<Slots> = (0..blocks.len()).map(|index| defined(kept(index))).collect();
+        let modes: Vec<bool> = (0..blocks.len()).map(|index| changes_fp_mode(kept(index))).collect();
         let mut dirty = vec![Slots::default(); blocks.len()];
         let mut kinds = vec![Kind::Unreached; blocks.len()];
         // An entry brings flags of an unknown kind. Where all ways inside the region bring one kind, the entry gets a
@@ -306,13 +314,11 @@ impl Facts {
             for (index, block) in blocks.iter().enumerate() {
                 let out = dirty[index].union(defs[index]);
                 let float = plan.native.float && !modes[index];
-                let mut kind = flags_after(block, kinds[index], float);
+                let mut kind = flags_after(cold, index, block, kinds[index], float);
                 if entered[index] {
-                    kind = kind.meet(flags_after(block, Kind::Any, float));
+                    kind = kind.meet(flags_after(cold, index, block, Kind::Any, float));
                 }
-                let observed = plan.targets.get(&block.pc).into_iter().flatten().copied();
-                for next in successors(block).into_iter().flatten().chain(observed) {
-                    let Some(&next) = index_of.get(&next) else { continue };
+                for &next in &edges[index] {
                     let (slots, met) = (dirty[next].union(out), kinds[next].meet(kind));
                     changed |= slots != dirty[next] || met != kinds[next];
                     (dirty[next], kinds[next]) = (slots, met);
@@ -320,7 +326,7 @@ impl Facts {
             }
         }
         let mut touched = Slots::default();
-        for uop in blocks.iter().flat_map(|block| &block.uops) {
+        for (_, uop) in (0..blocks.len()).flat_map(kept) {
             uop.operands(|operand| touched.add(operand));
         }
         let flags = kinds.into_iter().map(|kind| if let Kind::One(kind) = kind { Some(kind) } else { None }).collect();
@@ -338,9 +344,13 @@ struct Exit {
     v: Vec<(V, Value)>,
     icount: Option<Value>,
     /// Increments of cells that the straight path adds later.
-    cells: Vec<(u32, u64)>,
+    cells: Increments,
+    /// The tallies that may not be 0, with their values.
+    tallies: Vec<(usize, Value)>,
     pc: u64,
     resume: u32,
+    /// With [`resume::COLD`]: the micro-op to go on with.
+    cold: u32,
 }
 
 /// A checked range of guest memory: accesses at `base + low..base + high` need no further check.
@@ -354,6 +364,8 @@ struct Checked {
 pub(super) struct Lowering<'a, 'f> {
     pub(super) b: FunctionBuilder<'f>,
     plan: &'a Plan<'a>,
+    cold: Cold,
+    tallies: Tallies,
     facts: Facts,
     heads: Vec<Label>,
     /// Heads of the copies that entries have; unused where they have none.
@@ -362,10 +374,14 @@ pub(super) struct Lowering<'a, 'f> {
     x: Vec<Option<Variable>>,
     v: Vec<Option<Variable>>,
     icount: Variable,
+    /// For each tally, its steps that cells do not have yet.
+    steps: Vec<Variable>,
     pub(super) state: Value,
     memory: Value,
     perms: Value,
     exits: Vec<Exit>,
+    /// Where tail calls with many tallies are made.
+    out: Option<Label>,
     // ---- of the block that is being lowered
     index: usize,
     /// Micro-op being lowered.
@@ -374,7 +390,17 @@ pub(super) struct Lowering<'a, 'f> {
     dirty: Slots,
     checked: Vec<Checked>,
     /// Increments of cells that have not been emitted yet.
-    pending: Vec<(u32, u64)>,
+    pending: Increments,
+    /// Completed instructions of earlier blocks that `icount` does not have yet.
+    ahead: u64,
+    /// For blocks that are reached from a single place: `pending` and `ahead` there.
+    carried: HashMap<usize, (Increments, u64)>,
+    /// A bit for each tally that may not be 0.
+    running: u32,
+    /// Actions stand earlier in the block.
+    acted: bool,
+    /// Temporaries that are written earlier in the block: integer slots and vector slots.
+    written: (HashSet<X>, HashSet<V>),
     /// The exit of the current instruction, shared by its accesses.
     slow: Option<(usize, Label)>,
     labels: HashMap<u32, Label>,
@@ -409,13 +435,19 @@ pub(super) fn region(
     b.seal_block(entry);
     let [state, memory, perms, pc, _] = params(&b, entry);
     let index_of: HashMap<u64, usize> = plan.blocks.iter().enumerate().map(|(i, block)| (block.pc, i)).collect();
-    let facts = Facts::new(plan, &index_of);
+    let edges = plan.seen.edges(plan.blocks, &index_of);
+    let cold = Cold::new(plan.blocks, plan.entries, plan.seen, &edges);
+    let tallies = Tallies::new(plan.blocks, plan.entries, &cold, &edges);
+    let facts = Facts::new(plan, &cold, &edges);
+    let steps = tallies.all.iter().map(|_| b.declare_var(I64)).collect();
     let heads = plan.blocks.iter().map(|_| b.create_block()).collect();
     let copies = plan.blocks.iter().map(|_| b.create_block()).collect();
     let icount = b.declare_var(I64);
     let mut lowering = Lowering {
         b,
         plan,
+        cold,
+        tallies,
         facts,
         heads,
         copies,
@@ -423,16 +455,23 @@ pub(super) fn region(
         x: vec![None; slot::COUNT],
         v: vec![None; slot::VCOUNT],
         icount,
+        steps,
         state,
         memory,
         perms,
         exits: Vec::new(),
+        out: None,
         index: 0,
         at: 0,
         flags: Flags::Variables(None),
         dirty: Slots::default(),
         checked: Vec::new(),
         pending: Vec::new(),
+        ahead: 0,
+        carried: HashMap::new(),
+        running: 0,
+        acted: false,
+        written: Default::default(),
         slow: None,
         labels: HashMap::new(),
         label_flags: HashMap::new(),
@@ -585,13 +624,18 @@ impl<'f> Lowering<'_, 'f> {
                 self.b.switch_to_block(label);
             }
             self.load_slots(self.facts.touched);
-            if self.plan.count {
+            if self.counts() {
                 let icount = self.b.ins().load(I64, trusted(), self.state, offset_of!(CpuState, icount) as i32);
                 self.b.def_var(self.icount, icount);
+            }
+            for tally in 0..self.steps.len() {
+                let none = self.imm(0);
+                self.b.def_var(self.steps[tally], none);
             }
             (self.dirty, self.flags) = (Slots::default(), Flags::Variables(None));
             let index = self.index_of[&entry];
             self.poll_to(entry);
+            self.assume(index);
             let head = self.heads[index];
             let to = if self.facts.copied[index] { self.copies[index] } else { head };
             self.b.ins().jump(to, &[]);
@@ -605,20 +649,134 @@ impl<'f> Lowering<'_, 'f> {
         let dirty = self.dirty;
         let x = dirty.each_x().map(|x| (x, self.stored(x))).collect();
         let v = dirty.each_v().map(|v| (v, self.get_v(v))).collect();
-        let icount = insns.filter(|_| self.plan.count).map(|insns| self.icount_at(insns));
+        let icount = insns.filter(|_| self.counts()).map(|insns| self.icount_at(insns));
         let cells = self.pending.clone();
-        self.exits.push(Exit { label, x, v, icount, cells, pc, resume });
+        let running = self.each_running();
+        let tallies = running.map(|tally| (tally, self.b.use_var(self.steps[tally]))).collect();
+        self.exits.push(Exit { label, x, v, icount, cells, tallies, pc, resume, cold: 0 });
         label
+    }
+
+    /// Makes an exit after which the interpreter goes on with micro-op `at` of the block, and returns its label.
+    fn cold_exit(&mut self, at: u32) -> Label {
+        let block = &self.plan.blocks[self.index];
+        let label = self.exit(block.pc, resume::COLD, Some(0));
+        // Temporaries that are used from there on.
+        let (mut x, mut v) = (HashSet::new(), HashSet::new());
+        for uop in &block.uops[at as usize..] {
+            uop.operands(|operand| match operand {
+                Operand::UseX(used) if used >= slot::TEMP => drop(x.insert(used)),
+                Operand::UseV(used) if used >= slot::VTEMP => drop(v.insert(used)),
+                _ => {}
+            });
+        }
+        x.retain(|used| self.written.0.contains(used));
+        v.retain(|used| self.written.1.contains(used));
+        let x: Vec<_> = x.into_iter().map(|x| (x, self.get(x))).collect();
+        let v: Vec<_> = v.into_iter().map(|v| (v, self.get_v(v))).collect();
+        if let Some(exit) = self.exits.last_mut() {
+            exit.x.extend(x);
+            exit.v.extend(v);
+            exit.cold = at;
+        }
+        label
+    }
+
+    /// Leaves in front of block `index`, which is entered here, if a condition holds that does not hold in the region.
+    fn assume(&mut self, index: usize) {
+        self.index = index;
+        for Condition { node, nz } in self.cold.assumed(index).to_vec() {
+            let exit = self.cold_exit(WHOLE_BLOCK);
+            if let (false, Node::Bin(BinOp::Eq, a, b)) = (nz, self.cold.node(node))
+                && let Node::Imm(imm) = self.cold.node(b)
+            {
+                let a = self.node(a);
+                self.leave_if_equal(a, imm, exit);
+                continue;
+            }
+            let value = self.node(node);
+            self.leave_unless(nz, value, exit);
+        }
+    }
+
+    /// Leaves unless `value` is not zero (or is, if not `nz`).
+    fn leave_unless(&mut self, nz: bool, value: Value, exit: Label) {
+        let go_on = self.fresh();
+        let (then, otherwise) = if nz { (go_on, exit) } else { (exit, go_on) };
+        self.b.ins().brif(value, then, &[], otherwise, &[]);
+        self.go_on_in(go_on);
+    }
+
+    /// Leaves if `value` is this number, which it seldom is: a large number is not made before the low halves agree.
+    fn leave_if_equal(&mut self, value: Value, imm: u64, exit: Label) {
+        let go_on = self.fresh();
+        if i32::try_from(imm as i64).is_err() {
+            let agree = self.fresh();
+            self.b.set_cold_block(agree);
+            let low = self.b.ins().ireduce(I32, value);
+            let same = self.b.ins().icmp_imm_u(IntCC::Equal, low, i64::from(imm as u32));
+            self.b.ins().brif(same, agree, &[], go_on, &[]);
+            self.go_on_in(agree);
+        }
+        let same = self.b.ins().icmp_imm_s(IntCC::Equal, value, imm as i64);
+        self.b.ins().brif(same, exit, &[], go_on, &[]);
+        self.go_on_in(go_on);
+    }
+
+    /// The value of a node of a condition.
+    fn node(&mut self, node: usize) -> Value {
+        match self.cold.node(node) {
+            Node::Imm(imm) => self.imm(imm),
+            Node::Slot(x) => self.get(x),
+            Node::Un(op, a) => {
+                let a = self.node(a);
+                self.values().un(op, a)
+            }
+            Node::Bin(op, a, b) => {
+                let (a, b) = (self.node(a), self.node(b));
+                self.native(op, a, b)
+            }
+            Node::Shifted(op, a, b, shift, n) => {
+                let (a, b) = (self.node(a), self.node(b));
+                let b = self.values().shifted(!op.is_32(), shift, b, n);
+                self.native(op, a, b)
+            }
+            Node::Field { signed, a, lsb, len } => {
+                let a = self.node(a);
+                self.values().bit_field(signed, a, lsb, len)
+            }
+        }
+    }
+
+    fn native(&mut self, op: BinOp, a: Value, b: Value) -> Value {
+        let Some(value) = self.values().bin(op, a, b) else { unreachable!("nodes have native forms only") };
+        value
+    }
+
+    /// True if the region keeps the instruction count.
+    fn counts(&self) -> bool {
+        self.plan.counting != Counting::Off
     }
 
     /// The instruction count when `insns` instructions of this block have been completed.
     fn icount_at(&mut self, insns: u64) -> Value {
         let start = self.b.use_var(self.icount);
+        let insns = insns + self.ahead;
         if insns == 0 { start } else { self.b.ins().iadd_imm_s(start, insns as i64) }
     }
 
     fn emit_exits(&mut self) {
-        for exit in std::mem::take(&mut self.exits) {
+        let exits = std::mem::take(&mut self.exits);
+        // All exits with tallies end in the same code.
+        let last = exits.iter().any(|exit| !exit.tallies.is_empty()).then(|| {
+            let last = self.b.create_block();
+            self.b.set_cold_block(last);
+            for _ in &self.steps {
+                self.b.append_block_param(last, I64);
+            }
+            last
+        });
+        for exit in exits {
             self.b.switch_to_block(exit.label);
             for (x, value) in exit.x {
                 self.b.ins().store(trusted(), value, self.state, x_offset(x));
@@ -638,7 +796,46 @@ impl<'f> Lowering<'_, 'f> {
                 let resume = self.b.ins().iconst(I32, i64::from(exit.resume));
                 self.b.ins().store(trusted(), resume, self.state, offset_of!(CpuState, resume) as i32);
             }
+            if exit.resume == resume::COLD {
+                let cold = self.b.ins().iconst(I32, i64::from(exit.cold));
+                self.b.ins().store(trusted(), cold, self.state, offset_of!(CpuState, cold) as i32);
+            }
+            match last {
+                Some(last) if !exit.tallies.is_empty() => {
+                    let none = self.imm(0);
+                    let mut steps = vec![none.into(); self.steps.len()];
+                    exit.tallies.into_iter().for_each(|(tally, value)| steps[tally] = value.into());
+                    self.b.ins().jump(last, &steps);
+                }
+                _ => {
+                    self.b.ins().return_(&[]);
+                }
+            }
+        }
+        if let Some(last) = last {
+            self.b.switch_to_block(last);
+            let steps = self.b.block_params(last).to_vec();
+            self.add_tallies(&steps);
             self.b.ins().return_(&[]);
+        }
+        if let Some(out) = self.out {
+            self.b.switch_to_block(out);
+            let params = self.b.block_params(out).to_vec();
+            let (steps, to) = params.split_at(self.steps.len());
+            self.add_tallies(steps);
+            self.leave_for(to[0], to[1], to[2]);
+        }
+    }
+
+    /// Adds all tallies that are not 0 to their cells.
+    fn add_tallies(&mut self, steps: &[Value]) {
+        for (tally, &steps) in steps.iter().enumerate() {
+            let (some, next) = (self.fresh(), self.fresh());
+            self.b.ins().brif(steps, some, &[], next, &[]);
+            self.go_on_in(some);
+            self.add_tally(tally, steps);
+            self.b.ins().jump(next, &[]);
+            self.go_on_in(next);
         }
     }
 
@@ -681,14 +878,76 @@ impl<'f> Lowering<'_, 'f> {
         label
     }
 
-    /// Stores everything that is dirty, for a call or an exit that needs the whole state.
+    /// Stores everything that is dirty and makes the pending increments, for a tail call.
     fn flush(&mut self) {
         self.store_slots(self.dirty);
-    }
-
-    fn flush_cells(&mut self) {
         for (cell, n) in std::mem::take(&mut self.pending) {
             self.add_to_cell(cell, n);
+        }
+    }
+
+    /// Makes the pending increments, in a register if there is one for them.
+    fn flush_cells(&mut self) {
+        let pending = std::mem::take(&mut self.pending);
+        let Some((tally, n)) = self.tallies.find(&pending) else {
+            return pending.into_iter().for_each(|(cell, n)| self.add_to_cell(cell, n));
+        };
+        let steps = self.b.use_var(self.steps[tally]);
+        let steps = self.b.ins().iadd_imm_s(steps, n as i64);
+        self.b.def_var(self.steps[tally], steps);
+        self.running |= 1 << tally;
+    }
+
+    /// Makes all cells what they should be, for something that may look at them.
+    fn settle_cells(&mut self) {
+        for (cell, n) in std::mem::take(&mut self.pending) {
+            self.add_to_cell(cell, n);
+        }
+        self.settle_tallies();
+    }
+
+    /// Makes one cell what it should be.
+    fn settle_cell(&mut self, cell: u32) {
+        if self.pending.iter().any(|&(pending, _)| pending == cell) {
+            for (cell, n) in std::mem::take(&mut self.pending) {
+                self.add_to_cell(cell, n);
+            }
+        }
+        self.settle_tallies_if(|tally| tally.iter().any(|&(counted, _)| counted == cell));
+    }
+
+    /// Adds the tallies to their cells.
+    fn settle_tallies(&mut self) {
+        self.settle_tallies_if(|_| true);
+    }
+
+    fn settle_tallies_if(&mut self, concerns: impl Fn(&Tally) -> bool) {
+        for tally in self.each_running() {
+            if !concerns(&self.tallies.all[tally]) {
+                continue;
+            }
+            let steps = self.b.use_var(self.steps[tally]);
+            self.add_tally(tally, steps);
+            let none = self.imm(0);
+            self.b.def_var(self.steps[tally], none);
+        }
+    }
+
+    /// The tallies that may not be 0.
+    fn each_running(&self) -> impl Iterator<Item = usize> + use<> {
+        let running = self.running;
+        (0..u32::BITS as usize).filter(move |tally| running >> tally & 1 != 0)
+    }
+
+    fn add_tally(&mut self, tally: usize, steps: Value) {
+        for (cell, n) in self.tallies.all[tally].clone() {
+            let added = if n == 1 {
+                steps
+            } else {
+                let n = self.imm(n);
+                self.b.ins().imul(steps, n)
+            };
+            self.add_value_to_cell(cell, added);
         }
     }
 
@@ -698,13 +957,37 @@ impl<'f> Lowering<'_, 'f> {
 
     /// Adds to a cell, or to what this thread counts of it.
     fn add_to_cell(&mut self, cell: u32, n: u64) {
-        let (base, offset) = if self.plan.parallel {
+        let n = self.imm(n);
+        self.add_value_to_cell(cell, n);
+    }
+
+    fn add_value_to_cell(&mut self, cell: u32, n: Value) {
+        let (base, offset) = self.counter(cell);
+        self.add_to_word(base, offset, n);
+    }
+
+    /// Counts in one of `len` cells from `cell` on: that with the index in slot `a`.
+    fn count_at(&mut self, cell: u32, a: X, len: u32) {
+        let (index, last) = (self.get(a), self.imm(u64::from(len) - 1));
+        let index = self.b.ins().umin(index, last);
+        let offset = self.b.ins().ishl_imm_u(index, 3);
+        let (base, first) = self.counter(cell);
+        let base = self.b.ins().iadd(base, offset);
+        let one = self.imm(1);
+        self.add_to_word(base, first, one);
+    }
+
+    /// Where this thread counts in a cell: an address and an offset.
+    fn counter(&mut self, cell: u32) -> (Value, i32) {
+        if self.plan.parallel {
             (self.b.ins().load(I64, trusted(), self.state, COUNTERS), 8 * cell as i32)
         } else {
             (self.cell_address(cell), 0)
-        };
+        }
+    }
+
+    fn add_to_word(&mut self, base: Value, offset: i32, n: Value) {
         let old = self.b.ins().load(I64, trusted(), base, offset);
-        let n = self.imm(n);
         let new = self.b.ins().iadd(old, n);
         self.b.ins().store(trusted(), new, base, offset);
     }
@@ -721,13 +1004,41 @@ impl<'f> Lowering<'_, 'f> {
     }
 
     fn store_icount(&mut self) {
-        if self.plan.count {
-            let icount = self.b.use_var(self.icount);
+        if self.counts() {
+            let icount = self.icount_at(0);
             self.b.ins().store(trusted(), icount, self.state, offset_of!(CpuState, icount) as i32);
         }
     }
 
+    /// Adds the tallies to their cells and goes on elsewhere: at once if that is little, else in code that all such exits
+    /// share.
     fn tail_call(&mut self, code: Value, pc: Value, slot: Value) {
+        let cells: usize = self.each_running().map(|tally| self.tallies.all[tally].len()).sum();
+        if cells <= FEW_CELLS {
+            for tally in self.each_running() {
+                let steps = self.b.use_var(self.steps[tally]);
+                self.add_tally(tally, steps);
+            }
+            return self.leave_for(code, pc, slot);
+        }
+        let out = *self.out.get_or_insert_with(|| {
+            let out = self.b.create_block();
+            for _ in 0..self.steps.len() + 3 {
+                self.b.append_block_param(out, I64);
+            }
+            out
+        });
+        let none = self.imm(0);
+        let mut args = vec![none; self.steps.len()];
+        for tally in self.each_running() {
+            args[tally] = self.b.use_var(self.steps[tally]);
+        }
+        args.extend([code, pc, slot]);
+        let args: Vec<_> = args.into_iter().map(Into::into).collect();
+        self.b.ins().jump(out, &args);
+    }
+
+    fn leave_for(&mut self, code: Value, pc: Value, slot: Value) {
         let signature = self.b.import_signature(signature());
         let args = [self.state, self.memory, self.perms, pc, slot];
         self.b.ins().return_call_indirect(signature, code, &args);
@@ -777,8 +1088,10 @@ impl<'f> Lowering<'_, 'f> {
         self.dirty = dirty;
         self.checked.clear();
         self.slow = None;
-        // A block that ends by leaving in front of an instruction counts in its exit, not in the block behind it.
-        self.pending.clear();
+        (self.pending, self.ahead) = self.carried.get(&index).cloned().unwrap_or_default();
+        self.running = self.tallies.running(index);
+        self.acted = false;
+        self.written = Default::default();
         self.terminated = false;
         self.labels.clear();
         self.label_flags.clear();
@@ -786,8 +1099,11 @@ impl<'f> Lowering<'_, 'f> {
         self.forget_scalars();
         self.native = self.plan.native;
         self.native.float &= !self.facts.modes[index];
-        for (at, uop) in block.uops.iter().enumerate() {
+        for (at, uop) in self.cold.kept(index, block) {
             let (Uop::Local { to } | Uop::LocalIf { to, .. }) = *uop else { continue };
+            if self.cold.guards(index, at) || self.cold.leaves_out(index, to) {
+                continue;
+            }
             if !self.labels.contains_key(&to) {
                 let label = self.b.create_block();
                 self.labels.insert(to, label);
@@ -797,14 +1113,15 @@ impl<'f> Lowering<'_, 'f> {
                 self.label_flags.insert(to, None);
             }
         }
-        if self.plan.count {
+        if self.plan.counting == Counting::Limited {
             self.count_block(block);
         }
-        for (at, &uop) in block.uops.iter().enumerate() {
+        let kept: Vec<usize> = self.cold.kept(index, block).map(|(at, _)| at).collect();
+        for at in kept {
             self.at = at;
             self.place_label(at as u32);
             if !self.terminated {
-                self.uop(uop);
+                self.uop(block.uops[at]);
             }
         }
         debug_assert!(self.terminated, "block {:#x} does not end", block.pc);
@@ -838,7 +1155,13 @@ impl<'f> Lowering<'_, 'f> {
         self.flags = self.label_flags.get(&at).copied().flatten().unwrap_or(Flags::Variables(None));
         if self.loop_heads.contains(&at) {
             // The way back brings what the loop has written.
-            self.dirty = self.dirty.union(defined(&self.plan.blocks[self.index]));
+            let index = self.index;
+            let block = &self.plan.blocks[index];
+            self.dirty = self.dirty.union(defined(self.cold.kept(index, block)));
+            self.running |= self.tallies.all.len().checked_sub(1).map_or(0, |last| u32::MAX >> (31 - last));
+            for (_, uop) in self.cold.kept(index, block) {
+                note_written(uop, &mut self.written);
+            }
         }
     }
 
@@ -863,11 +1186,14 @@ impl<'f> Lowering<'_, 'f> {
     }
 
     fn end_of_block(&mut self) {
-        self.flush_cells();
-        if self.plan.count {
-            let after = self.icount_at(self.plan.blocks[self.index].insns.len() as u64);
-            self.b.def_var(self.icount, after);
-        }
+        self.ahead += self.plan.blocks[self.index].insns.len() as u64;
+    }
+
+    /// Goes on at `pc`, as one of several ways on from here.
+    fn way(&mut self, pc: u64, which: usize) {
+        let before = (self.pending.clone(), self.ahead);
+        self.edge(pc, which);
+        (self.pending, self.ahead) = before;
     }
 
     fn edge(&mut self, pc: u64, which: usize) {
@@ -881,10 +1207,19 @@ impl<'f> Lowering<'_, 'f> {
         let Some(&next) = self.index_of.get(&pc) else {
             return self.chain(pc, which);
         };
+        if self.tallies.carries(self.index, next) {
+            self.carried.insert(next, (self.pending.clone(), self.ahead));
+        } else {
+            self.flush_cells();
+            if self.counts() {
+                let icount = self.icount_at(0);
+                self.b.def_var(self.icount, icount);
+            }
+            self.ahead = 0;
+        }
         // Backward edges poll, so that no loop runs for ever unheard. So do edges behind actions: one that stands after
         // the last instruction may have changed code or probes.
-        let acts = |uop: &Uop| matches!(uop, Uop::Poll { .. } | Uop::Action { .. });
-        if next <= self.index || self.plan.blocks[self.index].uops.iter().any(acts) {
+        if next <= self.index || self.acted {
             self.poll_to(pc);
         }
         self.b.ins().jump(self.heads[next], &[]);
@@ -893,7 +1228,7 @@ impl<'f> Lowering<'_, 'f> {
     /// Goes to the target of an indirect jump if that is in the region, by a table over the addresses between the
     /// lowest and the highest such target. Falls through if it is not.
     fn jump_table(&mut self, pc: Value) {
-        let observed = self.plan.targets.get(&self.plan.blocks[self.index].pc);
+        let observed = self.plan.seen.targets.get(&self.plan.blocks[self.index].pc);
         let mut inside: Vec<u64> = observed.into_iter().flatten().copied().collect();
         inside.retain(|target| self.index_of.contains_key(target));
         let (Some(&low), Some(&high)) = (inside.iter().min(), inside.iter().max()) else { return };
@@ -919,7 +1254,7 @@ impl<'f> Lowering<'_, 'f> {
         self.b.ins().br_table(index, table);
         for (target, label) in inside.into_iter().zip(labels) {
             self.go_on_in(label);
-            self.edge(target, 0);
+            self.way(target, 0);
         }
         self.go_on_in(outside);
     }
@@ -939,7 +1274,7 @@ impl<'f> Lowering<'_, 'f> {
         let (taken, not_taken) = (self.fresh(), self.fresh());
         self.b.ins().brif(condition, taken, &[], not_taken, &[]);
         self.go_on_in(taken);
-        self.edge(target, 0);
+        self.way(target, 0);
         self.go_on_in(not_taken);
         self.edge(end, 1);
         self.terminated = true;
@@ -1187,7 +1522,8 @@ impl<'f> Lowering<'_, 'f> {
     /// The offsets that accesses off slot `a` touch from here until the slot changes.
     fn range_ahead(&self, a: X, imm: i64, bytes: i64, write: bool) -> (i64, i64) {
         let (mut low, mut high) = (imm, imm.saturating_add(bytes));
-        for uop in &self.plan.blocks[self.index].uops[self.at..] {
+        let kept = self.cold.kept(self.index, &self.plan.blocks[self.index]).filter(|&(at, _)| at >= self.at);
+        for (at, uop) in kept {
             if let Some((base, offset, size, is_write)) = access(uop)
                 && base == a
                 && is_write == write
@@ -1200,7 +1536,8 @@ impl<'f> Lowering<'_, 'f> {
             }
             let mut redefined = false;
             uop.operands(|operand| redefined |= operand == Operand::DefX(a));
-            if redefined || matches!(uop, Uop::Action { .. } | Uop::Local { .. } | Uop::LocalIf { .. }) {
+            let jumps = matches!(uop, Uop::Local { .. } | Uop::LocalIf { .. }) && !self.cold.guards(self.index, at);
+            if redefined || jumps || matches!(uop, Uop::Action { .. }) {
                 break;
             }
         }
@@ -1403,6 +1740,7 @@ impl<'f> Lowering<'_, 'f> {
         if status {
             self.sync_fp_status();
         }
+        note_written(&uop, &mut self.written);
         match uop {
             Uop::MovI { d, imm } => {
                 let value = self.imm(imm);
@@ -1639,28 +1977,26 @@ impl<'f> Lowering<'_, 'f> {
             }
             Uop::ProbeLoad { ty, d, e, a } => self.probe_load(ty, d, e, a),
             // The number is the sum of several words, or changes in one atomic step.
-            Uop::CellGet { .. } | Uop::CellSet { .. } | Uop::CellAdd { .. } if self.plan.parallel => {
-                self.flush_cells();
+            Uop::CellGet { cell, .. } | Uop::CellSet { cell, .. } | Uop::CellAdd { cell, .. } if self.plan.parallel => {
+                self.settle_cell(cell);
                 self.plain(uop);
             }
             Uop::CellGet { d, cell } => {
-                self.flush_cells();
+                self.settle_cell(cell);
                 let address = self.cell_address(cell);
                 let value = self.b.ins().load(I64, trusted(), address, 0);
                 self.set(d, value);
             }
             Uop::CellSet { a, cell } => {
-                self.flush_cells();
+                self.settle_cell(cell);
                 let value = self.get(a);
                 let address = self.cell_address(cell);
                 self.b.ins().store(trusted(), value, address, 0);
             }
-            Uop::CellInc { cell, n } => match self.pending.iter_mut().find(|(known, _)| *known == cell) {
-                Some((_, sum)) => *sum = sum.wrapping_add(n),
-                None => self.pending.push((cell, n)),
-            },
+            Uop::CellInc { cell, n } => counters::add(&mut self.pending, cell, n),
+            Uop::CellIncAt { cell, a, len } => self.count_at(cell, a, len),
             Uop::CellAdd { d, a, cell } => {
-                self.flush_cells();
+                self.settle_cell(cell);
                 let a = self.get(a);
                 let address = self.cell_address(cell);
                 let old = self.b.ins().load(I64, trusted(), address, 0);
@@ -1670,35 +2006,64 @@ impl<'f> Lowering<'_, 'f> {
             }
             Uop::Local { to } => {
                 self.flush_cells();
-                self.note_jump(to);
-                let label = self.labels[&to];
+                let label = self.local_label(to);
                 self.b.ins().jump(label, &[]);
                 self.terminated = true;
             }
+            Uop::LocalIf { nz, a, to: _ } if self.cold.guards(self.index, self.at) => self.guard(nz, a),
             Uop::LocalIf { nz, a, to } => {
                 self.flush_cells();
-                self.note_jump(to);
                 let a = self.get(a);
-                let (label, go_on) = (self.labels[&to], self.fresh());
+                let (label, go_on) = (self.local_label(to), self.fresh());
                 let (then, otherwise) = if nz { (label, go_on) } else { (go_on, label) };
                 self.b.ins().brif(a, then, &[], otherwise, &[]);
                 self.go_on_in(go_on);
             }
             Uop::Action { action, d, args, n, state } => self.action(action, d, args, n, state),
-            Uop::Poll { body } => self.poll(body),
+            // There is something to look at behind actions only; the rest waits for the next backward edge.
+            Uop::Poll { body } => {
+                if self.acted {
+                    self.poll(body);
+                }
+            }
             Uop::Goto { a, done } => {
                 let block = &self.plan.blocks[self.index];
                 let insn = block.insn_of(self.at as u32);
-                self.flush_cells();
-                if self.plan.count {
-                    let icount = self.icount_at(insn as u64 + u64::from(done));
-                    self.b.def_var(self.icount, icount);
-                }
+                let done = insn as u64 + u64::from(done);
                 let pc = self.get(a);
+                self.ahead += done;
                 self.indirect(pc);
+                self.ahead -= done;
                 self.terminated = true;
             }
         }
+    }
+
+    /// Where a local jump to micro-op `to` leads.
+    fn local_label(&mut self, to: u32) -> Label {
+        if self.cold.leaves_out(self.index, to) {
+            return self.cold_exit(to);
+        }
+        self.note_jump(to);
+        self.labels[&to]
+    }
+
+    /// A conditional jump over what is left out, which is gone on behind.
+    fn guard(&mut self, nz: bool, a: X) {
+        if self.cold.is_known(self.index, self.at) {
+            return;
+        }
+        let exit = self.cold_exit(self.at as u32 + 1);
+        let last = self.at.checked_sub(1).map(|at| self.plan.blocks[self.index].uops[at]);
+        if let (false, Some(Uop::BinI { op: BinOp::Eq, d, a: compared, imm })) = (nz, last)
+            && d == a
+            && compared != d
+        {
+            let compared = self.get(compared);
+            return self.leave_if_equal(compared, imm, exit);
+        }
+        let a = self.get(a);
+        self.leave_unless(nz, a, exit);
     }
 
     /// Sets `d` to `op(a, b)`.
@@ -1920,7 +2285,8 @@ impl<'f> Lowering<'_, 'f> {
     }
 
     fn action(&mut self, action: u32, d: X, args: X, n: u8, state: bool) {
-        self.flush_cells();
+        self.settle_cells();
+        self.acted = true;
         for index in 0..n {
             self.spill(Operand::UseX(args + index));
         }
@@ -1931,7 +2297,7 @@ impl<'f> Lowering<'_, 'f> {
         let insn = block.insn_of(self.at as u32);
         let pc = block.insns[insn].pc;
         let done = u64::from(self.at as u32 >= block.insns[insn].after);
-        let icount = if self.plan.count { self.icount_at(insn as u64 + done) } else { self.imm(0) };
+        let icount = if self.counts() { self.icount_at(insn as u64 + done) } else { self.imm(0) };
         let mut signature = Signature::new(CallConv::SystemV);
         signature.params.extend([AbiParam::new(I64); 4]);
         signature.returns.push(AbiParam::new(I64));
@@ -1961,6 +2327,15 @@ impl<'f> Lowering<'_, 'f> {
         };
         self.leave_if_polled(exit);
     }
+}
+
+/// Notes the temporaries that a micro-op writes.
+fn note_written(uop: &Uop, (x, v): &mut (HashSet<X>, HashSet<V>)) {
+    uop.operands(|operand| match operand {
+        Operand::DefX(d) if d >= slot::TEMP => drop(x.insert(d)),
+        Operand::DefV(d) if d >= slot::VTEMP => drop(v.insert(d)),
+        _ => {}
+    });
 }
 
 /// The integer type of an access.

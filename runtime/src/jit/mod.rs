@@ -9,7 +9,9 @@
 //! into Cranelift's IR.
 
 mod code;
+pub(crate) mod cold;
 mod compiler;
+mod counters;
 mod direct;
 mod float;
 mod half;
@@ -26,6 +28,7 @@ use crate::interp::Context;
 use crate::mem::GuestMemory;
 use crate::translate::successors;
 use crate::uop::{JumpHint, Uop};
+use crate::vm::Counting;
 use code::{Arena, Piece};
 pub use compiler::Compiler;
 use compiler::Fixed;
@@ -66,15 +69,33 @@ impl FpMode {
     }
 }
 
-/// Where the indirect jumps of blocks have led so far: by the address of the block.
-pub type Targets = HashMap<u64, Vec<u64>>;
+/// What has been seen of blocks so far, by their addresses.
+#[derive(Debug, Default)]
+pub struct Seen {
+    /// Where their indirect jumps have led.
+    pub targets: HashMap<u64, Vec<u64>>,
+    /// The micro-ops at which code of probes that was left out has been gone on with often.
+    pub warm: HashMap<u64, Vec<u32>>,
+}
+
+impl Seen {
+    /// Lists for each of `blocks` which of them it goes on with.
+    fn edges(&self, blocks: &[Arc<Block>], index_of: &HashMap<u64, usize>) -> Vec<Vec<usize>> {
+        let next = |block: &Arc<Block>| {
+            let observed = self.targets.get(&block.pc).into_iter().flatten().copied();
+            let next = successors(block).into_iter().flatten().chain(observed);
+            next.filter_map(|next| index_of.get(&next).copied()).collect()
+        };
+        blocks.iter().map(next).collect()
+    }
+}
 
 /// A region that is to be compiled.
 #[derive(Debug)]
 pub struct Draft {
     /// Generated code refers to their micro-ops. The first is the root.
     blocks: Vec<Arc<Block>>,
-    targets: Targets,
+    seen: Seen,
     mode: FpMode,
     /// The addresses of blocks at which it may be entered.
     entries: Vec<u64>,
@@ -189,13 +210,13 @@ pub fn region_successors(block: &Block) -> impl Iterator<Item = u64> {
 }
 
 impl Jit {
-    /// Prepares generated code, and the compiler for the host CPU. With `count`, generated code keeps the instruction
-    /// count exact.
+    /// Prepares generated code, and the compiler for the host CPU. `counting` says what generated code
+    /// does with the instruction count.
     ///
     /// # Errors
     /// The host's error if there is no executable memory, or Cranelift's if it does not support this CPU.
-    pub fn new(memory: &GuestMemory, cells: &Arc<Cells>, count: bool) -> std::io::Result<(Self, Compiler)> {
-        let mut compiler = Compiler::new(cells, count)?;
+    pub fn new(memory: &GuestMemory, cells: &Arc<Cells>, counting: Counting) -> std::io::Result<(Self, Compiler)> {
+        let mut compiler = Compiler::new(cells, counting)?;
         let mut arena = Arena::new()?;
         let mut emit = |which| {
             let code = compiler.fixed(which)?;
@@ -231,9 +252,8 @@ impl Jit {
         self.parallel = parallel;
     }
 
-    /// Prepares `blocks`, of which the first is the root, for being compiled for threads in `mode`; `targets` says
-    /// where their indirect jumps have led.
-    pub fn draft(&self, blocks: Vec<Arc<Block>>, targets: Targets, mode: FpMode) -> Draft {
+    /// Prepares `blocks`, of which the first is the root, for being compiled for threads in `mode`.
+    pub fn draft(&self, blocks: Vec<Arc<Block>>, seen: Seen, mode: FpMode) -> Draft {
         let present: HashSet<u64> = blocks.iter().map(|block| block.pc).collect();
         let mut entries: Vec<u64> = blocks.first().map(|block| block.pc).into_iter().collect();
         for block in &blocks {
@@ -247,7 +267,7 @@ impl Jit {
         }
         // Two chain slots for each block, all of which lead to the resolver.
         let slots = (0..2 * blocks.len()).map(|_| AtomicUsize::new(self.gateway.resolver)).collect();
-        Draft { blocks, targets, mode, entries, slots, parallel: self.parallel }
+        Draft { blocks, seen, mode, entries, slots, parallel: self.parallel }
     }
 
     /// Makes `code` what runs in place of a region's blocks, all of which must still be what is in memory. `None` if
@@ -288,6 +308,12 @@ impl Jit {
     fn slot(&self, link: usize) -> Option<&AtomicUsize> {
         let slots = &self.regions.get(&self.region_of(link)?)?.slots;
         slots.get((link - slots.as_ptr() as usize) / size_of::<AtomicUsize>())
+    }
+
+    /// Lists the addresses of the blocks of all regions that contain the block at `pc`.
+    pub fn companions(&self, pc: u64) -> Vec<u64> {
+        let regions = self.by_block.get(&pc).into_iter().flatten().filter_map(|id| self.regions.get(id));
+        regions.flat_map(|region| region.blocks.iter().map(|block| block.pc)).collect()
     }
 
     /// Drops all regions that contain one of the blocks at these addresses. Returns where they could be entered. No

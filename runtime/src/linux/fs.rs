@@ -7,6 +7,7 @@ use super::abi::{
 use super::errno::Errno;
 use super::sysroot::Last;
 use super::{Kernel, host, own, process, procfs, read_optional, read_path, schedule, write_optional};
+use crate::env::{OutputSource, Written};
 use crate::mem::{Access, GuestMemory, HostRange};
 use std::ffi::{CStr, CString};
 
@@ -113,6 +114,31 @@ pub(super) fn preadv2(_: &mut Kernel, memory: &GuestMemory, [fd, iov, count, low
 
 pub(super) fn pwritev2(_: &mut Kernel, memory: &GuestMemory, [fd, iov, count, low, high, flags]: Args) -> Result {
     host::pwritev2(fd as i32, &buffers(memory, iov, count, Access::Read)?, low, high, flags)
+}
+
+/// What a call that has written `count` bytes to standard output or error has written. Other threads may have changed
+/// the guest's memory since.
+pub(super) fn written(name: &str, memory: &GuestMemory, args: Args, count: u64) -> Option<Written> {
+    let [fd, buf, vectors, ..] = args;
+    let source = match fd as i32 {
+        1 => OutputSource::Stdout,
+        2 => OutputSource::Stderr,
+        _ => return None,
+    };
+    let mut bytes = Vec::new();
+    match name {
+        "write" | "pwrite64" => bytes = memory.read_vec(buf, count).ok()?,
+        "writev" | "pwritev" | "pwritev2" => {
+            let list = memory.read_vec(buf, (vectors & 0xffff_ffff).checked_mul(16)?).ok()?;
+            for entry in list.chunks_exact(16) {
+                let [base, len] = words(entry);
+                let rest = count - bytes.len() as u64;
+                bytes.extend(memory.read_vec(base, len.min(rest)).ok()?);
+            }
+        }
+        _ => return None,
+    }
+    (!bytes.is_empty()).then_some(Written { source, bytes })
 }
 
 /// The pages are the guest's: what it writes to them later may be seen by the reader, as the call says.

@@ -21,6 +21,7 @@ mod procfs;
 mod schedule;
 pub mod session;
 mod signal;
+pub(crate) mod signal_names;
 mod socket;
 mod start;
 mod sysroot;
@@ -29,7 +30,7 @@ mod thread;
 mod time;
 
 use crate::cpu::CpuState;
-use crate::env::{AskedCall, Environment, MappedCode, NewThread, Outcome, Status, TrapEvent};
+use crate::env::{AskedCall, Environment, MappedCode, NewThread, Outcome, Status, TrapEvent, Written};
 use crate::machine::lock;
 use crate::mem::{Fault, GuestMemory};
 use abi::FlagPairs;
@@ -263,6 +264,11 @@ pub struct Kernel {
     /// The guest's stack pointer at the current call.
     stack_pointer: u64,
     just_forked: bool,
+    /// The signal that is delivered next, of which the probes are being told.
+    announced: Option<signal::Announced>,
+    /// Whether somebody asks for `written`, which is what the last call wrote.
+    reports_writes: bool,
+    written: Option<Written>,
     /// This thread has changed which code of files is mapped.
     code_mapped: bool,
     /// The number of this thread.
@@ -372,7 +378,7 @@ impl Kernel {
             }
             After::Again => {
                 self.abi.rewind_system_call(cpu);
-                self.deliver_all(cpu, memory, Outcome::Redirect)
+                self.deliver_all(memory, Outcome::Redirect)
             }
             After::SignalReturn => self.signal_return(cpu, memory),
             After::Child { stack, thread_pointer } => {
@@ -417,7 +423,7 @@ impl Environment for Kernel {
 
     fn system_call(&mut self, cpu: &mut CpuState, memory: &GuestMemory) -> Outcome {
         match self.perform_call(cpu, memory) {
-            (Outcome::Continue, true) => self.deliver_all(cpu, memory, Outcome::Continue),
+            (Outcome::Continue, true) => self.deliver_all(memory, Outcome::Continue),
             (outcome, _) => outcome,
         }
     }
@@ -438,7 +444,7 @@ impl Environment for Kernel {
         if self.signals.next_deliverable().is_some() {
             // They came before the call, so their handlers run before it.
             self.abi.rewind_system_call(cpu);
-            return (self.deliver_all(cpu, memory, Outcome::Redirect), false);
+            return (self.deliver_all(memory, Outcome::Redirect), false);
         }
         let (number, args) = self.abi.system_call(cpu);
         self.stack_pointer = self.abi.stack_pointer(cpu);
@@ -454,13 +460,18 @@ impl Environment for Kernel {
         };
         let result = row.map_or(result, |row| schedule::guest_result(row, result));
         memory.note_host_writes();
+        if self.reports_writes
+            && let (Some(row), Ok(count)) = (row, result)
+        {
+            self.written = fs::written(row.name, memory, args, count);
+        }
         if let Some(after) = self.after.take() {
             let returns = matches!(after, After::Child { .. });
             return (self.follow(cpu, memory, after), returns);
         }
         if result == Err(Errno::EINTR) && self.restarts(row.is_some_and(|row| row.restarts)) {
             self.abi.rewind_system_call(cpu);
-            return (self.deliver_all(cpu, memory, Outcome::Redirect), false);
+            return (self.deliver_all(memory, Outcome::Redirect), false);
         }
         self.finish(cpu, result);
         if result != Err(Errno::EINTR) {
@@ -501,7 +512,29 @@ impl Environment for Kernel {
     }
 
     fn poll(&mut self, cpu: &mut CpuState, memory: &GuestMemory) -> Outcome {
-        self.deliver_all(cpu, memory, Outcome::Continue)
+        self.deliver_announced(cpu, memory)
+    }
+
+    fn report_writes(&mut self, on: bool) {
+        self.reports_writes = on;
+        self.written = None;
+    }
+
+    fn take_written(&mut self) -> Option<Written> {
+        self.written.take()
+    }
+
+    fn waits_for_input(&self, call: &AskedCall) -> bool {
+        match table::name(call.number) {
+            Some("read" | "readv") => call.args[0] as i32 == 0,
+            Some("ppoll" | "pselect6" | "epoll_pwait" | "epoll_pwait2" | "exit_group") => true,
+            Some("exit") => self.threads.load(Ordering::Acquire) == 1,
+            _ => false,
+        }
+    }
+
+    fn raise(&self, signal: u8) {
+        self.signals.raise(signal);
     }
 
     fn ticks(&self, icount: u64) -> u64 {
@@ -509,6 +542,15 @@ impl Environment for Kernel {
             Some(turn) => turn.time_at(icount),
             None => self.started.elapsed().as_nanos() as u64,
         }
+    }
+
+    fn run_time(&self, icount: u64) -> u64 {
+        if schedule::current().is_some() {
+            return icount;
+        }
+        let mut time = [0; 16];
+        let told = host::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID as u64, &mut time);
+        told.map_or(0, |_| abi::u64_at(&time, 0) * 1_000_000_000 + abi::u64_at(&time, 8))
     }
 
     fn ticks_are_counted(&self) -> bool {

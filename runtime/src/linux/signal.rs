@@ -12,9 +12,10 @@ use super::errno::Errno;
 use super::host::{self, Disposition};
 use super::{After, FrameContext, Kernel, SignalFrame, read_optional, schedule, write_optional};
 use crate::cpu::{CpuState, resume};
-use crate::env::{Outcome, Status, TrapEvent};
+use crate::env::{Outcome, Raised, Signal, Status, TrapEvent};
 use crate::machine::lock;
 use crate::mem::GuestMemory;
+use spile_lang::ir::Cause;
 use std::sync::{Arc, Mutex};
 
 const SIGSET_SIZE: u64 = 8;
@@ -250,6 +251,24 @@ impl Signals {
         (1..=64).for_each(|signal| self.tell_host(signal));
     }
 
+    /// True unless the guest would not notice the signal.
+    fn has_effect(&self, signal: u8) -> bool {
+        match self.action(signal).handler {
+            SIG_IGN => false,
+            SIG_DFL => default_of(signal) == DefaultAction::Kill,
+            _ => true,
+        }
+    }
+
+    /// Sends a signal to this thread.
+    pub(super) fn raise(&self, signal: u8) {
+        if self.host
+            && let (Ok(process), Ok(thread)) = (host::getpid(), host::gettid())
+        {
+            let _ = host::tgkill(process as i32, thread as i32, signal.into());
+        }
+    }
+
     /// True if the guest ignores `signal`.
     pub(super) fn ignores(&self, signal: u8) -> bool {
         self.action(signal).handler == SIG_IGN
@@ -281,10 +300,31 @@ fn default_of(signal: u8) -> DefaultAction {
 }
 
 /// Why a signal is delivered.
+#[derive(Clone, Debug)]
 struct Occurrence {
     signal: u8,
     info: [u8; 128],
     fault_address: u64,
+}
+
+impl Occurrence {
+    /// What probes see of it.
+    fn signal(&self) -> Signal {
+        let code = u32_at(&self.info, 8) as i32;
+        // Only the kernel itself tells an address, which others could make up.
+        let addr = if host::is_hardware_fault(i32::from(self.signal)) && code > 0 { u64_at(&self.info, 16) } else { 0 };
+        Signal { number: self.signal, code, addr }
+    }
+}
+
+/// A signal that probes have been told of, and that is delivered next.
+#[derive(Clone, Debug)]
+pub(super) struct Announced {
+    occurrence: Occurrence,
+    /// It cannot wait.
+    forced: bool,
+    /// How the guest goes on unless a handler is entered.
+    otherwise: Outcome,
 }
 
 impl Kernel {
@@ -300,25 +340,52 @@ impl Kernel {
         }
     }
 
-    /// Enters the handlers of all deliverable signals; the last entered runs first. Returns `otherwise` if none.
-    pub(super) fn deliver_all(&mut self, cpu: &mut CpuState, memory: &GuestMemory, otherwise: Outcome) -> Outcome {
-        let mut outcome = otherwise;
+    /// Announces the first deliverable signal, which [`Kernel::deliver_announced`] then delivers; handlers of further
+    /// ones are entered on top of it. Returns `otherwise` if there is none.
+    pub(super) fn deliver_all(&mut self, memory: &GuestMemory, otherwise: Outcome) -> Outcome {
         while let Some(signal) = self.signals.next_deliverable() {
             let mut info = host::take_pending(signal);
             schedule::guest_siginfo(&mut info);
             if signal == SIGBUS && u32_at(&info, 8) as i32 == BUS_ADRERR {
                 self.lose_page(memory, u64_at(&info, 16));
             }
-            let occurrence = Occurrence { signal, info, fault_address: 0 };
-            match self.deliver(cpu, memory, &occurrence) {
-                Outcome::Redirect => outcome = Outcome::Redirect,
-                end @ Outcome::End(_) => return end,
-                _ => {}
+            if self.signals.has_effect(signal) {
+                return self.announce(Occurrence { signal, info, fault_address: 0 }, false, otherwise, None);
             }
             self.signals.set_mask(self.signals.mask);
         }
         self.signals.restore_mask();
-        outcome
+        otherwise
+    }
+
+    fn announce(
+        &mut self,
+        occurrence: Occurrence,
+        forced: bool,
+        otherwise: Outcome,
+        trap: Option<(Cause, TrapEvent)>,
+    ) -> Outcome {
+        let signal = Some(occurrence.signal());
+        self.announced = Some(Announced { occurrence, forced, otherwise });
+        Outcome::Raised(Raised { trap, signal })
+    }
+
+    /// Delivers what has been announced, if anything, and goes on with what else is deliverable.
+    pub(super) fn deliver_announced(&mut self, cpu: &mut CpuState, memory: &GuestMemory) -> Outcome {
+        let Some(Announced { occurrence, forced, mut otherwise }) = self.announced.take() else {
+            return self.deliver_all(memory, Outcome::Continue);
+        };
+        let delivered = match forced {
+            true => self.force(cpu, memory, &occurrence),
+            false => self.deliver(cpu, memory, &occurrence),
+        };
+        match delivered {
+            Outcome::Redirect => otherwise = Outcome::Redirect,
+            over @ (Outcome::End(_) | Outcome::Raised(_)) => return over,
+            _ => {}
+        }
+        self.signals.set_mask(self.signals.mask);
+        self.deliver_all(memory, otherwise)
     }
 
     fn deliver(&mut self, cpu: &mut CpuState, memory: &GuestMemory, occurrence: &Occurrence) -> Outcome {
@@ -362,7 +429,7 @@ impl Kernel {
             signals.tell_host(signal);
         }
         if self.abi.push_frame(cpu, memory, &frame).is_err() {
-            return self.no_room_for_frame(cpu, memory, signal);
+            return self.no_room_for_frame(signal);
         }
         let signals = &mut self.signals;
         if signals.alternate_stack[1] & SS_AUTODISARM != 0 && switches {
@@ -374,12 +441,12 @@ impl Kernel {
     }
 
     /// The frame could not be pushed: that is a `SIGSEGV`, which may have its own stack.
-    fn no_room_for_frame(&mut self, cpu: &mut CpuState, memory: &GuestMemory, signal: u8) -> Outcome {
+    fn no_room_for_frame(&mut self, signal: u8) -> Outcome {
         if signal == SIGSEGV {
             return Outcome::End(Status::Signaled(SIGSEGV));
         }
         let info = fault_siginfo(SIGSEGV, 0x80, 0); // SI_KERNEL
-        self.force(cpu, memory, &Occurrence { signal: SIGSEGV, info, fault_address: 0 })
+        self.announce(Occurrence { signal: SIGSEGV, info, fault_address: 0 }, true, Outcome::Redirect, None)
     }
 
     /// Delivers a signal that cannot wait: blocked or ignored, it kills.
@@ -392,8 +459,9 @@ impl Kernel {
         self.deliver(cpu, memory, occurrence)
     }
 
-    /// Turns a trap into the signal that Linux sends for it.
+    /// Announces the signal that Linux sends for a trap.
     pub(super) fn deliver_fault(&mut self, cpu: &mut CpuState, memory: &GuestMemory, trap: TrapEvent) -> Outcome {
+        let mut cause = trap.cause();
         let (signal, code, addr) = match trap {
             TrapEvent::Fault(fault) if self.is_behind_file(&fault) => {
                 if self.find_page(memory, fault.addr) {
@@ -401,6 +469,7 @@ impl Kernel {
                     cpu.resume = resume::BODY;
                     return Outcome::Redirect;
                 }
+                cause = Cause::Bus;
                 (SIGBUS, BUS_ADRERR, fault.addr)
             }
             TrapEvent::Fault(fault) => (SIGSEGV, if fault.mapped { SEGV_ACCERR } else { SEGV_MAPERR }, fault.addr),
@@ -414,7 +483,7 @@ impl Kernel {
         };
         let fault_address = if matches!(trap, TrapEvent::Fault(_) | TrapEvent::Misaligned(_)) { addr } else { 0 };
         let info = fault_siginfo(signal, code, addr);
-        self.force(cpu, memory, &Occurrence { signal, info, fault_address })
+        self.announce(Occurrence { signal, info, fault_address }, true, Outcome::Redirect, Some((cause, trap)))
     }
 
     /// The end of a handler: `rt_sigreturn`.
@@ -429,7 +498,7 @@ impl Kernel {
             self.signals.alternate_stack = [start, flags & SS_AUTODISARM, size];
         }
         self.signals.set_mask(context.mask);
-        self.deliver_all(cpu, memory, Outcome::Redirect)
+        self.deliver_all(memory, Outcome::Redirect)
     }
 }
 

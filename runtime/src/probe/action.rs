@@ -5,7 +5,7 @@
 //! `U128`, which takes two (low half first). A text value is a [`TextHandle`].
 
 use spile_lang::debug::EnumNames;
-use spile_lang::ir::{AggFn, AssignOp, Format, Func, Lasting, Pattern, ProbeId, StateId};
+use spile_lang::ir::{AggFn, AssignOp, Fact, Format, Func, Lasting, Pattern, ProbeId, StateId};
 use spile_lang::span::Span;
 use spile_lang::types::Type;
 
@@ -67,6 +67,8 @@ pub enum Action {
     ThreadId,
     /// Result: the guest's process number.
     ProcessId,
+    /// A value of the event that happens to the thread between instructions. Result: the value.
+    Fact(Fact),
 
     // ---- globals
     /// Args: keys. Result: the value (for an aggregation its integer meaning); 0 or empty text if missing.
@@ -106,6 +108,8 @@ pub enum Action {
     TraceEnd,
     /// One line for an event that is no instruction: its word (`block`, `begin` …). No args; uses the call's pc.
     TraceEvent(&'static str),
+    /// One line for an event between instructions, with its values. No args.
+    TraceHappening,
     /// One line for an access of memory. Args: address, size, then the value if `value`, then the one before if `old`.
     TraceAccess {
         /// It is a store.
@@ -162,6 +166,8 @@ pub enum Action {
     LastingEnd(Lasting),
     /// From here on each instruction of the thread is printed. No args.
     TraceFor(Lasting),
+    /// The thread gets a signal. No args.
+    Raise(u8),
     /// The instruction is executed as another one. Args: the encoding.
     ReplaceInsn,
     /// Args: the fetched encoding. Result: what the instruction is to be executed as.

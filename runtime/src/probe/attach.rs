@@ -130,7 +130,7 @@ pub struct Module {
 
 impl Module {
     /// True if scripts may call it this: its name or that without what follows `.so`, or its alias.
-    fn is_called(&self, name: &str) -> bool {
+    pub(super) fn is_called(&self, name: &str) -> bool {
         let mut names = std::iter::once(&self.name).chain(&self.alias);
         names.any(|own| own == name || stem(own) == name)
     }
@@ -1066,7 +1066,7 @@ impl<'a> Locs<'a> {
                 std::iter::once(cond).chain(message).for_each(|expr| self.expr(expr));
             }
             StmtKind::Delete { keys, .. } => keys.iter().for_each(|expr| self.expr(expr)),
-            StmtKind::Trace | StmtKind::TraceFor(_) | StmtKind::Next => {}
+            StmtKind::Trace | StmtKind::TraceFor(_) | StmtKind::Next | StmtKind::Raise(_) => {}
             StmtKind::Enable(_) | StmtKind::Disable(_) | StmtKind::Reset(_) => {}
         }
     }
@@ -1184,7 +1184,8 @@ fn matcher(event: &Event) -> Matcher {
         Event::Call => Matcher::Any,
         Event::Insn(InsnPattern::Any) | Event::Block | Event::Line | Event::EveryInsns(_) => Matcher::Any,
         Event::Begin | Event::End | Event::Exit | Event::Spawn => Matcher::Any,
-        Event::Syscall(_) | Event::Access(_) => Matcher::Any,
+        Event::Syscall(_) | Event::Access(_) | Event::Signal(_) | Event::Trap(_) => Matcher::Any,
+        Event::Load(_) | Event::Output(_) | Event::Mark(_) | Event::EveryTime(_) => Matcher::Any,
     }
 }
 

@@ -8,36 +8,43 @@
 //! [`runtime`]: super::runtime
 
 use super::action::{ActionSite, TextHandle};
-use super::attach::{Attachment, Symbols, World, attach, fetch};
+use super::attach::{Attachment, Module, Symbols, World, attach, fetch};
 use super::calls::{self, Calls};
+use super::happening::Happening;
 use super::indirect::{self, Watch};
 use super::lasting;
+use super::live::names_mark;
 use super::lower::{Event, LowerHost, Lowering, walk};
 use super::output::Output;
 use super::pending::Pending;
 use super::runtime::{Guest, ProbeRuntime, Report};
 use super::state::KeyPart;
 use super::variables::Site;
+use super::written::Lines;
 use crate::block::Block;
 use crate::cells::Cells;
 use crate::cpu::{CpuState, poll};
-use crate::env::Environment;
+use crate::env::{Environment, OutputSource, Written};
+use crate::glob;
 use crate::interp::ActionCall;
 use crate::isa::Isa;
 use crate::linux;
 use crate::mem::GuestMemory;
 use crate::symbols::SymbolTable;
 use crate::translate::Splice;
-use crate::vm::{PlainEvent, ProbeEngine};
+use crate::vm::{Counting, PlainEvent, ProbeEngine};
 use hashbrown::HashMap;
 use spile_lang::diag::{Diagnostic, Diagnostics};
-use spile_lang::ir::{self, Builtin, ExprKind, Func, Loc, ProbeId, Program, Stmt, StmtKind};
+use spile_lang::ir::{self, Builtin, ExprKind, Func, Loc, NamePattern, NameSet, ProbeId, Program, StmtKind};
 use spile_lang::source::Sources;
 use spile_lang::span::Span;
 use spile_lang::types::Type;
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+
+/// How often, in instructions, the clock is looked at for `every` probes with a time.
+const CLOCK_LOOK: u64 = 10_000;
 
 /// All probes of a run.
 pub struct Probes {
@@ -51,6 +58,13 @@ pub struct Probes {
     pub(super) moved: Vec<Range<u64>>,
     /// At the end: places that were never there.
     never_found: Vec<Diagnostic>,
+    /// The modules that `load` has fired for and that are still there.
+    told: Vec<Module>,
+    lines: Lines,
+    /// Names that have been said outside.
+    pub(super) marks: Vec<String>,
+    /// In which of its periods a thread was when an `every` probe was looked at last.
+    periods: HashMap<(u64, ProbeId), u64>,
 }
 
 /// What the lowering asks, and the runtime behind it.
@@ -93,8 +107,8 @@ impl Probes {
         refuse_complex(lowering.check(0, &mut core))?;
         let pending = Pending::default();
         let resolvers = indirect::awaited(&core.attachments);
-        let (moved, never_found) = (Vec::new(), Vec::new());
-        Ok(Probes { program, lowering, core, pending, resolvers, moved, never_found })
+        let (moved, never_found, told, lines, marks, periods) = Default::default();
+        Ok(Probes { program, lowering, core, pending, resolvers, moved, never_found, told, lines, marks, periods })
     }
 
     /// What places and variables are looked up in.
@@ -158,6 +172,17 @@ pub(super) fn refuse_complex(bodies: Vec<(ProbeId, Span)>) -> Result<(), Diagnos
         );
     }
     if diagnostics.is_empty() { Ok(()) } else { Err(diagnostics.finish()) }
+}
+
+/// True if one of the names is the module's.
+fn is_named(names: &NameSet, module: &Module) -> bool {
+    let NameSet::Names(names) = names else { return true };
+    names.iter().any(|name| match name {
+        NamePattern::Exact(text) => module.is_called(text),
+        NamePattern::Glob(pattern) => {
+            std::iter::once(&module.name).chain(&module.alias).any(|name| glob::matches(pattern, name))
+        }
+    })
 }
 
 /// True if a script asks for what debug information says of code that is not known before it is executed: source lines
@@ -226,6 +251,11 @@ impl ProbeEngine for Probes {
         if let Some(request) = calls::Request::of(call.action) {
             return self.core.call(request, call, cpu, memory, environment.thread_id());
         }
+        if let Some(signal) = self.core.runtime.raised(call.action) {
+            // What the guest has written comes before what the signal does.
+            self.core.runtime.flush();
+            environment.raise(signal);
+        }
         let Core { runtime, symbols, isa, .. } = &mut self.core;
         let ticks = |icount| environment.ticks(icount);
         runtime.perform(call, cpu, &guest(symbols, *isa, memory, environment, &ticks))
@@ -249,12 +279,44 @@ impl ProbeEngine for Probes {
         !self.moved.is_empty()
     }
 
+    fn take_loaded(&mut self) -> Vec<Module> {
+        let there: Vec<Module> = self.core.symbols.modules().into_iter().filter(|module| !module.gone).collect();
+        let before = std::mem::replace(&mut self.told, there.clone());
+        there.into_iter().filter(|module| !before.contains(module)).collect()
+    }
+
+    fn take_marks(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.marks)
+    }
+
+    fn waits_for_output(&self) -> bool {
+        let output = |id: &ProbeId| matches!(self.program.probes[id.0 as usize].event, ir::Event::Output(_));
+        self.ids().filter(output).any(|id| self.core.runtime.is_active(id))
+    }
+
+    fn output_lines(&mut self, written: Option<Written>) -> Vec<(OutputSource, Vec<u8>)> {
+        match written {
+            Some(written) => self.lines.write(&written),
+            None => self.lines.wait(),
+        }
+    }
+
     fn end_request(&self) -> Option<u8> {
         self.core.runtime.end_request().map(|end| end.status)
     }
 
     fn next_every(&self, icount: u64) -> u64 {
         let periods = self.ids().filter(|&id| self.core.runtime.is_active(id)).filter_map(|id| self.period(id));
+        periods.map(|n| (icount / n + 1).saturating_mul(n)).min().unwrap_or(u64::MAX)
+    }
+
+    fn next_clock(&self, icount: u64, counted: bool) -> u64 {
+        let active = self.ids().filter(|&id| self.core.runtime.is_active(id));
+        let periods = active.filter_map(|id| match self.program.probes[id.0 as usize].event {
+            ir::Event::EveryTime(n) if counted => Some(n),
+            ir::Event::EveryTime(_) => Some(CLOCK_LOOK),
+            _ => None,
+        });
         periods.map(|n| (icount / n + 1).saturating_mul(n)).min().unwrap_or(u64::MAX)
     }
 
@@ -278,13 +340,43 @@ impl ProbeEngine for Probes {
         self.core.runtime.take_replaced(thread, pc, icount)
     }
 
-    fn needs_icount(&self) -> bool {
-        // A bare `count` is the one statement that never asks where or when it is.
-        self.program.probes.iter().any(|probe| {
-            let plain =
-                |stmt: &Stmt| matches!(&stmt.kind, StmtKind::Aggregate { value: None, keys, .. } if keys.is_empty());
-            matches!(probe.event, ir::Event::EveryInsns(_)) || !probe.body.iter().all(plain)
-        })
+    fn counting(&self) -> Counting {
+        let needs = |probe: &Arc<ir::Probe>| {
+            // What lasts for a number of instructions ends at a limit, and so do `every` probes.
+            let mut limited = matches!(probe.event, ir::Event::EveryInsns(_) | ir::Event::EveryTime(_));
+            // A plain `count` or `print` never says where and when it is, unless an expression fails. Texts live until the
+            // next firing, which is told by its time.
+            let mut asks = false;
+            walk::probe_expressions(probe, &mut |e| {
+                asks |= match &e.kind {
+                    ExprKind::Builtin(builtin) => matches!(
+                        builtin,
+                        Builtin::Icount | Builtin::Elapsed | Builtin::SyscallArguments | Builtin::Fact(_)
+                    ),
+                    ExprKind::Binary(op, ..) => {
+                        matches!(op, ir::BinaryOp::DivU | ir::BinaryOp::DivS)
+                            || matches!(op, ir::BinaryOp::RemU | ir::BinaryOp::RemS)
+                    }
+                    ExprKind::Int(_) | ExprKind::Str(_) | ExprKind::Register(_) | ExprKind::Local(_) => false,
+                    ExprKind::And(..) | ExprKind::Or(..) | ExprKind::Unary(..) | ExprKind::Cast(_) => false,
+                    _ => true,
+                };
+            });
+            walk::statements(&probe.body, &mut |stmt| {
+                limited |= matches!(stmt.kind, StmtKind::Transient { .. } | StmtKind::TraceFor(_));
+                asks |= match &stmt.kind {
+                    StmtKind::Aggregate { keys, .. } => !keys.is_empty(),
+                    StmtKind::Print(_) => false,
+                    _ => true,
+                };
+            });
+            match (limited, asks) {
+                (true, _) => Counting::Limited,
+                (false, true) => Counting::Exact,
+                (false, false) => Counting::Off,
+            }
+        };
+        self.program.probes.iter().map(needs).max().unwrap_or(Counting::Off)
     }
 
     fn event_blocks(
@@ -294,8 +386,13 @@ impl ProbeEngine for Probes {
         pc: u64,
         icount: u64,
         status: u8,
+        thread: u64,
     ) -> Vec<Block> {
-        let concerned = |probes: &Self, id: ProbeId| match (event, &probes.program.probes[id.0 as usize].event) {
+        let due = match event {
+            PlainEvent::Clock(now) => self.take_due(thread, now),
+            _ => Vec::new(),
+        };
+        let concerned = |probes: &Self, id: ProbeId| match (&event, &probes.program.probes[id.0 as usize].event) {
             (PlainEvent::Begin, ir::Event::Begin)
             | (PlainEvent::End, ir::Event::End)
             | (PlainEvent::Spawn, ir::Event::Spawn)
@@ -307,11 +404,22 @@ impl ProbeEngine for Probes {
                 probes.program.probes[id.0 as usize].moment == ir::Moment::After && set.contains(call.number)
             }
             (PlainEvent::Every, ir::Event::EveryInsns(n)) => icount.is_multiple_of(*n),
+            (PlainEvent::Clock(_), ir::Event::EveryTime(_)) => due.contains(&id),
+            (PlainEvent::Mark(name), ir::Event::Mark(names)) => names_mark(names, name),
+            (PlainEvent::Signal(signal), ir::Event::Signal(set)) => set.contains(signal.number.into()),
+            (PlainEvent::Trap(cause, _), ir::Event::Trap(causes)) => causes.contains(cause),
+            (PlainEvent::Load(module), ir::Event::Load(names)) => is_named(names, module),
+            (PlainEvent::Output(_, line, _), ir::Event::Output(glob)) => glob::matches_bytes(glob.as_bytes(), line),
             _ => false,
         };
         let ids: Vec<ProbeId> =
             self.ids().filter(|&id| self.core.runtime.is_active(id) && concerned(self, id)).collect();
-        let insn = fetch(memory, self.core.isa, pc).filter(|_| event == PlainEvent::Every);
+        let insn = fetch(memory, self.core.isa, pc).filter(|_| {
+            matches!(event, PlainEvent::Every | PlainEvent::Clock(_) | PlainEvent::Trap(..) | PlainEvent::Mark(_))
+        });
+        if let Some(happening) = Happening::of(&event).filter(|_| !ids.is_empty()) {
+            self.core.runtime.happens(thread, happening);
+        }
         let (call, elapsed) = match event {
             PlainEvent::Call(call) => (call, None),
             PlainEvent::Return(call, elapsed) => (call, Some(elapsed)),
@@ -322,7 +430,8 @@ impl ProbeEngine for Probes {
     }
 
     fn waits_for_calls(&self) -> bool {
-        let calls = |id: &ProbeId| matches!(self.program.probes[id.0 as usize].event, ir::Event::Syscall(_));
+        let event = |id: &ProbeId| &self.program.probes[id.0 as usize].event;
+        let calls = |id: &ProbeId| matches!(event(id), ir::Event::Syscall(_) | ir::Event::Output(_));
         self.ids().filter(calls).any(|id| self.core.runtime.is_active(id))
     }
 
@@ -337,6 +446,7 @@ impl ProbeEngine for Probes {
     fn end_thread(&mut self, thread: u64) {
         self.core.runtime.end_thread(thread);
         self.core.calls.end_thread(thread);
+        self.periods.retain(|(other, _), _| *other != thread);
     }
 
     fn child_status(&mut self, status: u8) -> u8 {
@@ -375,6 +485,23 @@ impl Probes {
             self.look_again(memory);
             cpu.poll.fetch_or(poll::CODE, Ordering::Relaxed);
         }
+    }
+
+    /// The probes whose period has passed since they fired last in a thread that has run for `now` nanoseconds. A period
+    /// that was missed is not made up for.
+    fn take_due(&mut self, thread: u64, now: u64) -> Vec<ProbeId> {
+        let mut due = Vec::new();
+        for id in self.ids().collect::<Vec<_>>() {
+            let ir::Event::EveryTime(period) = self.program.probes[id.0 as usize].event else { continue };
+            let number = now / period;
+            match self.periods.insert((thread, id), number) {
+                // The first look, unless time is counted, is at some moment of a period that has begun before.
+                None if number > 0 && now.is_multiple_of(period) => due.push(id),
+                Some(before) if before != number => due.push(id),
+                _ => {}
+            }
+        }
+        due
     }
 
     fn period(&self, id: ProbeId) -> Option<u64> {
@@ -422,7 +549,7 @@ impl LowerHost for Core {
         self.runtime.states().scalar_cell(state)
     }
 
-    fn count_cell(&mut self, state: ir::StateId, keys: &[u64]) -> Option<u32> {
+    fn entry_cell(&mut self, state: ir::StateId, keys: &[u64]) -> Option<u32> {
         let types = self.program.states[state.0 as usize].keys.clone();
         let mut parts = Vec::new();
         let mut slots = keys.iter();

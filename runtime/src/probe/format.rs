@@ -98,6 +98,9 @@ pub fn source_text(addr: u64, symbols: &dyn Symbols) -> Option<String> {
 
 /// Appends `value` as `format` says.
 pub fn show_with(out: &mut String, value: Value<'_>, ty: Type, format: &Format, view: &View<'_>) {
+    if format.width == 0 && format.style == FormatStyle::Default {
+        return show(out, value, ty, view.symbols);
+    }
     let body = styled(value, ty, format, view);
     pad(out, &body, format);
 }

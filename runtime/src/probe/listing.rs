@@ -2,9 +2,10 @@
 
 use super::attach::{Attachment, Site, World};
 use super::syscalls;
+use crate::linux::signal_names;
 use spile_lang::diag::Diagnostic;
 use spile_lang::ir::{
-    AccessKind, BitsOp, Event, Expr, ExprKind, Filter, LValue, Moment, Probe, Program, Stmt, StmtKind, SyscallSet,
+    AccessKind, BitsOp, Event, Expr, ExprKind, Filter, LValue, Moment, NumberSet, Probe, Program, Stmt, StmtKind,
 };
 use spile_lang::source::Sources;
 use std::fmt::Write;
@@ -47,10 +48,28 @@ fn list_probe(out: &mut String, probe: &Probe, attachment: &Attachment, world: &
         Event::Exit => line(out, "when a thread or the process ends", &conditions),
         Event::Access(kind) => line(out, &accesses(*kind, attachment), &conditions),
         Event::Spawn => line(out, "when a thread or a forked process begins", &conditions),
+        Event::Signal(signals) => {
+            let which = match signals {
+                NumberSet::Any => "each signal".to_string(),
+                NumberSet::Numbers(numbers) => {
+                    let names: Vec<String> = numbers.iter().map(|&number| signal_names::name(number as u8)).collect();
+                    names.join(", ")
+                }
+            };
+            line(out, &format!("before {which} is delivered"), &conditions);
+        }
+        Event::Mark(names) => line(out, &format!("when somebody says: {names}"), &conditions),
+        Event::EveryTime(n) => line(out, &format!("every {} of each thread", period_text(*n)), &conditions),
+        Event::Load(names) => line(out, &format!("when a module is mapped: {names}"), &conditions),
+        Event::Output(glob) => line(out, &format!("when the guest has written a line like \"{glob}\""), &conditions),
+        Event::Trap(causes) => {
+            let words: Vec<&str> = causes.iter().map(|cause| cause.word()).collect();
+            line(out, &format!("at an exception: {}", words.join(", ")), &conditions);
+        }
         Event::Syscall(calls) => {
             let which = match calls {
-                SyscallSet::Any => "each system call".to_string(),
-                SyscallSet::Numbers(numbers) => {
+                NumberSet::Any => "each system call".to_string(),
+                NumberSet::Numbers(numbers) => {
                     numbers.iter().map(|&number| syscalls::name(number)).collect::<Vec<_>>().join(", ")
                 }
             };
@@ -60,6 +79,15 @@ fn list_probe(out: &mut String, probe: &Probe, attachment: &Attachment, world: &
     }
     for span in attachment.waiting.iter().filter_map(Diagnostic::span) {
         let _ = writeln!(out, "      waits: {} is not there yet", sources.slice(span));
+    }
+}
+
+/// A time in the largest unit that it is a whole number of.
+fn period_text(nanoseconds: u64) -> String {
+    let units = [(1_000_000_000, "s"), (1_000_000, "ms"), (1_000, "us")];
+    match units.iter().find(|(size, _)| nanoseconds.is_multiple_of(*size)) {
+        Some((size, unit)) => format!("{} {unit}", nanoseconds / size),
+        None => format!("{nanoseconds} ns"),
     }
 }
 
@@ -189,6 +217,7 @@ fn collect_patches(body: &[Stmt], found: &mut Vec<String>) {
                 found.push(format!("{word} {}", target_name(target)));
             }
             StmtKind::Skip(_) | StmtKind::Goto(_) => found.push("pc".into()),
+            StmtKind::Raise(signal) => found.push(format!("signals ({})", signal_names::name(*signal))),
             StmtKind::Return { .. } => found.push("the result".into()),
             StmtKind::FinishSyscall(_) => found.push("ret".into()),
             StmtKind::For { body, .. } => collect_patches(body, found),

@@ -11,9 +11,10 @@ use super::attach::{World, attach};
 use super::calls::is_call_event;
 use super::engine::{Probes, refuse_complex};
 use super::lower::walk;
+use crate::glob;
 use crate::mem::GuestMemory;
 use spile_lang::diag::Diagnostics;
-use spile_lang::ir::{Probe, ProbeId, Program, StateId, StmtKind};
+use spile_lang::ir::{Event, NamePattern, NameSet, Probe, ProbeId, Program, StateId, StmtKind};
 use spile_lang::source::Sources;
 use std::sync::Arc;
 
@@ -116,6 +117,32 @@ impl Probes {
         self.lowering.extend(self.program.clone(), &mut self.core);
     }
 
+    /// Says a name to the probes that wait for it. Returns how many do; if none, nothing has happened.
+    pub fn emit(&mut self, name: &str) -> usize {
+        let waits = |(probe, id): &(&Arc<Probe>, ProbeId)| {
+            matches!(&probe.event, Event::Mark(names) if names_mark(names, name)) && self.core.runtime.is_active(*id)
+        };
+        let waiting = self.program.probes.iter().zip((0..).map(ProbeId)).filter(waits).count();
+        if waiting > 0 {
+            self.marks.push(name.to_owned());
+        }
+        waiting
+    }
+
+    /// The names and globs that probes wait for.
+    pub fn mark_names(&self) -> Vec<String> {
+        let names = self.program.probes.iter().filter_map(|probe| match &probe.event {
+            Event::Mark(names) => Some(names.texts()),
+            _ => None,
+        });
+        names.flatten().collect()
+    }
+
+    /// True if a name has been said that no thread has taken yet.
+    pub(crate) fn has_marks(&mut self) -> bool {
+        !self.marks.is_empty()
+    }
+
     /// How the probes stand, in source order.
     pub fn standings(&self) -> Vec<Standing> {
         let all = self.program.probes.iter().zip((0..).map(ProbeId)).zip(&self.core.attachments);
@@ -137,14 +164,25 @@ impl Probes {
         states.ids().map(|id| states.def(id).name.clone()).collect()
     }
 
-    /// A global as the end of the run would print it.
-    pub fn global_text(&self, id: StateId) -> String {
-        self.core.runtime.state_text(id, &*self.core.symbols)
+    /// A global as the end of the run would print it, as text or as JSON.
+    pub fn global_text(&self, id: StateId, json: bool) -> String {
+        self.core.runtime.state_text(id, json, &*self.core.symbols)
     }
 
     /// Empties a global.
     pub fn reset_global(&mut self, id: StateId) {
         self.core.runtime.states_mut().reset(id);
+    }
+}
+
+/// True if a name that is said is one of these.
+pub(super) fn names_mark(names: &NameSet, said: &str) -> bool {
+    match names {
+        NameSet::Any => true,
+        NameSet::Names(names) => names.iter().any(|name| match name {
+            NamePattern::Exact(text) => text == said,
+            NamePattern::Glob(pattern) => glob::matches(pattern, said),
+        }),
     }
 }
 

@@ -61,6 +61,27 @@ impl Output {
         self.line(&json.finish());
     }
 
+    /// Writes what a `print` shows, if that is anything. Returns a buffer for the next line.
+    pub fn fields(&mut self, fields: Fields) -> String {
+        if fields.joint.is_empty() {
+            return String::new();
+        }
+        match fields.form {
+            Form::Line(line) => {
+                self.line(&line);
+                line
+            }
+            Form::Record(record, messages) if messages.is_empty() => {
+                self.record(record);
+                String::new()
+            }
+            Form::Record(record, messages) => {
+                self.record(record.str("msg", &messages.join(" ")));
+                String::new()
+            }
+        }
+    }
+
     /// Writes what is buffered.
     pub fn flush(&mut self) {
         if self.buffer.is_empty() || self.failure.is_some() {
@@ -91,6 +112,74 @@ impl Output {
 impl Drop for Output {
     fn drop(&mut self) {
         self.flush();
+    }
+}
+
+/// What a `print` shows in one line or record.
+pub struct Fields {
+    form: Form,
+    /// What comes before the next word of a line; empty before the first.
+    joint: &'static str,
+}
+
+enum Form {
+    Line(String),
+    /// The record, and what has no name.
+    Record(Json, Vec<String>),
+}
+
+impl Fields {
+    /// A line of text; what is in `buffer` is forgotten.
+    pub fn line(mut buffer: String) -> Fields {
+        buffer.clear();
+        Fields { form: Form::Line(buffer), joint: "" }
+    }
+
+    /// A record.
+    pub fn record(record: Json) -> Fields {
+        Fields { form: Form::Record(record, Vec::new()), joint: "" }
+    }
+
+    /// Adds a value; without a name it is part of the message. In text a call stack takes lines of its own.
+    pub fn value(&mut self, name: &str, value: Value<'_>, ty: Type, symbols: &dyn Symbols) {
+        let joint = std::mem::replace(&mut self.joint, " ");
+        match &mut self.form {
+            Form::Line(line) => {
+                begin_word(line, joint, name, if ty == Type::Stack { ':' } else { '=' });
+                if let (Value::Text(stack), Type::Stack) = (value, ty) {
+                    stack::frames(stack.bytes, symbols).for_each(|frame| put(line, format_args!("\n    {frame}")));
+                    self.joint = "\n";
+                    return;
+                }
+                format::show(line, value, ty, symbols);
+            }
+            Form::Record(_, messages) if name.is_empty() => {
+                let mut shown = String::new();
+                format::show(&mut shown, value, ty, symbols);
+                messages.push(shown);
+            }
+            Form::Record(record, _) => record.push(name, &json_value(value, ty, symbols)),
+        }
+    }
+
+    /// Adds a value that already is text and JSON.
+    pub fn scalar(&mut self, name: &str, text: &str, json: &str) {
+        let joint = std::mem::replace(&mut self.joint, " ");
+        match &mut self.form {
+            Form::Line(line) => {
+                begin_word(line, joint, name, '=');
+                line.push_str(text);
+            }
+            Form::Record(record, _) => record.push(name, json),
+        }
+    }
+}
+
+fn begin_word(line: &mut String, joint: &str, name: &str, sign: char) {
+    line.push_str(joint);
+    if !name.is_empty() {
+        line.push_str(name);
+        line.push(sign);
     }
 }
 
@@ -125,6 +214,11 @@ impl Json {
 
     /// Adds text that already is JSON.
     pub fn raw(mut self, name: &str, value: &str) -> Json {
+        self.push(name, value);
+        self
+    }
+
+    fn push(&mut self, name: &str, value: &str) {
         let mut unique = name.to_string();
         let mut n = 1;
         while self.names.contains(&unique) {
@@ -134,7 +228,6 @@ impl Json {
         let comma = if self.names.is_empty() { "" } else { "," };
         put(&mut self.text, format_args!("{comma}{}:{value}", quoted(&unique)));
         self.names.push(unique);
-        self
     }
 
     /// Returns the object.
@@ -389,7 +482,10 @@ fn entry_columns(entry: &Entry, kind: &StateKind, symbols: &dyn Symbols) -> Vec<
             StateKind::Aggregate(AggFn::Sum(signed) | AggFn::Min(signed) | AggFn::Max(signed)),
         ) => plain(signed_int(*n, *signed)),
         (Entry::Count(n) | Entry::Sum(n) | Entry::Extreme(n), _) => plain(n.to_string()),
-        (Entry::Value(_) | Entry::Stats(_) | Entry::Hist(_) | Entry::Cell(_), _) => plain(String::new()),
+        (
+            Entry::Value(_) | Entry::Stats(_) | Entry::Hist(_) | Entry::Cell(_) | Entry::Changed(_) | Entry::Row(_),
+            _,
+        ) => plain(String::new()),
     }
 }
 

@@ -18,9 +18,10 @@ use crate::mem::{Fault, GuestMemory, perm};
 use crate::probe::action::{Action, ActionSite, FloatOp, PrintPart, TextHandle, TextPart};
 use crate::probe::attach::Symbols;
 use crate::probe::format::{self, TextRef, Value, View, address_text, grouped, line_text, put};
+use crate::probe::happening::{FactValue, Happening};
 use crate::probe::lasting::{Changed, Lastings};
 use crate::probe::loops::MapLoops;
-use crate::probe::output::{self, Json, Output, Style};
+use crate::probe::output::{self, Fields, Json, Output, Style};
 use crate::probe::stack::Walker;
 use crate::probe::state::{Full, KeyPart, States, Stored};
 use crate::probe::syscalls::{self, Call};
@@ -28,7 +29,7 @@ use hashbrown::HashMap;
 use regex::bytes::{Regex, RegexBuilder};
 use spile_lang::debug::EnumNames;
 use spile_lang::diag::{Diagnostic, Diagnostics};
-use spile_lang::ir::{AggFn, AssignOp, Func, Pattern, ProbeId, Program, StateId, StateKind};
+use spile_lang::ir::{AggFn, AssignOp, Fact, Func, Pattern, ProbeId, Program, StateId, StateKind};
 use spile_lang::source::Sources;
 use spile_lang::span::Span;
 use spile_lang::target::{Register, RegisterSlot};
@@ -85,6 +86,8 @@ pub struct ProbeRuntime {
     states: States,
     cells: Arc<Cells>,
     output: Output,
+    /// The buffer of the latest line that was printed.
+    line: String,
     errors: Vec<RunError>,
     changes: Vec<ProbeId>,
     end: Option<ExitRequest>,
@@ -102,6 +105,8 @@ pub struct ProbeRuntime {
     lasting: Lastings,
     /// System calls that are not to be performed, by thread, with their results.
     finished: Vec<(u64, Option<u64>)>,
+    /// What happens to each thread between instructions, while bodies look at it.
+    happenings: Vec<(u64, Happening)>,
 }
 
 struct ProbeState {
@@ -191,6 +196,7 @@ impl ProbeRuntime {
             states,
             cells,
             output,
+            line: String::new(),
             errors: Vec::new(),
             changes: Vec::new(),
             end: None,
@@ -206,6 +212,7 @@ impl ProbeRuntime {
             loops: MapLoops::default(),
             lasting: Lastings::default(),
             finished: Vec::new(),
+            happenings: Vec::new(),
         };
         runtime.add_probes(program, sources);
         runtime
@@ -289,9 +296,9 @@ impl ProbeRuntime {
     }
 
     /// Returns a global as text.
-    pub(super) fn state_text(&self, state: StateId, symbols: &dyn Symbols) -> String {
+    pub(super) fn state_text(&self, state: StateId, json: bool, symbols: &dyn Symbols) -> String {
         let sink = Arc::new(Mutex::new(Vec::new()));
-        let style = Style { json: false, ..self.output.style() };
+        let style = Style { json, ..self.output.style() };
         let mut output = Output::new(Box::new(Sink(sink.clone())), "memory", style);
         output::print_state(&mut output, &self.states, state, "", None, symbols);
         drop(output);
@@ -387,6 +394,15 @@ impl ProbeRuntime {
         self.states.end_thread(thread);
         self.loops.clear(thread);
         self.lasting.end_thread(thread);
+        self.happenings.retain(|(other, _)| *other != thread);
+    }
+
+    /// The signal that an action raises.
+    pub fn raised(&self, action: u32) -> Option<u8> {
+        match self.sites[action as usize].action {
+            Action::Raise(signal) => Some(signal),
+            _ => None,
+        }
     }
 
     /// The instruction count at which the thread is to be looked at; see [`ProbeRuntime::look`].
@@ -519,6 +535,7 @@ impl ProbeRuntime {
             Action::Now => (fire.guest.ticks)(fire.call.icount),
             Action::ThreadId => fire.guest.thread_id,
             Action::ProcessId => fire.guest.process_id,
+            Action::Fact(fact) => self.fact(fire, *fact),
 
             Action::StateGet(state) => self.state_get(fire, *state),
             Action::StateSet(state, op) => self.state_set(fire, *state, *op),
@@ -554,6 +571,7 @@ impl ProbeRuntime {
             Action::TraceEnd => self.trace_end(fire, cpu),
             Action::TraceEvent(word) => self.trace_event(fire, word),
             Action::TraceAccess { is_write, value, old } => self.trace_access(fire, *is_write, *value, *old),
+            Action::TraceHappening => self.trace_happening(fire),
             Action::TraceBranch => self.trace_branch(fire),
             Action::TraceCall { returned } => self.trace_call(fire, *returned),
 
@@ -615,6 +633,10 @@ impl ProbeRuntime {
                 self.texts.add(text.into_bytes(), false)
             }
             Action::TraceSyscall => self.trace_syscall(fire),
+            Action::Raise(_) => {
+                fire.poll |= poll::SIGNAL;
+                0
+            }
             Action::FinishSyscall => self.finish_syscall(fire),
             Action::SecondRedirect => self.error(fire, "R0604", String::new()),
         }
@@ -632,7 +654,7 @@ impl ProbeRuntime {
     }
 
     fn interpolate(&mut self, fire: &mut Firing<'_>, parts: &[TextPart]) -> u64 {
-        let mut out = String::new();
+        let mut out = self.texts.spare();
         let view = View { symbols: fire.guest.symbols, memory: fire.guest.memory };
         for part in parts {
             match part {
@@ -797,56 +819,33 @@ impl ProbeRuntime {
     }
 
     fn print(&mut self, fire: &mut Firing<'_>, parts: &[PrintPart]) -> u64 {
-        let json = self.output.style().json;
-        let mut words: Vec<String> = Vec::new();
-        let mut messages: Vec<String> = Vec::new();
-        let mut record = self.record("print", fire.site.probe);
+        let symbols = fire.guest.symbols;
+        let mut fields = match self.output.style().json {
+            true => Fields::record(self.record("print", fire.site.probe)),
+            false => Fields::line(std::mem::take(&mut self.line)),
+        };
         let mut tables = Vec::new();
-        let mut fields = false;
         for part in parts {
             match part {
                 PrintPart::Value { name, ty } => {
                     let value = self.value(&mut fire.args, *ty);
-                    if let (Value::Text(stack), Type::Stack, false) = (value, ty, json) {
-                        let stack = stack.bytes.to_vec();
-                        words.push(format!("{name}:"));
-                        self.output.line(&std::mem::take(&mut words).join(" "));
-                        output::frames(&mut self.output, &stack, fire.guest.symbols);
-                        continue;
-                    }
-                    let mut shown = String::new();
-                    format::show(&mut shown, value, *ty, fire.guest.symbols);
-                    if name.is_empty() {
-                        words.push(shown.clone());
-                        messages.push(shown);
-                    } else {
-                        words.push(format!("{name}={shown}"));
-                        record = record.raw(name, &output::json_value(value, *ty, fire.guest.symbols));
-                    }
-                    fields = true;
+                    fields.value(name, value, *ty, symbols);
                 }
                 PrintPart::State { name, state, top } => {
                     self.states.mark_printed(*state);
-                    match output::inline_scalar(&self.states, *state, fire.guest.symbols) {
+                    match output::inline_scalar(&self.states, *state, symbols) {
                         Some((text, value)) => {
                             let name = if name.is_empty() { &self.states.def(*state).name } else { name };
-                            words.push(format!("{name}={text}"));
-                            record = record.raw(name, &value);
-                            fields = true;
+                            fields.scalar(name, &text, &value);
                         }
                         None => tables.push((name, *state, *top)),
                     }
                 }
             }
         }
-        match json {
-            true if fields && messages.is_empty() => self.output.record(record),
-            true if fields => self.output.record(record.str("msg", &messages.join(" "))),
-            false if !words.is_empty() => self.output.line(&words.join(" ")),
-            _ => {}
-        }
+        self.line = self.output.fields(fields);
         for (name, state, top) in tables {
-            output::print_state(&mut self.output, &self.states, state, name, top, fire.guest.symbols);
+            output::print_state(&mut self.output, &self.states, state, name, top, symbols);
         }
         0
     }
@@ -1002,6 +1001,57 @@ impl ProbeRuntime {
             put(&mut line, format_args!(" {value:#x}"));
         }
         put(&mut line, format_args!("  {}", context.at));
+        self.output.line(&line);
+        0
+    }
+
+    /// What happens to a thread between instructions from now on.
+    pub(super) fn happens(&mut self, thread: u64, happening: Happening) {
+        match self.happenings.iter_mut().find(|(other, _)| *other == thread) {
+            Some((_, old)) => *old = happening,
+            None => self.happenings.push((thread, happening)),
+        }
+    }
+
+    fn happening(&self, thread: u64) -> Option<&Happening> {
+        self.happenings.iter().find(|(other, _)| *other == thread).map(|(_, happening)| happening)
+    }
+
+    fn fact(&mut self, fire: &Firing<'_>, fact: Fact) -> u64 {
+        match self.happening(fire.guest.thread_id).and_then(|happening| happening.value(fact)).cloned() {
+            Some(FactValue::Number(value, _)) => value,
+            Some(FactValue::Signed(value)) => value as u64,
+            Some(FactValue::Text(text)) => self.texts.add(text, true),
+            None => 0,
+        }
+    }
+
+    fn trace_happening(&mut self, fire: &Firing<'_>) -> u64 {
+        let Some(Happening { word, facts }) = self.happening(fire.guest.thread_id).cloned() else { return 0 };
+        let context = self.context(fire);
+        if self.output.style().json {
+            let add = |record: Json, (fact, value): &(Fact, FactValue)| match value {
+                FactValue::Number(value, _) => record.int(fact.word(), *value),
+                FactValue::Signed(value) => record.raw(fact.word(), &value.to_string()),
+                FactValue::Text(text) => record.str(fact.word(), &String::from_utf8_lossy(text)),
+            };
+            let record = facts.iter().fold(self.record("trace", fire.site.probe).str("event", word), add);
+            self.output.record(context.add_to(record));
+            return 0;
+        }
+        let mut line = format!("{:<20}  {word}", context.at);
+        for (fact, value) in &facts {
+            match value {
+                FactValue::Number(value, true) => put(&mut line, format_args!(" {}={value:#x}", fact.word())),
+                FactValue::Number(value, false) => put(&mut line, format_args!(" {}={value}", fact.word())),
+                FactValue::Signed(value) => put(&mut line, format_args!(" {}={value}", fact.word())),
+                FactValue::Text(text) => {
+                    let text = String::from_utf8_lossy(text);
+                    let plain = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic());
+                    put(&mut line, format_args!(" {}", if plain { text.into_owned() } else { output::quoted(&text) }));
+                }
+            }
+        }
         self.output.line(&line);
         0
     }
@@ -1422,6 +1472,8 @@ struct Texts {
     firings: HashMap<u64, FiringTexts>,
     /// The thread that performs an action.
     thread: u64,
+    /// Empty, for texts to come.
+    spare: Vec<String>,
 }
 
 /// The texts of a thread's latest firing.
@@ -1437,9 +1489,34 @@ impl Default for FiringTexts {
     }
 }
 
+/// Most buffers of texts that are kept for the next ones, and how large they may be.
+const SPARE_TEXTS: usize = 8;
+const SPARE_TEXT: usize = 4096;
+
+impl FiringTexts {
+    /// Drops the texts; keeps a few buffers.
+    fn clear(&mut self, spare: &mut Vec<String>) {
+        for (bytes, _) in self.texts.drain(..) {
+            if spare.len() < SPARE_TEXTS
+                && bytes.capacity() <= SPARE_TEXT
+                && let Ok(mut text) = String::from_utf8(bytes)
+            {
+                text.clear();
+                spare.push(text);
+            }
+        }
+    }
+}
+
 impl Texts {
     fn new() -> Texts {
-        let mut texts = Texts { interned: Vec::new(), index: HashMap::new(), firings: HashMap::new(), thread: 0 };
+        let mut texts = Texts {
+            interned: Vec::new(),
+            index: HashMap::new(),
+            firings: HashMap::new(),
+            thread: 0,
+            spare: Vec::new(),
+        };
         texts.intern("");
         texts
     }
@@ -1455,7 +1532,7 @@ impl Texts {
     }
 
     fn begin_firing(&mut self) {
-        self.firings.entry(self.thread).or_default().texts.clear();
+        self.firings.entry(self.thread).or_default().clear(&mut self.spare);
     }
 
     /// Texts live as long as the firing does; another probe, place or time is another firing of the thread.
@@ -1465,9 +1542,14 @@ impl Texts {
         let firing = self.firings.entry(thread).or_default();
         let is_new = std::mem::replace(&mut firing.of, of) != of;
         if is_new {
-            firing.texts.clear();
+            firing.clear(&mut self.spare);
         }
         is_new
+    }
+
+    /// An empty text.
+    fn spare(&mut self) -> String {
+        self.spare.pop().unwrap_or_default()
     }
 
     fn add(&mut self, bytes: Vec<u8>, raw: bool) -> u64 {

@@ -1,7 +1,7 @@
 //! The globals of scripts: scalars, maps and aggregations, and the cells that generated code counts in.
 //!
-//! A scalar integer, and a `count` whose keys are known when a block is translated, live in a *cell*: generated code
-//! adds to it without a call. A cell belongs to its key for the whole run, so everything that comes through here
+//! A scalar integer, and a `count`, a `hist` or an integer of a map whose keys are known when a block is translated, live
+//! in *cells*: generated code adds to them without a call. A cell belongs to its key for the whole run, so everything that comes through here
 //! (reads, printing, `reset`, counts with the same key from other sites) sees and changes the same number.
 //!
 //! A table that has as many keys as its capacity takes no new ones; the runtime reports that with the number of
@@ -12,6 +12,7 @@ use hashbrown::HashMap;
 use spile_lang::ir::{AggFn, AssignOp, State, StateId, StateKind};
 use spile_lang::types::Type;
 use std::cmp::Ordering as Order;
+use std::ops::Range;
 use std::sync::Arc;
 
 /// One component of a key. Its type is in [`State::keys`].
@@ -83,6 +84,11 @@ pub enum Entry {
     Hist(Box<Buckets>),
     /// The number is in a cell: `count`, `sum` and scalar integers.
     Cell(u32),
+    /// An integer of a map in a cell; the next cell holds how often it has been changed, and while that is 0 it is not
+    /// there.
+    Changed(u32),
+    /// The counters of a `hist` are cells, from this one on.
+    Row(u32),
 }
 
 /// What `avg` and `stats` keep. Sums of 64-bit numbers fit as long as there are fewer than 2⁶³ of them.
@@ -169,7 +175,7 @@ pub fn linear_bounds(bucket: usize, from: i64, to: i64, step: u64) -> (Option<i6
 pub struct Row {
     /// The key; empty for a scalar.
     pub key: Box<[KeyPart]>,
-    /// The value; never [`Entry::Cell`].
+    /// The value; never in cells.
     pub entry: Entry,
 }
 
@@ -194,13 +200,31 @@ pub struct States {
 }
 
 impl Entry {
-    /// Its value, or the integer meaning of an aggregation; never of a cell.
+    /// Its value, or the integer meaning of an aggregation; never of what is in cells.
     pub(super) fn meaning(&self) -> Stored {
         match self {
             Entry::Value(value) => value.clone(),
             Entry::Count(n) | Entry::Sum(n) | Entry::Extreme(n) => Stored::Int(*n),
             Entry::Stats(stats) => Stored::Int(stats.mean()),
-            Entry::Hist(_) | Entry::Cell(_) => Stored::Int(0),
+            Entry::Hist(_) | Entry::Cell(_) | Entry::Changed(_) | Entry::Row(_) => Stored::Int(0),
+        }
+    }
+
+    /// The cells that it has.
+    fn cells(&self) -> Range<u32> {
+        match *self {
+            Entry::Cell(cell) => cell..cell + 1,
+            Entry::Changed(cell) => cell..cell + 2,
+            Entry::Row(cell) => cell..cell + HIST_BUCKETS as u32,
+            _ => 0..0,
+        }
+    }
+
+    /// Gives what is in cells its start value.
+    fn restart(&self, initial: u64, cells: &Cells) {
+        self.cells().for_each(|cell| cells.set(cell, 0));
+        if let Entry::Cell(cell) | Entry::Changed(cell) = *self {
+            cells.set(cell, initial);
         }
     }
 }
@@ -228,10 +252,7 @@ impl States {
         table.printed = true;
         table.cells = 0;
         let entries = std::mem::take(&mut table.entries);
-        entries
-            .into_values()
-            .filter_map(|entry| if let Entry::Cell(cell) = entry { Some(cell) } else { None })
-            .collect()
+        entries.into_values().flat_map(|entry| entry.cells()).collect()
     }
 
     /// Forgets the globals from number `len` on.
@@ -257,25 +278,45 @@ impl States {
         }
     }
 
-    /// Returns the cell of a `count` with these keys, for translated code that increments it. `None` means that the
-    /// count must go through [`States::aggregate`].
+    /// Returns the first cell of a `count`, a `hist` or an integer of 64 bits with these keys, for translated code that
+    /// counts there. `None` means that it must go through [`States::aggregate`] or [`States::set`].
     pub fn cell_for(&mut self, id: StateId, key: &[KeyPart]) -> Option<u32> {
         let States { tables, cells } = self;
         let table = &mut tables[id.0 as usize];
-        if table.def.kind != StateKind::Aggregate(AggFn::Count) {
-            return None;
-        }
-        let counted = match table.entries.get(key) {
-            Some(Entry::Cell(cell)) => return Some(*cell),
-            Some(Entry::Count(count)) => *count,
-            _ => 0,
+        let kind = table.def.kind.clone();
+        let len = match kind {
+            StateKind::Aggregate(AggFn::Count) => 1,
+            StateKind::Aggregate(AggFn::Hist) => HIST_BUCKETS as u32,
+            StateKind::Value { ty: Type::Int { bits: 64, .. }, .. } => 2,
+            _ => return None,
         };
-        if !table.entries.contains_key(key) && table.is_full(cells) {
+        let known = table.entries.get(key);
+        if let Some(Entry::Cell(cell) | Entry::Changed(cell) | Entry::Row(cell)) = known {
+            return Some(*cell);
+        }
+        let known = known.cloned();
+        if known.is_none() && table.is_full(cells) {
             return None;
         }
-        let cell = cells.allocate()?;
-        cells.set(cell, counted);
-        table.entries.insert(key.into(), Entry::Cell(cell));
+        let cell = cells.allocate_row(len)?;
+        let entry = match kind {
+            StateKind::Aggregate(AggFn::Hist) => Entry::Row(cell),
+            StateKind::Aggregate(_) => Entry::Cell(cell),
+            StateKind::Value { .. } => Entry::Changed(cell),
+        };
+        entry.restart(table.initial(), cells);
+        match known {
+            Some(Entry::Count(count)) => cells.set(cell, count),
+            Some(Entry::Value(Stored::Int(value))) => {
+                cells.set(cell, value);
+                cells.set(cell + 1, 1);
+            }
+            Some(Entry::Hist(buckets)) => {
+                buckets.counts.iter().zip(cell..).for_each(|(&count, cell)| cells.set(cell, count));
+            }
+            _ => {}
+        }
+        table.entries.insert(key.into(), entry);
         table.cells += 1;
         Some(cell)
     }
@@ -284,12 +325,12 @@ impl States {
     pub fn get(&self, id: StateId, key: &[KeyPart]) -> Option<Stored> {
         let table = &self.tables[id.0 as usize];
         Some(match table.entries.get(key)? {
-            Entry::Cell(cell) => Stored::Int(self.cells.get(*cell)),
+            Entry::Cell(cell) | Entry::Changed(cell) => Stored::Int(self.cells.get(*cell)),
             entry => entry.meaning(),
         })
     }
 
-    /// True if a key is present. A count that has a cell is present once it has been incremented.
+    /// True if a key is present. What has cells is present once it has been counted or changed.
     pub fn has(&self, id: StateId, key: &[KeyPart]) -> bool {
         let table = &self.tables[id.0 as usize];
         table.entries.get(key).is_some_and(|entry| table.is_live(entry, &self.cells))
@@ -305,9 +346,12 @@ impl States {
         let StateKind::Value { ty, initial } = table.def.kind else { return Ok(()) };
         if let Some(entry) = table.entries.get_mut(key) {
             match entry {
-                Entry::Cell(cell) => {
+                Entry::Cell(cell) | Entry::Changed(cell) => {
                     let Stored::Int(new) = assign(op, ty, Stored::Int(cells.get(*cell)), value) else { return Ok(()) };
                     cells.set(*cell, new);
+                    if let Entry::Changed(cell) = entry {
+                        cells.add(*cell + 1, 1);
+                    }
                 }
                 Entry::Value(old) => *old = assign(op, ty, old.clone(), value),
                 _ => {}
@@ -337,6 +381,7 @@ impl States {
                 Entry::Cell(cell) => {
                     cells.add(*cell, if function == AggFn::Count { 1 } else { int(&value) });
                 }
+                Entry::Row(cell) => drop(cells.add(*cell + bucket_of(int(&value)) as u32, 1)),
                 entry => add(entry, function, value),
             }
             return Ok(());
@@ -351,7 +396,7 @@ impl States {
         let States { tables, cells } = self;
         let table = &mut tables[id.0 as usize];
         match table.entries.get(key) {
-            Some(Entry::Cell(cell)) => cells.set(*cell, table.initial()),
+            Some(entry) if !entry.cells().is_empty() => entry.restart(table.initial(), cells),
             _ => drop(table.entries.remove(key)),
         }
         table.full = false;
@@ -362,12 +407,9 @@ impl States {
         let States { tables, cells } = self;
         let table = &mut tables[id.0 as usize];
         let initial = table.initial();
-        table.entries.retain(|_, entry| match entry {
-            Entry::Cell(cell) => {
-                cells.set(*cell, initial);
-                true
-            }
-            _ => false,
+        table.entries.retain(|_, entry| {
+            entry.restart(initial, cells);
+            !entry.cells().is_empty()
         });
         table.full = false;
         table.create_scalar(cells);
@@ -417,7 +459,7 @@ impl States {
                     Stored::Text(text) => !text.is_empty(),
                 })
             }
-            StateKind::Value { .. } => !table.entries.is_empty(),
+            StateKind::Value { .. } => table.entries.values().any(|entry| table.is_live(entry, &self.cells)),
         }
     }
 }
@@ -470,6 +512,8 @@ impl Table {
     fn is_live(&self, entry: &Entry, cells: &Cells) -> bool {
         match entry {
             Entry::Cell(cell) => self.def.keys.is_empty() || cells.get(*cell) != 0,
+            Entry::Changed(cell) => cells.get(*cell + 1) != 0,
+            Entry::Row(_) => entry.cells().any(|cell| cells.get(cell) != 0),
             _ => true,
         }
     }
@@ -496,6 +540,11 @@ impl Table {
             (Entry::Cell(cell), StateKind::Aggregate(AggFn::Count)) => Entry::Count(cells.get(*cell)),
             (Entry::Cell(cell), StateKind::Aggregate(_)) => Entry::Sum(cells.get(*cell)),
             (Entry::Cell(cell), StateKind::Value { .. }) => Entry::Value(Stored::Int(cells.get(*cell))),
+            (Entry::Changed(cell), _) => Entry::Value(Stored::Int(cells.get(*cell))),
+            (Entry::Row(_), _) => {
+                let counts = entry.cells().map(|cell| cells.get(cell)).collect();
+                Entry::Hist(Box::new(Buckets { counts }))
+            }
             (entry, _) => entry.clone(),
         }
     }
@@ -512,7 +561,7 @@ fn rank(entry: &Entry, signed: bool) -> i128 {
     match entry {
         Entry::Value(Stored::Int(n)) | Entry::Count(n) | Entry::Sum(n) | Entry::Extreme(n) => number(*n),
         Entry::Stats(stats) => i128::from(stats.count),
-        Entry::Value(_) | Entry::Hist(_) | Entry::Cell(_) => 0,
+        Entry::Value(_) | Entry::Hist(_) | Entry::Cell(_) | Entry::Changed(_) | Entry::Row(_) => 0,
     }
 }
 
@@ -672,6 +721,48 @@ mod tests {
         states.reset(M);
         assert_eq!(states.rows(M), []);
         assert_eq!(states.cell_for(M, &k(1)), Some(cell), "translated code goes on using it");
+    }
+
+    #[test]
+    fn integers_of_maps_in_cells_are_there_once_they_are_changed() {
+        let ty = Type::Int { bits: 64, signed: false };
+        let mut states = states(StateKind::Value { ty, initial: 5 }, &[Type::CodeAddr]);
+        states.set(M, &k(1), AssignOp::Set, Stored::Int(3)).unwrap();
+        let [known, new] = [1, 2].map(|n| states.cell_for(M, &k(n)).unwrap());
+        assert_eq!([states.has(M, &k(1)), states.has(M, &k(2))], [true, false]);
+        // What translated code does for `@m[2] -= 5`, and then for `@m[1] += 1`.
+        states.cells.add(new, 5_u64.wrapping_neg());
+        states.cells.add(new + 1, 1);
+        states.cells.add(known, 1);
+        states.cells.add(known + 1, 1);
+        assert_eq!([1, 2].map(|n| states.get(M, &k(n)).unwrap()), [Stored::Int(4), Stored::Int(0)]);
+        assert!(states.has(M, &k(2)) && states.unprinted() == [M]);
+        states.set(M, &k(2), AssignOp::Add, Stored::Int(9)).unwrap();
+        assert_eq!(states.get(M, &k(2)), Some(Stored::Int(9)));
+        states.delete(M, &k(2));
+        assert!(!states.has(M, &k(2)) && states.cells.get(new) == 5, "it begins anew");
+        states.reset(M);
+        assert!(states.rows(M).is_empty() && states.unprinted().is_empty());
+        states.cell_for(M, &k(3)).unwrap();
+        let mut cells = states.discard(M);
+        cells.sort_unstable();
+        assert_eq!(cells, (known..known + 6).collect::<Vec<u32>>());
+    }
+
+    #[test]
+    fn histograms_in_cells_and_in_the_table_are_one() {
+        let mut states = states(StateKind::Aggregate(AggFn::Hist), &[Type::CodeAddr]);
+        states.aggregate(M, &k(1), Stored::Int(8)).unwrap();
+        let row = states.cell_for(M, &k(1)).unwrap();
+        assert_eq!(states.cell_for(M, &k(1)), Some(row));
+        states.cells.add(row + bucket_of(u64::MAX) as u32, 2);
+        states.aggregate(M, &k(1), Stored::Int(9)).unwrap();
+        states.cell_for(M, &k(2)).unwrap();
+        let [Row { entry: Entry::Hist(buckets), .. }] = &states.rows(M)[..] else { panic!("{:?}", states.rows(M)) };
+        assert_eq!((buckets.counts.len(), buckets.counts[0], buckets.counts[5]), (HIST_BUCKETS, 2, 2));
+        assert_eq!(buckets.counts.iter().sum::<u64>(), 4);
+        states.reset(M);
+        assert!(states.rows(M).is_empty());
     }
 
     #[test]

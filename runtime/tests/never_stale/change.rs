@@ -303,8 +303,8 @@ impl spile_runtime::vm::ProbeEngine for Flushing {
     fn next_every(&self, icount: u64) -> u64 {
         self.0.next_every(icount)
     }
-    fn needs_icount(&self) -> bool {
-        self.0.needs_icount()
+    fn counting(&self) -> spile_runtime::vm::Counting {
+        self.0.counting()
     }
     fn event_blocks(
         &mut self,
@@ -313,8 +313,9 @@ impl spile_runtime::vm::ProbeEngine for Flushing {
         pc: u64,
         icount: u64,
         status: u8,
+        thread: u64,
     ) -> Vec<spile_runtime::block::Block> {
-        self.0.event_blocks(event, memory, pc, icount, status)
+        self.0.event_blocks(event, memory, pc, icount, status, thread)
     }
     fn child_status(&mut self, status: u8) -> u8 {
         status

@@ -10,7 +10,7 @@ use spile_runtime::isa::aarch64::AARCH64;
 use spile_runtime::mem::{Fault, GuestMemory, perm};
 use spile_runtime::translate::{Site, Splice};
 use spile_runtime::uop::{Uop, slot};
-use spile_runtime::vm::{Config, End, PlainEvent, ProbeEngine, Tier, Vm};
+use spile_runtime::vm::{Config, Counting, End, PlainEvent, ProbeEngine, Tier, Vm};
 use std::any::Any;
 use std::ops::Range;
 use std::sync::{Arc, Mutex};
@@ -382,10 +382,10 @@ impl<S: Spy + Send + 'static> ProbeEngine for Engine<S> {
     fn next_every(&self, icount: u64) -> u64 {
         self.0.lock().unwrap().next_every(icount)
     }
-    fn needs_icount(&self) -> bool {
-        true
+    fn counting(&self) -> Counting {
+        Counting::Limited
     }
-    fn event_blocks(&mut self, event: PlainEvent, _: &GuestMemory, pc: u64, _: u64, _: u8) -> Vec<Block> {
+    fn event_blocks(&mut self, event: PlainEvent, _: &GuestMemory, pc: u64, _: u64, _: u8, _: u64) -> Vec<Block> {
         if event != PlainEvent::Every {
             return Vec::new();
         }

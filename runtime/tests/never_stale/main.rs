@@ -8,6 +8,7 @@ mod change;
 mod flow;
 mod generate;
 mod machine;
+mod rare;
 mod record;
 mod write;
 

@@ -60,6 +60,10 @@ impl Isa for AArch64 {
         regs::SHOWN
     }
 
+    fn is_undefined(&self, bits: u32) -> bool {
+        bits >> 16 == 0
+    }
+
     fn elf_machine(&self) -> u16 {
         183
     }

@@ -84,6 +84,10 @@ impl Target for AArch64 {
         linux::table::described()
     }
 
+    fn signals(&self) -> Vec<(&'static str, u8)> {
+        linux::signal_names::TABLE.to_vec()
+    }
+
     fn system_call_argument(&self, n: u8) -> Option<Register> {
         if n < 6 { self.register(&format!("x{n}")) } else { None }
     }

@@ -272,7 +272,11 @@ impl<'a> Body<'a> {
     pub(super) fn emit_action<K: ProgramKey>(&mut self, action: Action, (args, n): (X, u8), d: X, at: &K) {
         match action {
             Action::Enable(_) | Action::Disable(_) | Action::Exhausted => self.point.poll_for_probes = true,
-            Action::Exit | Action::Fail | Action::AssertFailed { .. } | Action::MemoryWrite { .. } => {
+            Action::Exit
+            | Action::Fail
+            | Action::AssertFailed { .. }
+            | Action::MemoryWrite { .. }
+            | Action::Raise(_) => {
                 self.point.poll_at_once = true;
             }
             _ => {}
@@ -301,6 +305,7 @@ impl Shared {
     ) -> u32 {
         let detail = match action {
             Action::Float(op) => op as u8,
+            Action::Fact(fact) => fact as u8,
             Action::TraceAccess { is_write, value, .. } => u8::from(is_write) << 1 | u8::from(value),
             _ => 0,
         };

@@ -207,6 +207,7 @@ impl Body<'_> {
             Builtin::Now => self.result_of(Action::Now, &[], e),
             Builtin::InsnDst => self.destination(),
             Builtin::Stack => self.stack(stack::USUAL, e),
+            Builtin::Fact(fact) => self.result_of(Action::Fact(fact), &[], e),
             Builtin::BranchTarget => self.indirect_target(),
             Builtin::AccessAddr | Builtin::AccessValue | Builtin::AccessOld => self.of_access(builtin),
             Builtin::SyscallArgument(_) | Builtin::SyscallArguments | Builtin::SyscallElapsed => {

@@ -80,9 +80,10 @@ pub trait LowerHost {
     /// Returns the cell of a scalar global that holds an integer, if it is kept in one.
     fn scalar_cell(&self, state: StateId) -> Option<u32>;
 
-    /// Returns the cell that counts in aggregation `state`, a `count`, under `keys` (as they stand in slots; none for
-    /// an aggregation without keys), if it is kept in one.
-    fn count_cell(&mut self, state: StateId, keys: &[u64]) -> Option<u32>;
+    /// Returns the first cell of what `state` keeps under `keys` (as they stand in slots; none for a scalar), if that
+    /// is in cells: the number of a `count`, the buckets of a `hist`, or a 64-bit integer of a map and behind it the
+    /// number of times that it has been changed.
+    fn entry_cell(&mut self, state: StateId, keys: &[u64]) -> Option<u32>;
 
     /// True if the probe is enabled and can still fire.
     fn is_active(&self, probe: ProbeId) -> bool;
@@ -523,7 +524,8 @@ impl ProbeSplicer<'_> {
             ir::Event::EveryInsns(_) | ir::Event::Begin | ir::Event::End | ir::Event::Exit => false,
             // Only at instructions that have such an access; `look` has asked for them.
             ir::Event::Access(kind) => place.accesses(*kind),
-            ir::Event::Spawn | ir::Event::Syscall(_) => false,
+            ir::Event::Spawn | ir::Event::Syscall(_) | ir::Event::Signal(_) | ir::Event::Trap(_) => false,
+            ir::Event::Load(_) | ir::Event::Output(_) | ir::Event::Mark(_) | ir::Event::EveryTime(_) => false,
         };
         event
             && self.host.is_active(id)
@@ -677,7 +679,7 @@ fn mentions_hits(body: &[Stmt]) -> bool {
 /// Decides where the firings of a probe are counted: if all that it does is to count them, in that cell alone.
 fn fired_cell(program: &Program, id: ProbeId, host: &mut dyn LowerHost) -> Fired {
     let counted = counted_state(&program.probes[id.0 as usize]).filter(|&state| counts_only_here(program, state));
-    let shared = counted.and_then(|state| host.count_cell(state, &[]));
+    let shared = counted.and_then(|state| host.entry_cell(state, &[]));
     let fired = shared.map_or_else(|| Fired::Own(host.new_cell()), Fired::ByCount);
     host.set_fired_cell(id, fired.cell());
     fired

@@ -171,6 +171,7 @@ impl<'a> Place<'a> {
             | Builtin::Pid
             | Builtin::Now
             | Builtin::InsnDst
+            | Builtin::Fact(_)
             | Builtin::AccessAddr
             | Builtin::AccessValue
             | Builtin::AccessOld => None,

@@ -6,6 +6,7 @@ use super::expr::{NZCV_SHIFT, lane};
 use super::fold::truncate;
 use super::{Plan, REDIRECT_FLAG, REDIRECT_TARGET, TooComplex};
 use crate::probe::action::{Action, PrintPart};
+use crate::probe::state::{HIST_BUCKETS, bucket_of};
 use crate::uop::{BinOp, Lanes, UnOp, Uop, X, slot};
 use crate::vector::XvOp;
 use spile_lang::ir::{
@@ -42,6 +43,7 @@ impl Body<'_> {
             StmtKind::FinishSyscall(value) => self.output(Action::FinishSyscall, &[value], s)?,
             StmtKind::Goto(target) => self.goto(target, s)?,
             StmtKind::Return { result, link } => self.return_now(result.as_ref(), link, s)?,
+            StmtKind::Raise(signal) => self.output(Action::Raise(*signal), &[], s)?,
             StmtKind::Print(args) => self.print(args, s)?,
             StmtKind::Trace => self.trace(s)?,
             StmtKind::Dump { addr, len } => self.output(Action::Dump, &[addr, len], s)?,
@@ -464,7 +466,7 @@ impl Body<'_> {
             (Event::Insn(_), _) => Action::TraceBegin,
             (Event::Block, _) => Action::TraceEvent("block"),
             (Event::Line, _) => Action::TraceEvent("line"),
-            (Event::EveryInsns(_), _) => Action::TraceEvent("every"),
+            (Event::EveryInsns(_) | Event::EveryTime(_), _) => Action::TraceEvent("every"),
             (Event::Call | Event::Return, _) => unreachable!("traced above"),
             (Event::Begin, _) => Action::TraceEvent("begin"),
             (Event::End, _) => Action::TraceEvent("end"),
@@ -473,6 +475,9 @@ impl Body<'_> {
             (Event::Branch, _) => return self.trace_branch(s),
             (Event::Spawn, _) => Action::TraceEvent("spawn"),
             (Event::Syscall(_), _) => return self.trace_syscall(s),
+            (Event::Signal(_) | Event::Trap(_) | Event::Load(_) | Event::Output(_) | Event::Mark(_), _) => {
+                Action::TraceHappening
+            }
         };
         self.output(action, &[], s)
     }
@@ -496,10 +501,18 @@ impl Body<'_> {
         let StateKind::Aggregate(function) = program.states[state.0 as usize].kind else { return Ok(()) };
         if function == AggFn::Count
             && let Some(keys) = self.static_keys(keys)
-            && let Some(cell) = self.host.count_cell(state, &keys)
+            && let Some(cell) = self.host.entry_cell(state, &keys)
         {
             self.code.push(Uop::CellInc { cell, n: 1 });
             return Ok(());
+        }
+        if let (AggFn::Hist, Some(value)) = (function, value)
+            && value.ty.is_integer()
+            && value.ty != Type::U128
+            && let Some(keys) = self.static_keys(keys)
+            && let Some(cell) = self.host.entry_cell(state, &keys)
+        {
+            return self.count_in_bucket(cell, value);
         }
         if let (AggFn::Sum(_), [], Some(value)) = (function, keys, value)
             && value.ty.is_integer()
@@ -509,6 +522,26 @@ impl Body<'_> {
         }
         let args: Vec<&Expr> = keys.iter().chain(value).collect();
         self.output(Action::Aggregate(state, function), &args, s)
+    }
+
+    /// Counts in the bucket of a value; the first is in `cell`.
+    fn count_in_bucket(&mut self, cell: u32, value: &Expr) -> Result<()> {
+        let a = match self.atom(value)? {
+            Atom::Const(value) => {
+                self.code.push(Uop::CellInc { cell: cell + bucket_of(value) as u32, n: 1 });
+                return Ok(());
+            }
+            Atom::Slot(a) => a,
+        };
+        // 65 less the leading zeroes, which is 1 for 0; the first bucket for what is negative.
+        let (bucket, negative) = (self.code.temp()?, self.code.temp()?);
+        self.code.push(Uop::BinI { op: BinOp::Sar64, d: negative, a, imm: 63 });
+        self.code.push(Uop::Un { op: UnOp::Clz64, d: bucket, a });
+        self.code.push(Uop::Un { op: UnOp::Neg64, d: bucket, a: bucket });
+        self.code.push(Uop::BinI { op: BinOp::Add64, d: bucket, a: bucket, imm: HIST_BUCKETS as u64 });
+        self.code.push(Uop::Bin { op: BinOp::AndNot64, d: bucket, a: bucket, b: negative });
+        self.code.push(Uop::CellIncAt { cell, a: bucket, len: HIST_BUCKETS as u32 });
+        Ok(())
     }
 
     fn add_to_cell(&mut self, cell: u32, value: &Expr) -> Result<()> {
@@ -547,6 +580,14 @@ impl Body<'_> {
             && let Some(cell) = self.integer_cell(state)
         {
             return self.set_cell(cell, ty, op, value, s);
+        }
+        if let (Type::Int { bits: 64, .. }, AssignOp::Add | AssignOp::Sub) = (ty, op)
+            && let Some(keys) = self.static_keys(keys)
+            && let Some(cell) = self.host.entry_cell(state, &keys)
+        {
+            self.set_cell(cell, ty, op, value, s)?;
+            self.code.push(Uop::CellInc { cell: cell + 1, n: 1 });
+            return Ok(());
         }
         let widths = |e: &Expr| if e.ty == Type::U128 { 2 } else { 1 };
         let n: usize = keys.iter().map(widths).sum::<usize>() + if ty == Type::U128 { 2 } else { 1 };

@@ -168,11 +168,12 @@ impl LowerHost for Mock {
     fn scalar_cell(&self, state: StateId) -> Option<u32> {
         self.scalars.iter().find(|(id, _)| *id == state).map(|(_, cell)| *cell)
     }
-    fn count_cell(&mut self, state: StateId, keys: &[u64]) -> Option<u32> {
+    fn entry_cell(&mut self, state: StateId, keys: &[u64]) -> Option<u32> {
         if let Some((.., cell)) = self.counts.iter().find(|(id, k, _)| *id == state && k == keys) {
             return Some(*cell);
         }
         let cell = self.new_cell();
+        self.cells += crate::probe::state::HIST_BUCKETS as u32;
         self.counts.push((state, keys.to_vec(), cell));
         Some(cell)
     }

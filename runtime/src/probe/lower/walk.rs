@@ -51,6 +51,7 @@ pub(super) fn expressions<'p>(statement: &'p Stmt, f: &mut dyn FnMut(&'p Expr)) 
         StmtKind::Assert { cond, message, .. } => [cond].into_iter().chain(message).for_each(each),
         StmtKind::Delete { keys, .. } => keys.iter().for_each(each),
         StmtKind::Goto(GotoTarget::Loc(_))
+        | StmtKind::Raise(_)
         | StmtKind::Trace
         | StmtKind::TraceFor(_)
         | StmtKind::Transient { .. }
