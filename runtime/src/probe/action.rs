@@ -144,6 +144,8 @@ pub enum Action {
     Exit,
 
     // ---- probes
+    /// Counts an execution for a `hit … per thread`. No args. Result: which of the thread's it is, from 1.
+    ThreadHit,
     /// No args.
     Enable(Vec<ProbeId>),
     /// No args.

@@ -98,6 +98,8 @@ pub struct ProbeRuntime {
     traces: Vec<Snapshot>,
     shown: Option<Vec<Register>>,
     walker: Option<Walker>,
+    /// Executions that a `hit … per thread` has counted, by thread and by the clause's action.
+    thread_hits: HashMap<(u64, u32), u64>,
     /// Cells and actions of probes that have been removed, for others.
     spare_cells: RefCell<Vec<u32>>,
     spare_sites: Vec<u32>,
@@ -207,6 +209,7 @@ impl ProbeRuntime {
             traces: Vec::new(),
             shown: None,
             walker: None,
+            thread_hits: HashMap::new(),
             spare_cells: RefCell::default(),
             spare_sites: Vec::new(),
             loops: MapLoops::default(),
@@ -269,6 +272,7 @@ impl ProbeRuntime {
         for site in &sites {
             self.asserts.remove(site);
             self.regexes.remove(site);
+            self.thread_hits.retain(|(_, action), _| action != site);
         }
         self.spare_sites.extend(sites);
         self.spare_cells.borrow_mut().extend(cells);
@@ -393,6 +397,7 @@ impl ProbeRuntime {
         self.traces.retain(|trace| trace.thread != thread);
         self.states.end_thread(thread);
         self.loops.clear(thread);
+        self.thread_hits.retain(|(other, _), _| *other != thread);
         self.lasting.end_thread(thread);
         self.happenings.retain(|(other, _)| *other != thread);
     }
@@ -579,6 +584,11 @@ impl ProbeRuntime {
             Action::Fail => self.fail(fire),
             Action::Exit => self.exit(fire),
 
+            Action::ThreadHit => {
+                let count = self.thread_hits.entry((thread, fire.call.action)).or_default();
+                *count += 1;
+                *count
+            }
             Action::Enable(list) => self.switch(fire, list, true),
             Action::Disable(list) => self.switch(fire, list, false),
             Action::Exhausted => {

@@ -5,7 +5,7 @@ use super::fold::{Folder, Static};
 use super::{ActionKey, Fired, LowerHost, Place, Plan, Point, ProgramKey, Shared, TooComplex};
 use crate::probe::action::{Action, ActionSite};
 use crate::uop::{BinOp, Uop, X, slot};
-use spile_lang::ir::{Expr, Filter, HitCounts, Probe, ProbeId, Program, StateId, StateKind};
+use spile_lang::ir::{Expr, Filter, HitCounts, HitSpec, Probe, ProbeId, Program, StateId, StateKind};
 use spile_lang::span::Span;
 use spile_lang::types::Type;
 
@@ -51,6 +51,15 @@ pub(super) struct ProbeKey(pub(super) Span);
 impl ProgramKey for ProbeKey {
     fn key(&self) -> (usize, Span) {
         (0, self.0)
+    }
+}
+
+/// A filter of a probe, by its number.
+struct FilterKey(usize, Span);
+
+impl ProgramKey for FilterKey {
+    fn key(&self) -> (usize, Span) {
+        (self.0, self.1)
     }
 }
 
@@ -118,8 +127,14 @@ impl<'a> Body<'a> {
             let flow = match filter {
                 Filter::When(condition) => self.leave_unless(condition)?,
                 Filter::Hit(spec) => {
-                    let cell = self.shared.hit_cells[self.id.0 as usize][index];
-                    self.count_hit(&spec.counts, cell)?
+                    let count = match spec.per_thread {
+                        true => {
+                            let key = FilterKey(index, probe.head);
+                            self.call_action(Action::ThreadHit, (slot::ZERO, 0), &key)?.low()
+                        }
+                        false => self.count(self.shared.hit_cells[self.id.0 as usize][index])?,
+                    };
+                    self.pass_hit(spec, count)?
                 }
             };
             if flow == Flow::Left {
@@ -146,19 +161,24 @@ impl<'a> Body<'a> {
         }
     }
 
-    /// Counts an execution and goes on if its number passes.
-    fn count_hit(&mut self, counts: &HitCounts, cell: u32) -> Result<Flow> {
+    /// Counts an execution. Returns its number.
+    fn count(&mut self, cell: u32) -> Result<Atom> {
         let count = self.code.temp()?;
         self.code.push(Uop::MovI { d: count, imm: 1 });
         self.code.push(Uop::CellAdd { d: count, a: count, cell });
-        let count = Atom::Slot(count);
-        match counts {
+        Ok(Atom::Slot(count))
+    }
+
+    /// Goes on if the execution of this number passes.
+    fn pass_hit(&mut self, spec: &HitSpec, count: Atom) -> Result<Flow> {
+        match &spec.counts {
             HitCounts::Every(n) => self.hit_every(count, *n)?,
             HitCounts::Ranges(ranges) if ranges.is_empty() => {
                 self.code.jump(&mut self.leave);
                 return Ok(Flow::Left);
             }
-            HitCounts::Ranges(ranges) => self.hit_ranges(count, ranges)?,
+            // Of threads there may always be another one.
+            HitCounts::Ranges(ranges) => self.hit_ranges(count, ranges, !spec.per_thread)?,
         }
         Ok(Flow::On)
     }
@@ -182,7 +202,7 @@ impl<'a> Body<'a> {
         Ok(())
     }
 
-    fn hit_ranges(&mut self, count: Atom, ranges: &[(u64, Option<u64>)]) -> Result<()> {
+    fn hit_ranges(&mut self, count: Atom, ranges: &[(u64, Option<u64>)], exhausts: bool) -> Result<()> {
         let mut pass = Label::default();
         let (last, others) = ranges.split_last().expect("a hit clause has ranges");
         for range in others {
@@ -194,7 +214,7 @@ impl<'a> Body<'a> {
         let inside = self.in_range(count, *last)?;
         self.code.jump_if(false, inside, &mut self.leave);
         self.code.bind(pass);
-        if let Some(end) = last.1 {
+        if let Some(end) = last.1.filter(|_| exhausts) {
             self.exhaust_at(count, end - 1, others.is_empty() && end - last.0 == 1)?;
         }
         Ok(())

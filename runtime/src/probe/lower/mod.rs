@@ -171,8 +171,8 @@ struct Shared {
     patches: RefCell<HashMap<(ProbeId, usize, Span), u32>>,
     /// For each probe, where its firings are counted.
     fired: Vec<Fired>,
-    /// For each probe and filter, the cell that counts executions; 0 for filters that are no `hit`. With a single
-    /// guest thread to a process, counts per thread are the same cells.
+    /// For each probe and filter, the cell that counts executions; 0 for filters that are no `hit`, or one that
+    /// counts per thread.
     hit_cells: Vec<Vec<u32>>,
     /// For each probe, whether its body asks for `hits`.
     uses_hits: Vec<bool>,
@@ -717,8 +717,8 @@ fn counts_only_here(program: &Program, state: StateId) -> bool {
 
 fn hit_cells(probe: &Probe, host: &mut dyn LowerHost) -> Vec<u32> {
     let cell = |filter: &Filter| match filter {
-        Filter::Hit(_) => host.new_cell(),
-        Filter::When(_) => 0,
+        Filter::Hit(spec) if !spec.per_thread => host.new_cell(),
+        Filter::Hit(_) | Filter::When(_) => 0,
     };
     probe.filters.iter().map(cell).collect()
 }
