@@ -10,6 +10,7 @@
 
 pub mod abi;
 pub mod errno;
+pub mod flags;
 mod fs;
 pub mod host;
 mod ipc;

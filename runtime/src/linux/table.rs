@@ -5,6 +5,7 @@
 //! A call that is not here gets `ENOSYS`, and the user can be told.
 
 use super::errno::Errno;
+use super::flags::{self, Names};
 use super::{Kernel, fs, ipc, mem, process, signal, socket, thread, time};
 use crate::mem::GuestMemory;
 use spile_lang::target::SystemCall;
@@ -31,6 +32,8 @@ pub enum Arg {
     Int,
     /// Bits, shown in hexadecimal.
     Flags,
+    /// Flags or a choice among numbers, shown by their names.
+    Named(&'static Names),
     /// File permission bits, shown in octal.
     Mode,
     /// A signal number.
@@ -60,13 +63,17 @@ pub struct Row {
 macro_rules! rows {
     ($($number:literal $($restart:ident)? : $name:ident($($arg:ident: $kind:ident),*) => $handler:path;)*) => {
         /// All rows, by number.
-        pub static ROWS: &[Row] = &[$(Row {
+        pub static ROWS: &[Row] = &{
+            #[allow(clippy::enum_glob_use, clippy::wildcard_imports)]
+            use {Arg::*, flags::*};
+            [$(Row {
             number: $number,
             name: stringify!($name),
-            args: &[$((stringify!($arg), Arg::$kind)),*],
+            args: &[$((stringify!($arg), $kind)),*],
             restarts: rows!(@restart $($restart)?),
             handler: $handler,
-        }),*];
+        }),*]
+        };
     };
     (@restart restart) => { true };
     (@restart) => { false };
@@ -87,44 +94,44 @@ rows! {
     15: lremovexattr(path: Path, name: Path) => fs::lremovexattr;
     16: fremovexattr(fd: Fd, name: Path) => fs::fremovexattr;
     17: getcwd(buf: Out, size: Size) => fs::getcwd;
-    19: eventfd2(count: Int, flags: Flags) => fs::eventfd2;
-    20: epoll_create1(flags: Flags) => fs::epoll_create1;
-    21: epoll_ctl(epfd: Fd, op: Int, fd: Fd, event: Ptr) => fs::epoll_ctl;
+    19: eventfd2(count: Int, flags: EVENTFD) => fs::eventfd2;
+    20: epoll_create1(flags: EPOLL) => fs::epoll_create1;
+    21: epoll_ctl(epfd: Fd, op: EPOLL_OP, fd: Fd, event: Ptr) => fs::epoll_ctl;
     22: epoll_pwait(epfd: Fd, events: Ptr, maxevents: Int, timeout: Int, sigmask: Ptr, size: Size) => fs::epoll_pwait;
     23: dup(fd: Fd) => fs::dup;
-    24: dup3(oldfd: Fd, newfd: Fd, flags: Flags) => fs::dup3;
-    25 restart: fcntl(fd: Fd, cmd: Int, arg: Flags) => fs::fcntl;
+    24: dup3(oldfd: Fd, newfd: Fd, flags: PIPE) => fs::dup3;
+    25 restart: fcntl(fd: Fd, cmd: FCNTL, arg: Flags) => fs::fcntl;
     26: inotify_init1(flags: Flags) => fs::inotify_init1;
     27: inotify_add_watch(fd: Fd, path: Path, mask: Flags) => fs::inotify_add_watch;
     28: inotify_rm_watch(fd: Fd, watch: Int) => fs::inotify_rm_watch;
     29: ioctl(fd: Fd, request: Flags, arg: Ptr) => fs::ioctl;
     30: ioprio_set(which: Int, who: Pid, ioprio: Int) => process::ioprio_set;
     31: ioprio_get(which: Int, who: Pid) => process::ioprio_get;
-    32 restart: flock(fd: Fd, operation: Int) => fs::flock;
+    32 restart: flock(fd: Fd, operation: LOCK) => fs::flock;
     33: mknodat(dirfd: Dir, path: Path, mode: Mode, dev: Int) => fs::mknodat;
     34: mkdirat(dirfd: Dir, path: Path, mode: Mode) => fs::mkdirat;
-    35: unlinkat(dirfd: Dir, path: Path, flags: Flags) => fs::unlinkat;
+    35: unlinkat(dirfd: Dir, path: Path, flags: UNLINK) => fs::unlinkat;
     36: symlinkat(target: Path, dirfd: Dir, path: Path) => fs::symlinkat;
-    37: linkat(olddirfd: Dir, old: Path, newdirfd: Dir, new: Path, flags: Flags) => fs::linkat;
+    37: linkat(olddirfd: Dir, old: Path, newdirfd: Dir, new: Path, flags: AT) => fs::linkat;
     38: renameat(olddirfd: Dir, old: Path, newdirfd: Dir, new: Path) => fs::renameat;
     43: statfs(path: Path, buf: Ptr) => fs::statfs;
     44: fstatfs(fd: Fd, buf: Ptr) => fs::fstatfs;
     45: truncate(path: Path, length: Size) => fs::truncate;
     46: ftruncate(fd: Fd, length: Size) => fs::ftruncate;
     47: fallocate(fd: Fd, mode: Flags, offset: Size, len: Size) => fs::fallocate;
-    48: faccessat(dirfd: Dir, path: Path, mode: Flags) => fs::faccessat;
+    48: faccessat(dirfd: Dir, path: Path, mode: ACCESS) => fs::faccessat;
     49: chdir(path: Path) => fs::chdir;
     50: fchdir(fd: Fd) => fs::fchdir;
     51: chroot(path: Path) => fs::chroot;
     52: fchmod(fd: Fd, mode: Mode) => fs::fchmod;
     53: fchmodat(dirfd: Dir, path: Path, mode: Mode) => fs::fchmodat;
-    54: fchownat(dirfd: Dir, path: Path, owner: Int, group: Int, flags: Flags) => fs::fchownat;
+    54: fchownat(dirfd: Dir, path: Path, owner: Int, group: Int, flags: AT) => fs::fchownat;
     55: fchown(fd: Fd, owner: Int, group: Int) => fs::fchown;
-    56 restart: openat(dirfd: Dir, path: Path, flags: Flags, mode: Mode) => fs::openat;
+    56 restart: openat(dirfd: Dir, path: Path, flags: OPEN, mode: Mode) => fs::openat;
     57: close(fd: Fd) => fs::close;
-    59: pipe2(fds: Ptr, flags: Flags) => fs::pipe2;
+    59: pipe2(fds: Ptr, flags: PIPE) => fs::pipe2;
     61: getdents64(fd: Fd, buf: Out, count: Size) => fs::getdents64;
-    62: lseek(fd: Fd, offset: Int, whence: Int) => fs::lseek;
+    62: lseek(fd: Fd, offset: Int, whence: WHENCE) => fs::lseek;
     63 restart: read(fd: Fd, buf: Out, count: Size) => fs::read;
     64 restart: write(fd: Fd, buf: In, count: Size) => fs::write;
     65 restart: readv(fd: Fd, iov: Ptr, iovcnt: Int) => fs::readv;
@@ -136,44 +143,44 @@ rows! {
     71 restart: sendfile(out_fd: Fd, in_fd: Fd, offset: Ptr, count: Size) => fs::sendfile;
     72: pselect6(nfds: Int, readfds: Ptr, writefds: Ptr, exceptfds: Ptr, timeout: Ptr, sigmask: Ptr) => fs::pselect6;
     73: ppoll(fds: Ptr, nfds: Int, timeout: Ptr, sigmask: Ptr, size: Size) => fs::ppoll;
-    74: signalfd4(fd: Fd, mask: Ptr, size: Size, flags: Flags) => signal::signalfd4;
+    74: signalfd4(fd: Fd, mask: Ptr, size: Size, flags: SIGNALFD) => signal::signalfd4;
     75 restart: vmsplice(fd: Fd, iov: Ptr, iovcnt: Int, flags: Flags) => fs::vmsplice;
     76 restart: splice(fd_in: Fd, off_in: Ptr, fd_out: Fd, off_out: Ptr, len: Size, flags: Flags) => fs::splice;
     77 restart: tee(fd_in: Fd, fd_out: Fd, len: Size, flags: Flags) => fs::tee;
     78: readlinkat(dirfd: Dir, path: Path, buf: Out, size: Size) => fs::readlinkat;
-    79: newfstatat(dirfd: Dir, path: Path, statbuf: Ptr, flags: Flags) => fs::newfstatat;
+    79: newfstatat(dirfd: Dir, path: Path, statbuf: Ptr, flags: AT) => fs::newfstatat;
     80: fstat(fd: Fd, statbuf: Ptr) => fs::fstat;
     81: sync() => fs::sync;
     82: fsync(fd: Fd) => fs::fsync;
     83: fdatasync(fd: Fd) => fs::fdatasync;
     84: sync_file_range(fd: Fd, offset: Size, len: Size, flags: Flags) => fs::sync_file_range;
-    85: timerfd_create(clock: Int, flags: Flags) => time::timerfd_create;
-    86: timerfd_settime(fd: Fd, flags: Flags, new: Ptr, old: Ptr) => time::timerfd_settime;
+    85: timerfd_create(clock: CLOCK, flags: TIMERFD) => time::timerfd_create;
+    86: timerfd_settime(fd: Fd, flags: TIMER, new: Ptr, old: Ptr) => time::timerfd_settime;
     87: timerfd_gettime(fd: Fd, value: Ptr) => time::timerfd_gettime;
-    88: utimensat(dirfd: Dir, path: Path, times: Ptr, flags: Flags) => fs::utimensat;
+    88: utimensat(dirfd: Dir, path: Path, times: Ptr, flags: AT) => fs::utimensat;
     90: capget(header: Ptr, data: Ptr) => process::capget;
     91: capset(header: Ptr, data: Ptr) => process::capset;
     92: personality(persona: Flags) => process::personality;
     93: exit(status: Int) => thread::exit;
     94: exit_group(status: Int) => thread::exit_group;
-    95 restart: waitid(which: Int, id: Pid, info: Ptr, options: Flags, rusage: Ptr) => process::waitid;
+    95 restart: waitid(which: WAIT_ID, id: Pid, info: Ptr, options: WAIT, rusage: Ptr) => process::waitid;
     96: set_tid_address(tidptr: Ptr) => thread::set_tid_address;
-    97: unshare(flags: Flags) => process::unshare;
-    98 restart: futex(uaddr: Ptr, op: Flags, val: Int, timeout: Ptr, uaddr2: Ptr, val3: Int) => thread::futex;
+    97: unshare(flags: CLONE) => process::unshare;
+    98 restart: futex(uaddr: Ptr, op: FUTEX, val: Int, timeout: Ptr, uaddr2: Ptr, val3: Int) => thread::futex;
     99: set_robust_list(head: Ptr, len: Size) => thread::set_robust_list;
     100: get_robust_list(pid: Pid, head: Ptr, len: Ptr) => thread::get_robust_list;
     101: nanosleep(req: Ptr, rem: Ptr) => time::nanosleep;
-    102: getitimer(which: Int, value: Ptr) => time::getitimer;
-    103: setitimer(which: Int, new: Ptr, old: Ptr) => time::setitimer;
-    107: timer_create(clock: Int, event: Ptr, id: Ptr) => time::timer_create;
+    102: getitimer(which: ITIMER, value: Ptr) => time::getitimer;
+    103: setitimer(which: ITIMER, new: Ptr, old: Ptr) => time::setitimer;
+    107: timer_create(clock: CLOCK, event: Ptr, id: Ptr) => time::timer_create;
     108: timer_gettime(id: Int, value: Ptr) => time::timer_gettime;
     109: timer_getoverrun(id: Int) => time::timer_getoverrun;
-    110: timer_settime(id: Int, flags: Flags, new: Ptr, old: Ptr) => time::timer_settime;
+    110: timer_settime(id: Int, flags: TIMER, new: Ptr, old: Ptr) => time::timer_settime;
     111: timer_delete(id: Int) => time::timer_delete;
-    112: clock_settime(clock: Int, time: Ptr) => time::clock_settime;
-    113: clock_gettime(clock: Int, time: Ptr) => time::clock_gettime;
-    114: clock_getres(clock: Int, res: Ptr) => time::clock_getres;
-    115: clock_nanosleep(clock: Int, flags: Flags, req: Ptr, rem: Ptr) => time::clock_nanosleep;
+    112: clock_settime(clock: CLOCK, time: Ptr) => time::clock_settime;
+    113: clock_gettime(clock: CLOCK, time: Ptr) => time::clock_gettime;
+    114: clock_getres(clock: CLOCK, res: Ptr) => time::clock_getres;
+    115: clock_nanosleep(clock: CLOCK, flags: TIMER, req: Ptr, rem: Ptr) => time::clock_nanosleep;
     116 restart: syslog(kind: Int, buf: Out, len: Size) => process::syslog;
     118: sched_setparam(pid: Pid, param: Ptr) => process::sched_setparam;
     119: sched_setscheduler(pid: Pid, policy: Int, param: Ptr) => process::sched_setparam;
@@ -191,7 +198,7 @@ rows! {
     132: sigaltstack(new: Ptr, old: Ptr) => signal::sigaltstack;
     133: rt_sigsuspend(mask: Ptr, size: Size) => signal::rt_sigsuspend;
     134: rt_sigaction(sig: Signal, new: Ptr, old: Ptr, size: Size) => signal::rt_sigaction;
-    135: rt_sigprocmask(how: Int, set: Ptr, old: Ptr, size: Size) => signal::rt_sigprocmask;
+    135: rt_sigprocmask(how: MASKING, set: Ptr, old: Ptr, size: Size) => signal::rt_sigprocmask;
     136: rt_sigpending(set: Ptr, size: Size) => signal::rt_sigpending;
     137: rt_sigtimedwait(set: Ptr, info: Ptr, timeout: Ptr, size: Size) => signal::rt_sigtimedwait;
     138: rt_sigqueueinfo(pid: Pid, sig: Signal, info: Ptr) => signal::rt_sigqueueinfo;
@@ -218,9 +225,9 @@ rows! {
     160: uname(buf: Ptr) => process::uname;
     161: sethostname(name: In, len: Size) => process::sethostname;
     162: setdomainname(name: In, len: Size) => process::setdomainname;
-    163: getrlimit(resource: Int, limit: Ptr) => process::getrlimit;
-    164: setrlimit(resource: Int, limit: Ptr) => process::setrlimit;
-    165: getrusage(who: Int, usage: Ptr) => process::getrusage;
+    163: getrlimit(resource: RESOURCE, limit: Ptr) => process::getrlimit;
+    164: setrlimit(resource: RESOURCE, limit: Ptr) => process::setrlimit;
+    165: getrusage(who: USAGE, usage: Ptr) => process::getrusage;
     166: umask(mask: Mode) => fs::umask;
     167: prctl(option: Int, a: Flags, b: Flags, c: Flags, d: Flags) => process::prctl;
     168: getcpu(cpu: Ptr, node: Ptr) => process::getcpu;
@@ -253,71 +260,71 @@ rows! {
     195: shmctl(id: Int, cmd: Int, buf: Ptr) => ipc::shmctl;
     196: shmat(id: Int, addr: Ptr, flags: Flags) => ipc::shmat;
     197: shmdt(addr: Ptr) => ipc::shmdt;
-    198: socket(domain: Int, kind: Flags, protocol: Int) => socket::socket;
-    199: socketpair(domain: Int, kind: Flags, protocol: Int, fds: Ptr) => socket::socketpair;
+    198: socket(domain: DOMAIN, kind: SOCKET, protocol: Int) => socket::socket;
+    199: socketpair(domain: DOMAIN, kind: SOCKET, protocol: Int, fds: Ptr) => socket::socketpair;
     200: bind(fd: Fd, addr: In, len: Size) => socket::bind;
     201: listen(fd: Fd, backlog: Int) => socket::listen;
     202 restart: accept(fd: Fd, addr: Ptr, len: Ptr) => socket::accept;
     203 restart: connect(fd: Fd, addr: In, len: Size) => socket::connect;
     204: getsockname(fd: Fd, addr: Ptr, len: Ptr) => socket::getsockname;
     205: getpeername(fd: Fd, addr: Ptr, len: Ptr) => socket::getpeername;
-    206 restart: sendto(fd: Fd, buf: In, len: Size, flags: Flags, addr: Ptr, addrlen: Size) => socket::sendto;
-    207 restart: recvfrom(fd: Fd, buf: Out, len: Size, flags: Flags, addr: Ptr, addrlen: Ptr) => socket::recvfrom;
+    206 restart: sendto(fd: Fd, buf: In, len: Size, flags: MESSAGE, addr: Ptr, addrlen: Size) => socket::sendto;
+    207 restart: recvfrom(fd: Fd, buf: Out, len: Size, flags: MESSAGE, addr: Ptr, addrlen: Ptr) => socket::recvfrom;
     208: setsockopt(fd: Fd, level: Int, name: Int, value: Ptr, len: Size) => socket::setsockopt;
     209: getsockopt(fd: Fd, level: Int, name: Int, value: Ptr, len: Ptr) => socket::getsockopt;
-    210: shutdown(fd: Fd, how: Int) => socket::shutdown;
-    211 restart: sendmsg(fd: Fd, msg: Ptr, flags: Flags) => socket::sendmsg;
-    212 restart: recvmsg(fd: Fd, msg: Ptr, flags: Flags) => socket::recvmsg;
+    210: shutdown(fd: Fd, how: SHUTDOWN) => socket::shutdown;
+    211 restart: sendmsg(fd: Fd, msg: Ptr, flags: MESSAGE) => socket::sendmsg;
+    212 restart: recvmsg(fd: Fd, msg: Ptr, flags: MESSAGE) => socket::recvmsg;
     213: readahead(fd: Fd, offset: Size, count: Size) => fs::readahead;
     214: brk(addr: Ptr) => mem::brk;
     215: munmap(addr: Ptr, length: Size) => mem::munmap;
-    216: mremap(old: Ptr, oldsize: Size, newsize: Size, flags: Flags, new: Ptr) => mem::mremap;
+    216: mremap(old: Ptr, oldsize: Size, newsize: Size, flags: REMAP, new: Ptr) => mem::mremap;
     217: add_key(kind: Path, name: Path, payload: In, size: Size, keyring: Int) => process::not_here;
     218: request_key(kind: Path, name: Path, info: Path, keyring: Int) => process::not_here;
     219: keyctl(operation: Int, a: Flags, b: Flags, c: Flags, d: Flags) => process::not_here;
-    220: clone(flags: Flags, stack: Ptr, parent_tid: Ptr, tls: Ptr, child_tid: Ptr) => thread::clone;
+    220: clone(flags: CLONE, stack: Ptr, parent_tid: Ptr, tls: Ptr, child_tid: Ptr) => thread::clone;
     221: execve(path: Path, argv: Ptr, envp: Ptr) => process::execve;
-    222: mmap(addr: Ptr, length: Size, prot: Flags, flags: Flags, fd: Fd, offset: Size) => mem::mmap;
+    222: mmap(addr: Ptr, length: Size, prot: PROT, flags: MAP, fd: Fd, offset: Size) => mem::mmap;
     223: fadvise64(fd: Fd, offset: Size, len: Size, advice: Int) => fs::fadvise64;
-    226: mprotect(addr: Ptr, len: Size, prot: Flags) => mem::mprotect;
-    227: msync(addr: Ptr, length: Size, flags: Flags) => mem::msync;
+    226: mprotect(addr: Ptr, len: Size, prot: PROT) => mem::mprotect;
+    227: msync(addr: Ptr, length: Size, flags: SYNC) => mem::msync;
     228: mlock(addr: Ptr, length: Size) => mem::mlock;
     229: munlock(addr: Ptr, length: Size) => mem::mlock;
     230: mlockall(flags: Flags) => mem::mlockall;
     231: munlockall() => mem::mlockall;
     232: mincore(addr: Ptr, length: Size, vec: Ptr) => mem::mincore;
-    233: madvise(addr: Ptr, length: Size, advice: Int) => mem::madvise;
+    233: madvise(addr: Ptr, length: Size, advice: ADVICE) => mem::madvise;
     235: mbind(addr: Ptr, len: Size, mode: Int, mask: Ptr, maxnode: Int, flags: Flags) => process::not_here;
     236: get_mempolicy(mode: Ptr, mask: Ptr, maxnode: Int, addr: Ptr, flags: Flags) => process::not_here;
     237: set_mempolicy(mode: Int, mask: Ptr, maxnode: Int) => process::not_here;
     240: rt_tgsigqueueinfo(tgid: Pid, tid: Pid, sig: Signal, info: Ptr) => signal::rt_tgsigqueueinfo;
     241: perf_event_open(attr: Ptr, pid: Pid, cpu: Int, group: Fd, flags: Flags) => process::not_here;
-    242 restart: accept4(fd: Fd, addr: Ptr, len: Ptr, flags: Flags) => socket::accept4;
-    243 restart: recvmmsg(fd: Fd, msgs: Ptr, count: Int, flags: Flags, timeout: Ptr) => socket::recvmmsg;
-    260 restart: wait4(pid: Pid, status: Ptr, options: Flags, rusage: Ptr) => process::wait4;
-    261: prlimit64(pid: Pid, resource: Int, new: Ptr, old: Ptr) => process::prlimit64;
-    264: name_to_handle_at(dirfd: Dir, path: Path, handle: Ptr, mount: Ptr, flags: Flags) => fs::name_to_handle_at;
-    266: clock_adjtime(clock: Int, values: Ptr) => time::clock_adjtime;
+    242 restart: accept4(fd: Fd, addr: Ptr, len: Ptr, flags: ACCEPT) => socket::accept4;
+    243 restart: recvmmsg(fd: Fd, msgs: Ptr, count: Int, flags: MESSAGE, timeout: Ptr) => socket::recvmmsg;
+    260 restart: wait4(pid: Pid, status: Ptr, options: WAIT, rusage: Ptr) => process::wait4;
+    261: prlimit64(pid: Pid, resource: RESOURCE, new: Ptr, old: Ptr) => process::prlimit64;
+    264: name_to_handle_at(dirfd: Dir, path: Path, handle: Ptr, mount: Ptr, flags: AT) => fs::name_to_handle_at;
+    266: clock_adjtime(clock: CLOCK, values: Ptr) => time::clock_adjtime;
     267: syncfs(fd: Fd) => fs::syncfs;
-    268: setns(fd: Fd, kind: Flags) => process::setns;
-    269 restart: sendmmsg(fd: Fd, msgs: Ptr, count: Int, flags: Flags) => socket::sendmmsg;
+    268: setns(fd: Fd, kind: CLONE) => process::setns;
+    269 restart: sendmmsg(fd: Fd, msgs: Ptr, count: Int, flags: MESSAGE) => socket::sendmmsg;
     274: sched_setattr(pid: Pid, attr: Ptr, flags: Flags) => process::sched_setparam;
     275: sched_getattr(pid: Pid, attr: Ptr, size: Size, flags: Flags) => process::sched_getattr;
-    276: renameat2(olddirfd: Dir, old: Path, newdirfd: Dir, new: Path, flags: Flags) => fs::renameat2;
+    276: renameat2(olddirfd: Dir, old: Path, newdirfd: Dir, new: Path, flags: RENAME) => fs::renameat2;
     277: seccomp(operation: Int, flags: Flags, args: Ptr) => process::not_here;
-    278: getrandom(buf: Out, buflen: Size, flags: Flags) => process::getrandom;
-    279: memfd_create(name: Path, flags: Flags) => fs::memfd_create;
+    278: getrandom(buf: Out, buflen: Size, flags: RANDOM) => process::getrandom;
+    279: memfd_create(name: Path, flags: MEMFD) => fs::memfd_create;
     280: bpf(cmd: Int, attr: Ptr, size: Size) => process::not_here;
-    281: execveat(dirfd: Dir, path: Path, argv: Ptr, envp: Ptr, flags: Flags) => process::execveat;
+    281: execveat(dirfd: Dir, path: Path, argv: Ptr, envp: Ptr, flags: AT) => process::execveat;
     283: membarrier(cmd: Int, flags: Flags, cpu: Int) => process::membarrier;
     284: mlock2(addr: Ptr, length: Size, flags: Flags) => mem::mlock2;
     285: copy_file_range(fd_in: Fd, off_in: Ptr, fd_out: Fd, off_out: Ptr, len: Size, flags: Flags) => fs::copy_file_range;
     286 restart: preadv2(fd: Fd, iov: Ptr, iovcnt: Int, low: Size, high: Size, flags: Flags) => fs::preadv2;
     287 restart: pwritev2(fd: Fd, iov: Ptr, iovcnt: Int, low: Size, high: Size, flags: Flags) => fs::pwritev2;
-    288: pkey_mprotect(addr: Ptr, len: Size, prot: Flags, pkey: Int) => mem::pkey_mprotect;
+    288: pkey_mprotect(addr: Ptr, len: Size, prot: PROT, pkey: Int) => mem::pkey_mprotect;
     289: pkey_alloc(flags: Flags, rights: Flags) => process::not_here;
     290: pkey_free(pkey: Int) => process::not_here;
-    291: statx(dirfd: Dir, path: Path, flags: Flags, mask: Flags, statxbuf: Ptr) => fs::statx;
+    291: statx(dirfd: Dir, path: Path, flags: AT, mask: STATX, statxbuf: Ptr) => fs::statx;
     293: rseq(area: Ptr, len: Size, flags: Flags, sig: Flags) => process::not_here;
     424: pidfd_send_signal(pidfd: Fd, sig: Signal, info: Ptr, flags: Flags) => signal::pidfd_send_signal;
     425: io_uring_setup(entries: Int, params: Ptr) => process::not_here;
@@ -325,13 +332,13 @@ rows! {
     435: clone3(args: Ptr, size: Size) => thread::clone3;
     436: close_range(first: Int, last: Int, flags: Flags) => fs::close_range;
     437 restart: openat2(dirfd: Dir, path: Path, how: In, size: Size) => fs::openat2;
-    439: faccessat2(dirfd: Dir, path: Path, mode: Flags, flags: Flags) => fs::faccessat2;
+    439: faccessat2(dirfd: Dir, path: Path, mode: ACCESS, flags: ACCESS_AT) => fs::faccessat2;
     441: epoll_pwait2(epfd: Fd, events: Ptr, maxevents: Int, timeout: Ptr, sigmask: Ptr, size: Size) => fs::epoll_pwait2;
     444: landlock_create_ruleset(attr: Ptr, size: Size, flags: Flags) => process::not_here;
     447: memfd_secret(flags: Flags) => process::not_here;
-    449: futex_waitv(waiters: Ptr, count: Int, flags: Flags, timeout: Ptr, clock: Int) => process::not_here;
+    449: futex_waitv(waiters: Ptr, count: Int, flags: Flags, timeout: Ptr, clock: CLOCK) => process::not_here;
     451: cachestat(fd: Fd, range: Ptr, stat: Ptr, flags: Flags) => process::not_here;
-    452: fchmodat2(dirfd: Dir, path: Path, mode: Mode, flags: Flags) => fs::fchmodat2;
+    452: fchmodat2(dirfd: Dir, path: Path, mode: Mode, flags: AT) => fs::fchmodat2;
     462: mseal(addr: Ptr, len: Size, flags: Flags) => process::not_here;
 }
 
@@ -376,7 +383,8 @@ impl Row {
             Arg::Fd | Arg::Dir | Arg::Int | Arg::Signal | Arg::Pid => int(32, true),
             Arg::Mode => int(32, false),
             Arg::Size => int(64, false),
-            Arg::Path | Arg::In | Arg::Out | Arg::Ptr | Arg::Flags => Type::Word,
+            Arg::Named(names) if names.is_choice() => int(32, true),
+            Arg::Path | Arg::In | Arg::Out | Arg::Ptr | Arg::Flags | Arg::Named(_) => Type::Word,
         }
     }
 }

@@ -3,8 +3,7 @@
 //! Names and kinds of arguments come from the table of calls; what a call returns in memory is not shown before it has
 //! returned.
 
-use crate::linux::Arg;
-use crate::linux::table;
+use crate::linux::{Arg, signal_names, table};
 use crate::mem::GuestMemory;
 use crate::probe::format::{errno_name, escape, put};
 
@@ -47,21 +46,14 @@ pub(super) fn name(number: u64) -> String {
     table::name(number).map_or_else(|| number.to_string(), str::to_string)
 }
 
-/// `dirfd=AT_FDCWD path="/etc/passwd" flags=0x0`.
+/// `dirfd=AT_FDCWD path="/etc/passwd" flags=O_RDONLY`.
 pub(super) fn arguments(call: &Call, memory: &GuestMemory) -> String {
     each(call, memory).into_iter().map(|(name, text)| format!("{name}={text}")).collect::<Vec<_>>().join(" ")
 }
 
 /// `openat(AT_FDCWD, "/etc/passwd", O_RDONLY) = 3`; without the result before the call.
 pub(super) fn line(call: &Call, memory: &GuestMemory) -> String {
-    let texts: Vec<String> = each(call, memory)
-        .into_iter()
-        .enumerate()
-        .map(|(n, (name, text))| match (name, table::name(call.number)) {
-            ("flags", Some("openat")) => open_flags(call.args[n]),
-            _ => text,
-        })
-        .collect();
+    let texts: Vec<String> = each(call, memory).into_iter().map(|(_, text)| text).collect();
     let mut out = format!("{}({})", name(call.number), texts.join(", "));
     match call.result.map(|result| result as i64) {
         None => {}
@@ -91,7 +83,12 @@ fn argument(call: &Call, n: usize, (name, kind): (&str, Arg), memory: &GuestMemo
     match kind {
         Arg::Dir if value as i32 == AT_FDCWD => "AT_FDCWD".to_string(),
         Arg::Int if name == "offset" => (value as i64).to_string(),
-        Arg::Fd | Arg::Dir | Arg::Int | Arg::Pid | Arg::Signal => (value as i32).to_string(),
+        Arg::Fd | Arg::Dir | Arg::Int | Arg::Pid => (value as i32).to_string(),
+        Arg::Signal => match u8::try_from(value as u32) {
+            Ok(number @ 1..=64) => signal_names::name(number),
+            _ => (value as i32).to_string(),
+        },
+        Arg::Named(names) => names.text(value),
         Arg::Size => value.to_string(),
         Arg::Mode => format!("{:#o}", value as u32),
         Arg::Flags => format!("{value:#x}"),
@@ -122,26 +119,4 @@ fn quoted(bytes: &[u8], cut: bool) -> String {
     escape(&mut out, bytes, false);
     out.push_str(if cut { "\"..." } else { "\"" });
     out
-}
-
-/// The flags of `openat` that all architectures share by name, the rest as a number.
-fn open_flags(flags: u64) -> String {
-    const NAMES: &[(u64, &str)] = &[
-        (0o100, "O_CREAT"),
-        (0o200, "O_EXCL"),
-        (0o400, "O_NOCTTY"),
-        (0o1000, "O_TRUNC"),
-        (0o2000, "O_APPEND"),
-        (0o4000, "O_NONBLOCK"),
-        (0o2000000, "O_CLOEXEC"),
-    ];
-    let access = ["O_RDONLY", "O_WRONLY", "O_RDWR", "O_ACCMODE"][(flags & 3) as usize];
-    let named = NAMES.iter().filter(|(bit, _)| flags & bit != 0);
-    let rest = named.clone().fold(flags & !3, |rest, (bit, _)| rest & !bit);
-    let mut words: Vec<String> =
-        std::iter::once(access).chain(named.map(|&(_, name)| name)).map(str::to_string).collect();
-    if rest != 0 {
-        words.push(format!("{rest:#x}"));
-    }
-    words.join("|")
 }
