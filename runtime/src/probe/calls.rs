@@ -12,6 +12,7 @@
 
 use super::attach::Symbols;
 use super::engine::Core;
+use super::inside::{self, Conditions, Key};
 use super::lower::calls::needs_frames;
 use crate::cpu::{CpuState, poll};
 use crate::interp::ActionCall;
@@ -39,12 +40,17 @@ pub(super) enum Request {
     Function,
     /// Its name, as a text.
     FunctionName,
-    /// How many other calls the call is in.
+    /// How many other calls of functions that `call` and `return` probes name the call is in.
     Depth,
     /// Instructions since the entry.
     Elapsed,
     /// An argument, as it was at the entry.
     Argument(u8),
+    /// Whether a condition of a probe holds; see [`super::inside`]. Args: the stack pointer, the link register, the probe,
+    /// the number of the filter.
+    Inside,
+    /// Whether a return address is in a function that a `from` names. Args: it, the probe, the number of the filter.
+    CalledFrom,
     /// Whether the probe names the function. Args: its address, in which bit 0 has no meaning.
     Concerns(ProbeId),
 }
@@ -53,7 +59,7 @@ impl Request {
     const FIRST: u32 = 1 << 31;
     const ARGUMENT: u32 = Self::FIRST + 16;
     const CONCERNS: u32 = Self::FIRST + 32;
-    const PLAIN: [Request; 7] = [
+    const PLAIN: [Request; 9] = [
         Request::Enter,
         Request::Leave,
         Request::Find,
@@ -61,6 +67,8 @@ impl Request {
         Request::FunctionName,
         Request::Depth,
         Request::Elapsed,
+        Request::Inside,
+        Request::CalledFrom,
     ];
 
     /// Its number.
@@ -89,16 +97,25 @@ pub(super) fn is_call_event(probe: &Probe) -> bool {
     matches!(probe.event, Event::Call | Event::Return)
 }
 
+/// True if it depends on the probe whose calls are followed.
+pub(super) fn concerns_calls(probe: &Probe) -> bool {
+    is_call_event(probe) || inside::asks(probe)
+}
+
 /// A call.
 #[derive(Clone, Debug, Default)]
-struct Frame {
-    entry: u64,
-    sp: u64,
+pub(super) struct Frame {
+    pub(super) entry: u64,
+    pub(super) sp: u64,
     /// The return address.
-    link: u64,
+    pub(super) link: u64,
     icount: u64,
     depth: u64,
+    /// It counts in the depth of the calls that it is around.
+    counted: bool,
     arguments: Vec<u64>,
+    /// The conditions that hold in it: what is in [`slot::INSIDE`] while it is the innermost one.
+    pub(super) inside: u64,
 }
 
 #[derive(Default)]
@@ -117,6 +134,9 @@ pub(super) struct Calls {
     threads: HashMap<u64, Thread>,
     /// The first instructions of the functions that are followed, sorted.
     followed: Vec<u64>,
+    /// Those of them that `call` and `return` probes name.
+    counted: Vec<u64>,
+    pub(super) conditions: Conditions,
     /// All return addresses that have been seen.
     returns: BTreeSet<u64>,
     /// Code around new ones.
@@ -136,6 +156,8 @@ impl Calls {
             arguments: (0..8).map_while(|n| slot_of(isa.argument(n))).collect(),
             threads: HashMap::new(),
             followed: Vec::new(),
+            counted: Vec::new(),
+            conditions: Conditions::default(),
             returns: BTreeSet::new(),
             changed: Vec::new(),
         }
@@ -183,36 +205,83 @@ impl Calls {
         let (sp, link) = (cpu.x[self.sp], cpu.x[self.link]);
         let called = std::mem::take(&mut cpu.x[usize::from(slot::CALL_MARK)]) == link;
         let arguments = self.arguments.iter().map(|&slot| cpu.x[slot]).collect();
+        let counted = self.counted.binary_search(&call.pc).is_ok();
         let Thread { open, current } = self.threads.entry(thread).or_default();
         abandon(open, sp, memory);
         while let Some(top) = open.last().filter(|top| top.sp == sp) {
             // Code without a frame of its own may keep the return address in a register and call on: that is in itself.
-            let function = |addr: u64| symbols.locate(addr).map(|found| addr - found.offset);
             let goes_on = match top.link == link {
                 true => !called,
-                false => function(link).is_some_and(|start| start == top.entry),
+                false => begin_of(link, symbols) == Some(top.entry),
             };
             if goes_on {
                 break;
             }
             open.pop();
         }
-        let depth = open.len() as u64;
-        *current = Frame { entry: call.pc, sp, link, icount: call.icount, depth, arguments };
+        let depth = open.last().map_or(0, |top| top.depth + u64::from(top.counted));
+        let frame = Frame { entry: call.pc, sp, link, icount: call.icount, depth, counted, arguments, inside: 0 };
+        let inside = self.conditions.inside(&frame, open.last().map_or(0, |top| top.inside));
+        *current = Frame { inside, ..frame };
         open.push(current.clone());
+        inside::show(open, cpu);
         if self.returns.insert(link) {
             self.changed.push(Self::around(link));
             cpu.poll.fetch_or(poll::CODE, Ordering::Relaxed);
         }
     }
 
-    fn leave(&mut self, call: ActionCall, sp: u64, memory: &GuestMemory, thread: u64) -> u64 {
+    fn leave(&mut self, call: ActionCall, sp: u64, cpu: &mut CpuState, memory: &GuestMemory, thread: u64) -> u64 {
         let Some(Thread { open, current }) = self.threads.get_mut(&thread) else { return 0 };
         abandon(open, sp, memory);
-        let Some(index) = innermost(open, sp, call.pc, memory) else { return 0 };
-        *current = open.remove(index);
-        let more = innermost(open, sp, call.pc, memory).is_some();
-        current.entry | u64::from(more)
+        let ended = innermost(open, sp, call.pc, memory).map(|index| {
+            *current = open.remove(index);
+            self.conditions.look_again(open, index);
+            current.entry | u64::from(innermost(open, sp, call.pc, memory).is_some())
+        });
+        inside::show(open, cpu);
+        ended.unwrap_or(0)
+    }
+
+    /// Whether a condition holds where the thread is: at `pc` in `function`, with this stack pointer and link register.
+    fn asks(
+        &mut self,
+        key: Key,
+        (sp, link): (u64, u64),
+        function: Option<u64>,
+        cpu: &mut CpuState,
+        memory: &GuestMemory,
+        thread: u64,
+        symbols: &dyn Symbols,
+    ) -> bool {
+        let Some(Thread { open, .. }) = self.threads.get_mut(&thread) else { return false };
+        abandon(open, sp, memory);
+        // A function with the stack pointer of its entry has its return address in the link register, and so has whatever
+        // it has jumped to; or it keeps it in another register and calls on, which is in itself.
+        let goes_on = |top: &Frame| top.link == link || begin_of(link, symbols) == Some(top.entry);
+        while open.last().is_some_and(|top| top.sp == sp && !goes_on(top)) {
+            open.pop();
+        }
+        inside::show(open, cpu);
+        self.conditions.holds(key, open, function)
+    }
+
+    /// Puts into the slots of a thread what is known of its calls, after that has changed beside it.
+    pub(super) fn show(&self, thread: u64, cpu: &mut CpuState) {
+        inside::show(self.threads.get(&thread).map_or(&[], |thread| &thread.open), cpu);
+    }
+
+    /// Follows these functions from now on.
+    fn follow(&mut self, followed: Vec<u64>, counted: Vec<u64>) {
+        let before = std::mem::replace(&mut self.followed, followed);
+        let other = |list: &[u64], entry: &u64| list.binary_search(entry).is_err();
+        let gone = before.iter().filter(|entry| other(&self.followed, entry));
+        let new = self.followed.iter().filter(|entry| other(&before, entry));
+        self.changed.extend(gone.chain(new).map(|&entry| entry..entry + 1));
+        self.counted = counted;
+        for thread in self.threads.values_mut() {
+            self.conditions.look_again(&mut thread.open, 0);
+        }
     }
 
     fn find(&mut self, cpu: &CpuState, memory: &GuestMemory, thread: u64) {
@@ -235,6 +304,11 @@ fn innermost(open: &[Frame], sp: u64, link: u64, memory: &GuestMemory) -> Option
     let above = |frame: &Frame| frame.sp > sp && one_stack(sp, frame.sp, memory);
     let candidates = open.iter().enumerate().rev().take_while(|(_, frame)| !above(frame));
     candidates.into_iter().find(|(_, frame)| frame.sp == sp && frame.link == link).map(|(index, _)| index)
+}
+
+/// The first instruction of the function that an address is in.
+fn begin_of(addr: u64, symbols: &dyn Symbols) -> Option<u64> {
+    symbols.locate(addr).map(|found| addr - found.offset)
 }
 
 /// True if there is no hole between two stack pointers.
@@ -260,7 +334,17 @@ impl Core {
                 self.calls.enter(call, cpu, memory, thread, &*self.symbols);
                 return 0;
             }
-            Request::Leave => return self.calls.leave(call, argument, memory, thread),
+            Request::Leave => return self.calls.leave(call, argument, cpu, memory, thread),
+            Request::Inside => {
+                let [sp, link, probe, filter] = std::array::from_fn(|n| cpu.x[usize::from(call.args) + n]);
+                let key = (ProbeId(probe as u32), filter as usize);
+                let function = begin_of(call.pc, &*self.symbols);
+                return self.calls.asks(key, (sp, link), function, cpu, memory, thread, &*self.symbols).into();
+            }
+            Request::CalledFrom => {
+                let [probe, filter] = std::array::from_fn(|n| cpu.x[usize::from(call.args) + 1 + n] as usize);
+                return inside::returns_into(&self.attachments[probe].functions[filter].extents, argument).into();
+            }
             Request::Find => {
                 self.calls.find(cpu, memory, thread);
                 return 0;
@@ -283,31 +367,36 @@ impl Core {
         }
     }
 
-    /// Finds out which functions are followed: all that probes name, if one of the probes that are armed needs it.
+    /// Finds out which functions are followed: all that `call` and `return` probes name, if one of the probes that are armed
+    /// needs it, and those that the conditions of probes need.
     pub(super) fn follow_calls(&mut self) {
+        self.update_conditions();
         let all = self.program.probes.iter().zip(&self.attachments);
         // What is entered before a window opens may return behind that.
         let armed: Vec<_> = all.filter(|(_, attachment)| self.runtime.may_become_active(attachment.probe)).collect();
-        let mut followed = Vec::new();
+        let mut counted = Vec::new();
         if armed.iter().any(|(probe, _)| needs_frames(probe)) {
             let named = armed.iter().filter(|(probe, _)| is_call_event(probe));
-            followed.extend(named.flat_map(|(_, attachment)| attachment.entries.iter().copied()));
+            counted.extend(named.flat_map(|(_, attachment)| attachment.entries.iter().copied()));
         }
+        counted.sort_unstable();
+        counted.dedup();
+        let mut followed = counted.clone();
+        followed.extend(armed.iter().flat_map(|(probe, attachment)| self.followed_for(probe, attachment)));
         followed.sort_unstable();
         followed.dedup();
-        self.calls.followed = followed;
+        self.calls.follow(followed, counted);
     }
 
-    /// A `call` or `return` probe has been armed or disarmed. Without any, nothing is followed, and what was open is
+    /// A probe that [`concerns_calls`] has been armed or disarmed. Without any, nothing is followed, and what was open is
     /// forgotten: it would end unseen.
     pub(super) fn calls_switched(&mut self, changes: &mut Vec<Range<u64>>) {
         changes.extend(self.calls.returns.iter().map(|&link| Calls::around(link)));
-        let named = self.program.probes.iter().zip(&self.attachments).filter(|(probe, _)| is_call_event(probe));
-        changes.extend(named.flat_map(|(_, attachment)| attachment.ranges.clone()));
         self.follow_calls();
         if self.calls.followed.is_empty() {
             self.calls.threads.clear();
             self.calls.returns.clear();
         }
+        self.calls.take_changes(changes);
     }
 }

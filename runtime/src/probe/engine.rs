@@ -8,7 +8,7 @@
 //! [`runtime`]: super::runtime
 
 use super::action::{ActionSite, TextHandle};
-use super::attach::{Attachment, Module, Symbols, World, attach, fetch};
+use super::attach::{Attachment, Functions, Module, Symbols, World, attach, fetch};
 use super::calls::{self, Calls};
 use super::happening::Happening;
 use super::indirect::{self, Watch};
@@ -271,7 +271,7 @@ impl ProbeEngine for Probes {
 
     fn take_changes(&mut self) -> Vec<Range<u64>> {
         let changed = self.core.runtime.take_changes();
-        if changed.iter().any(|id| calls::is_call_event(&self.program.probes[id.0 as usize])) {
+        if changed.iter().any(|id| calls::concerns_calls(&self.program.probes[id.0 as usize])) {
             self.core.calls_switched(&mut self.moved);
         }
         self.core.calls.take_changes(&mut self.moved);
@@ -445,6 +445,10 @@ impl ProbeEngine for Probes {
         self.ids().filter(calls).any(|id| self.core.runtime.is_active(id))
     }
 
+    fn show_calls(&self, thread: u64, cpu: &mut CpuState) {
+        self.core.calls.show(thread, cpu);
+    }
+
     fn take_finished_call(&mut self, thread: u64) -> Option<Option<u64>> {
         self.core.runtime.take_finished(thread)
     }
@@ -483,6 +487,7 @@ impl Probes {
         self.core.follow_calls();
         self.core.watch_windows();
         self.core.windows.take_changes(&mut self.moved);
+        self.core.calls.take_changes(&mut self.moved);
         let before = std::mem::replace(&mut self.resolvers, indirect::awaited(&self.core.attachments));
         if before != self.resolvers {
             self.moved.extend(before.into_iter().chain(self.resolvers.clone()));
@@ -629,6 +634,18 @@ impl LowerHost for Core {
 
     fn follows(&self, pc: u64) -> bool {
         self.calls.follows(pc)
+    }
+
+    fn functions(&self, probe: ProbeId, filter: usize) -> &Functions {
+        &self.attachment(probe).functions[filter]
+    }
+
+    fn inside_bit(&self, probe: ProbeId, filter: usize) -> Option<u8> {
+        self.calls.conditions.bit((probe, filter))
+    }
+
+    fn followed_function(&self, pc: u64) -> Option<u64> {
+        Core::followed_function(self, pc)
     }
 
     fn returns_to(&self, pc: u64) -> bool {

@@ -14,6 +14,7 @@ pub(super) mod calls;
 mod code;
 mod expr;
 mod fold;
+mod inside;
 mod lasting;
 mod loops;
 mod place;
@@ -24,6 +25,7 @@ mod tests;
 pub(super) mod walk;
 
 use super::action::{Action, ActionSite, TextHandle};
+use super::attach::Functions;
 use crate::block::{Block, Insn};
 use crate::env::AskedCall;
 use crate::glob;
@@ -120,6 +122,19 @@ pub trait LowerHost {
     /// True if calls of the function that begins at `pc` are followed.
     fn follows(&self, _pc: u64) -> bool {
         false
+    }
+
+    /// The functions that a `from` or `during` names: filter number `filter` of the probe.
+    fn functions(&self, _probe: ProbeId, _filter: usize) -> &Functions;
+
+    /// The bit of [`slot::INSIDE`] that says whether such a filter holds, if it has one.
+    fn inside_bit(&self, _probe: ProbeId, _filter: usize) -> Option<u8> {
+        None
+    }
+
+    /// Returns the first instruction of the function that contains `pc`, if its calls are followed.
+    fn followed_function(&self, _pc: u64) -> Option<u64> {
+        None
     }
 
     /// True if a followed function has been seen to return to `pc`.
@@ -568,9 +583,10 @@ impl ProbeSplicer<'_> {
     /// counted all the same.
     fn may_pass(&self, id: ProbeId, place: &Place<'_>) -> bool {
         let folder = Folder { shared: self.shared, host: self.host, place, probe: id };
-        let conditions = self.probe(id).filters.iter().map_while(|filter| match filter {
+        let uncounted = |filter: &&Filter| !matches!(filter, Filter::Hit(_) | Filter::Limit(_));
+        let conditions = self.probe(id).filters.iter().take_while(uncounted).filter_map(|filter| match filter {
             Filter::When(condition) => Some(condition),
-            Filter::Hit(_) | Filter::Limit(_) => None,
+            _ => None,
         });
         conditions.into_iter().all(|condition| folder.fold(condition).is_none_or(|known| known.is_true()))
     }
@@ -738,7 +754,7 @@ fn counts_only_here(program: &Program, state: StateId) -> bool {
 fn hit_cells(probe: &Probe, host: &mut dyn LowerHost) -> Vec<u32> {
     let cell = |filter: &Filter| match filter {
         Filter::Hit(spec) if !spec.per_thread => host.new_cell(),
-        Filter::Hit(_) | Filter::When(_) | Filter::Limit(_) => 0,
+        _ => 0,
     };
     probe.filters.iter().map(cell).collect()
 }
