@@ -196,6 +196,9 @@ pub trait ProbeEngine: Send {
     /// Forgets what belongs to a thread that is over.
     fn end_thread(&mut self, _thread: u64) {}
 
+    /// In a forked child, in which the thread `parent` goes on as `child` and no other thread is there.
+    fn forked(&mut self, _parent: u64, _child: u64, _cpu: &mut CpuState, _memory: &GuestMemory) {}
+
     /// Ends the output of a forked child and returns its status, given the guest's.
     fn child_status(&mut self, status: u8) -> u8;
 
@@ -800,6 +803,11 @@ impl Vm {
         if self.environment.take_forked() {
             self.machine.forked();
             self.leads = true;
+            let child = self.environment.thread_id();
+            let parent = self.member.set_id(child);
+            if let Some(mut probes) = self.machine.probes() {
+                probes.forked(parent, child, &mut self.cpu, &self.memory);
+            }
             self.fire(PlainEvent::Spawn, 0);
         }
         self.turn_end = self.environment.turn_end();

@@ -5,9 +5,10 @@
 //! calls apart; functions that left by a tail call share it, and end together, the inner one first. So nothing depends
 //! on what the instructions in between were: returns through other registers, exceptions and coroutines look the same.
 //!
-//! A call that has been abandoned (`longjmp`, an exception) is dropped silently: as soon as the thread enters or leaves a
-//! function with the stack pointer above the call's, or executes the same call instruction at the same stack pointer
-//! once more, which [`slot::CALL_MARK`] shows. Calls on another stack (a signal handler's, a coroutine's) stay: there is
+//! A call that has been abandoned (`longjmp`, an exception) is dropped silently: where the thread gets a stack pointer that
+//! has nothing to do with the one before ([`Request::Settle`]), or enters or leaves a function, if the stack pointer is
+//! above the call's, or is the same and the return address is not where it must be; or if it executes the same call
+//! instruction at the same stack pointer once more, which [`slot::CALL_MARK`] shows. Calls on another stack (a signal handler's, a coroutine's) stay: there is
 //! unmapped memory between two stacks.
 
 use super::attach::Symbols;
@@ -18,10 +19,10 @@ use crate::cpu::{CpuState, poll};
 use crate::interp::ActionCall;
 use crate::isa::Isa;
 use crate::mem::{GuestMemory, PAGE, perm};
-use crate::uop::slot;
+use crate::uop::{X, slot};
 use hashbrown::HashMap;
 use spile_lang::ir::{Event, Probe, ProbeId};
-use spile_lang::target::RegisterSlot;
+use spile_lang::target::{Register, RegisterSlot};
 use std::collections::BTreeSet;
 use std::ops::Range;
 use std::sync::atomic::Ordering;
@@ -49,6 +50,8 @@ pub(super) enum Request {
     /// Whether a condition of a probe holds; see [`super::inside`]. Args: the stack pointer, the link register, the probe,
     /// the number of the filter.
     Inside,
+    /// The thread has got another stack pointer. Args: it, the link register.
+    Settle,
     /// Whether a return address is in a function that a `from` names. Args: it, the probe, the number of the filter.
     CalledFrom,
     /// Whether the probe names the function. Args: its address, in which bit 0 has no meaning.
@@ -59,7 +62,7 @@ impl Request {
     const FIRST: u32 = 1 << 31;
     const ARGUMENT: u32 = Self::FIRST + 16;
     const CONCERNS: u32 = Self::FIRST + 32;
-    const PLAIN: [Request; 9] = [
+    const PLAIN: [Request; 10] = [
         Request::Enter,
         Request::Leave,
         Request::Find,
@@ -69,6 +72,7 @@ impl Request {
         Request::Elapsed,
         Request::Inside,
         Request::CalledFrom,
+        Request::Settle,
     ];
 
     /// Its number.
@@ -100,6 +104,20 @@ pub(super) fn is_call_event(probe: &Probe) -> bool {
 /// True if it depends on the probe whose calls are followed.
 pub(super) fn concerns_calls(probe: &Probe) -> bool {
     is_call_event(probe) || inside::asks(probe)
+}
+
+fn slot_of(register: Option<Register>) -> Option<X> {
+    match register?.slot {
+        RegisterSlot::Int(slot) => Some(slot),
+        _ => None,
+    }
+}
+
+/// The slots of the stack pointer and of the register in which a call leaves the address to return to.
+pub(super) fn slots(isa: &dyn Isa) -> (X, X) {
+    let sp = slot_of(isa.register("sp"));
+    let link = slot_of(isa.register("lr").or_else(|| isa.register("ra")));
+    (sp.unwrap_or(slot::ZERO), link.unwrap_or(slot::ZERO))
 }
 
 /// A call.
@@ -139,26 +157,25 @@ pub(super) struct Calls {
     pub(super) conditions: Conditions,
     /// All return addresses that have been seen.
     returns: BTreeSet<u64>,
+    /// Instructions that have been seen to replace the stack pointer.
+    replacing: BTreeSet<u64>,
     /// Code around new ones.
     changed: Vec<Range<u64>>,
 }
 
 impl Calls {
     pub(super) fn new(isa: &dyn Isa) -> Calls {
-        let slot_of = |register: Option<spile_lang::target::Register>| match register?.slot {
-            RegisterSlot::Int(slot) => Some(usize::from(slot)),
-            _ => None,
-        };
-        let zero = usize::from(slot::ZERO);
+        let (sp, link) = slots(isa);
         Calls {
-            sp: slot_of(isa.register("sp")).unwrap_or(zero),
-            link: slot_of(isa.register("lr").or_else(|| isa.register("ra"))).unwrap_or(zero),
-            arguments: (0..8).map_while(|n| slot_of(isa.argument(n))).collect(),
+            sp: sp.into(),
+            link: link.into(),
+            arguments: (0..8).map_while(|n| slot_of(isa.argument(n))).map(usize::from).collect(),
             threads: HashMap::new(),
             followed: Vec::new(),
             counted: Vec::new(),
             conditions: Conditions::default(),
             returns: BTreeSet::new(),
+            replacing: BTreeSet::new(),
             changed: Vec::new(),
         }
     }
@@ -175,6 +192,12 @@ impl Calls {
         self.followed.get(first).is_some_and(|&entry| entry < end) || self.returns.range(start..=end).next().is_some()
     }
 
+    /// Notes that the instruction at `pc` replaces the stack pointer. True if calls are followed.
+    pub(super) fn stack_replaced_at(&mut self, pc: u64) -> bool {
+        self.replacing.insert(pc);
+        !self.followed.is_empty()
+    }
+
     /// True if a followed function has been seen to return to `pc`.
     pub(super) fn returns_to(&self, pc: u64) -> bool {
         self.returns.contains(&pc)
@@ -187,6 +210,13 @@ impl Calls {
 
     pub(super) fn end_thread(&mut self, thread: u64) {
         self.threads.remove(&thread);
+    }
+
+    /// In a forked child: the calls of the thread `parent` are those of `child`, and there are no others.
+    pub(super) fn forked(&mut self, parent: u64, child: u64) {
+        let own = self.threads.remove(&parent);
+        self.threads.clear();
+        self.threads.extend(own.map(|calls| (child, calls)));
     }
 
     /// A return address, and the call instruction before it.
@@ -209,12 +239,7 @@ impl Calls {
         let Thread { open, current } = self.threads.entry(thread).or_default();
         abandon(open, sp, memory);
         while let Some(top) = open.last().filter(|top| top.sp == sp) {
-            // Code without a frame of its own may keep the return address in a register and call on: that is in itself.
-            let goes_on = match top.link == link {
-                true => !called,
-                false => begin_of(link, symbols) == Some(top.entry),
-            };
-            if goes_on {
+            if goes_on(top, link, symbols) && !(called && top.link == link) {
                 break;
             }
             open.pop();
@@ -231,9 +256,18 @@ impl Calls {
         }
     }
 
-    fn leave(&mut self, call: ActionCall, sp: u64, cpu: &mut CpuState, memory: &GuestMemory, thread: u64) -> u64 {
+    fn leave(
+        &mut self,
+        call: ActionCall,
+        sp: u64,
+        cpu: &mut CpuState,
+        memory: &GuestMemory,
+        thread: u64,
+        symbols: &dyn Symbols,
+    ) -> u64 {
         let Some(Thread { open, current }) = self.threads.get_mut(&thread) else { return 0 };
         abandon(open, sp, memory);
+        leave_behind(open, sp, call.pc, symbols);
         let ended = innermost(open, sp, call.pc, memory).map(|index| {
             *current = open.remove(index);
             self.conditions.look_again(open, index);
@@ -243,27 +277,24 @@ impl Calls {
         ended.unwrap_or(0)
     }
 
-    /// Whether a condition holds where the thread is: at `pc` in `function`, with this stack pointer and link register.
-    fn asks(
+    /// Drops the calls that a thread with this stack pointer and link register is not in any more.
+    fn settle(
         &mut self,
-        key: Key,
         (sp, link): (u64, u64),
-        function: Option<u64>,
         cpu: &mut CpuState,
         memory: &GuestMemory,
         thread: u64,
         symbols: &dyn Symbols,
-    ) -> bool {
-        let Some(Thread { open, .. }) = self.threads.get_mut(&thread) else { return false };
+    ) {
+        let Some(Thread { open, .. }) = self.threads.get_mut(&thread) else { return };
         abandon(open, sp, memory);
-        // A function with the stack pointer of its entry has its return address in the link register, and so has whatever
-        // it has jumped to; or it keeps it in another register and calls on, which is in itself.
-        let goes_on = |top: &Frame| top.link == link || begin_of(link, symbols) == Some(top.entry);
-        while open.last().is_some_and(|top| top.sp == sp && !goes_on(top)) {
-            open.pop();
-        }
+        leave_behind(open, sp, link, symbols);
         inside::show(open, cpu);
-        self.conditions.holds(key, open, function)
+    }
+
+    /// True if a condition holds for a thread that is in `function`.
+    fn holds(&self, key: Key, function: Option<u64>, thread: u64) -> bool {
+        self.threads.get(&thread).is_some_and(|thread| self.conditions.holds(key, &thread.open, function))
     }
 
     /// Puts into the slots of a thread what is known of its calls, after that has changed beside it.
@@ -278,6 +309,9 @@ impl Calls {
         let gone = before.iter().filter(|entry| other(&self.followed, entry));
         let new = self.followed.iter().filter(|entry| other(&before, entry));
         self.changed.extend(gone.chain(new).map(|&entry| entry..entry + 1));
+        if before.is_empty() != self.followed.is_empty() {
+            self.changed.extend(self.replacing.iter().map(|&pc| pc..pc + 1));
+        }
         self.counted = counted;
         for thread in self.threads.values_mut() {
             self.conditions.look_again(&mut thread.open, 0);
@@ -297,6 +331,20 @@ fn abandon(open: &mut Vec<Frame>, sp: u64, memory: &GuestMemory) {
     while open.last().is_some_and(|top| top.sp < sp && one_stack(top.sp, sp, memory)) {
         open.pop();
     }
+}
+
+/// Drops the calls that are over although they were entered with the present stack pointer.
+fn leave_behind(open: &mut Vec<Frame>, sp: u64, link: u64, symbols: &dyn Symbols) {
+    while open.last().is_some_and(|top| top.sp == sp && !goes_on(top, link, symbols)) {
+        open.pop();
+    }
+}
+
+/// True if a call may not be over in a thread that has the stack pointer of its entry. The link register has the return
+/// address then, also in whatever the function has jumped to; or code without a frame of its own keeps that in another
+/// register and calls on, which is in itself.
+fn goes_on(frame: &Frame, link: u64, symbols: &dyn Symbols) -> bool {
+    frame.link == link || begin_of(link, symbols) == Some(frame.entry)
 }
 
 /// The innermost call with this stack pointer and return address.
@@ -334,12 +382,18 @@ impl Core {
                 self.calls.enter(call, cpu, memory, thread, &*self.symbols);
                 return 0;
             }
-            Request::Leave => return self.calls.leave(call, argument, cpu, memory, thread),
+            Request::Leave => return self.calls.leave(call, argument, cpu, memory, thread, &*self.symbols),
             Request::Inside => {
                 let [sp, link, probe, filter] = std::array::from_fn(|n| cpu.x[usize::from(call.args) + n]);
                 let key = (ProbeId(probe as u32), filter as usize);
                 let function = begin_of(call.pc, &*self.symbols);
-                return self.calls.asks(key, (sp, link), function, cpu, memory, thread, &*self.symbols).into();
+                self.calls.settle((sp, link), cpu, memory, thread, &*self.symbols);
+                return self.calls.holds(key, function, thread).into();
+            }
+            Request::Settle => {
+                let link = cpu.x[usize::from(call.args) + 1];
+                self.calls.settle((argument, link), cpu, memory, thread, &*self.symbols);
+                return 0;
             }
             Request::CalledFrom => {
                 let [probe, filter] = std::array::from_fn(|n| cpu.x[usize::from(call.args) + 1 + n] as usize);

@@ -463,6 +463,13 @@ impl ProbeEngine for Probes {
         self.periods.retain(|(other, _), _| *other != thread);
     }
 
+    fn forked(&mut self, parent: u64, child: u64, _cpu: &mut CpuState, _memory: &GuestMemory) {
+        self.core.runtime.forked(parent, child);
+        self.core.calls.forked(parent, child);
+        // The child's own time begins anew.
+        self.periods.clear();
+    }
+
     fn child_status(&mut self, status: u8) -> u8 {
         self.core.runtime.flush();
         self.core.runtime.final_status(status)
@@ -634,6 +641,10 @@ impl LowerHost for Core {
 
     fn follows(&self, pc: u64) -> bool {
         self.calls.follows(pc)
+    }
+
+    fn stack_replaced_at(&mut self, pc: u64) -> bool {
+        self.calls.stack_replaced_at(pc)
     }
 
     fn functions(&self, probe: ProbeId, filter: usize) -> &Functions {

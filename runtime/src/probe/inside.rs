@@ -204,7 +204,9 @@ mod tests {
         assert_eq!(conditions.inside(&inner, bits(during) | bits(from)), bits(during), "another caller");
         assert!(conditions.holds(during, &[outer.clone(), inner.clone()], None));
         assert!(!conditions.holds(from, &[outer.clone(), inner], Some(0x300)));
-        assert!(conditions.holds(from, &[outer.clone()], Some(0x100)) && !conditions.holds(from, &[outer], Some(0x200)));
+        assert!(
+            conditions.holds(from, &[outer.clone()], Some(0x100)) && !conditions.holds(from, &[outer], Some(0x200))
+        );
     }
 
     #[test]

@@ -9,7 +9,6 @@ use crate::probe::calls::{Request, is_call_event};
 use crate::probe::inside::{is_in_functions, returns_into};
 use crate::uop::{BinOp, UnOp, Uop, X, slot};
 use spile_lang::ir::Probe;
-use spile_lang::target::RegisterSlot;
 
 type Result<T> = std::result::Result<T, TooComplex>;
 
@@ -29,7 +28,8 @@ impl Body<'_> {
             return Ok(Flow::On);
         }
         let mut inside = Label::default();
-        if let (true, Some(sp)) = (known, self.slot_of("sp")) {
+        if known {
+            let sp = self.shared.sp;
             let d = self.code.temp()?;
             self.code.push(Uop::Bin { op: BinOp::LtU, d, a: sp, b: slot::CALL_SP });
             self.code.jump_if(true, Atom::Slot(d), &mut inside);
@@ -75,7 +75,7 @@ impl Body<'_> {
             self.code.jump(&mut self.leave);
             return Ok(Flow::Left);
         }
-        let Some(link) = self.slot_of("lr").or_else(|| self.slot_of("ra")) else { return Ok(Flow::On) };
+        let link = self.shared.link;
         if extents.is_empty() {
             self.code.jump(&mut self.leave);
             return Ok(Flow::Left);
@@ -114,8 +114,7 @@ impl Body<'_> {
     /// Asks whether the condition holds, and leaves if not.
     fn leave_unless_told(&mut self, index: usize) -> Result<()> {
         let args = self.code.temps(4)?;
-        for (n, name) in [["sp", "sp"], ["lr", "ra"]].into_iter().enumerate() {
-            let a = name.into_iter().find_map(|name| self.slot_of(name)).unwrap_or(slot::ZERO);
+        for (n, a) in [self.shared.sp, self.shared.link].into_iter().enumerate() {
             self.code.push(Uop::Un { op: UnOp::Mov, d: args + n as X, a });
         }
         let d = self.ask_condition(Request::Inside, args, 2, index);
@@ -129,12 +128,5 @@ impl Body<'_> {
         self.code.push(Uop::MovI { d: args + n + 1, imm: index as u64 });
         self.code.push(Uop::Action { action: request.action(), d: args, args, n: n + 2, state: false });
         args
-    }
-
-    fn slot_of(&self, register: &str) -> Option<X> {
-        match self.shared.isa.register(register)?.slot {
-            RegisterSlot::Int(slot) => Some(slot),
-            _ => None,
-        }
     }
 }

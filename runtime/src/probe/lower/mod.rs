@@ -59,6 +59,8 @@ const BODY_END: X = calls::RETURNED;
 /// Slots that [`Lowering::check`] keeps back, so that what it accepts fits everywhere.
 const RESERVE: X = 8;
 
+static NO_FUNCTIONS: Functions = Functions { entries: Vec::new(), extents: Vec::new() };
+
 /// What the lowering needs of the probe runtime.
 pub trait LowerHost {
     /// Enters an action into the engine's table and returns its index.
@@ -125,7 +127,9 @@ pub trait LowerHost {
     }
 
     /// The functions that a `from` or `during` names: filter number `filter` of the probe.
-    fn functions(&self, _probe: ProbeId, _filter: usize) -> &Functions;
+    fn functions(&self, _probe: ProbeId, _filter: usize) -> &Functions {
+        &NO_FUNCTIONS
+    }
 
     /// The bit of [`slot::INSIDE`] that says whether such a filter holds, if it has one.
     fn inside_bit(&self, _probe: ProbeId, _filter: usize) -> Option<u8> {
@@ -135,6 +139,12 @@ pub trait LowerHost {
     /// Returns the first instruction of the function that contains `pc`, if its calls are followed.
     fn followed_function(&self, _pc: u64) -> Option<u64> {
         None
+    }
+
+    /// Tells that the instruction at `pc` gives the thread another stack pointer. True if calls are followed, for which
+    /// that may be the end.
+    fn stack_replaced_at(&mut self, _pc: u64) -> bool {
+        false
     }
 
     /// True if a followed function has been seen to return to `pc`.
@@ -196,6 +206,9 @@ pub struct Lowering {
 struct Shared {
     program: Arc<Program>,
     isa: &'static dyn Isa,
+    /// The slots of the stack pointer and of the register of return addresses.
+    sp: X,
+    link: X,
     actions: RefCell<HashMap<ActionKey, u32>>,
     regexes: RefCell<HashMap<(String, bool), Option<Regex>>>,
     patches: RefCell<HashMap<(ProbeId, usize, Span), u32>>,
@@ -300,8 +313,11 @@ impl Point {
 impl Lowering {
     /// Prepares `program`; `host` is asked for the cells that its probes need.
     pub fn new(program: Arc<Program>, isa: &'static dyn Isa, host: &mut dyn LowerHost) -> Self {
+        let (sp, link) = super::calls::slots(isa);
         let shared = Shared {
             isa,
+            sp,
+            link,
             actions: RefCell::default(),
             regexes: RefCell::default(),
             patches: RefCell::default(),
@@ -438,8 +454,9 @@ enum Part {
 }
 
 impl Splice for ProbeSplicer<'_> {
-    fn touches(&mut self, start: u64, end: u64) -> bool {
-        self.host.touches(start, end)
+    fn touches(&mut self, block: &Block) -> bool {
+        let replaces = self.replaces_stack(block);
+        replaces || self.host.touches(block.pc, block.end)
     }
 
     fn before(&mut self, site: &Site<'_>, uops: &mut Vec<Uop>) {
@@ -497,11 +514,12 @@ impl Splice for ProbeSplicer<'_> {
     fn has_after(&mut self, site: &Site<'_>) -> bool {
         let seen = self.look(site);
         let parts = seen.probes.iter().any(|&id| self.part_after(id).is_some());
-        parts || seen.late_poll || self.has_after_accesses(site, &seen)
+        parts || seen.late_poll || self.has_after_accesses(site, &seen) || self.is_followed_stack(site)
     }
 
     fn after(&mut self, site: &Site<'_>, uops: &mut Vec<Uop>) {
         let seen = self.look(site);
+        self.stack_replaced(site, uops);
         let parts: Vec<_> = seen.probes.iter().filter_map(|&id| Some((id, self.part_after(id)?))).collect();
         let asked = self.after_accesses(site, &seen, uops);
         let place = Place::at(site, true, self.shared.isa, Rc::clone(&seen.facts));
