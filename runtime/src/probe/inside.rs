@@ -189,7 +189,9 @@ mod tests {
     }
 
     fn frame(entry: u64, link: u64) -> Frame {
-        Frame { entry, link, ..Frame::default() }
+        let mut frame = Frame::default();
+        (frame.entry, frame.link) = (entry, link);
+        frame
     }
 
     #[test]
@@ -202,11 +204,11 @@ mod tests {
         assert_eq!(conditions.inside(&outer, 0), bits(during) | bits(from), "a call at the very end of its function");
         let inner = frame(0x300, 0x104);
         assert_eq!(conditions.inside(&inner, bits(during) | bits(from)), bits(during), "another caller");
-        assert!(conditions.holds(during, &[outer.clone(), inner.clone()], None));
-        assert!(!conditions.holds(from, &[outer.clone(), inner], Some(0x300)));
-        assert!(
-            conditions.holds(from, &[outer.clone()], Some(0x100)) && !conditions.holds(from, &[outer], Some(0x200))
-        );
+        let open = [outer, inner];
+        assert!(conditions.holds(during, &open, None));
+        assert!(!conditions.holds(from, &open, Some(0x300)));
+        let outermost = &open[..1];
+        assert!(conditions.holds(from, outermost, Some(0x100)) && !conditions.holds(from, outermost, Some(0x200)));
     }
 
     #[test]
