@@ -408,7 +408,12 @@ impl Lastings {
             };
             over.extend(state.patches.extract_if(.., |patch| ends(patch)));
             if own {
-                self.undone += state.held.extract_if(|_, held| step.ends(&mut held.due)).count() as u64;
+                let replaced = &mut state.replaced;
+                let ended = state.held.extract_if(|_, held| step.ends(&mut held.due)).inspect(|(pc, held)| {
+                    // It may have been looked at already, in front of this probe.
+                    replaced.take_if(|(at, _, bits)| (*at, *bits) == (*pc, held.bits));
+                });
+                self.undone += ended.count() as u64;
                 state.trace.take_if(|trace| step.ends(&mut trace.due));
             }
         }
