@@ -47,6 +47,9 @@ impl Request {
 /// Instructions between two looks at the clock.
 const CLOCK_INSNS: u64 = 1000;
 
+/// Who has what a thread has left behind.
+const NOBODY: u64 = 0;
+
 /// A place that a patch changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Changed {
@@ -460,20 +463,22 @@ impl Lastings {
         }
     }
 
-    /// A thread has made its last instruction: nothing else would end what it has done to memory for some time.
+    /// A thread has made its last instruction. What it has done to memory for a number of them or for a time ends; what
+    /// others may end stays.
     pub(super) fn stop_thread(&mut self, thread: u64, cpu: &mut CpuState, memory: &GuestMemory) {
-        let Some(state) = self.threads.get_mut(&thread) else { return };
-        let of_memory = |patch: &mut Patch| matches!(patch.place, Changed::Memory { .. });
-        let over = state.patches.extract_if(.., of_memory).collect();
+        let Some(mut state) = self.threads.remove(&thread) else { return };
+        state.patches.retain(|patch| matches!(patch.place, Changed::Memory { .. }));
+        let (waiting, over) = state.patches.into_iter().partition(|patch| patch.due.waits());
         self.undo(over, cpu, memory);
-        self.end_thread(thread);
+        self.thread(NOBODY).patches.extend::<Vec<Patch>>(waiting);
+        self.count_waiting();
     }
 
     /// In a forked child, in which `parent` goes on as `child`: it has what its parent had. The other threads are not
     /// there.
     pub(super) fn fork(&mut self, parent: u64, child: u64, cpu: &mut CpuState, memory: &GuestMemory) {
         let own = self.threads.remove(&parent);
-        let mut others: Vec<u64> = self.threads.keys().copied().collect();
+        let mut others: Vec<u64> = self.threads.keys().copied().filter(|&thread| thread != NOBODY).collect();
         others.sort_unstable();
         others.into_iter().for_each(|thread| self.stop_thread(thread, cpu, memory));
         self.threads.extend(own.map(|state| (child, state)));
