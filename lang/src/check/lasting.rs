@@ -19,7 +19,9 @@ impl Checker<'_> {
                 let n = self.count(&quantity.amount, "a duration", "flip x0 bit 3 for 100 insns")?;
                 Some(Lasting::Insns(n))
             }
-            Some("hits") => Some(Lasting::Hits(self.count(&quantity.amount, "a duration", "flip x0 bit 3 for 2 hits")?)),
+            Some("hits") => {
+                Some(Lasting::Hits(self.count(&quantity.amount, "a duration", "flip x0 bit 3 for 2 hits")?))
+            }
             None => match self.constant(&quantity.amount, "a duration")?.kind {
                 ExprKind::Int(n) => Some(Lasting::Nanoseconds(n)),
                 _ => None,

@@ -20,6 +20,7 @@ use super::pending::Pending;
 use super::runtime::{Guest, ProbeRuntime, Report};
 use super::state::KeyPart;
 use super::variables::Site;
+use super::window::{self, Windows};
 use super::written::Lines;
 use crate::block::Block;
 use crate::cells::Cells;
@@ -76,6 +77,7 @@ pub(super) struct Core {
     /// The places up to which something may last, by where they are written.
     pub(super) ends: HashMap<Span, u64>,
     pub(super) calls: Calls,
+    pub(super) windows: Windows,
     pub(super) symbols: Arc<SymbolTable>,
     pub(super) isa: &'static dyn Isa,
 }
@@ -103,9 +105,11 @@ impl Probes {
         let addresses = addresses(&attachments);
         let runtime = ProbeRuntime::new(&program, sources, output, seed);
         let calls = Calls::new(isa);
-        let ends = HashMap::new();
-        let mut core = Core { program: program.clone(), runtime, attachments, addresses, ends, calls, symbols, isa };
+        let (windows, ends) = Default::default();
+        let mut core =
+            Core { program: program.clone(), runtime, attachments, addresses, ends, calls, windows, symbols, isa };
         core.follow_calls();
+        core.watch_windows();
         core.follow_ends();
         let lowering = Lowering::new(program.clone(), isa, &mut core);
         refuse_complex(lowering.check(0, &mut core))?;
@@ -252,6 +256,10 @@ impl ProbeEngine for Probes {
         if let Some(request) = lasting::Request::of(call.action) {
             return self.core.lasting(request, call, cpu, memory, environment.thread_id());
         }
+        if call.action == window::REACHED {
+            self.core.reached(call.pc, cpu);
+            return 0;
+        }
         if let Some(request) = calls::Request::of(call.action) {
             return self.core.call(request, call, cpu, memory, environment.thread_id());
         }
@@ -272,6 +280,7 @@ impl ProbeEngine for Probes {
         }
         self.core.calls.take_changes(&mut self.moved);
         self.core.runtime.lasting.take_changes(&mut self.moved);
+        self.core.windows.take_changes(&mut self.moved);
         let switched = changed.into_iter().flat_map(|id| self.core.attachments[id.0 as usize].ranges.clone());
         switched.chain(std::mem::take(&mut self.moved)).collect()
     }
@@ -379,6 +388,7 @@ impl ProbeEngine for Probes {
                     _ => true,
                 };
             });
+            asks |= probe.filters.iter().any(|filter| matches!(filter, ir::Filter::Limit(_)));
             match (limited, asks) {
                 (true, _) => Counting::Limited,
                 (false, true) => Counting::Exact,
@@ -489,6 +499,8 @@ impl Probes {
         self.core.addresses = addresses(&self.core.attachments);
         self.core.follow_calls();
         self.moved.extend(self.core.follow_ends());
+        self.core.watch_windows();
+        self.core.windows.take_changes(&mut self.moved);
         let before = std::mem::replace(&mut self.resolvers, indirect::awaited(&self.core.attachments));
         if before != self.resolvers {
             self.moved.extend(before.into_iter().chain(self.resolvers.clone()));
@@ -568,8 +580,8 @@ impl Core {
         let mut changed = Vec::new();
         for probe in &self.program.probes {
             walk::statements(&probe.body, &mut |stmt| {
-                if let StmtKind::Transient { lasts: Lasting::Until(loc), .. } | StmtKind::TraceFor(Lasting::Until(loc)) =
-                    &stmt.kind
+                if let StmtKind::Transient { lasts: Lasting::Until(loc), .. }
+                | StmtKind::TraceFor(Lasting::Until(loc)) = &stmt.kind
                 {
                     let now = self.addresses.get(&loc.span).copied();
                     let before = match now {
@@ -650,11 +662,27 @@ impl LowerHost for Core {
                     | ir::Event::Return
             )
         };
-        let lasting = self.runtime.lasting.holds_in(start, end) || self.ends.values().any(|at| (start..end).contains(at));
-        if lasting || self.calls.touches(start, end) {
+        let lasting =
+            self.runtime.lasting.holds_in(start, end) || self.ends.values().any(|at| (start..end).contains(at));
+        if lasting || self.calls.touches(start, end) || self.windows.touches(start, end) {
             return true;
         }
         ids.filter(at_instructions).any(|id| self.runtime.is_active(id) && self.attachment(id).touches(&(start..end)))
+    }
+
+    fn may_fire_at(&self, probe: ProbeId, pc: u64) -> bool {
+        self.runtime.is_active(probe)
+            || (self.windows.awaits(pc)
+                && self.runtime.may_become_active(probe)
+                && self.attachment(probe).since.contains(&pc))
+    }
+
+    fn is_awaited(&self, pc: u64) -> bool {
+        self.windows.awaits(pc)
+    }
+
+    fn window_at(&self, probe: ProbeId, pc: u64) -> Option<u32> {
+        self.windows.awaits(pc).then(|| Core::window_at(self, probe, pc)).flatten()
     }
 
     fn matches(&self, probe: ProbeId, pc: u64) -> bool {

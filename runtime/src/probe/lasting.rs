@@ -23,7 +23,7 @@ use std::sync::Arc;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Request {
     /// Whether the instruction is to be executed as another one.
-    IsReplaced,
+    IsReplaced = 1,
     /// Control has come to a place up to which something may last. Result: 1 if translated code has changed.
     Reached,
     /// The instruction may have been changed for some time.
@@ -33,9 +33,9 @@ pub(super) enum Request {
 impl Request {
     const ALL: [Request; 3] = [Request::IsReplaced, Request::Reached, Request::Held];
 
-    /// Its number: below that of [`super::indirect`].
+    /// Its number: below those of [`super::indirect`] and [`super::window`].
     pub(super) fn action(self) -> u32 {
-        u32::MAX - 1 - self as u32
+        u32::MAX - 2 - self as u32
     }
 
     /// The request of a number, if it is one.
@@ -406,9 +406,8 @@ impl Lastings {
         let mut over = Vec::new();
         for (id, state) in &mut self.threads {
             let own = *id == thread;
-            let ends = |patch: &mut Patch| {
-                (own || matches!(patch.place, Changed::Memory { .. })) && step.ends(&mut patch.due)
-            };
+            let ends =
+                |patch: &mut Patch| (own || matches!(patch.place, Changed::Memory { .. })) && step.ends(&mut patch.due);
             over.extend(state.patches.extract_if(.., |patch| ends(patch)));
             if own {
                 let replaced = &mut state.replaced;
