@@ -193,6 +193,9 @@ pub trait ProbeEngine: Send {
     /// The run-time cells.
     fn cells(&self) -> Arc<Cells>;
 
+    /// A thread makes no more instructions while others go on: ends what would have ended with later ones.
+    fn stop_thread(&mut self, _thread: u64, _cpu: &mut CpuState, _memory: &GuestMemory) {}
+
     /// Forgets what belongs to a thread that is over.
     fn end_thread(&mut self, _thread: u64) {}
 
@@ -436,6 +439,12 @@ impl Vm {
             self.fire(PlainEvent::Exit, status);
             if let Some(status) = self.probes().and_then(|probes| probes.end_request()) {
                 stop = Stop::Run(End::Probe(status));
+            }
+            if let Some(mut probes) = self.machine.probes() {
+                probes.stop_thread(self.environment.thread_id(), &mut self.cpu, &self.memory);
+            }
+            if self.memory.has_written_code() {
+                self.machine.drop_written_code();
             }
             self.environment.end_thread(&self.memory);
         }
