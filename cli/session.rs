@@ -90,16 +90,17 @@ impl Live {
     fn exchange(&mut self, gone: &[ProbeId], name: String, text: &[u8]) -> Result<Vec<String>, Refused> {
         let mut sources = self.sources.clone();
         let first = sources.add(name, text);
-        self.exchange_sources(gone, sources, first)
+        self.exchange_sources(gone, sources, first, 1)
     }
 
-    /// Goes on with `sources`, which have new ones from number `first` on, and takes probes out in the same moment. Nothing
-    /// changes if it is refused.
+    /// Goes on with `sources`, which have new ones from number `first` on with at least so many probes, and takes probes out
+    /// in the same moment. Nothing changes if it is refused.
     fn exchange_sources(
         &mut self,
         gone: &[ProbeId],
         mut sources: Sources,
         first: u32,
+        least: usize,
     ) -> Result<Vec<String>, Refused> {
         scripts::load(&mut sources, first, &self.folder);
         let options = scripts::options(&self.scripts).map_err(|failure| failure.text())?;
@@ -111,7 +112,7 @@ impl Live {
         let (program, diagnostics) = self.control.change(compile).ok_or_else(over)?;
         let Some(program) = program else { return Err(self.render(&diagnostics, &sources)) };
         let known = old.probes.len();
-        if program.probes.len() == known {
+        if program.probes.len() < known + least {
             return Err("there is no probe in it\n".into());
         }
         let names = program.probes[known..].iter().map(|probe| probe.name.clone()).collect();
@@ -408,6 +409,9 @@ struct Script {
 struct Watched {
     scripts: Vec<Script>,
     files: HashMap<PathBuf, Option<SystemTime>>,
+    /// Files that have been saved and are not part of the run yet, those with errors included: another file may have been
+    /// what was wrong.
+    unread: Vec<PathBuf>,
 }
 
 fn absolute(path: &str) -> String {
@@ -435,14 +439,12 @@ impl Watched {
     fn new(sources: &Sources) -> Watched {
         let script = |(source, index): (&Source, u32)| match source.identity() {
             Some(_) => Script { name: absolute(source.name()), text: None, source: index },
-            None => Script {
-                name: source.name().to_owned(),
-                text: Some(source.text().as_bytes().to_vec()),
-                source: index,
-            },
+            None => {
+                Script { name: source.name().to_owned(), text: Some(source.text().as_bytes().to_vec()), source: index }
+            }
         };
         let scripts = sources.iter().zip(0..).filter(|(source, _)| source.is_root()).map(script).collect();
-        let mut watched = Watched { scripts, files: HashMap::new() };
+        let mut watched = Watched { scripts, files: HashMap::new(), unread: Vec::new() };
         watched.follow(sources);
         watched
     }
@@ -459,35 +461,47 @@ impl Watched {
         self.files = paths.map(entry).collect();
     }
 
-    /// Reads the scripts again that a file has been saved of.
+    /// Reads the scripts again that files have been saved of.
     fn look(&mut self, live: &mut Live) {
-        let mut changed = Vec::new();
+        let mut names = Vec::new();
         for (path, before) in &mut self.files {
             let now = saved(path);
             if now.is_some() && now != *before {
                 *before = now;
-                changed.push(path.clone());
+                names.push(path.file_name().unwrap_or_default().to_string_lossy().into_owned());
+                if !self.unread.contains(path) {
+                    self.unread.push(path.clone());
+                }
             }
         }
-        for path in changed {
-            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            let message = match self.reload(&path, live) {
-                Ok(1) => format!("spile: {name} has been read again: 1 probe\n"),
-                Ok(n) => format!("spile: {name} has been read again: {n} probes\n"),
-                Err(why) => format!("{why}spile: {name} has errors: its probes stay as they were\n"),
-            };
-            let _ = messages().write_all(message.as_bytes());
+        if names.is_empty() {
+            return;
         }
+        names.sort();
+        let (names, one) = (names.join(", "), names.len() == 1);
+        let message = match self.reload(live) {
+            Ok(n) => {
+                let (has, probes) = (if one { "has" } else { "have" }, if n == 1 { "probe" } else { "probes" });
+                self.unread.clear();
+                format!("spile: {names} {has} been read again: {n} {probes}\n")
+            }
+            Err(why) => {
+                let (has, its) = if one { ("has", "its") } else { ("have", "their") };
+                format!("{why}spile: {names} {has} errors: {its} probes stay as they were\n")
+            }
+        };
+        let _ = messages().write_all(message.as_bytes());
     }
 
-    /// Reads the scripts again that are made of a file, and returns how many probes they have. With errors the probes of
-    /// before stay.
-    fn reload(&mut self, path: &Path, live: &mut Live) -> Result<usize, Refused> {
+    /// Reads the scripts again that are made of unread files, and returns how many probes they have. With errors the probes
+    /// of before stay.
+    fn reload(&mut self, live: &mut Live) -> Result<usize, Refused> {
         let mut sources = live.sources.clone();
-        let made_of = |index: u32| {
-            let is_it = |index: &u32| sources.get(*index).and_then(Source::identity).is_some_and(|own| Path::new(own) == path);
-            sources.reach(index).iter().any(is_it)
+        let unread = |index: &u32| {
+            let file = sources.get(*index).and_then(Source::identity);
+            file.is_some_and(|file| self.unread.iter().any(|path| Path::new(file) == path))
         };
+        let made_of = |index: u32| sources.reach(index).iter().any(unread);
         let (concerned, others): (Vec<&mut Script>, Vec<_>) =
             self.scripts.iter_mut().partition(|script| made_of(script.source));
         let kept: HashSet<u32> = others.iter().flat_map(|script| sources.reach(script.source)).collect();
@@ -509,7 +523,7 @@ impl Watched {
         let program = live.program(&[])?;
         let from_there = |id: &ProbeId| old.contains(&program.probes[id.0 as usize].span.source);
         let gone: Vec<ProbeId> = live.standings()?.into_iter().map(|probe| probe.id).filter(from_there).collect();
-        let names = live.exchange_sources(&gone, sources, first)?;
+        let names = live.exchange_sources(&gone, sources, first, 0)?;
         concerned.into_iter().zip(fresh).for_each(|(script, source)| script.source = source);
         self.follow(&live.sources);
         Ok(names.len())

@@ -255,25 +255,30 @@ fn used_files_are_read_again() {
     let path = folder.join("main.spile");
     let text = format!("use \"{}\"", folder.join("constants.spile").display());
     let path = path.to_str().expect("a name");
-    let running = Running::start("used", "auto", &["--watch", "-s", path, "-e", &text, "-e", "c: on mark m count by KEY"]);
+    let running =
+        Running::start("used", "auto", &["--watch", "-s", path, "-e", &text, "-e", "c: on mark m count by KEY"]);
     let log = || std::fs::read_to_string(&running.log).unwrap_or_default();
-    let keys = |n: u64| running.accepted(&["print", "@keys"]).contains(&format!("  {n}\n"));
+    let keys = |n: u64| running.accepted(&["print", "@keys"]).contains(&format!("  {n:#x}\n"));
     running.until("it fires", || keys(1));
     save("constants.spile", "const KEY = 2\n");
     running.until("it is read", || log().contains("constants.spile has been read again: 2 probes\n"));
     running.until("the new key is used", || keys(2));
     save("constants.spile", "const KEYS = 3\n");
-    running.until("the error is shown", || log().contains("constants.spile has errors: its probes stay as they were\n"));
+    running
+        .until("the error is shown", || log().contains("constants.spile has errors: its probes stay as they were\n"));
     assert!(log().contains("nothing is called `KEY` here"), "{}", log());
     save("lib.spile", "fn key(x) = 4 + (x & 0)\n");
-    running.until("it is read", || log().contains("lib.spile has been read again: 1 probe\n"));
+    running.until("both are read", || log().contains("lib.spile has been read again: 1 probe\n"));
     running.until("the new key is used", || keys(4));
     assert!(!running.accepted(&["list"]).contains("@library"), "{}", running.accepted(&["list"]));
     save("main.spile", "use \"constants.spile\"\na: on insn at pop count by KEYS + 2 into @keys\n");
     running.until("it is read", || log().contains("main.spile has been read again: 1 probe\n"));
     running.until("the new key is used", || keys(5));
-    let added = running.accepted(&["add", &format!("use \"{}\"", folder.join("constants.spile").display())]);
-    assert_eq!(added, "", "{added}");
+    let refused = running.refused(&["add", &text]);
+    assert_eq!(refused, "there is no probe in it\n");
+    let added = running.accepted(&["add", &format!("{text} d: on insn at pop count by KEYS into @added")]);
+    assert_eq!(added, "added d\n");
+    running.until("it fires", || running.accepted(&["print", "@added"]).contains("  3\n"));
     let _ = std::fs::remove_dir_all(&folder);
 }
 

@@ -21,7 +21,10 @@ pub(crate) enum Item {
     /// The path; the items of the file come before it.
     Use(Text),
     Param(Param),
-    Const { name: Text, value: Expr },
+    Const {
+        name: Text,
+        value: Expr,
+    },
     State(StateItem),
     Fn(FnItem),
     Struct(StructItem),
