@@ -56,7 +56,7 @@ pub(crate) fn run(args: &RunArgs) -> Result<u8, Failure> {
         _ => None,
     };
     if let (true, Some(live)) = (args.watch, &live) {
-        session::watch(live.clone())?;
+        session::watch(&sources, live.clone())?;
     }
     let end = vm.run();
     drop(session);

@@ -422,9 +422,10 @@ fn saved(path: &Path) -> Option<SystemTime> {
     std::fs::metadata(path).and_then(|file| file.modified()).ok()
 }
 
-/// Starts to look whether the scripts of a run, or the files that they use, are saved.
-pub(crate) fn watch(live: Shared) -> Result<(), Failure> {
-    let mut watched = Watched::new(&lock(&live).sources);
+/// Starts to look whether the scripts of a run, or the files that they use, are saved. `sources` are those that it begins
+/// with: whoever has locked `live` may be waiting for it to begin.
+pub(crate) fn watch(sources: &Sources, live: Shared) -> Result<(), Failure> {
+    let mut watched = Watched::new(sources);
     let work = move |()| {
         loop {
             std::thread::sleep(WATCH_INTERVAL);
