@@ -35,6 +35,8 @@ pub enum RegisterSlot {
     Pc,
     /// The condition flags as the architecture packs them.
     Flags,
+    /// A system register, by the architecture's number, that is made of other state when it is read.
+    System(u32),
 }
 
 /// A system call of the guest.

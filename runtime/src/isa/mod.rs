@@ -32,6 +32,9 @@ pub trait Isa: Target + Send + Sync {
         false
     }
 
+    /// Sets what is not zero in the state of a processor that starts.
+    fn reset(&self, _cpu: &mut CpuState) {}
+
     /// Reads system register `reg`, the number in [`crate::uop::Uop::ReadSys`], where it is not a plain slot.
     /// `ticks` is the virtual counter in nanoseconds. `None` means the guest may not read it.
     fn read_system(&self, cpu: &CpuState, reg: u32, ticks: u64) -> Option<u64>;

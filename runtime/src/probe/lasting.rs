@@ -7,6 +7,7 @@
 
 use super::runtime::Snapshot;
 use crate::cpu::CpuState;
+use crate::isa::Isa;
 use crate::mem::GuestMemory;
 use hashbrown::HashMap;
 use spile_lang::ir::{Lasting, ProbeId};
@@ -26,6 +27,8 @@ pub(super) enum Changed {
     Vector(u8),
     /// The flags, as four bits.
     Flags,
+    /// A system register.
+    System(u32),
     /// Memory, at most 16 bytes.
     Memory { addr: u64, bytes: u8 },
 }
@@ -38,24 +41,27 @@ impl Changed {
             Changed::Vector(n) => 1 << 8 | u64::from(n),
             Changed::Flags => 2 << 8,
             Changed::Memory { .. } => 3 << 8,
+            Changed::System(reg) => 4 << 8 | u64::from(reg) << 32,
         }
     }
 
     /// The register of an argument slot; `None` for memory.
     pub(super) fn of(word: u64) -> Option<Changed> {
-        match word >> 8 {
+        match word as u32 >> 8 {
             0 => Some(Changed::Int(word as u8)),
             1 => Some(Changed::Vector(word as u8)),
             2 => Some(Changed::Flags),
+            4 => Some(Changed::System((word >> 32) as u32)),
             _ => None,
         }
     }
 
-    fn read(self, cpu: &CpuState, memory: &GuestMemory) -> Option<u128> {
+    fn read(self, cpu: &CpuState, memory: &GuestMemory, isa: &dyn Isa) -> Option<u128> {
         Some(match self {
             Changed::Int(n) => cpu.x[usize::from(n)].into(),
             Changed::Vector(n) => cpu.v[usize::from(n)],
             Changed::Flags => cpu.nzcv().into(),
+            Changed::System(reg) => isa.read_system(cpu, reg, 0)?.into(),
             Changed::Memory { addr, bytes } => {
                 let mut image = [0; 16];
                 memory.read(addr, &mut image[..usize::from(bytes)]).ok()?;
@@ -64,11 +70,14 @@ impl Changed {
         })
     }
 
-    fn write(self, cpu: &mut CpuState, memory: &GuestMemory, value: u128) {
+    fn write(self, cpu: &mut CpuState, memory: &GuestMemory, isa: &dyn Isa, value: u128) {
         match self {
             Changed::Int(n) => cpu.x[usize::from(n)] = value as u64,
             Changed::Vector(n) => cpu.v[usize::from(n)] = value,
             Changed::Flags => cpu.set_nzcv(value as u64),
+            Changed::System(reg) => {
+                isa.write_system(cpu, reg, value as u64);
+            }
             // What has been unmapped meanwhile has nothing to be taken back.
             Changed::Memory { addr, bytes } => {
                 let _ = memory.write_forced(addr, &value.to_le_bytes()[..usize::from(bytes)]);
@@ -146,10 +155,16 @@ impl Lastings {
     }
 
     /// A patch is about to be made: of a register, or else of memory.
-    pub(super) fn begin(&mut self, thread: u64, place: Option<Changed>, cpu: &CpuState, memory: &GuestMemory) {
+    pub(super) fn begin(
+        &mut self,
+        thread: u64,
+        place: Option<Changed>,
+        cpu: &CpuState,
+        (memory, isa): (&GuestMemory, &dyn Isa),
+    ) {
         let state = self.thread(thread);
         state.stores = place.is_none();
-        state.making = place.and_then(|place| Some((place, place.read(cpu, memory)?)));
+        state.making = place.and_then(|place| Some((place, place.read(cpu, memory, isa)?)));
     }
 
     /// A probe is about to store. False if that is to be taken back later and cannot be, since it is not readable.
@@ -176,11 +191,11 @@ impl Lastings {
         lasts: Lasting,
         (icount, now): (u64, u64),
         cpu: &CpuState,
-        memory: &GuestMemory,
+        (memory, isa): (&GuestMemory, &dyn Isa),
     ) -> bool {
         let state = self.thread(thread);
         let Some((place, old)) = state.making.take() else { return false };
-        let Some(new) = place.read(cpu, memory).filter(|new| *new != old) else { return false };
+        let Some(new) = place.read(cpu, memory, isa).filter(|new| *new != old) else { return false };
         let due = due(lasts, icount, now);
         state.patches.push(Patch { place, due, old, new });
         true
@@ -227,15 +242,15 @@ impl Lastings {
         thread: u64,
         (icount, now): (u64, u64),
         cpu: &mut CpuState,
-        memory: &GuestMemory,
+        (memory, isa): (&GuestMemory, &dyn Isa),
     ) {
         let Some(state) = self.threads.get_mut(&thread) else { return };
         let mut over: Vec<Patch> = state.patches.extract_if(.., |patch| patch.due.is_over(icount, now)).collect();
         while let Some(patch) = over.pop() {
             let changed = patch.old ^ patch.new;
-            match patch.place.read(cpu, memory) {
+            match patch.place.read(cpu, memory, isa) {
                 Some(value) if value == patch.new => {
-                    patch.place.write(cpu, memory, value & !changed | patch.old & changed);
+                    patch.place.write(cpu, memory, isa, value & !changed | patch.old & changed);
                     self.undone += 1;
                 }
                 _ => self.overwritten += 1,
@@ -296,9 +311,9 @@ mod tests {
     fn an_abandoned_patch_does_not_refuse_the_next_store() {
         let memory = GuestMemory::new(u64::MAX).unwrap();
         let mut all = Lastings::default();
-        all.begin(1, None, &CpuState::default(), &memory);
+        all.begin(1, None, &CpuState::default(), (&memory, crate::isa::all()[0]));
         assert!(!all.store(1, 0x1000, 4, &memory), "nothing to take back to");
-        all.begin(1, None, &CpuState::default(), &memory);
+        all.begin(1, None, &CpuState::default(), (&memory, crate::isa::all()[0]));
         all.abandon(1);
         assert!(all.store(1, 0x1000, 4, &memory));
     }

@@ -20,6 +20,7 @@ impl Body<'_> {
                 RegisterSlot::Int(n) => Changed::Int(n),
                 RegisterSlot::Vector(n) => Changed::Vector(n),
                 RegisterSlot::Flags => Changed::Flags,
+                RegisterSlot::System(reg) => Changed::System(reg),
                 RegisterSlot::Pc => return Ok(()),
             },
             LValue::Destination => match self.place.destination() {
