@@ -3,6 +3,8 @@
 //! Nothing outside this directory names an architecture, and nothing in it knows how micro-ops are executed.
 
 pub mod aarch64;
+mod encoding;
+mod facts;
 
 use crate::block::Lift;
 use crate::cpu::CpuState;
