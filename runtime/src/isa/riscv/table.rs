@@ -148,6 +148,8 @@ mod tests {
             // Hints of the compressed encoding have names of their own.
             let compressed = insn.to_string();
             let named = |text: &str| text.replace("c.", "");
+            // `mv` has another full form of its own.
+            let text = if full & 0xfe0f_f07f == 0x33 { text.replace("add ", "mv ").replace("zero,", "") } else { text };
             assert!(named(&compressed) == text || is_hint(full), "{bits:#06x}: {compressed}, {full:#010x}: {text}");
         }
     }
