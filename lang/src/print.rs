@@ -55,11 +55,14 @@ impl Display for ProbeText<'_> {
         list(f, "at", &probe.at, loc_text)?;
         list(f, "in", &probe.within, region_text)?;
         list(f, "except", &probe.except, region_text)?;
+        list(f, "since", &probe.since, loc_text)?;
+        list(f, "until", &probe.until, loc_text)?;
         let cx = Cx { program, probe };
         for filter in &probe.filters {
             match filter {
                 Filter::When(expr) => writeln!(f, "  when {}", cx.expr(expr))?,
                 Filter::Hit(spec) => writeln!(f, "  hit {}", hit_text(spec))?,
+                Filter::Limit(spec) => writeln!(f, "  limit {}", limit_text(spec))?,
             }
         }
         if probe.disabled {
@@ -174,10 +177,21 @@ fn hit_text(spec: &HitSpec) -> String {
     }
 }
 
-fn lasting(lasts: Lasting) -> String {
+fn limit_text(spec: &LimitSpec) -> String {
+    let period = match spec.period {
+        Period::Insns(n) => format!("{n} insns"),
+        Period::Nanoseconds(n) => format!("{n}ns"),
+    };
+    let per_thread = if spec.per_thread { " per thread" } else { "" };
+    format!("{} per {period}{per_thread}", spec.most)
+}
+
+fn lasting(lasts: &Lasting) -> String {
     match lasts {
         Lasting::Insns(n) => format!("for {n} insns"),
         Lasting::Nanoseconds(n) => format!("for {n}ns"),
+        Lasting::Hits(n) => format!("for {n} hits"),
+        Lasting::Until(loc) => format!("until {}", loc_text(loc)),
     }
 }
 
@@ -231,8 +245,8 @@ impl Cx<'_> {
                 let op = format!("{op:?}").to_lowercase();
                 format!("{op} {} mask {}", self.lvalue(target), self.expr(mask))
             }
-            StmtKind::Transient { patch, lasts } => format!("{} {}", self.simple(&patch.kind), lasting(*lasts)),
-            StmtKind::TraceFor(lasts) => format!("trace {}", lasting(*lasts)),
+            StmtKind::Transient { patch, lasts } => format!("{} {}", self.simple(&patch.kind), lasting(lasts)),
+            StmtKind::TraceFor(lasts) => format!("trace {}", lasting(lasts)),
             StmtKind::FinishSyscall(value) => format!("return {}", self.expr(value)),
             StmtKind::Raise(signal) => format!("raise {signal}"),
             StmtKind::Skip(n) => format!("skip {}", self.expr(n)),

@@ -5,7 +5,7 @@
 //! `U128`, which takes two (low half first). A text value is a [`TextHandle`].
 
 use spile_lang::debug::EnumNames;
-use spile_lang::ir::{AggFn, AssignOp, Fact, Format, Func, Lasting, Pattern, ProbeId, StateId};
+use spile_lang::ir::{AggFn, AssignOp, Fact, Format, Func, Lasting, LimitSpec, Pattern, ProbeId, StateId};
 use spile_lang::span::Span;
 use spile_lang::types::Type;
 
@@ -146,6 +146,8 @@ pub enum Action {
     // ---- probes
     /// Counts an execution for a `hit … per thread`. No args. Result: which of the thread's it is, from 1.
     ThreadHit,
+    /// Counts an execution for a `limit`. No args. Result: 1 if it passes.
+    Limit(LimitSpec),
     /// No args.
     Enable(Vec<ProbeId>),
     /// No args.
@@ -166,6 +168,10 @@ pub enum Action {
     LastingBegin,
     /// It has been made.
     LastingEnd(Lasting),
+    /// What the instruction is executed as stays for some time. No args.
+    HoldInsn(Lasting),
+    /// The probe is hit: for what lasts for a number of its hits. No args.
+    LastingHit,
     /// From here on each instruction of the thread is printed. No args.
     TraceFor(Lasting),
     /// The thread gets a signal. No args.

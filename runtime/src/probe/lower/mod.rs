@@ -24,6 +24,7 @@ mod tests;
 pub(super) mod walk;
 
 use super::action::{Action, ActionSite, TextHandle};
+use super::lasting::Request;
 use crate::block::{Block, Insn};
 use crate::env::AskedCall;
 use crate::glob;
@@ -88,6 +89,21 @@ pub trait LowerHost {
     /// True if the probe is enabled and can still fire.
     fn is_active(&self, probe: ProbeId) -> bool;
 
+    /// True if the probe is active when the instruction at `pc` is about to be executed, or may become so then.
+    fn may_fire_at(&self, probe: ProbeId, _pc: u64) -> bool {
+        self.is_active(probe)
+    }
+
+    /// True if executing the instruction at `pc` changes which probes are active.
+    fn is_awaited(&self, _pc: u64) -> bool {
+        false
+    }
+
+    /// The cell that says whether the probe's window is open, at an instruction that opens or closes it.
+    fn window_at(&self, _probe: ProbeId, _pc: u64) -> Option<u32> {
+        None
+    }
+
     /// True if a probe that is active may match in `start..end`.
     fn touches(&self, start: u64, end: u64) -> bool;
 
@@ -111,6 +127,19 @@ pub trait LowerHost {
     fn returns_to(&self, _pc: u64) -> bool {
         false
     }
+
+    /// True if something may last up to `pc`.
+    fn ends_at(&self, _pc: u64) -> bool {
+        false
+    }
+
+    /// True if the instruction at `pc` is, or has been, executed as another one for some time.
+    fn holds(&self, _pc: u64) -> bool {
+        false
+    }
+
+    /// Returns the cell that is not 0 while something waits for a hit or a place, or an instruction is another one.
+    fn waiting_cell(&mut self) -> u32;
 
     /// Returns the address that a `goto` target or `&name` was resolved to, its offset included.
     fn address_of(&self, loc: &Loc) -> Option<u64>;
@@ -176,6 +205,8 @@ struct Shared {
     hit_cells: Vec<Vec<u32>>,
     /// For each probe, whether its body asks for `hits`.
     uses_hits: Vec<bool>,
+    /// For each probe, whether something in its body lasts for a number of its hits.
+    lasts_for_hits: Vec<bool>,
 }
 
 /// Where the firings of a probe are counted.
@@ -278,6 +309,7 @@ impl Lowering {
             fired: Vec::new(),
             hit_cells: Vec::new(),
             uses_hits: Vec::new(),
+            lasts_for_hits: Vec::new(),
             program: Arc::default(),
         };
         let mut lowering = Lowering { shared };
@@ -293,6 +325,7 @@ impl Lowering {
         shared.fired.truncate(known);
         shared.hit_cells.truncate(known);
         shared.uses_hits.truncate(known);
+        shared.lasts_for_hits.truncate(known);
         let mut moved = Vec::new();
         for (fired, id) in shared.fired.iter_mut().zip((0..).map(ProbeId)) {
             let counted = counted_state(&program.probes[id.0 as usize]);
@@ -308,6 +341,7 @@ impl Lowering {
             shared.fired.push(fired_cell(&program, id, host));
             shared.hit_cells.push(hit_cells(probe, host));
             shared.uses_hits.push(mentions_hits(&probe.body));
+            shared.lasts_for_hits.push(lasting::lasts_for_hits(&probe.body));
         }
         shared.program = program;
         moved
@@ -414,11 +448,18 @@ impl Splice for ProbeSplicer<'_> {
 
     fn before(&mut self, site: &Site<'_>, uops: &mut Vec<Uop>) {
         self.seen = None;
-        let polls = self.returned(site, uops);
+        self.end_here(site, uops);
+        let reached = self.host.is_awaited(site.insn.pc);
+        if reached {
+            let action = crate::probe::window::REACHED;
+            uops.push(Uop::Action { action, d: slot::ZERO, args: slot::ZERO, n: 0, state: false });
+        }
+        let polls = self.returned(site, uops) || reached;
         let followed = self.follow(site, uops);
+        let held = self.hold_here(site, uops);
         let seen = self.look(site);
         if seen.probes.is_empty() {
-            if polls || followed {
+            if polls || followed || held {
                 uops.push(Uop::Poll { body: true });
             }
             return;
@@ -436,7 +477,7 @@ impl Splice for ProbeSplicer<'_> {
         if point.plan != Plan::Always && !accesses && (at_once || (point.poll_for_probes && !late_poll)) {
             uops.push(Uop::Poll { body: true });
         }
-        if point.replaces && point.plan != Plan::Always {
+        if (point.replaces || held) && point.plan != Plan::Always {
             self.leave_if_replaced(accesses, uops);
         }
         late_poll |= self.before_accesses(site, &seen, uops);
@@ -488,7 +529,7 @@ impl ProbeSplicer<'_> {
     fn leave_if_replaced(&self, accesses: bool, uops: &mut Vec<Uop>) {
         let mut not = Label::default();
         if accesses {
-            let action = crate::probe::lasting::IS_REPLACED;
+            let action = Request::IsReplaced.action();
             uops.push(Uop::Action { action, d: REDIRECT_TARGET, args: slot::ZERO, n: 0, state: false });
             Code::new(uops, REDIRECT_TARGET, PROBE_END).jump_if(false, Atom::Slot(REDIRECT_TARGET), &mut not);
         }
@@ -528,7 +569,7 @@ impl ProbeSplicer<'_> {
             ir::Event::Load(_) | ir::Event::Output(_) | ir::Event::Mark(_) | ir::Event::EveryTime(_) => false,
         };
         event
-            && self.host.is_active(id)
+            && self.host.may_fire_at(id, place.pc())
             && self.host.matches(id, place.pc())
             && self.selects(probe, place)
             && self.may_pass(id, place)
@@ -544,13 +585,13 @@ impl ProbeSplicer<'_> {
         }
     }
 
-    /// False if a condition is known not to hold here. One behind a `hit` does not count: the executions are counted
-    /// all the same.
+    /// False if a condition is known not to hold here. One behind a `hit` or `limit` does not count: the executions are
+    /// counted all the same.
     fn may_pass(&self, id: ProbeId, place: &Place<'_>) -> bool {
         let folder = Folder { shared: self.shared, host: self.host, place, probe: id };
         let conditions = self.probe(id).filters.iter().map_while(|filter| match filter {
             Filter::When(condition) => Some(condition),
-            Filter::Hit(_) => None,
+            Filter::Hit(_) | Filter::Limit(_) => None,
         });
         conditions.into_iter().all(|condition| folder.fold(condition).is_none_or(|known| known.is_true()))
     }
@@ -718,7 +759,7 @@ fn counts_only_here(program: &Program, state: StateId) -> bool {
 fn hit_cells(probe: &Probe, host: &mut dyn LowerHost) -> Vec<u32> {
     let cell = |filter: &Filter| match filter {
         Filter::Hit(spec) if !spec.per_thread => host.new_cell(),
-        Filter::Hit(_) | Filter::When(_) => 0,
+        Filter::Hit(_) | Filter::When(_) | Filter::Limit(_) => 0,
     };
     probe.filters.iter().map(cell).collect()
 }

@@ -177,6 +177,9 @@ impl LowerHost for Mock {
         self.counts.push((state, keys.to_vec(), cell));
         Some(cell)
     }
+    fn waiting_cell(&mut self) -> u32 {
+        self.new_cell()
+    }
     fn is_active(&self, probe: ProbeId) -> bool {
         !self.inactive.contains(&probe)
     }
@@ -321,6 +324,8 @@ fn probe(moment: Moment, event: ir::Event, filters: Vec<Filter>, body: Vec<Stmt>
         at: Vec::new(),
         within: Vec::new(),
         except: Vec::new(),
+        since: Vec::new(),
+        until: Vec::new(),
         filters,
         disabled: false,
         optional: false,
