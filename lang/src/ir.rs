@@ -60,7 +60,7 @@ pub struct Probe {
     pub since: Vec<Loc>,
     /// `until` places: it is over with the first execution of one of them while it is armed.
     pub until: Vec<Loc>,
-    /// `when`, `hit`, `once` and `limit`, in written order: each sees only the executions that the earlier ones let pass.
+    /// `when`, `hit`, `once`, `limit`, `from` and `during`, in written order: each sees only the executions that the earlier ones let pass.
     pub filters: Vec<Filter>,
     /// Starts disabled.
     pub disabled: bool,
@@ -357,6 +357,10 @@ pub enum Filter {
     Hit(HitSpec),
     /// `limit`.
     Limit(LimitSpec),
+    /// `from`: the function that the event happens in has been called by one of these.
+    From(Vec<Loc>),
+    /// `during`: the thread is inside a call of one of these.
+    During(Vec<Loc>),
 }
 
 /// How many executions pass in a period, which begins with the first one that passes.
@@ -409,7 +413,8 @@ pub struct Local {
 /// A global: `@name`, or an aggregation without a name.
 #[derive(Clone, Debug)]
 pub struct State {
-    /// With the `@`; for an unnamed aggregation the statement's source text; for a thread's own value `thread.NAME`.
+    /// With the `@`; for an unnamed aggregation the statement's source text; for a value of
+    /// a thread or call `thread.NAME` and `call.NAME`.
     pub name: String,
     /// True if the script gave it no name.
     pub unnamed: bool,
@@ -429,6 +434,11 @@ impl State {
     /// True for `thread.NAME`: a map by thread, whose entries end with their threads. It is not printed.
     pub fn is_per_thread(&self) -> bool {
         !self.unnamed && self.name.starts_with("thread.")
+    }
+
+    /// True for `call.NAME`: a map by call, whose entries end with their calls. It is not printed.
+    pub fn is_per_call(&self) -> bool {
+        !self.unnamed && self.name.starts_with("call.")
     }
 }
 
@@ -1009,6 +1019,8 @@ pub enum Builtin {
     Depth,
     /// Instructions of this thread since the function was entered.
     Elapsed,
+    /// The number of the call, which no other call has.
+    Activation,
     /// Integer argument of this number, as it was when the function was entered.
     EntryArg(u8),
     /// Static: the disassembly.
@@ -1141,6 +1153,7 @@ impl Builtin {
             | Builtin::Stack
             | Builtin::Depth
             | Builtin::Elapsed
+            | Builtin::Activation
             | Builtin::EntryArg(_)
             | Builtin::InsnDst
             | Builtin::BranchTarget

@@ -593,8 +593,8 @@ impl Builder<'_> {
             Rule::c_once => ClauseKind::Once(parts(node).next().is_some()),
             Rule::c_disabled => ClauseKind::Disabled,
             Rule::c_optional => ClauseKind::Optional,
-            Rule::c_from => ClauseKind::Later("from"),
-            Rule::c_during => ClauseKind::Later("during"),
+            Rule::c_from => ClauseKind::From(self.names(parts(node).next()?)),
+            Rule::c_during => ClauseKind::During(self.names(parts(node).next()?)),
             Rule::c_since => ClauseKind::Since(self.locs(node)),
             Rule::c_until => ClauseKind::Until(self.locs(node)),
             Rule::c_limit => self.limit(node)?,
@@ -1281,6 +1281,7 @@ fn height(kind: &ExprKind) -> u32 {
         | ExprKind::Float(_)
         | ExprKind::Bool(_)
         | ExprKind::AddrOf(_)
+        | ExprKind::Activation
         | ExprKind::Missing => 0,
         ExprKind::Str(pieces) => {
             let depths = pieces.iter().map(|piece| match piece {
