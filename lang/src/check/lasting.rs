@@ -48,13 +48,21 @@ impl Checker<'_> {
                     "it is changed at each execution that the probe fires for: `on insn at f hit 2..10 flip insn bit 12`",
                 ));
             }
+            StmtKind::Write { target: LValue::Accessed, .. } | StmtKind::Bits { target: LValue::Accessed, .. } => {
+                Some((
+                    "value",
+                    "it is that of this access",
+                    "for several ones: `after read at counter hit ..100 write value = 0`",
+                ))
+            }
             StmtKind::Write { .. } | StmtKind::Bits { .. } => None,
-            _ => Some("the flow of control cannot be taken back"),
+            _ => Some(("pc", "the flow of control cannot be taken back", "goto main")),
         };
         match why {
             None => Some(StmtKind::Transient { patch: Box::new(Stmt { kind, span }), lasts }),
-            Some(why) => self
-                .fail(Diagnostic::error("E0403", "`pc` has no value that lasts").primary(span, why).help("goto main")),
+            Some((what, why, help)) => self.fail(
+                Diagnostic::error("E0403", format!("`{what}` has no value that lasts")).primary(span, why).help(help),
+            ),
         }
     }
 

@@ -28,7 +28,7 @@ impl Body<'_> {
                 _ => return Ok(()),
             },
             LValue::Memory { .. } => Changed::Memory { addr: 0, bytes: 0 },
-            LValue::Insn => return Ok(()),
+            LValue::Insn | LValue::Accessed => return Ok(()),
         };
         let args = self.pack(&[Atom::Const(changed.word())])?;
         self.act(Action::LastingBegin, args, s)?;
