@@ -216,6 +216,30 @@ fn samples_are_taken_after_a_time() {
     }
 }
 
+/// Windows of probes that come later count from then on, in all threads, and are gone with their probes.
+#[test]
+fn windows_open_and_close_for_all_threads() {
+    for tier in TIERS {
+        let running = Running::start("windows", tier, &["-e", "on insn at pop count into @n"]);
+        running.until("the loop runs", || running.accepted(&["print", "@n"]) != "@n: 0\n");
+        for _ in 0..rounds().div_ceil(10) {
+            running.accepted(&["add", "open: on insn at pop since pop+4 count by tid into @open"]);
+            running.accepted(&["add", "over: on insn at pop since pop+4 until pop+4 count into @over"]);
+            running.accepted(&["add", "none: on insn at pop since main count into @none"]);
+            let state = |word: &str| running.accepted(&["list"]).contains(word);
+            running.until("all threads are in it", || running.by_thread("@open").len() == 8);
+            running.until("it is over", || state("over  exhausted"));
+            assert!(state("open  enabled") && state("none  not armed"), "{}", running.accepted(&["list"]));
+            assert_eq!(running.accepted(&["print", "@none"]), "@none: 0\n", "`main` has begun long ago");
+            let over = running.accepted(&["print", "@over"]);
+            running.accepted(&["enable", "over"]);
+            assert_eq!(running.accepted(&["print", "@over"]), over, "what has closed does not open");
+            running.accepted(&["remove", "open", "over", "none"]);
+            running.accepted(&["reset", "@open"]);
+        }
+    }
+}
+
 #[test]
 fn replies_are_json_on_request() {
     let running = Running::start("json", "auto", &["-e", "a: on insn at pop count into @n", "-e", "on mark m trace"]);

@@ -135,10 +135,21 @@ pub(crate) enum ClauseKind {
     When(Expr),
     Hit(Hits, bool),
     Once(bool),
+    Since(Vec<Loc>),
+    Until(Vec<Loc>),
+    Limit(Limit),
     Disabled,
     Optional,
     /// Known and not compiled yet, with its word.
     Later(&'static str),
+}
+
+/// `limit count per period`, and whether in each thread.
+#[derive(Clone, Debug)]
+pub(crate) struct Limit {
+    pub(crate) count: Expr,
+    pub(crate) period: Quantity,
+    pub(crate) per_thread: bool,
 }
 
 #[derive(Clone, Debug)]

@@ -443,6 +443,7 @@ impl<'a> Failure<'a> {
             .or_else(|| self.reserved_name())
             .or_else(|| self.two_values())
             .or_else(|| self.string())
+            .or_else(|| self.limit())
             .or_else(|| self.missing())
             .or_else(|| self.incomplete())
             .unwrap_or_else(|| self.unexpected());
@@ -1091,6 +1092,28 @@ impl<'a> Failure<'a> {
         match self.statement().and_then(|i| verbs::find(self.word(i))) {
             Some(verb) => out.help(format!("for example: {}", verb.form)),
             None => out.help(self.item_form()),
+        }
+    }
+
+    /// A `limit` without a period, or with one without a unit.
+    fn limit(&self) -> Option<Diagnostic> {
+        let [first, second, third, last] =
+            [4, 3, 2, 1].map(|back| self.at.checked_sub(back).map_or("", |i| self.word(i)));
+        let at = self.span(self.before()?);
+        let is_number = |word: &str| word.starts_with(|c: char| c.is_ascii_digit());
+        match (first, second, third) {
+            (_, _, "limit") if is_number(last) => Some(
+                Diagnostic::error("E0114", format!("a period is missing after `limit {last}`"))
+                    .primary(at, "expected `per` and a period after this")
+                    .help(format!("limit {last} per 1s")),
+            ),
+            ("limit", most, "per") if is_number(last) => Some(
+                Diagnostic::error("E0114", "this period has no unit")
+                    .primary(at, "seconds, or instructions?")
+                    .help(format!("limit {most} per {last} insns"))
+                    .help(format!("limit {most} per 1s")),
+            ),
+            _ => None,
         }
     }
 

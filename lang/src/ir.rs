@@ -56,7 +56,11 @@ pub struct Probe {
     pub within: Vec<Region>,
     /// `except` regions.
     pub except: Vec<Region>,
-    /// `when`, `hit` and `once`, in written order: each sees only the executions that the earlier ones let pass.
+    /// `since` places: it is armed from the first execution of one of them on; empty means from the start.
+    pub since: Vec<Loc>,
+    /// `until` places: it is over with the first execution of one of them while it is armed.
+    pub until: Vec<Loc>,
+    /// `when`, `hit`, `once` and `limit`, in written order: each sees only the executions that the earlier ones let pass.
     pub filters: Vec<Filter>,
     /// Starts disabled.
     pub disabled: bool,
@@ -81,6 +85,8 @@ impl Probe {
             at: Vec::new(),
             within: Vec::new(),
             except: Vec::new(),
+            since: Vec::new(),
+            until: Vec::new(),
             filters: Vec::new(),
             disabled: true,
             optional: true,
@@ -349,6 +355,28 @@ pub enum Filter {
     When(Expr),
     /// `hit` and `once` (which is `hit 1`).
     Hit(HitSpec),
+    /// `limit`.
+    Limit(LimitSpec),
+}
+
+/// How many executions pass in a period, which begins with the first one that passes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LimitSpec {
+    /// So many, at least 1.
+    pub most: u64,
+    /// The period.
+    pub period: Period,
+    /// In each guest thread by itself.
+    pub per_thread: bool,
+}
+
+/// A length of time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Period {
+    /// Instructions of a thread, at least 1.
+    Insns(u64),
+    /// Nanoseconds of the run's clock, at least 1,000.
+    Nanoseconds(u64),
 }
 
 /// Which executions, counted from 1, pass.

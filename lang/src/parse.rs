@@ -595,9 +595,9 @@ impl Builder<'_> {
             Rule::c_optional => ClauseKind::Optional,
             Rule::c_from => ClauseKind::Later("from"),
             Rule::c_during => ClauseKind::Later("during"),
-            Rule::c_since => ClauseKind::Later("since"),
-            Rule::c_until => ClauseKind::Later("until"),
-            Rule::c_limit => ClauseKind::Later("limit"),
+            Rule::c_since => ClauseKind::Since(self.locs(node)),
+            Rule::c_until => ClauseKind::Until(self.locs(node)),
+            Rule::c_limit => self.limit(node)?,
             _ if self.odd_event => return None,
             _ => {
                 self.error(explain::missing_at(span, node.as_str(), event));
@@ -605,6 +605,13 @@ impl Builder<'_> {
             }
         };
         Some(Clause { kind, word, span })
+    }
+
+    fn limit(&mut self, node: Node<'_>) -> Option<ClauseKind> {
+        let mut inner = parts(node);
+        let count = self.num(inner.next()?)?;
+        let period = self.quantity(inner.next()?)?;
+        Some(ClauseKind::Limit(Limit { count, period, per_thread: inner.next().is_some() }))
     }
 
     fn hit(&mut self, node: Node<'_>) -> Option<ClauseKind> {

@@ -55,11 +55,14 @@ impl Display for ProbeText<'_> {
         list(f, "at", &probe.at, loc_text)?;
         list(f, "in", &probe.within, region_text)?;
         list(f, "except", &probe.except, region_text)?;
+        list(f, "since", &probe.since, loc_text)?;
+        list(f, "until", &probe.until, loc_text)?;
         let cx = Cx { program, probe };
         for filter in &probe.filters {
             match filter {
                 Filter::When(expr) => writeln!(f, "  when {}", cx.expr(expr))?,
                 Filter::Hit(spec) => writeln!(f, "  hit {}", hit_text(spec))?,
+                Filter::Limit(spec) => writeln!(f, "  limit {}", limit_text(spec))?,
             }
         }
         if probe.disabled {
@@ -172,6 +175,15 @@ fn hit_text(spec: &HitSpec) -> String {
         true => format!("{counts} per thread"),
         false => counts,
     }
+}
+
+fn limit_text(spec: &LimitSpec) -> String {
+    let period = match spec.period {
+        Period::Insns(n) => format!("{n} insns"),
+        Period::Nanoseconds(n) => format!("{n}ns"),
+    };
+    let per_thread = if spec.per_thread { " per thread" } else { "" };
+    format!("{} per {period}{per_thread}", spec.most)
 }
 
 fn lasting(lasts: Lasting) -> String {

@@ -36,9 +36,13 @@ const CLAUSES: &[Clause] = &[
     clause("optional", "no error if it matches nothing", "on insn at main optional trace"),
     later("from NAME, …", "only if called from there", "on insn at main from _start trace"),
     later("during NAME, …", "only inside a call, callees included", "on insn during main count"),
-    later("since PLACE", "armed from the first execution of a place", "on insn since main count"),
-    later("until PLACE", "armed up to the first execution of a place", "on insn until main count"),
-    later("limit N per TIME", "at most so often", "on insn at main limit 10 per 1s trace"),
+    clause("since PLACE, …", "armed from the first execution of a place", "on insn since main count"),
+    clause("until PLACE, …", "armed up to the first execution of a place", "on insn until main count"),
+    clause(
+        "limit N per PERIOD",
+        "at most so often; what is over it is counted",
+        "on insn at main limit 10 per 1s trace",
+    ),
 ];
 
 /// Returns the page.

@@ -15,6 +15,7 @@ mod loops;
 mod names;
 mod place;
 mod raised;
+mod rate;
 mod state;
 mod stmt;
 mod syscall;

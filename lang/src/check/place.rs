@@ -10,9 +10,6 @@ use crate::types::Type;
 use super::state::{OF_STACKS, describe};
 use super::{Checker, ProbeCx, access};
 
-/// The shortest time between samples, in nanoseconds.
-const SHORTEST_PERIOD: u64 = 1_000;
-
 impl Checker<'_> {
     pub(super) fn probe(&mut self, probe: &ast::Probe, name: String) -> ir::Probe {
         let known = probes::find(&probe.event.word.text);
@@ -42,6 +39,8 @@ impl Checker<'_> {
             at: functions,
             within: Vec::new(),
             except: Vec::new(),
+            since: Vec::new(),
+            until: Vec::new(),
             filters: Vec::new(),
             disabled: false,
             optional: false,
@@ -130,42 +129,6 @@ impl Checker<'_> {
         Some(ir::Pattern { text: regex.text.clone(), ignore_case: regex.ignore_case })
     }
 
-    fn every(&mut self, quantity: &ast::Quantity) -> Option<Event> {
-        let unit = quantity.unit.as_ref().map(|unit| unit.text.as_str());
-        match unit {
-            Some("insns" | "insn") => {
-                let n = self.count(&quantity.amount, "a period", "on every 100000 insns count by func")?;
-                Some(Event::EveryInsns(n))
-            }
-            Some(unit) => {
-                let title = format!("samples are taken after instructions or after a time, not after {unit}");
-                self.fail(
-                    Diagnostic::error("E0403", title)
-                        .primary(quantity.span, "not a period")
-                        .help("on every 10ms count by func")
-                        .help("the same in every run: `on every 100000 insns count by func`"),
-                )
-            }
-            None => Some(Event::EveryTime(self.time(&quantity.amount)?)),
-        }
-    }
-
-    /// A period in nanoseconds: one that is written with its unit.
-    fn time(&mut self, amount: &ast::Expr) -> Option<u64> {
-        let text = self.source_text(amount.span).to_owned();
-        let ir::ExprKind::Int(n) = self.constant(amount, "a period")?.kind else { return None };
-        if n < SHORTEST_PERIOD {
-            let out = Diagnostic::error("E0415", "this period is too short")
-                .primary(amount.span, format!("{n} ns"))
-                .help("at least 1us: `on every 10ms count by func`");
-            return self.fail(match text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'_') {
-                true => out.help(format!("instructions are counted like this: `on every {text} insns`")),
-                false => out,
-            });
-        }
-        Some(n)
-    }
-
     // ---------- clauses ----------
 
     /// Clauses that select places make no sense for events that have none; no clause stands twice except conditions.
@@ -193,7 +156,7 @@ impl Checker<'_> {
             self.no_at(probe, clause);
         }
         let earlier = probe.clauses[..index].iter().find(|other| clause_word(&other.kind) == word);
-        let repeatable = matches!(word, "when" | "hit" | "once" | "at" | "except");
+        let repeatable = matches!(word, "when" | "hit" | "once" | "limit" | "at" | "except");
         if let Some(first) = earlier.filter(|_| !repeatable) {
             let first = first.word;
             self.error(
@@ -222,6 +185,12 @@ impl Checker<'_> {
             ClauseKind::Once(per_thread) => out
                 .filters
                 .push(Filter::Hit(HitSpec { counts: HitCounts::Ranges(vec![(1, Some(2))]), per_thread: *per_thread })),
+            ClauseKind::Limit(limit) => {
+                let limit = self.limit(limit);
+                out.filters.extend(limit.map(Filter::Limit));
+            }
+            ClauseKind::Since(list) => out.since.extend(list.iter().filter_map(|loc| self.loc(loc))),
+            ClauseKind::Until(list) => out.until.extend(list.iter().filter_map(|loc| self.loc(loc))),
             ClauseKind::Disabled => out.disabled = true,
             ClauseKind::Optional => out.optional = true,
             ClauseKind::Later(word) => self.unsupported(word, clause.word),
@@ -345,6 +314,9 @@ fn clause_word(kind: &ClauseKind) -> &'static str {
         ClauseKind::When(_) => "when",
         ClauseKind::Hit(..) => "hit",
         ClauseKind::Once(_) => "once",
+        ClauseKind::Since(_) => "since",
+        ClauseKind::Until(_) => "until",
+        ClauseKind::Limit(_) => "limit",
         ClauseKind::Disabled => "disabled",
         ClauseKind::Optional => "optional",
         ClauseKind::Later(word) => word,

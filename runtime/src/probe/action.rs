@@ -5,7 +5,7 @@
 //! `U128`, which takes two (low half first). A text value is a [`TextHandle`].
 
 use spile_lang::debug::EnumNames;
-use spile_lang::ir::{AggFn, AssignOp, Fact, Format, Func, Lasting, Pattern, ProbeId, StateId};
+use spile_lang::ir::{AggFn, AssignOp, Fact, Format, Func, Lasting, LimitSpec, Pattern, ProbeId, StateId};
 use spile_lang::span::Span;
 use spile_lang::types::Type;
 
@@ -146,6 +146,8 @@ pub enum Action {
     // ---- probes
     /// Counts an execution for a `hit … per thread`. No args. Result: which of the thread's it is, from 1.
     ThreadHit,
+    /// Counts an execution for a `limit`. No args. Result: 1 if it passes.
+    Limit(LimitSpec),
     /// No args.
     Enable(Vec<ProbeId>),
     /// No args.

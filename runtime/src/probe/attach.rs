@@ -190,6 +190,10 @@ pub struct Attachment {
     pub places: Vec<PlaceRanges>,
     /// The functions that a `call` or `return` probe names, by their first instructions, sorted.
     pub entries: Vec<u64>,
+    /// The `since` and `until` places.
+    pub since: Vec<u64>,
+    /// See [`Attachment::since`].
+    pub until: Vec<u64>,
     /// Addresses of `goto` targets and of `&name`, by [`Loc::span`].
     pub addresses: HashMap<Span, u64>,
     /// Places that are not there, and what is to be said if that does not change.
@@ -389,6 +393,7 @@ impl<'a> Resolver<'a> {
             probe.within.iter().map(|region| self.place(region.span, Self::region, region)).collect();
         let except: Vec<PlaceRanges> =
             probe.except.iter().map(|region| self.place(region.span, Self::excepted, region)).collect();
+        let [since, until] = [&probe.since, &probe.until].map(|list| self.reached(list));
         let mut ranges = vec![EVERYTHING];
         for list in [&points, &regions] {
             if !list.is_empty() {
@@ -414,6 +419,8 @@ impl<'a> Resolver<'a> {
             entries,
             everywhere: points.is_empty() && regions.is_empty(),
             places: points.into_iter().chain(regions).collect(),
+            since,
+            until,
             addresses: HashMap::new(),
             waiting: Vec::new(),
             undecided: Vec::new(),
@@ -469,6 +476,18 @@ impl<'a> Resolver<'a> {
         PlaceRanges { span, ranges }
     }
 
+    /// The instructions at `since` or `until` places.
+    fn reached(&mut self, list: &[Loc]) -> Vec<u64> {
+        let mut found = Vec::new();
+        for loc in list {
+            match self.instructions(loc) {
+                Ok(ranges) => found.extend(ranges.into_iter().map(|range| range.start)),
+                Err(fault) => self.fault(fault, self.probe.optional),
+            }
+        }
+        found
+    }
+
     /// Single instructions.
     fn points(&self, loc: &Loc) -> Resolved {
         if loc.place == Place::Any {
@@ -477,6 +496,11 @@ impl<'a> Resolver<'a> {
         if self.on_memory() {
             return self.extents(loc);
         }
+        self.instructions(loc)
+    }
+
+    /// Single instructions, whatever the event.
+    fn instructions(&self, loc: &Loc) -> Resolved {
         let found = self.find(loc)?;
         found.iter().map(|found| self.instruction(loc, found.addr)).collect()
     }

@@ -286,7 +286,8 @@ impl Core {
     /// Finds out which functions are followed: all that probes name, if one of the probes that are armed needs it.
     pub(super) fn follow_calls(&mut self) {
         let all = self.program.probes.iter().zip(&self.attachments);
-        let armed: Vec<_> = all.filter(|(_, attachment)| self.runtime.is_active(attachment.probe)).collect();
+        // What is entered before a window opens may return behind that.
+        let armed: Vec<_> = all.filter(|(_, attachment)| self.runtime.may_become_active(attachment.probe)).collect();
         let mut followed = Vec::new();
         if armed.iter().any(|(probe, _)| needs_frames(probe)) {
             let named = armed.iter().filter(|(probe, _)| is_call_event(probe));

@@ -20,6 +20,7 @@ use super::pending::Pending;
 use super::runtime::{Guest, ProbeRuntime, Report};
 use super::state::KeyPart;
 use super::variables::Site;
+use super::window::{self, Windows};
 use super::written::Lines;
 use crate::block::Block;
 use crate::cells::Cells;
@@ -74,6 +75,7 @@ pub(super) struct Core {
     pub(super) attachments: Vec<Attachment>,
     pub(super) addresses: HashMap<Span, u64>,
     pub(super) calls: Calls,
+    pub(super) windows: Windows,
     pub(super) symbols: Arc<SymbolTable>,
     pub(super) isa: &'static dyn Isa,
 }
@@ -101,8 +103,10 @@ impl Probes {
         let addresses = addresses(&attachments);
         let runtime = ProbeRuntime::new(&program, sources, output, seed);
         let calls = Calls::new(isa);
-        let mut core = Core { program: program.clone(), runtime, attachments, addresses, calls, symbols, isa };
+        let windows = Windows::default();
+        let mut core = Core { program: program.clone(), runtime, attachments, addresses, calls, windows, symbols, isa };
         core.follow_calls();
+        core.watch_windows();
         let lowering = Lowering::new(program.clone(), isa, &mut core);
         refuse_complex(lowering.check(0, &mut core))?;
         let pending = Pending::default();
@@ -248,6 +252,10 @@ impl ProbeEngine for Probes {
         if call.action == lasting::IS_REPLACED {
             return self.core.runtime.is_replaced(environment.thread_id(), call.pc, call.icount).into();
         }
+        if call.action == window::REACHED {
+            self.core.reached(call.pc, cpu);
+            return 0;
+        }
         if let Some(request) = calls::Request::of(call.action) {
             return self.core.call(request, call, cpu, memory, environment.thread_id());
         }
@@ -267,6 +275,7 @@ impl ProbeEngine for Probes {
             self.core.calls_switched(&mut self.moved);
         }
         self.core.calls.take_changes(&mut self.moved);
+        self.core.windows.take_changes(&mut self.moved);
         let switched = changed.into_iter().flat_map(|id| self.core.attachments[id.0 as usize].ranges.clone());
         switched.chain(std::mem::take(&mut self.moved)).collect()
     }
@@ -370,6 +379,7 @@ impl ProbeEngine for Probes {
                     _ => true,
                 };
             });
+            asks |= probe.filters.iter().any(|filter| matches!(filter, ir::Filter::Limit(_)));
             match (limited, asks) {
                 (true, _) => Counting::Limited,
                 (false, true) => Counting::Exact,
@@ -471,6 +481,8 @@ impl Probes {
         self.moved.extend(self.pending.update(program, attachments, &world));
         self.core.addresses = addresses(&self.core.attachments);
         self.core.follow_calls();
+        self.core.watch_windows();
+        self.core.windows.take_changes(&mut self.moved);
         let before = std::mem::replace(&mut self.resolvers, indirect::awaited(&self.core.attachments));
         if before != self.resolvers {
             self.moved.extend(before.into_iter().chain(self.resolvers.clone()));
@@ -582,10 +594,25 @@ impl LowerHost for Core {
                     | ir::Event::Return
             )
         };
-        if self.calls.touches(start, end) {
+        if self.calls.touches(start, end) || self.windows.touches(start, end) {
             return true;
         }
         ids.filter(at_instructions).any(|id| self.runtime.is_active(id) && self.attachment(id).touches(&(start..end)))
+    }
+
+    fn may_fire_at(&self, probe: ProbeId, pc: u64) -> bool {
+        self.runtime.is_active(probe)
+            || (self.windows.awaits(pc)
+                && self.runtime.may_become_active(probe)
+                && self.attachment(probe).since.contains(&pc))
+    }
+
+    fn is_awaited(&self, pc: u64) -> bool {
+        self.windows.awaits(pc)
+    }
+
+    fn window_at(&self, probe: ProbeId, pc: u64) -> Option<u32> {
+        self.windows.awaits(pc).then(|| Core::window_at(self, probe, pc)).flatten()
     }
 
     fn matches(&self, probe: ProbeId, pc: u64) -> bool {

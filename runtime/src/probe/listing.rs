@@ -158,6 +158,7 @@ fn conditions(probe: &Probe) -> String {
             Filter::When(condition) if is_static(condition) => fixed += 1,
             Filter::When(_) => dynamic.push("when"),
             Filter::Hit(_) => dynamic.push("hit"),
+            Filter::Limit(_) => dynamic.push("limit"),
         }
     }
     let fixed = match (fixed, dynamic.is_empty()) {

@@ -71,6 +71,7 @@ impl Probes {
     pub fn remove(&mut self, id: ProbeId) {
         self.core.runtime.remove(id);
         self.moved.extend(self.core.attachments[id.0 as usize].ranges.iter().cloned());
+        self.core.watch_windows();
         if is_call_event(&self.program.probes[id.0 as usize]) {
             self.core.calls_switched(&mut self.moved);
         }
@@ -103,6 +104,8 @@ impl Probes {
             self.core.attachments[index].ranges.clear();
             self.core.attachments[index].entries.clear();
             self.core.attachments[index].waiting.clear();
+            self.core.attachments[index].since.clear();
+            self.core.attachments[index].until.clear();
         }
         while self.core.runtime.forget_last() {
             program.probes.pop();

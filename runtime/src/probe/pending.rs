@@ -78,7 +78,7 @@ fn depends_on_modules(probe: &Probe, attachment: &Attachment) -> bool {
         RegionKind::Extent(loc) | RegionKind::Len(loc, _) => named(&loc.place),
         RegionKind::Range(from, to) => named(&from.place) || named(&to.place),
     };
-    let at = probe.at.iter().any(|loc| named(&loc.place));
+    let at = probe.at.iter().chain(&probe.since).chain(&probe.until).any(|loc| named(&loc.place));
     let within = probe.within.iter().chain(&probe.except).any(region_named);
     // Optional addresses may become code as well.
     let any_function = matches!(probe.event, Event::Call | Event::Return | Event::Line);

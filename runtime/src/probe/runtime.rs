@@ -20,16 +20,18 @@ use crate::probe::attach::Symbols;
 use crate::probe::format::{self, TextRef, Value, View, address_text, grouped, line_text, put};
 use crate::probe::happening::{FactValue, Happening};
 use crate::probe::lasting::{Changed, Lastings};
+use crate::probe::limits::Limits;
 use crate::probe::loops::MapLoops;
 use crate::probe::output::{self, Fields, Json, Output, Style};
 use crate::probe::stack::Walker;
 use crate::probe::state::{Full, KeyPart, States, Stored};
 use crate::probe::syscalls::{self, Call};
+use crate::probe::window::Awaited;
 use hashbrown::HashMap;
 use regex::bytes::{Regex, RegexBuilder};
 use spile_lang::debug::EnumNames;
 use spile_lang::diag::{Diagnostic, Diagnostics};
-use spile_lang::ir::{AggFn, AssignOp, Fact, Func, Pattern, ProbeId, Program, StateId, StateKind};
+use spile_lang::ir::{AggFn, AssignOp, Fact, Filter, Func, Pattern, ProbeId, Program, StateId, StateKind};
 use spile_lang::source::Sources;
 use spile_lang::span::Span;
 use spile_lang::target::{Register, RegisterSlot};
@@ -100,6 +102,7 @@ pub struct ProbeRuntime {
     walker: Option<Walker>,
     /// Executions that a `hit … per thread` has counted, by thread and by the clause's action.
     thread_hits: HashMap<(u64, u32), u64>,
+    limits: Limits,
     /// Cells and actions of probes that have been removed, for others.
     spare_cells: RefCell<Vec<u32>>,
     spare_sites: Vec<u32>,
@@ -123,6 +126,28 @@ struct ProbeState {
     removed: bool,
     /// The cell that would count its firings if they were not counted elsewhere.
     unused: Option<u32>,
+    /// Its `since` and `until`, if it has any.
+    window: Option<Window>,
+    /// Executions over a limit, if it has one.
+    held_back: Option<u64>,
+}
+
+/// The window of a probe.
+#[derive(Clone, Copy)]
+struct Window {
+    /// Holds 1 while it is open.
+    cell: u32,
+    /// Its `since` place has not been executed yet.
+    waits: bool,
+    /// It has an `until` place.
+    ends: bool,
+}
+
+impl ProbeState {
+    /// False while its window has yet to open.
+    fn is_open(&self) -> bool {
+        !self.window.is_some_and(|window| window.waits)
+    }
 }
 
 /// Output into memory.
@@ -210,6 +235,7 @@ impl ProbeRuntime {
             shown: None,
             walker: None,
             thread_hits: HashMap::new(),
+            limits: Limits::default(),
             spare_cells: RefCell::default(),
             spare_sites: Vec::new(),
             loops: MapLoops::default(),
@@ -223,6 +249,12 @@ impl ProbeRuntime {
 
     fn add_probes(&mut self, program: &Program, sources: &Sources) {
         for probe in &program.probes[self.probes.len()..] {
+            let window = (!probe.since.is_empty() || !probe.until.is_empty()).then(|| {
+                let (cell, waits) = (self.new_cell(), !probe.since.is_empty());
+                self.cells.set(cell, u64::from(!waits));
+                Window { cell, waits, ends: !probe.until.is_empty() }
+            });
+            let limited = probe.filters.iter().any(|filter| matches!(filter, Filter::Limit(_)));
             let state = ProbeState {
                 name: probe.name.clone(),
                 place: sources.file_line(probe.head),
@@ -231,6 +263,8 @@ impl ProbeRuntime {
                 exhausted: false,
                 removed: false,
                 unused: None,
+                window,
+                held_back: limited.then_some(0),
             };
             self.probes.push(state);
         }
@@ -273,6 +307,7 @@ impl ProbeRuntime {
             self.asserts.remove(site);
             self.regexes.remove(site);
             self.thread_hits.retain(|(_, action), _| action != site);
+            self.limits.forget(*site);
         }
         self.spare_sites.extend(sites);
         self.spare_cells.borrow_mut().extend(cells);
@@ -284,6 +319,7 @@ impl ProbeRuntime {
         let gone = self.probes[id].removed && !self.errors.iter().any(|error| error.probe.0 as usize == id);
         if gone && let Some(state) = self.probes.pop() {
             self.spare_cells.borrow_mut().extend(state.unused);
+            self.spare_cells.borrow_mut().extend(state.window.map(|window| window.cell));
         }
         gone
     }
@@ -291,10 +327,11 @@ impl ProbeRuntime {
     /// How a probe stands, in a word, and how often it has fired; none if it has been removed.
     pub(super) fn standing(&self, probe: ProbeId) -> Option<(&'static str, u64)> {
         let state = self.probes.get(probe.0 as usize).filter(|state| !state.removed)?;
-        let word = match (state.exhausted, state.enabled) {
-            (true, _) => "exhausted",
-            (false, true) => "enabled",
-            (false, false) => "disabled",
+        let word = match (state.exhausted, state.enabled, state.is_open()) {
+            (true, ..) => "exhausted",
+            (false, false, _) => "disabled",
+            (false, true, true) => "enabled",
+            (false, true, false) => "not armed",
         };
         Some((word, self.cells.get(state.hits)))
     }
@@ -383,7 +420,47 @@ impl ProbeRuntime {
     /// begun keeps it there until the traced instruction has completed.
     pub fn is_active(&self, probe: ProbeId) -> bool {
         let state = &self.probes[probe.0 as usize];
-        state.enabled && (!state.exhausted || self.traces.iter().any(|trace| trace.probe == probe))
+        let traces = || self.traces.iter().any(|trace| trace.probe == probe);
+        state.enabled && state.is_open() && (!state.exhausted || traces())
+    }
+
+    /// True if the probe is active, or is once its window opens.
+    pub(super) fn may_become_active(&self, probe: ProbeId) -> bool {
+        self.is_active(probe) || (self.probes[probe.0 as usize].enabled && self.awaited(probe) == Some(Awaited::Since))
+    }
+
+    /// What the probe's window waits for.
+    pub(super) fn awaited(&self, probe: ProbeId) -> Option<Awaited> {
+        let state = &self.probes[probe.0 as usize];
+        match state.window.filter(|_| !state.removed && !state.exhausted)? {
+            Window { waits: true, .. } => Some(Awaited::Since),
+            Window { ends: true, .. } => Some(Awaited::Until),
+            Window { .. } => None,
+        }
+    }
+
+    /// The cell that holds 1 while the probe's window is open.
+    pub(super) fn window_cell(&self, probe: ProbeId) -> Option<u32> {
+        Some(self.probes[probe.0 as usize].window?.cell)
+    }
+
+    /// The probe's window opens.
+    pub(super) fn open(&mut self, probe: ProbeId) {
+        if let Some(window) = &mut self.probes[probe.0 as usize].window {
+            window.waits = false;
+            self.cells.set(window.cell, 1);
+        }
+        self.note_change(probe);
+    }
+
+    /// The probe's window closes, for good.
+    pub(super) fn close(&mut self, probe: ProbeId) {
+        let state = &mut self.probes[probe.0 as usize];
+        state.exhausted = true;
+        if let Some(window) = state.window {
+            self.cells.set(window.cell, 0);
+        }
+        self.note_change(probe);
     }
 
     /// Returns, and forgets, the probes that have become active or inactive.
@@ -398,6 +475,7 @@ impl ProbeRuntime {
         self.states.end_thread(thread);
         self.loops.clear(thread);
         self.thread_hits.retain(|(other, _), _| *other != thread);
+        self.limits.end_thread(thread);
         self.lasting.end_thread(thread);
         self.happenings.retain(|(other, _)| *other != thread);
     }
@@ -588,6 +666,14 @@ impl ProbeRuntime {
                 let count = self.thread_hits.entry((thread, fire.call.action)).or_default();
                 *count += 1;
                 *count
+            }
+            Action::Limit(spec) => {
+                let (icount, now) = (fire.call.icount, (fire.guest.ticks)(fire.call.icount));
+                let passes = self.limits.pass(fire.call.action, spec, thread, icount, now);
+                if !passes && let Some(held_back) = &mut self.probes[fire.site.probe.0 as usize].held_back {
+                    *held_back += 1;
+                }
+                passes.into()
             }
             Action::Enable(list) => self.switch(fire, list, true),
             Action::Disable(list) => self.switch(fire, list, false),
@@ -1339,6 +1425,7 @@ impl ProbeRuntime {
             undone: self.lasting.undone,
             overwritten: self.lasting.overwritten,
             patched: self.patches.list.iter().map(|patch| patch.record(self.patch_count(&patch.what))).collect(),
+            held_back: probes().filter_map(|probe| Some((name(probe), probe.held_back.filter(|&n| n > 0)?))).collect(),
             never_fired: never.map(name).collect(),
             errors: self.errors.iter().map(|error| error.count).sum(),
             asserts_failed: self.asserts.values().sum(),
@@ -1409,6 +1496,8 @@ pub struct Report {
     pub undone: u64,
     /// Patches that the guest had overwritten by then.
     pub overwritten: u64,
+    /// Executions that a `limit` has held back, by probe (as for `never_fired`).
+    pub held_back: Vec<(String, u64)>,
     /// Probes that never fired, as `label (file:line)`.
     pub never_fired: Vec<String>,
     /// Number of run-time errors.
@@ -1429,6 +1518,10 @@ impl Report {
         if self.undone + self.overwritten > 0 {
             parts.push(format!("undone: {}, overwritten: {}", grouped(self.undone), grouped(self.overwritten)));
         }
+        if !self.held_back.is_empty() {
+            let each = self.held_back.iter().map(|(name, n)| format!("{} of {name}", grouped(*n)));
+            parts.push(format!("over the limit: {}", each.collect::<Vec<_>>().join(", ")));
+        }
         if !self.never_fired.is_empty() {
             parts.push(format!("never fired: {}", self.never_fired.join(", ")));
         }
@@ -1444,6 +1537,8 @@ impl Report {
         let record = Json::new("end").int("status", status.into()).int("probes", self.probes).int("fired", self.fired);
         let record = record.int("patches", self.patches).raw("patched", &format!("[{}]", self.patched.join(",")));
         let record = record.int("undone", self.undone).int("overwritten", self.overwritten);
+        let held_back = self.held_back.iter().fold(Json::part(), |part, (name, n)| part.int(name, *n)).finish();
+        let record = record.raw("over_limit", &held_back);
         let record = record.raw("never_fired", &format!("[{}]", never.join(","))).int("errors", self.errors);
         record.int("failed_assertions", self.asserts_failed)
     }

@@ -110,6 +110,7 @@ impl<'a> Body<'a> {
         }
         let hits = if self.shared.uses_hits(self.id) { Some(self.code.temp()?) } else { None };
         self.code.keep();
+        self.leave_unless_open()?;
         self.leave_unless_accessed()?;
         self.concerns_returned(probe)?;
         if self.filters(probe)? == Flow::On {
@@ -118,6 +119,18 @@ impl<'a> Body<'a> {
         }
         let leave = std::mem::take(&mut self.leave);
         self.code.bind(leave);
+        Ok(())
+    }
+
+    /// At an instruction that opens or closes the probe's window: leaves if it is closed.
+    fn leave_unless_open(&mut self) -> Result<()> {
+        if let Some(cell) = self.place.insn_pc().and_then(|pc| self.host.window_at(self.id, pc)) {
+            let mark = self.code.mark();
+            let d = self.code.temp()?;
+            self.code.push(Uop::CellGet { d, cell });
+            self.code.jump_if(false, Atom::Slot(d), &mut self.leave);
+            self.code.release(mark);
+        }
         Ok(())
     }
 
@@ -135,6 +148,12 @@ impl<'a> Body<'a> {
                         false => self.count(self.shared.hit_cells[self.id.0 as usize][index])?,
                     };
                     self.pass_hit(spec, count)?
+                }
+                Filter::Limit(spec) => {
+                    let key = FilterKey(index, probe.head);
+                    let passes = self.call_action(Action::Limit(*spec), (slot::ZERO, 0), &key)?.low();
+                    self.code.jump_if(false, passes, &mut self.leave);
+                    Flow::On
                 }
             };
             if flow == Flow::Left {

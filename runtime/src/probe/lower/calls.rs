@@ -54,7 +54,7 @@ impl ProbeSplicer<'_> {
         let mut none = Label::default();
         Code::new(uops, REDIRECT_TARGET, PROBE_END).jump_if(false, Atom::Slot(RETURNED), &mut none);
         let ids = (0..self.shared.program.probes.len()).map(|index| ProbeId(index as u32));
-        let concerned = |id: &ProbeId| is_after_call(self.probe(*id)) && self.host.is_active(*id);
+        let concerned = |id: &ProbeId| is_after_call(self.probe(*id)) && self.host.may_fire_at(*id, pc);
         let parts: Vec<_> = ids.filter(concerned).map(|id| (id, Part::Body)).collect();
         let place = super::Place::at(site, false, self.shared.isa, std::rc::Rc::default());
         let point = self.point(&place, &parts, &[], false, uops);

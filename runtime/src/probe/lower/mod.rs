@@ -89,6 +89,21 @@ pub trait LowerHost {
     /// True if the probe is enabled and can still fire.
     fn is_active(&self, probe: ProbeId) -> bool;
 
+    /// True if the probe is active when the instruction at `pc` is about to be executed, or may become so then.
+    fn may_fire_at(&self, probe: ProbeId, _pc: u64) -> bool {
+        self.is_active(probe)
+    }
+
+    /// True if executing the instruction at `pc` changes which probes are active.
+    fn is_awaited(&self, _pc: u64) -> bool {
+        false
+    }
+
+    /// The cell that says whether the probe's window is open, at an instruction that opens or closes it.
+    fn window_at(&self, _probe: ProbeId, _pc: u64) -> Option<u32> {
+        None
+    }
+
     /// True if a probe that is active may match in `start..end`.
     fn touches(&self, start: u64, end: u64) -> bool;
 
@@ -420,7 +435,12 @@ impl Splice for ProbeSplicer<'_> {
 
     fn before(&mut self, site: &Site<'_>, uops: &mut Vec<Uop>) {
         self.seen = None;
-        let polls = self.returned(site, uops);
+        let reached = self.host.is_awaited(site.insn.pc);
+        if reached {
+            let action = crate::probe::window::REACHED;
+            uops.push(Uop::Action { action, d: slot::ZERO, args: slot::ZERO, n: 0, state: false });
+        }
+        let polls = self.returned(site, uops) || reached;
         let followed = self.follow(site, uops);
         let seen = self.look(site);
         if seen.probes.is_empty() {
@@ -551,7 +571,7 @@ impl ProbeSplicer<'_> {
             ir::Event::Load(_) | ir::Event::Output(_) | ir::Event::Mark(_) | ir::Event::EveryTime(_) => false,
         };
         event
-            && self.host.is_active(id)
+            && self.host.may_fire_at(id, place.pc())
             && self.host.matches(id, place.pc())
             && self.selects(probe, place)
             && self.may_pass(id, place)
@@ -567,13 +587,13 @@ impl ProbeSplicer<'_> {
         }
     }
 
-    /// False if a condition is known not to hold here. One behind a `hit` does not count: the executions are counted
-    /// all the same.
+    /// False if a condition is known not to hold here. One behind a `hit` or `limit` does not count: the executions are
+    /// counted all the same.
     fn may_pass(&self, id: ProbeId, place: &Place<'_>) -> bool {
         let folder = Folder { shared: self.shared, host: self.host, place, probe: id };
         let conditions = self.probe(id).filters.iter().map_while(|filter| match filter {
             Filter::When(condition) => Some(condition),
-            Filter::Hit(_) => None,
+            Filter::Hit(_) | Filter::Limit(_) => None,
         });
         conditions.into_iter().all(|condition| folder.fold(condition).is_none_or(|known| known.is_true()))
     }
@@ -750,7 +770,7 @@ fn counts_only_here(program: &Program, state: StateId) -> bool {
 fn hit_cells(probe: &Probe, host: &mut dyn LowerHost) -> Vec<u32> {
     let cell = |filter: &Filter| match filter {
         Filter::Hit(spec) if !spec.per_thread => host.new_cell(),
-        Filter::Hit(_) | Filter::When(_) => 0,
+        Filter::Hit(_) | Filter::When(_) | Filter::Limit(_) => 0,
     };
     probe.filters.iter().map(cell).collect()
 }

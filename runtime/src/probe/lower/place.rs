@@ -82,6 +82,11 @@ impl<'a> Place<'a> {
         self.site.map_or(self.event.pc, |site| site.insn.pc)
     }
 
+    /// Address of the instruction, unless this is an event without one.
+    pub(super) fn insn_pc(&self) -> Option<u64> {
+        self.site.map(|site| site.insn.pc)
+    }
+
     /// The instruction that comes next, whose state this is: behind an instruction the one after it.
     pub(super) fn pc_of_state(&self) -> u64 {
         match self.site {

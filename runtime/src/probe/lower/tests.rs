@@ -321,6 +321,8 @@ fn probe(moment: Moment, event: ir::Event, filters: Vec<Filter>, body: Vec<Stmt>
         at: Vec::new(),
         within: Vec::new(),
         except: Vec::new(),
+        since: Vec::new(),
+        until: Vec::new(),
         filters,
         disabled: false,
         optional: false,
