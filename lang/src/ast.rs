@@ -260,7 +260,7 @@ pub(crate) struct Duration {
 #[derive(Clone, Debug)]
 pub(crate) enum DurationKind {
     For(Quantity),
-    Until(#[allow(dead_code, reason = "refused so far")] Loc),
+    Until(Loc),
 }
 
 /// What a `for` goes through.

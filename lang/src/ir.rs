@@ -528,14 +528,14 @@ pub enum StmtKind {
         mask: Expr,
     },
     /// A `write`, `flip`, `set` or `clear` that is undone after some time: exactly the bits that it changed, unless the
-    /// guest has written the place meanwhile.
+    /// guest has written the place meanwhile. An instruction stays changed for that time.
     Transient {
         /// The `Write` or `Bits`.
         patch: Box<Stmt>,
         /// How long it lasts.
         lasts: Lasting,
     },
-    /// `trace for …`: from here on each instruction of the thread is printed.
+    /// `trace for …`, `trace until …`: from here on each instruction of the thread is printed.
     TraceFor(Lasting),
     /// `skip [n]`: execution goes on `n` instructions further, this one counted.
     Skip(Expr),
@@ -679,13 +679,17 @@ pub enum GotoTarget {
     Expr(Expr),
 }
 
-/// How long something lasts, for the thread that it happens in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// How long something lasts. Instructions and times are those of the thread that it happens in.
+#[derive(Clone, Debug)]
 pub enum Lasting {
     /// So many instructions, at least 1.
     Insns(u64),
     /// A time.
     Nanoseconds(u64),
+    /// So many hits of the probe, at least 1; the one that it begins with is the first.
+    Hits(u64),
+    /// Up to the first execution of a place.
+    Until(Loc),
 }
 
 /// Guest state that a patch changes.

@@ -186,10 +186,12 @@ fn limit_text(spec: &LimitSpec) -> String {
     format!("{} per {period}{per_thread}", spec.most)
 }
 
-fn lasting(lasts: Lasting) -> String {
+fn lasting(lasts: &Lasting) -> String {
     match lasts {
         Lasting::Insns(n) => format!("for {n} insns"),
         Lasting::Nanoseconds(n) => format!("for {n}ns"),
+        Lasting::Hits(n) => format!("for {n} hits"),
+        Lasting::Until(loc) => format!("until {}", loc_text(loc)),
     }
 }
 
@@ -243,8 +245,8 @@ impl Cx<'_> {
                 let op = format!("{op:?}").to_lowercase();
                 format!("{op} {} mask {}", self.lvalue(target), self.expr(mask))
             }
-            StmtKind::Transient { patch, lasts } => format!("{} {}", self.simple(&patch.kind), lasting(*lasts)),
-            StmtKind::TraceFor(lasts) => format!("trace {}", lasting(*lasts)),
+            StmtKind::Transient { patch, lasts } => format!("{} {}", self.simple(&patch.kind), lasting(lasts)),
+            StmtKind::TraceFor(lasts) => format!("trace {}", lasting(lasts)),
             StmtKind::FinishSyscall(value) => format!("return {}", self.expr(value)),
             StmtKind::FinishAccess(Some(value)) => format!("return {}", self.expr(value)),
             StmtKind::FinishAccess(None) => "skip".to_string(),

@@ -190,8 +190,14 @@ pub trait ProbeEngine: Send {
     /// The run-time cells.
     fn cells(&self) -> Arc<Cells>;
 
+    /// A thread makes no more instructions while others go on: ends what would have ended with later ones.
+    fn stop_thread(&mut self, _thread: u64, _cpu: &mut CpuState, _memory: &GuestMemory) {}
+
     /// Forgets what belongs to a thread that is over.
     fn end_thread(&mut self, _thread: u64) {}
+
+    /// In a forked child, in which the thread `parent` goes on as `child` and no other thread is there.
+    fn forked(&mut self, _parent: u64, _child: u64, _cpu: &mut CpuState, _memory: &GuestMemory) {}
 
     /// Ends the output of a forked child and returns its status, given the guest's.
     fn child_status(&mut self, status: u8) -> u8;
@@ -430,6 +436,12 @@ impl Vm {
             self.fire(PlainEvent::Exit, status);
             if let Some(status) = self.probes().and_then(|probes| probes.end_request()) {
                 stop = Stop::Run(End::Probe(status));
+            }
+            if let Some(mut probes) = self.machine.probes() {
+                probes.stop_thread(self.environment.thread_id(), &mut self.cpu, &self.memory);
+            }
+            if self.memory.has_written_code() {
+                self.machine.drop_written_code();
             }
             self.environment.end_thread(&self.memory);
         }
@@ -807,6 +819,11 @@ impl Vm {
         if self.environment.take_forked() {
             self.machine.forked();
             self.leads = true;
+            let child = self.environment.thread_id();
+            let parent = self.member.set_id(child);
+            if let Some(mut probes) = self.machine.probes() {
+                probes.forked(parent, child, &mut self.cpu, &self.memory);
+            }
             self.fire(PlainEvent::Spawn, 0);
         }
         self.turn_end = self.environment.turn_end();

@@ -57,7 +57,7 @@ impl Checker<'_> {
             let lasts = duration.as_ref().map(|duration| self.lasting(duration));
             let kinds = list.iter().filter_map(|one| {
                 let kind = self.write(one)?;
-                Some(Stmt { kind: self.transient(kind, lasts, one.span)?, span: one.span })
+                Some(Stmt { kind: self.transient(kind, lasts.clone(), one.span)?, span: one.span })
             });
             return out.extend(kinds);
         }

@@ -168,6 +168,10 @@ pub enum Action {
     LastingBegin,
     /// It has been made.
     LastingEnd(Lasting),
+    /// What the instruction is executed as stays for some time. No args.
+    HoldInsn(Lasting),
+    /// The probe is hit: for what lasts for a number of its hits. No args.
+    LastingHit,
     /// From here on each instruction of the thread is printed. No args.
     TraceFor(Lasting),
     /// The thread gets a signal. No args.

@@ -27,8 +27,8 @@ use hashbrown::{HashMap, HashSet};
 use regex::{Regex, RegexBuilder};
 use spile_lang::diag::{Diagnostic, Diagnostics};
 use spile_lang::ir::{
-    Event, Expr, ExprKind, Filter, GotoTarget, InsnPattern, LValue, Loc, Place, PrintValue, Probe, ProbeId, Program,
-    Region, RegionKind, Stmt, StmtKind, StrPart,
+    Event, Expr, ExprKind, Filter, GotoTarget, InsnPattern, LValue, Lasting, Loc, Place, PrintValue, Probe, ProbeId,
+    Program, Region, RegionKind, Stmt, StmtKind, StrPart,
 };
 use spile_lang::span::Span;
 use spile_lang::suggest::nearest;
@@ -1043,7 +1043,7 @@ impl<'a> Resolver<'a> {
 /// The places that a body names.
 #[derive(Default)]
 struct Locs<'a> {
-    /// Of `goto`: there must be an instruction.
+    /// Of `goto` and `until`: there must be an instruction.
     targets: Vec<&'a Loc>,
     /// `&name`: any address will do.
     values: Vec<&'a Loc>,
@@ -1062,7 +1062,11 @@ impl<'a> Locs<'a> {
                 }
                 self.expr(value);
             }
-            StmtKind::Transient { patch, .. } => self.stmt(patch),
+            StmtKind::Transient { patch, lasts } => {
+                self.stmt(patch);
+                self.lasting(lasts);
+            }
+            StmtKind::TraceFor(lasts) => self.lasting(lasts),
             StmtKind::Goto(GotoTarget::Loc(loc)) => self.targets.push(loc),
             StmtKind::Goto(GotoTarget::Expr(expr)) | StmtKind::Skip(expr) | StmtKind::Warn(expr) => self.expr(expr),
             StmtKind::FinishSyscall(expr) | StmtKind::FinishAccess(Some(expr)) => self.expr(expr),
@@ -1090,9 +1094,15 @@ impl<'a> Locs<'a> {
                 std::iter::once(cond).chain(message).for_each(|expr| self.expr(expr));
             }
             StmtKind::Delete { keys, .. } => keys.iter().for_each(|expr| self.expr(expr)),
-            StmtKind::Trace | StmtKind::TraceFor(_) | StmtKind::Next | StmtKind::Raise(_) => {}
+            StmtKind::Trace | StmtKind::Next | StmtKind::Raise(_) => {}
             StmtKind::FinishAccess(None) => {}
             StmtKind::Enable(_) | StmtKind::Disable(_) | StmtKind::Reset(_) => {}
+        }
+    }
+
+    fn lasting(&mut self, lasts: &'a Lasting) {
+        if let Lasting::Until(loc) = lasts {
+            self.targets.push(loc);
         }
     }
 

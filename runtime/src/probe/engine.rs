@@ -12,7 +12,7 @@ use super::attach::{Attachment, Module, Symbols, World, attach, fetch};
 use super::calls::{self, Calls};
 use super::happening::Happening;
 use super::indirect::{self, Watch};
-use super::lasting;
+use super::lasting::{self, Step};
 use super::live::names_mark;
 use super::lower::{Event, LowerHost, Lowering, walk};
 use super::output::Output;
@@ -36,7 +36,7 @@ use crate::translate::Splice;
 use crate::vm::{Counting, PlainEvent, ProbeEngine};
 use hashbrown::HashMap;
 use spile_lang::diag::{Diagnostic, Diagnostics};
-use spile_lang::ir::{self, Builtin, ExprKind, Func, Loc, NamePattern, NameSet, ProbeId, Program, StmtKind};
+use spile_lang::ir::{self, Builtin, ExprKind, Func, Lasting, Loc, NamePattern, NameSet, ProbeId, Program, StmtKind};
 use spile_lang::source::Sources;
 use spile_lang::span::Span;
 use spile_lang::types::Type;
@@ -74,6 +74,8 @@ pub(super) struct Core {
     pub(super) runtime: ProbeRuntime,
     pub(super) attachments: Vec<Attachment>,
     pub(super) addresses: HashMap<Span, u64>,
+    /// The places up to which something may last, by where they are written.
+    pub(super) ends: HashMap<Span, u64>,
     pub(super) calls: Calls,
     pub(super) windows: Windows,
     pub(super) symbols: Arc<SymbolTable>,
@@ -103,10 +105,12 @@ impl Probes {
         let addresses = addresses(&attachments);
         let runtime = ProbeRuntime::new(&program, sources, output, seed);
         let calls = Calls::new(isa);
-        let windows = Windows::default();
-        let mut core = Core { program: program.clone(), runtime, attachments, addresses, calls, windows, symbols, isa };
+        let (windows, ends) = Default::default();
+        let mut core =
+            Core { program: program.clone(), runtime, attachments, addresses, ends, calls, windows, symbols, isa };
         core.follow_calls();
         core.watch_windows();
+        core.follow_ends();
         let lowering = Lowering::new(program.clone(), isa, &mut core);
         refuse_complex(lowering.check(0, &mut core))?;
         let pending = Pending::default();
@@ -249,8 +253,8 @@ impl ProbeEngine for Probes {
             self.resolved(call.pc, cpu, memory);
             return 0;
         }
-        if call.action == lasting::IS_REPLACED {
-            return self.core.runtime.is_replaced(environment.thread_id(), call.pc, call.icount).into();
+        if let Some(request) = lasting::Request::of(call.action) {
+            return self.core.lasting(request, call, cpu, memory, environment.thread_id());
         }
         if call.action == window::REACHED {
             self.core.reached(call.pc, cpu);
@@ -275,6 +279,7 @@ impl ProbeEngine for Probes {
             self.core.calls_switched(&mut self.moved);
         }
         self.core.calls.take_changes(&mut self.moved);
+        self.core.runtime.lasting.take_changes(&mut self.moved);
         self.core.windows.take_changes(&mut self.moved);
         let switched = changed.into_iter().flat_map(|id| self.core.attachments[id.0 as usize].ranges.clone());
         switched.chain(std::mem::take(&mut self.moved)).collect()
@@ -372,7 +377,11 @@ impl ProbeEngine for Probes {
                 };
             });
             walk::statements(&probe.body, &mut |stmt| {
-                limited |= matches!(stmt.kind, StmtKind::Transient { .. } | StmtKind::TraceFor(_));
+                limited |= match &stmt.kind {
+                    StmtKind::Transient { lasts, .. } => matches!(lasts, Lasting::Insns(_) | Lasting::Nanoseconds(_)),
+                    StmtKind::TraceFor(_) => true,
+                    _ => false,
+                };
                 asks |= match &stmt.kind {
                     StmtKind::Aggregate { keys, .. } => !keys.is_empty(),
                     StmtKind::Print(_) => false,
@@ -453,6 +462,14 @@ impl ProbeEngine for Probes {
         self.core.runtime.cells().clone()
     }
 
+    fn stop_thread(&mut self, thread: u64, cpu: &mut CpuState, memory: &GuestMemory) {
+        self.core.runtime.lasting.stop_thread(thread, cpu, memory);
+    }
+
+    fn forked(&mut self, parent: u64, child: u64, cpu: &mut CpuState, memory: &GuestMemory) {
+        self.core.runtime.lasting.fork(parent, child, cpu, memory);
+    }
+
     fn end_thread(&mut self, thread: u64) {
         self.core.runtime.end_thread(thread);
         self.core.calls.end_thread(thread);
@@ -481,6 +498,7 @@ impl Probes {
         self.moved.extend(self.pending.update(program, attachments, &world));
         self.core.addresses = addresses(&self.core.attachments);
         self.core.follow_calls();
+        self.moved.extend(self.core.follow_ends());
         self.core.watch_windows();
         self.core.windows.take_changes(&mut self.moved);
         let before = std::mem::replace(&mut self.resolvers, indirect::awaited(&self.core.attachments));
@@ -527,6 +545,56 @@ impl Probes {
 impl Core {
     fn attachment(&self, probe: ProbeId) -> &Attachment {
         &self.attachments[probe.0 as usize]
+    }
+
+    /// Does what generated code asks.
+    fn lasting(
+        &mut self,
+        request: lasting::Request,
+        call: ActionCall,
+        cpu: &mut CpuState,
+        memory: &GuestMemory,
+        thread: u64,
+    ) -> u64 {
+        let lasting = &mut self.runtime.lasting;
+        match request {
+            lasting::Request::IsReplaced => lasting.replaced(thread, call.pc, call.icount).is_some().into(),
+            lasting::Request::Held => {
+                if lasting.held(thread, call.pc, call.icount) {
+                    cpu.poll.fetch_or(poll::INSN, Ordering::Relaxed);
+                }
+                0
+            }
+            lasting::Request::Reached => {
+                let here = self.ends.iter().filter(|(_, at)| **at == call.pc);
+                let spans: Vec<Span> = here.map(|(span, _)| *span).collect();
+                lasting.step(thread, Step::At(&spans), cpu, memory);
+                memory.has_written_code().into()
+            }
+        }
+    }
+
+    /// Finds out up to where something may last. Returns the code where that has changed. What a removed probe has begun
+    /// still ends.
+    fn follow_ends(&mut self) -> Vec<Range<u64>> {
+        let mut changed = Vec::new();
+        for probe in &self.program.probes {
+            walk::statements(&probe.body, &mut |stmt| {
+                if let StmtKind::Transient { lasts: Lasting::Until(loc), .. }
+                | StmtKind::TraceFor(Lasting::Until(loc)) = &stmt.kind
+                {
+                    let now = self.addresses.get(&loc.span).copied();
+                    let before = match now {
+                        Some(at) => self.ends.insert(loc.span, at),
+                        None => self.ends.remove(&loc.span),
+                    };
+                    if before != now {
+                        changed.extend(before.into_iter().chain(now).map(|at| at..at.saturating_add(1)));
+                    }
+                }
+            });
+        }
+        changed
     }
 }
 
@@ -594,7 +662,9 @@ impl LowerHost for Core {
                     | ir::Event::Return
             )
         };
-        if self.calls.touches(start, end) || self.windows.touches(start, end) {
+        let lasting =
+            self.runtime.lasting.holds_in(start, end) || self.ends.values().any(|at| (start..end).contains(at));
+        if lasting || self.calls.touches(start, end) || self.windows.touches(start, end) {
             return true;
         }
         ids.filter(at_instructions).any(|id| self.runtime.is_active(id) && self.attachment(id).touches(&(start..end)))
@@ -633,6 +703,18 @@ impl LowerHost for Core {
 
     fn returns_to(&self, pc: u64) -> bool {
         self.calls.returns_to(pc)
+    }
+
+    fn ends_at(&self, pc: u64) -> bool {
+        self.ends.values().any(|&at| at == pc)
+    }
+
+    fn holds(&self, pc: u64) -> bool {
+        self.runtime.lasting.holds(pc)
+    }
+
+    fn waiting_cell(&mut self) -> u32 {
+        self.runtime.waiting_cell()
     }
 
     fn address_of(&self, loc: &Loc) -> Option<u64> {

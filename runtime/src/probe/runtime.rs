@@ -19,7 +19,7 @@ use crate::probe::action::{Action, ActionSite, FloatOp, PrintPart, TextHandle, T
 use crate::probe::attach::Symbols;
 use crate::probe::format::{self, TextRef, Value, View, address_text, grouped, line_text, put};
 use crate::probe::happening::{FactValue, Happening};
-use crate::probe::lasting::{Changed, Lastings};
+use crate::probe::lasting::{Changed, Lastings, Step};
 use crate::probe::limits::Limits;
 use crate::probe::loops::MapLoops;
 use crate::probe::output::{self, Fields, Json, Output, Style};
@@ -31,7 +31,7 @@ use hashbrown::HashMap;
 use regex::bytes::{Regex, RegexBuilder};
 use spile_lang::debug::EnumNames;
 use spile_lang::diag::{Diagnostic, Diagnostics};
-use spile_lang::ir::{AggFn, AssignOp, Fact, Filter, Func, Pattern, ProbeId, Program, StateId, StateKind};
+use spile_lang::ir::{AggFn, AssignOp, Fact, Filter, Func, Lasting, Pattern, ProbeId, Program, StateId, StateKind};
 use spile_lang::source::Sources;
 use spile_lang::span::Span;
 use spile_lang::target::{Register, RegisterSlot};
@@ -107,7 +107,7 @@ pub struct ProbeRuntime {
     spare_cells: RefCell<Vec<u32>>,
     spare_sites: Vec<u32>,
     loops: MapLoops,
-    lasting: Lastings,
+    pub(super) lasting: Lastings,
     /// System calls that are not to be performed, by thread, with their results.
     finished: Vec<(u64, Option<u64>)>,
     /// What happens to each thread between instructions, while bodies look at it.
@@ -221,6 +221,7 @@ impl ProbeRuntime {
             probes: Vec::new(),
             texts: Texts::new(),
             states,
+            lasting: Lastings::new(Arc::clone(&cells)),
             cells,
             output,
             line: String::new(),
@@ -239,7 +240,6 @@ impl ProbeRuntime {
             spare_cells: RefCell::default(),
             spare_sites: Vec::new(),
             loops: MapLoops::default(),
-            lasting: Lastings::default(),
             finished: Vec::new(),
             happenings: Vec::new(),
         };
@@ -532,9 +532,13 @@ impl ProbeRuntime {
         self.lasting.keep(thread, Snapshot { probe, thread, pc: cpu.pc, icount: cpu.icount, values });
     }
 
-    /// True if the instruction is to be executed as another one.
-    pub(super) fn is_replaced(&self, thread: u64, pc: u64, icount: u64) -> bool {
-        self.lasting.replaced(thread, pc, icount).is_some()
+    /// The cell that is not 0 while something waits for a hit or a place.
+    pub(super) fn waiting_cell(&mut self) -> u32 {
+        self.lasting.waiting_cell().unwrap_or_else(|| {
+            let cell = self.new_cell();
+            self.lasting.count_waiting_in(cell);
+            cell
+        })
     }
 
     /// What the instruction at `pc` is executed as, if a probe has said so. It is forgotten then.
@@ -583,6 +587,10 @@ impl ProbeRuntime {
         if self.texts.firing_of(guest.thread_id, (site.probe, call.pc, call.icount)) {
             self.loops.clear(guest.thread_id);
             self.lasting.abandon(guest.thread_id);
+        }
+        if let Action::LastingHit = site.action {
+            self.lasting.step(guest.thread_id, Step::Hit(site.probe), cpu, guest.memory);
+            return 0;
         }
         let args = &cpu.x[usize::from(call.args)..][..usize::from(call.n)];
         let mut fire = Firing { call, site: &site, guest, args: Args { slots: args, at: 0 }, poll: 0 };
@@ -691,15 +699,22 @@ impl ProbeRuntime {
                 0
             }
             Action::LastingEnd(lasts) => {
-                let now = (fire.call.icount, (fire.guest.ticks)(fire.call.icount));
-                if self.lasting.end(thread, *lasts, now, cpu, fire.guest.memory) {
+                let made = self.lasting.end(thread, fire.site.probe, (lasts, fire.now()), cpu, fire.guest.memory);
+                if made && !matches!(lasts, Lasting::Hits(_) | Lasting::Until(_)) {
+                    // The thread is asked to look at when that is over.
                     fire.poll |= poll::CODE;
                 }
                 0
             }
+            Action::HoldInsn(lasts) => {
+                self.lasting.hold(thread, fire.site.probe, fire.call.pc, (lasts, fire.now()));
+                fire.poll |= poll::CODE;
+                0
+            }
+            // See `perform`.
+            Action::LastingHit => 0,
             Action::TraceFor(lasts) => {
-                let now = (fire.call.icount, (fire.guest.ticks)(fire.call.icount));
-                self.lasting.trace(thread, fire.site.probe, *lasts, now);
+                self.lasting.trace(thread, fire.site.probe, lasts, fire.now());
                 fire.poll |= poll::CODE;
                 0
             }
@@ -1552,6 +1567,13 @@ struct Firing<'a> {
     args: Args<'a>,
     /// What the thread is to look at afterwards.
     poll: u32,
+}
+
+impl Firing<'_> {
+    /// The thread's instruction count, and the time.
+    fn now(&self) -> (u64, u64) {
+        (self.call.icount, (self.guest.ticks)(self.call.icount))
+    }
 }
 
 /// Takes argument slots one after the other.

@@ -135,6 +135,7 @@ impl<'a> Body<'a> {
     }
 
     fn filters(&mut self, probe: &Probe) -> Result<Flow> {
+        let last_hit = probe.filters.iter().rposition(|filter| matches!(filter, Filter::Hit(_)));
         for (index, filter) in probe.filters.iter().enumerate() {
             let mark = self.code.mark();
             let flow = match filter {
@@ -147,6 +148,9 @@ impl<'a> Body<'a> {
                         }
                         false => self.count(self.shared.hit_cells[self.id.0 as usize][index])?,
                     };
+                    if last_hit == Some(index) && self.lasts_for_hits() {
+                        self.end_at_hit()?;
+                    }
                     self.pass_hit(spec, count)?
                 }
                 Filter::Limit(spec) => {
@@ -161,7 +165,15 @@ impl<'a> Body<'a> {
             }
             self.code.release(mark);
         }
+        if last_hit.is_none() && self.lasts_for_hits() {
+            self.end_at_hit()?;
+        }
         Ok(Flow::On)
+    }
+
+    /// True if something in the body lasts for a number of hits, which are counted after the last possible one, too.
+    fn lasts_for_hits(&self) -> bool {
+        self.shared.lasts_for_hits[self.id.0 as usize]
     }
 
     fn leave_unless(&mut self, condition: &Expr) -> Result<Flow> {
@@ -197,7 +209,9 @@ impl<'a> Body<'a> {
                 return Ok(Flow::Left);
             }
             // Of threads there may always be another one.
-            HitCounts::Ranges(ranges) => self.hit_ranges(count, ranges, !spec.per_thread)?,
+            HitCounts::Ranges(ranges) => {
+                self.hit_ranges(count, ranges, !spec.per_thread && !self.lasts_for_hits())?;
+            }
         }
         Ok(Flow::On)
     }
@@ -320,13 +334,16 @@ impl<'a> Body<'a> {
             | Action::Fail
             | Action::AssertFailed { .. }
             | Action::MemoryWrite { .. }
+            | Action::LastingHit
             | Action::Raise(_) => {
                 self.point.poll_at_once = true;
             }
             _ => {}
         }
-        let state =
-            matches!(action, Action::TraceBegin | Action::TraceEnd | Action::LastingBegin | Action::LastingEnd(_));
+        let state = matches!(
+            action,
+            Action::TraceBegin | Action::TraceEnd | Action::LastingBegin | Action::LastingEnd(_) | Action::LastingHit
+        );
         let key = self.inside.unwrap_or(at.key());
         let action = self.shared.action(self.host, self.id, action, key);
         self.code.push(Uop::Action { action, d, args, n, state });

@@ -1,19 +1,69 @@
 //! Patches that last for some time, and patches of the instruction itself.
 
-use super::TooComplex;
 use super::body::Body;
-use super::code::Atom;
+use super::code::{Atom, Code, Label};
+use super::{ProbeSplicer, REDIRECT_TARGET, TooComplex, walk};
 use crate::probe::action::Action;
-use crate::probe::lasting::Changed;
-use crate::uop::Operand;
+use crate::probe::lasting::{Changed, Request};
+use crate::translate::{PROBE_END, Site};
+use crate::uop::{Operand, Uop, slot};
 use spile_lang::ir::{BitsOp, Builtin, Expr, ExprKind, LValue, Lasting, Stmt, StmtKind};
 use spile_lang::target::RegisterSlot;
 use spile_lang::types::Type;
 
 type Result<T> = std::result::Result<T, TooComplex>;
 
+/// True if something lasts for a number of hits of the probe.
+pub(super) fn lasts_for_hits(body: &[Stmt]) -> bool {
+    let mut found = false;
+    walk::statements(body, &mut |stmt| {
+        found |= matches!(
+            stmt.kind,
+            StmtKind::Transient { lasts: Lasting::Hits(_), .. } | StmtKind::TraceFor(Lasting::Hits(_))
+        );
+    });
+    found
+}
+
+impl ProbeSplicer<'_> {
+    /// In front of everything else: ends what lasts up to here. If that has changed code, the instruction is looked at
+    /// once more.
+    pub(super) fn end_here(&mut self, site: &Site<'_>, uops: &mut Vec<Uop>) {
+        if !self.host.ends_at(site.insn.pc) {
+            return;
+        }
+        let cell = self.host.waiting_cell();
+        let mut over = Label::default();
+        let mut code = Code::new(uops, REDIRECT_TARGET, PROBE_END);
+        code.push(Uop::CellGet { d: REDIRECT_TARGET, cell });
+        code.jump_if(false, Atom::Slot(REDIRECT_TARGET), &mut over);
+        let action = Request::Reached.action();
+        code.push(Uop::Action { action, d: REDIRECT_TARGET, args: slot::ZERO, n: 0, state: true });
+        code.jump_if(false, Atom::Slot(REDIRECT_TARGET), &mut over);
+        code.push(Uop::MovI { d: REDIRECT_TARGET, imm: site.insn.pc });
+        code.push(Uop::Goto { a: REDIRECT_TARGET, done: false });
+        code.bind(over);
+    }
+
+    /// In front of the probes of an instruction that may be another one for some time. True if so.
+    pub(super) fn hold_here(&mut self, site: &Site<'_>, uops: &mut Vec<Uop>) -> bool {
+        if !self.host.holds(site.insn.pc) {
+            return false;
+        }
+        let cell = self.host.waiting_cell();
+        let mut none = Label::default();
+        let mut code = Code::new(uops, REDIRECT_TARGET, PROBE_END);
+        code.push(Uop::CellGet { d: REDIRECT_TARGET, cell });
+        code.jump_if(false, Atom::Slot(REDIRECT_TARGET), &mut none);
+        let action = Request::Held.action();
+        code.push(Uop::Action { action, d: slot::ZERO, args: slot::ZERO, n: 0, state: false });
+        code.bind(none);
+        true
+    }
+}
+
 impl Body<'_> {
-    pub(super) fn transient(&mut self, patch: &Stmt, lasts: Lasting, s: &Stmt) -> Result<()> {
+    pub(super) fn transient(&mut self, patch: &Stmt, lasts: &Lasting, s: &Stmt) -> Result<()> {
         let (StmtKind::Write { target, .. } | StmtKind::Bits { target, .. }) = &patch.kind else { return Ok(()) };
         let changed = match target {
             LValue::Register(register) => match register.slot {
@@ -28,7 +78,13 @@ impl Body<'_> {
                 _ => return Ok(()),
             },
             LValue::Memory { .. } => Changed::Memory { addr: 0, bytes: 0 },
-            LValue::Insn | LValue::Accessed => return Ok(()),
+            LValue::Accessed => return Ok(()),
+            LValue::Insn => {
+                self.change(patch)?;
+                self.point.poll_for_probes = true;
+                let none = self.pack(&[])?;
+                return self.act(Action::HoldInsn(lasts.clone()), none, s);
+            }
         };
         let args = self.pack(&[Atom::Const(changed.word())])?;
         self.act(Action::LastingBegin, args, s)?;
@@ -36,13 +92,27 @@ impl Body<'_> {
         // The thread is asked to look at when that is over.
         self.point.poll_for_probes = true;
         let none = self.pack(&[])?;
-        self.act(Action::LastingEnd(lasts), none, s)
+        self.act(Action::LastingEnd(lasts.clone()), none, s)
     }
 
-    pub(super) fn trace_for(&mut self, lasts: Lasting, s: &Stmt) -> Result<()> {
+    pub(super) fn trace_for(&mut self, lasts: &Lasting, s: &Stmt) -> Result<()> {
         self.point.poll_for_probes = true;
         let none = self.pack(&[])?;
-        self.act(Action::TraceFor(lasts), none, s)
+        self.act(Action::TraceFor(lasts.clone()), none, s)
+    }
+
+    /// The probe is hit: what has lasted for its number of hits ends in front of the body.
+    pub(super) fn end_at_hit(&mut self) -> Result<()> {
+        let mark = self.code.mark();
+        let mut none = Label::default();
+        let d = self.code.temp()?;
+        let cell = self.host.waiting_cell();
+        self.code.push(Uop::CellGet { d, cell });
+        self.code.jump_if(false, Atom::Slot(d), &mut none);
+        self.act(Action::LastingHit, (slot::ZERO, 0), &self.probe_key())?;
+        self.code.bind(none);
+        self.code.release(mark);
+        Ok(())
     }
 
     /// `write insn = …`: what probes say later counts.

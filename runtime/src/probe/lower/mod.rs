@@ -25,6 +25,7 @@ mod tests;
 pub(super) mod walk;
 
 use super::action::{Action, ActionSite, TextHandle};
+use super::lasting::Request;
 use crate::block::{Block, Insn};
 use crate::env::AskedCall;
 use crate::glob;
@@ -128,6 +129,19 @@ pub trait LowerHost {
         false
     }
 
+    /// True if something may last up to `pc`.
+    fn ends_at(&self, _pc: u64) -> bool {
+        false
+    }
+
+    /// True if the instruction at `pc` is, or has been, executed as another one for some time.
+    fn holds(&self, _pc: u64) -> bool {
+        false
+    }
+
+    /// Returns the cell that is not 0 while something waits for a hit or a place, or an instruction is another one.
+    fn waiting_cell(&mut self) -> u32;
+
     /// Returns the address that a `goto` target or `&name` was resolved to, its offset included.
     fn address_of(&self, loc: &Loc) -> Option<u64>;
 
@@ -192,6 +206,8 @@ struct Shared {
     hit_cells: Vec<Vec<u32>>,
     /// For each probe, whether its body asks for `hits`.
     uses_hits: Vec<bool>,
+    /// For each probe, whether something in its body lasts for a number of its hits.
+    lasts_for_hits: Vec<bool>,
 }
 
 /// Where the firings of a probe are counted.
@@ -297,6 +313,7 @@ impl Lowering {
             fired: Vec::new(),
             hit_cells: Vec::new(),
             uses_hits: Vec::new(),
+            lasts_for_hits: Vec::new(),
             program: Arc::default(),
         };
         let mut lowering = Lowering { shared };
@@ -312,6 +329,7 @@ impl Lowering {
         shared.fired.truncate(known);
         shared.hit_cells.truncate(known);
         shared.uses_hits.truncate(known);
+        shared.lasts_for_hits.truncate(known);
         let mut moved = Vec::new();
         for (fired, id) in shared.fired.iter_mut().zip((0..).map(ProbeId)) {
             let counted = counted_state(&program.probes[id.0 as usize]);
@@ -327,6 +345,7 @@ impl Lowering {
             shared.fired.push(fired_cell(&program, id, host));
             shared.hit_cells.push(hit_cells(probe, host));
             shared.uses_hits.push(mentions_hits(&probe.body));
+            shared.lasts_for_hits.push(lasting::lasts_for_hits(&probe.body));
         }
         shared.program = program;
         moved
@@ -435,6 +454,7 @@ impl Splice for ProbeSplicer<'_> {
 
     fn before(&mut self, site: &Site<'_>, uops: &mut Vec<Uop>) {
         self.seen = None;
+        self.end_here(site, uops);
         let reached = self.host.is_awaited(site.insn.pc);
         if reached {
             let action = crate::probe::window::REACHED;
@@ -442,9 +462,10 @@ impl Splice for ProbeSplicer<'_> {
         }
         let polls = self.returned(site, uops) || reached;
         let followed = self.follow(site, uops);
+        let held = self.hold_here(site, uops);
         let seen = self.look(site);
         if seen.probes.is_empty() {
-            if polls || followed {
+            if polls || followed || held {
                 uops.push(Uop::Poll { body: true });
             }
             return;
@@ -462,7 +483,7 @@ impl Splice for ProbeSplicer<'_> {
         if point.plan != Plan::Always && !accesses && (at_once || (point.poll_for_probes && !late_poll)) {
             uops.push(Uop::Poll { body: true });
         }
-        if point.replaces && point.plan != Plan::Always {
+        if (point.replaces || held) && point.plan != Plan::Always {
             self.leave_if_replaced(accesses, uops);
         }
         late_poll |= self.before_accesses(site, &seen, &traced, uops);
@@ -531,7 +552,7 @@ impl ProbeSplicer<'_> {
     fn leave_if_replaced(&self, accesses: bool, uops: &mut Vec<Uop>) {
         let mut not = Label::default();
         if accesses {
-            let action = crate::probe::lasting::IS_REPLACED;
+            let action = Request::IsReplaced.action();
             uops.push(Uop::Action { action, d: REDIRECT_TARGET, args: slot::ZERO, n: 0, state: false });
             Code::new(uops, REDIRECT_TARGET, PROBE_END).jump_if(false, Atom::Slot(REDIRECT_TARGET), &mut not);
         }

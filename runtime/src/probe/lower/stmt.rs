@@ -36,8 +36,8 @@ impl Body<'_> {
     fn statement(&mut self, s: &Stmt) -> Result<Flow> {
         match &s.kind {
             StmtKind::Write { .. } | StmtKind::Bits { .. } => self.change(s)?,
-            StmtKind::Transient { patch, lasts } => self.transient(patch, *lasts, s)?,
-            StmtKind::TraceFor(lasts) => self.trace_for(*lasts, s)?,
+            StmtKind::Transient { patch, lasts } => self.transient(patch, lasts, s)?,
+            StmtKind::TraceFor(lasts) => self.trace_for(lasts, s)?,
             StmtKind::Skip(_) if self.is_at_syscall() => self.act(Action::FinishSyscall, (slot::ZERO, 0), s)?,
             StmtKind::Skip(n) => self.skip(n, s)?,
             StmtKind::FinishSyscall(value) => self.output(Action::FinishSyscall, &[value], s)?,
