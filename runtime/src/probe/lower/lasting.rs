@@ -70,6 +70,7 @@ impl Body<'_> {
                 RegisterSlot::Int(n) => Changed::Int(n),
                 RegisterSlot::Vector(n) => Changed::Vector(n),
                 RegisterSlot::Flags => Changed::Flags,
+                RegisterSlot::System(_) => Changed::Float,
                 RegisterSlot::Pc => return Ok(()),
             },
             LValue::Destination => match self.place.destination() {
@@ -78,6 +79,7 @@ impl Body<'_> {
                 _ => return Ok(()),
             },
             LValue::Memory { .. } => Changed::Memory { addr: 0, bytes: 0 },
+            LValue::Accessed => return Ok(()),
             LValue::Insn => {
                 self.change(patch)?;
                 self.point.poll_for_probes = true;
