@@ -3,7 +3,7 @@
 use super::AArch64;
 use crate::linux;
 use crate::uop::slot;
-use spile_lang::target::{Register, RegisterSlot, SystemCall, Target};
+use spile_lang::target::{ReadOnly, Register, RegisterSlot, SystemCall, Target};
 use spile_lang::types::Type;
 
 /// The registers of a dump, in the manual's order.
@@ -81,7 +81,7 @@ impl Target for AArch64 {
     }
 
     fn system_calls(&self) -> Vec<SystemCall> {
-        linux::table::described()
+        linux::table::described(|row| !row.is_of_one_architecture())
     }
 
     fn signals(&self) -> Vec<(&'static str, u8)> {
@@ -111,7 +111,7 @@ fn named(name: &str) -> Option<Register> {
         bits,
         ty,
         zero_extends: bits < 64,
-        read_only: is_zero.then_some("it always reads as zero"),
+        read_only: is_zero.then_some(ReadOnly { why: "it always reads as zero", help: None }),
     })
 }
 
