@@ -75,6 +75,11 @@ impl Target for AArch64 {
         })
     }
 
+    /// System registers are changed by operations that do not name them.
+    fn can_stick(&self, register: &Register) -> bool {
+        !matches!(register.slot, RegisterSlot::Int(slot::SYS..) | RegisterSlot::Pc)
+    }
+
     fn register_names(&self) -> Vec<String> {
         let numbered = NUMBERED.iter().flat_map(|&(letter, count, ..)| (0..count).map(move |n| format!("{letter}{n}")));
         numbered.chain(NAMED.iter().map(|&(name, ..)| name.to_string())).collect()

@@ -19,7 +19,9 @@ pub(super) fn lasts_for_hits(body: &[Stmt]) -> bool {
     walk::statements(body, &mut |stmt| {
         found |= matches!(
             stmt.kind,
-            StmtKind::Transient { lasts: Lasting::Hits(_), .. } | StmtKind::TraceFor(Lasting::Hits(_))
+            StmtKind::Transient { lasts: Lasting::Hits(_), .. }
+                | StmtKind::Stick { lasts: Some(Lasting::Hits(_)), .. }
+                | StmtKind::TraceFor(Lasting::Hits(_))
         );
     });
     found
@@ -151,6 +153,7 @@ impl Body<'_> {
             Operand::DefV(d) => self.write_vector(d, 0, 64, true, new)?,
             _ => {}
         }
+        self.hold_destination(destination);
         self.patched("insn.dst", s)
     }
 
@@ -165,6 +168,7 @@ impl Body<'_> {
             Operand::DefV(d) => self.insert(d, crate::uop::Lanes::D2, 0, new.low())?,
             _ => {}
         }
+        self.hold_destination(destination);
         self.code.release(mark);
         self.patched("insn.dst", s)
     }
