@@ -755,7 +755,8 @@ fn stuck_bits() {
     // The kind of the flags is known here, and another one behind it.
     let flags = Uop::Flags { kind: FlagKind::Sub64, a: 0, b: 1 };
     assert!(bench.agree(&[flags, Uop::StickFlags, get], &states));
-    assert!(bench.agree_in_blocks(&[&[flags], &[Uop::StickFlags], &[get]], &states));
+    let jump = Uop::Jump { hint: JumpHint::Jump, target: PC + 0x10 };
+    assert!(bench.agree_in_blocks(&[&[flags, Uop::StickFlags, jump], &[get]], &states));
 }
 
 #[test]

@@ -160,6 +160,13 @@ mod tests {
     }
 
     #[test]
+    fn what_operations_change_by_themselves_cannot_be_stuck() {
+        let can = |name| AARCH64.can_stick(&AARCH64.register(name).unwrap());
+        assert!(["x0", "w30", "sp", "wsp", "v31", "b0", "nzcv"].into_iter().all(can));
+        assert!(!["xzr", "pc", "fpcr", "fpsr", "tpidr_el0"].into_iter().any(can));
+    }
+
+    #[test]
     fn views_say_where_they_are() {
         let w3 = AARCH64.register("w3").unwrap();
         assert_eq!((w3.slot, w3.bits, w3.zero_extends), (RegisterSlot::Int(3), 32, true));
