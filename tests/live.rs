@@ -240,6 +240,38 @@ fn windows_open_and_close_for_all_threads() {
     }
 }
 
+/// Conditions on calls that come later hold in the calls that begin then, in each thread by itself.
+#[test]
+fn conditions_on_calls_come_and_go() {
+    for tier in TIERS {
+        let running = Running::start("calls", tier, &["-e", "on insn at pop count into @n"]);
+        running.until("the loop runs", || running.accepted(&["print", "@n"]) != "@n: 0\n");
+        for _ in 0..rounds().div_ceil(10) {
+            running.accepted(&["add", "inner: on insn at pop+4 during pop count by tid into @in"]);
+            running.accepted(&["add", "called: on call pop from stack_worker count by tid into @called"]);
+            running.accepted(&["add", "body: on insn at pop+4 from stack_worker count by tid into @body"]);
+            running.accepted(&["add", "none: on insn at pop+4 during test_stack count into @none"]);
+            running.accepted(&["add", "other: on insn at pop+4 from main count into @other"]);
+            for global in ["@in", "@called", "@body"] {
+                running.until("all threads are in it", || running.by_thread(global).len() == 8);
+            }
+            running.accepted(&["disable", "inner"]);
+            let before = running.accepted(&["print", "@in"]);
+            let bodies = running.by_thread("@body");
+            running
+                .until("the others go on", || running.by_thread("@body").iter().all(|(tid, n)| *n > bodies[tid] + 3));
+            assert_eq!(running.accepted(&["print", "@in"]), before);
+            running.accepted(&["replace", "inner", "inner: on insn at pop+4 during main count into @none"]);
+            assert_eq!(running.accepted(&["print", "@none"]), "@none: 0\n", "it was entered before");
+            assert_eq!(running.accepted(&["print", "@other"]), "@other: 0\n");
+            running.accepted(&["remove", "inner", "called", "body", "none", "other"]);
+            for global in ["@in", "@called", "@body"] {
+                running.accepted(&["reset", global]);
+            }
+        }
+    }
+}
+
 #[test]
 fn replies_are_json_on_request() {
     let running = Running::start("json", "auto", &["-e", "a: on insn at pop count into @n", "-e", "on mark m trace"]);

@@ -132,6 +132,8 @@ pub(crate) enum ClauseKind {
     At(Vec<Loc>),
     In(Vec<Region>),
     Except(Vec<Region>),
+    From(Vec<Loc>),
+    During(Vec<Loc>),
     When(Expr),
     Hit(Hits, bool),
     Once(bool),
@@ -140,8 +142,6 @@ pub(crate) enum ClauseKind {
     Limit(Limit),
     Disabled,
     Optional,
-    /// Known and not compiled yet, with its word.
-    Later(&'static str),
 }
 
 /// `limit count per period`, and whether in each thread.

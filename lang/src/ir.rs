@@ -60,7 +60,7 @@ pub struct Probe {
     pub since: Vec<Loc>,
     /// `until` places: it is over with the first execution of one of them while it is armed.
     pub until: Vec<Loc>,
-    /// `when`, `hit`, `once` and `limit`, in written order: each sees only the executions that the earlier ones let pass.
+    /// `when`, `hit`, `once`, `limit`, `from` and `during`, in written order: each sees only the executions that the earlier ones let pass.
     pub filters: Vec<Filter>,
     /// Starts disabled.
     pub disabled: bool,
@@ -357,6 +357,10 @@ pub enum Filter {
     Hit(HitSpec),
     /// `limit`.
     Limit(LimitSpec),
+    /// `from`: the function that the event happens in has been called by one of these.
+    From(Vec<Loc>),
+    /// `during`: the thread is inside a call of one of these.
+    During(Vec<Loc>),
 }
 
 /// How many executions pass in a period, which begins with the first one that passes.

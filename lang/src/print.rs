@@ -62,6 +62,8 @@ impl Display for ProbeText<'_> {
             match filter {
                 Filter::When(expr) => writeln!(f, "  when {}", cx.expr(expr))?,
                 Filter::Hit(spec) => writeln!(f, "  hit {}", hit_text(spec))?,
+                Filter::From(callers) => list(f, "from", callers, loc_text)?,
+                Filter::During(functions) => list(f, "during", functions, loc_text)?,
                 Filter::Limit(spec) => writeln!(f, "  limit {}", limit_text(spec))?,
             }
         }

@@ -21,8 +21,8 @@ pub const PROBE_END: X = 253;
 
 /// What can be spliced into a block.
 pub trait Splice {
-    /// False if nothing can be spliced into `start..end`: the block is then used as lifted.
-    fn touches(&mut self, start: u64, end: u64) -> bool;
+    /// False if nothing can be spliced into a block: it is then used as lifted.
+    fn touches(&mut self, block: &Block) -> bool;
 
     /// Appends what runs before the instruction at `site`.
     fn before(&mut self, site: &Site<'_>, uops: &mut Vec<Uop>);
@@ -135,7 +135,7 @@ pub fn translate(isa: &dyn Isa, memory: &GuestMemory, pc: u64, enters: bool, spl
     let fetched = !matches!(block.uops[..], [Uop::Trap { kind: Trap::Fetch | Trap::PcAlignment, .. }]);
     if let Some(splice) = splice
         && fetched
-        && splice.touches(block.pc, block.end)
+        && splice.touches(&block)
     {
         return spliced(&block, enters, splice, |splice, site, uops| splice.before(site, uops));
     }

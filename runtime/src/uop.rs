@@ -33,6 +33,12 @@ pub mod slot {
     pub const FP_CONTROL: u8 = 33;
     /// Floating-point status register, in the guest's own layout; operations or their exceptions into it (`fpsr`).
     pub const FP_STATUS: u8 = 34;
+    /// First instruction of the function that the innermost open call is of; see `probe::inside`.
+    pub const CALL_ENTRY: u8 = 44;
+    /// The stack pointer that the innermost open call was entered with.
+    pub const CALL_SP: u8 = 45;
+    /// A bit for each `during` and `from` that holds.
+    pub const INSIDE: u8 = 46;
     /// Return address of the latest call instruction whose return address probes watch; see `probe::calls`.
     pub const CALL_MARK: u8 = 47;
     /// What the condition flags stem from: a [`super::FlagKind`] as integer.

@@ -182,6 +182,9 @@ pub trait ProbeEngine: Send {
         false
     }
 
+    /// Puts into the thread's slots what probes know of the calls that it is in, when that may have changed.
+    fn show_calls(&self, _thread: u64, _cpu: &mut CpuState) {}
+
     /// After [`PlainEvent::Call`]: whether a probe has finished the thread's call, with which result if any.
     fn take_finished_call(&mut self, _thread: u64) -> Option<Option<u64>> {
         None
@@ -462,6 +465,8 @@ impl Vm {
         self.environment.begin_turn();
         self.turn_end = self.environment.turn_end();
         self.next_every = self.every_after(self.cpu.icount);
+        // It begins with the slots of its creator.
+        self.show_calls();
         self.fire(PlainEvent::Spawn, 0);
         let stop = self.turn_until_stop();
         if self.leads {
@@ -960,6 +965,9 @@ impl Vm {
         if asked & (poll::CODE | poll::PARK) != 0 && self.next_every > self.cpu.icount {
             self.next_every = self.every_after(self.cpu.icount);
         }
+        if asked & (poll::CODE | poll::PARK) != 0 {
+            self.show_calls();
+        }
         if asked & poll::SIGNAL == 0 {
             return None;
         }
@@ -1010,6 +1018,13 @@ impl Vm {
             let clock = probes.next_clock(icount, counted);
             probes.next_every(icount).min(probes.next_look(thread, icount)).min(clock)
         })
+    }
+
+    fn show_calls(&mut self) {
+        let thread = self.environment.thread_id();
+        if let Some(probes) = self.machine.probes() {
+            probes.show_calls(thread, &mut self.cpu);
+        }
     }
 
     /// Runs the bodies of the probes that wait for `event`.

@@ -36,7 +36,7 @@ struct All;
 const ALL: Stickable = Stickable { x: u32::MAX, v: u32::MAX, flags: true };
 
 impl Splice for All {
-    fn touches(&mut self, _: u64, _: u64) -> bool {
+    fn touches(&mut self, _: &Block) -> bool {
         true
     }
     fn before(&mut self, _: &Site<'_>, _: &mut Vec<Uop>) {}

@@ -190,6 +190,8 @@ pub struct Attachment {
     pub places: Vec<PlaceRanges>,
     /// The functions that a `call` or `return` probe names, by their first instructions, sorted.
     pub entries: Vec<u64>,
+    /// For each filter of the probe, the functions that it names, if it is a `from` or `during`.
+    pub functions: Vec<Functions>,
     /// The `since` and `until` places.
     pub since: Vec<u64>,
     /// See [`Attachment::since`].
@@ -201,6 +203,15 @@ pub struct Attachment {
     /// The resolvers of functions that it waits for.
     pub undecided: Vec<Range<u64>>,
     matcher: Matcher,
+}
+
+/// The functions that a `from` or `during` names.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Functions {
+    /// Their first instructions, sorted.
+    pub entries: Vec<u64>,
+    /// Their code, sorted and merged.
+    pub extents: Vec<Range<u64>>,
 }
 
 /// What one `at` or `in` place stands for.
@@ -393,6 +404,7 @@ impl<'a> Resolver<'a> {
             probe.within.iter().map(|region| self.place(region.span, Self::region, region)).collect();
         let except: Vec<PlaceRanges> =
             probe.except.iter().map(|region| self.place(region.span, Self::excepted, region)).collect();
+        let functions = probe.filters.iter().map(|filter| self.functions_of(filter)).collect();
         let [since, until] = [&probe.since, &probe.until].map(|list| self.reached(list));
         let mut ranges = vec![EVERYTHING];
         for list in [&points, &regions] {
@@ -419,6 +431,7 @@ impl<'a> Resolver<'a> {
             entries,
             everywhere: points.is_empty() && regions.is_empty(),
             places: points.into_iter().chain(regions).collect(),
+            functions,
             since,
             until,
             addresses: HashMap::new(),
@@ -474,6 +487,31 @@ impl<'a> Resolver<'a> {
             }
         };
         PlaceRanges { span, ranges }
+    }
+
+    /// The functions of a `from` or `during`.
+    fn functions_of(&mut self, filter: &Filter) -> Functions {
+        let (Filter::From(list) | Filter::During(list)) = filter else { return Functions::default() };
+        let mut extents = Vec::new();
+        for loc in list {
+            match self.function_extents(loc) {
+                Ok(ranges) => extents.extend(ranges),
+                Err(fault) => self.fault(fault, self.probe.optional),
+            }
+        }
+        let mut entries: Vec<u64> = extents.iter().map(|range| range.start).collect();
+        entries.sort_unstable();
+        entries.dedup();
+        Functions { entries, extents: merged(extents) }
+    }
+
+    fn function_extents(&self, loc: &Loc) -> Resolved {
+        if loc.place == Place::Any {
+            return Ok(self.functions());
+        }
+        // Data has no callers.
+        self.instructions(loc)?;
+        self.code_extents(loc)
     }
 
     /// The instructions at `since` or `until` places.
@@ -581,17 +619,30 @@ impl<'a> Resolver<'a> {
             }
             _ => {}
         }
+        if self.on_memory() {
+            let extent = |found: &Found| match found.number || loc.offset != 0 {
+                true => found.addr..found.addr.saturating_add(1),
+                false => self.whole(found),
+            };
+            return Ok(self.find(loc)?.iter().map(extent).collect());
+        }
+        self.code_extents(loc)
+    }
+
+    /// The same, of code.
+    fn code_extents(&self, loc: &Loc) -> Resolved {
         let extent = |found: &Found| {
-            if self.on_memory() && (found.number || loc.offset != 0) {
-                return Ok(found.addr..found.addr.saturating_add(1));
-            }
             if found.number || loc.offset != 0 {
                 return self.instruction(loc, found.addr);
             }
-            let size = if found.size > 0 { found.size } else { self.size_of(found.addr) };
-            Ok(found.addr..found.addr.saturating_add(size))
+            Ok(self.whole(found))
         };
         self.find(loc)?.iter().map(extent).collect()
+    }
+
+    fn whole(&self, found: &Found) -> Range<u64> {
+        let size = if found.size > 0 { found.size } else { self.size_of(found.addr) };
+        found.addr..found.addr.saturating_add(size)
     }
 
     /// For symbols without a size, which assembly has: up to the next symbol or the end of the code.

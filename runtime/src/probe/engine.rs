@@ -8,7 +8,7 @@
 //! [`runtime`]: super::runtime
 
 use super::action::{ActionSite, TextHandle};
-use super::attach::{Attachment, Module, Symbols, World, attach, fetch};
+use super::attach::{Attachment, Functions, Module, Symbols, World, attach, fetch};
 use super::calls::{self, Calls};
 use super::happening::Happening;
 use super::indirect::{self, Watch};
@@ -275,7 +275,7 @@ impl ProbeEngine for Probes {
 
     fn take_changes(&mut self) -> Vec<Range<u64>> {
         let changed = self.core.runtime.take_changes();
-        if changed.iter().any(|id| calls::is_call_event(&self.program.probes[id.0 as usize])) {
+        if changed.iter().any(|id| calls::concerns_calls(&self.program.probes[id.0 as usize])) {
             self.core.calls_switched(&mut self.moved);
         }
         self.core.calls.take_changes(&mut self.moved);
@@ -456,6 +456,10 @@ impl ProbeEngine for Probes {
         self.ids().filter(calls).any(|id| self.core.runtime.is_active(id))
     }
 
+    fn show_calls(&self, thread: u64, cpu: &mut CpuState) {
+        self.core.calls.show(thread, cpu);
+    }
+
     fn take_finished_call(&mut self, thread: u64) -> Option<Option<u64>> {
         self.core.runtime.take_finished(thread)
     }
@@ -472,14 +476,18 @@ impl ProbeEngine for Probes {
         self.core.runtime.lasting.stop_thread(thread, cpu, memory);
     }
 
-    fn forked(&mut self, parent: u64, child: u64, cpu: &mut CpuState, memory: &GuestMemory) {
-        self.core.runtime.lasting.fork(parent, child, cpu, memory);
-    }
-
     fn end_thread(&mut self, thread: u64) {
         self.core.runtime.end_thread(thread);
         self.core.calls.end_thread(thread);
         self.periods.retain(|(other, _), _| *other != thread);
+    }
+
+    fn forked(&mut self, parent: u64, child: u64, cpu: &mut CpuState, memory: &GuestMemory) {
+        self.core.runtime.lasting.fork(parent, child, cpu, memory);
+        self.core.runtime.forked(parent, child);
+        self.core.calls.forked(parent, child);
+        // The child's own time begins anew.
+        self.periods.clear();
     }
 
     fn child_status(&mut self, status: u8) -> u8 {
@@ -507,6 +515,7 @@ impl Probes {
         self.moved.extend(self.core.follow_ends());
         self.core.watch_windows();
         self.core.windows.take_changes(&mut self.moved);
+        self.core.calls.take_changes(&mut self.moved);
         let before = std::mem::replace(&mut self.resolvers, indirect::awaited(&self.core.attachments));
         if before != self.resolvers {
             self.moved.extend(before.into_iter().chain(self.resolvers.clone()));
@@ -706,6 +715,22 @@ impl LowerHost for Core {
 
     fn follows(&self, pc: u64) -> bool {
         self.calls.follows(pc)
+    }
+
+    fn stack_replaced_at(&mut self, pc: u64) -> bool {
+        self.calls.stack_replaced_at(pc)
+    }
+
+    fn functions(&self, probe: ProbeId, filter: usize) -> &Functions {
+        &self.attachment(probe).functions[filter]
+    }
+
+    fn inside_bit(&self, probe: ProbeId, filter: usize) -> Option<u8> {
+        self.calls.conditions.bit((probe, filter))
+    }
+
+    fn followed_function(&self, pc: u64) -> Option<u64> {
+        Core::followed_function(self, pc)
     }
 
     fn returns_to(&self, pc: u64) -> bool {

@@ -159,6 +159,8 @@ fn conditions(probe: &Probe) -> String {
             Filter::When(_) => dynamic.push("when"),
             Filter::Hit(_) => dynamic.push("hit"),
             Filter::Limit(_) => dynamic.push("limit"),
+            Filter::From(_) => dynamic.push("from"),
+            Filter::During(_) => dynamic.push("during"),
         }
     }
     let fixed = match (fixed, dynamic.is_empty()) {

@@ -8,7 +8,7 @@
 //! when there is nothing behind it; so adding and removing again does not grow anything.
 
 use super::attach::{World, attach};
-use super::calls::is_call_event;
+use super::calls::concerns_calls;
 use super::engine::{Probes, refuse_complex};
 use super::lower::walk;
 use crate::glob;
@@ -65,7 +65,7 @@ impl Probes {
         moved.into_iter().for_each(|id| self.core.runtime.note_change(id));
         let ranges = self.core.attachments[known..].iter().flat_map(|attachment| attachment.ranges.clone());
         self.moved.extend(ranges);
-        if self.program.probes[known..].iter().any(|probe| is_call_event(probe)) {
+        if self.program.probes[known..].iter().any(|probe| concerns_calls(probe)) {
             self.core.calls_switched(&mut self.moved);
         }
         Ok(())
@@ -76,7 +76,7 @@ impl Probes {
         self.core.runtime.remove(id);
         self.moved.extend(self.core.attachments[id.0 as usize].ranges.iter().cloned());
         self.core.watch_windows();
-        if is_call_event(&self.program.probes[id.0 as usize]) {
+        if concerns_calls(&self.program.probes[id.0 as usize]) {
             self.core.calls_switched(&mut self.moved);
         }
     }
@@ -108,6 +108,7 @@ impl Probes {
             self.core.attachments[index].ranges.clear();
             self.core.attachments[index].entries.clear();
             self.core.attachments[index].waiting.clear();
+            self.core.attachments[index].functions.clear();
             self.core.attachments[index].since.clear();
             self.core.attachments[index].until.clear();
         }

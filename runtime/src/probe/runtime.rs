@@ -481,6 +481,19 @@ impl ProbeRuntime {
         self.happenings.retain(|(other, _)| *other != thread);
     }
 
+    /// In a forked child: what belonged to the thread `parent` belongs to `child`, and other threads are not there.
+    pub(super) fn forked(&mut self, parent: u64, child: u64) {
+        self.texts.firings.clear();
+        self.happenings.clear();
+        self.finished.clear();
+        self.traces.retain(|trace| trace.thread == parent);
+        self.traces.iter_mut().for_each(|trace| trace.thread = child);
+        self.states.forked(parent, child);
+        let hits = self.thread_hits.drain().filter(|((thread, _), _)| *thread == parent);
+        self.thread_hits = hits.map(|((_, action), count)| ((child, action), count)).collect();
+        self.limits.forked(parent, child);
+    }
+
     /// The signal that an action raises.
     pub fn raised(&self, action: u32) -> Option<u8> {
         match self.sites[action as usize].action {

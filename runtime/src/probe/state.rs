@@ -437,6 +437,16 @@ impl States {
         }
     }
 
+    /// In a forked child: the values of the thread `parent` are those of `child`, and there are no others.
+    pub(super) fn forked(&mut self, parent: u64, child: u64) {
+        for table in self.tables.iter_mut().filter(|table| table.def.is_per_thread()) {
+            let own = table.entries.remove(&[KeyPart::Int(parent)][..]);
+            table.entries.clear();
+            table.entries.extend(own.map(|entry| ([KeyPart::Int(child)].into(), entry)));
+            table.full = false;
+        }
+    }
+
     /// Remembers that the script itself has printed a global.
     pub fn mark_printed(&mut self, id: StateId) {
         self.tables[id.0 as usize].printed = true;

@@ -153,6 +153,8 @@ impl<'a> Body<'a> {
                     }
                     self.pass_hit(spec, count)?
                 }
+                Filter::During(_) => self.leave_unless_during(index)?,
+                Filter::From(_) => self.leave_unless_from(probe, index)?,
                 Filter::Limit(spec) => {
                     let key = FilterKey(index, probe.head);
                     let passes = self.call_action(Action::Limit(*spec), (slot::ZERO, 0), &key)?.low();

@@ -14,6 +14,7 @@ pub(super) mod calls;
 mod code;
 mod expr;
 mod fold;
+mod inside;
 mod lasting;
 mod loops;
 mod place;
@@ -25,6 +26,7 @@ mod tests;
 pub(super) mod walk;
 
 use super::action::{Action, ActionSite, TextHandle};
+use super::attach::Functions;
 use super::lasting::Request;
 use crate::block::{Block, Insn};
 use crate::env::AskedCall;
@@ -59,6 +61,8 @@ const REDIRECT_FLAG: X = PROBE_END - 2;
 const BODY_END: X = calls::RETURNED;
 /// Slots that [`Lowering::check`] keeps back, so that what it accepts fits everywhere.
 const RESERVE: X = 8;
+
+static NO_FUNCTIONS: Functions = Functions { entries: Vec::new(), extents: Vec::new() };
 
 /// What the lowering needs of the probe runtime.
 pub trait LowerHost {
@@ -122,6 +126,27 @@ pub trait LowerHost {
 
     /// True if calls of the function that begins at `pc` are followed.
     fn follows(&self, _pc: u64) -> bool {
+        false
+    }
+
+    /// The functions that a `from` or `during` names: filter number `filter` of the probe.
+    fn functions(&self, _probe: ProbeId, _filter: usize) -> &Functions {
+        &NO_FUNCTIONS
+    }
+
+    /// The bit of [`slot::INSIDE`] that says whether such a filter holds, if it has one.
+    fn inside_bit(&self, _probe: ProbeId, _filter: usize) -> Option<u8> {
+        None
+    }
+
+    /// Returns the first instruction of the function that contains `pc`, if its calls are followed.
+    fn followed_function(&self, _pc: u64) -> Option<u64> {
+        None
+    }
+
+    /// Tells that the instruction at `pc` gives the thread another stack pointer. True if calls are followed, for which
+    /// that may be the end.
+    fn stack_replaced_at(&mut self, _pc: u64) -> bool {
         false
     }
 
@@ -197,6 +222,9 @@ pub struct Lowering {
 struct Shared {
     program: Arc<Program>,
     isa: &'static dyn Isa,
+    /// The slots of the stack pointer and of the register of return addresses.
+    sp: X,
+    link: X,
     actions: RefCell<HashMap<ActionKey, u32>>,
     regexes: RefCell<HashMap<(String, bool), Option<Regex>>>,
     patches: RefCell<HashMap<(ProbeId, usize, Span), u32>>,
@@ -305,8 +333,11 @@ impl Point {
 impl Lowering {
     /// Prepares `program`; `host` is asked for the cells that its probes need.
     pub fn new(program: Arc<Program>, isa: &'static dyn Isa, host: &mut dyn LowerHost) -> Self {
+        let (sp, link) = super::calls::slots(isa);
         let shared = Shared {
             isa,
+            sp,
+            link,
             actions: RefCell::default(),
             regexes: RefCell::default(),
             patches: RefCell::default(),
@@ -453,8 +484,9 @@ enum Part {
 }
 
 impl Splice for ProbeSplicer<'_> {
-    fn touches(&mut self, start: u64, end: u64) -> bool {
-        !self.shared.stickable.is_empty() || self.host.touches(start, end)
+    fn touches(&mut self, block: &Block) -> bool {
+        let replaces = self.replaces_stack(block);
+        replaces || !self.shared.stickable.is_empty() || self.host.touches(block.pc, block.end)
     }
 
     fn stick(&mut self, site: &Site<'_>, uops: &mut Vec<Uop>) {
@@ -518,11 +550,12 @@ impl Splice for ProbeSplicer<'_> {
     fn has_after(&mut self, site: &Site<'_>) -> bool {
         let seen = self.look(site);
         let parts = seen.probes.iter().any(|&id| self.part_after(id).is_some());
-        parts || seen.late_poll || self.has_after_accesses(site, &seen)
+        parts || seen.late_poll || self.has_after_accesses(site, &seen) || self.is_followed_stack(site)
     }
 
     fn after(&mut self, site: &Site<'_>, uops: &mut Vec<Uop>) {
         let seen = self.look(site);
+        self.stack_replaced(site, uops);
         let parts: Vec<_> = seen.probes.iter().filter_map(|&id| Some((id, self.part_after(id)?))).collect();
         let asked = self.after_accesses(site, &seen, uops);
         let place = Place::at(site, true, self.shared.isa, Rc::clone(&seen.facts));
@@ -604,9 +637,10 @@ impl ProbeSplicer<'_> {
     /// counted all the same.
     fn may_pass(&self, id: ProbeId, place: &Place<'_>) -> bool {
         let folder = Folder { shared: self.shared, host: self.host, place, probe: id };
-        let conditions = self.probe(id).filters.iter().map_while(|filter| match filter {
+        let uncounted = |filter: &&Filter| !matches!(filter, Filter::Hit(_) | Filter::Limit(_));
+        let conditions = self.probe(id).filters.iter().take_while(uncounted).filter_map(|filter| match filter {
             Filter::When(condition) => Some(condition),
-            Filter::Hit(_) | Filter::Limit(_) => None,
+            _ => None,
         });
         conditions.into_iter().all(|condition| folder.fold(condition).is_none_or(|known| known.is_true()))
     }
@@ -774,7 +808,7 @@ fn counts_only_here(program: &Program, state: StateId) -> bool {
 fn hit_cells(probe: &Probe, host: &mut dyn LowerHost) -> Vec<u32> {
     let cell = |filter: &Filter| match filter {
         Filter::Hit(spec) if !spec.per_thread => host.new_cell(),
-        Filter::Hit(_) | Filter::When(_) | Filter::Limit(_) => 0,
+        _ => 0,
     };
     probe.filters.iter().map(cell).collect()
 }
