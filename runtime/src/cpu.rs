@@ -114,6 +114,8 @@ pub struct StuckRegisters {
     pub v: [StuckBits; slot::VTEMP as usize],
     /// Of the packed flags.
     pub flags: StuckBits,
+    /// Bits have been stuck in one of them.
+    pub any: bool,
 }
 
 /// What a thread's exclusive load has marked.
@@ -190,7 +192,10 @@ impl CpuState {
     /// Forces the stuck bits of registers that have been written by something else than an instruction: a system call,
     /// the entry of a signal handler, a probe.
     pub fn hold_stuck(&mut self) {
-        let StuckRegisters { x, v, flags } = &mut self.stuck;
+        let StuckRegisters { x, v, flags, any } = &mut self.stuck;
+        if !*any {
+            return;
+        }
         let is_written = |bits: &StuckBits, now: u128| bits.mask != 0 && bits.last != now;
         for (register, bits) in self.x.iter_mut().zip(x) {
             if is_written(bits, (*register).into()) {

@@ -113,6 +113,7 @@ impl Changed {
     /// The bits of `mask` are stuck at those of `value`. Returns the place without ignored address bits; `None` if it is
     /// not readable.
     fn stick(self, mask: u128, value: u128, cpu: &mut CpuState, memory: &GuestMemory) -> Option<Changed> {
+        cpu.stuck.any = true;
         match self {
             Changed::Int(n) => {
                 let (register, bits) = (&mut cpu.x[usize::from(n)], cpu.stuck.x.get_mut(usize::from(n))?);
