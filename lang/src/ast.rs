@@ -358,6 +358,8 @@ pub(crate) enum ExprKind {
     WithinSet(Box<Expr>, Vec<Expr>),
     MatchGlob(Box<Expr>, Text),
     MatchRegex(Box<Expr>, Regex),
+    /// The number of the call, by which `call.NAME` is kept; nobody writes it.
+    Activation,
     /// Cut out because of an error that has been reported.
     Missing,
 }

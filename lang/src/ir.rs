@@ -413,7 +413,8 @@ pub struct Local {
 /// A global: `@name`, or an aggregation without a name.
 #[derive(Clone, Debug)]
 pub struct State {
-    /// With the `@`; for an unnamed aggregation the statement's source text; for a thread's own value `thread.NAME`.
+    /// With the `@`; for an unnamed aggregation the statement's source text; for a value of
+    /// a thread or call `thread.NAME` and `call.NAME`.
     pub name: String,
     /// True if the script gave it no name.
     pub unnamed: bool,
@@ -433,6 +434,11 @@ impl State {
     /// True for `thread.NAME`: a map by thread, whose entries end with their threads. It is not printed.
     pub fn is_per_thread(&self) -> bool {
         !self.unnamed && self.name.starts_with("thread.")
+    }
+
+    /// True for `call.NAME`: a map by call, whose entries end with their calls. It is not printed.
+    pub fn is_per_call(&self) -> bool {
+        !self.unnamed && self.name.starts_with("call.")
     }
 }
 
@@ -1024,6 +1030,8 @@ pub enum Builtin {
     Depth,
     /// Instructions of this thread since the function was entered.
     Elapsed,
+    /// The number of the call, which no other call has.
+    Activation,
     /// Integer argument of this number, as it was when the function was entered.
     EntryArg(u8),
     /// Static: the disassembly.
@@ -1156,6 +1164,7 @@ impl Builtin {
             | Builtin::Stack
             | Builtin::Depth
             | Builtin::Elapsed
+            | Builtin::Activation
             | Builtin::EntryArg(_)
             | Builtin::InsnDst
             | Builtin::BranchTarget

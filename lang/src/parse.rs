@@ -1298,6 +1298,7 @@ fn height(kind: &ExprKind) -> u32 {
         | ExprKind::Float(_)
         | ExprKind::Bool(_)
         | ExprKind::AddrOf(_)
+        | ExprKind::Activation
         | ExprKind::Missing => 0,
         ExprKind::Str(pieces) => {
             let depths = pieces.iter().map(|piece| match piece {

@@ -756,8 +756,8 @@ impl Checker<'_> {
                 self.assign_state(name, keys.as_deref(), op, op_span, value, target.span)
             }
             ast::ExprKind::Path { root, access } => {
-                if let Some((name, tid)) = self.thread_state(root, access, target.span) {
-                    return self.assign_state(&name, Some(&[tid]), op, op_span, value, target.span);
+                if let Some((name, owner)) = self.own_state(root, access, target.span) {
+                    return self.assign_state(&name, Some(&[owner]), op, op_span, value, target.span);
                 }
                 self.assign_name(root, access, op, op_span, value, target.span)
             }

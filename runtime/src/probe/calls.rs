@@ -47,6 +47,8 @@ pub(super) enum Request {
     Elapsed,
     /// An argument, as it was at the entry.
     Argument(u8),
+    /// The number of the call, or 0 if nobody has seen it begin.
+    Activation,
     /// Whether a condition of a probe holds; see [`super::inside`]. Args: the stack pointer, the link register, the probe,
     /// the number of the filter.
     Inside,
@@ -62,7 +64,7 @@ impl Request {
     const FIRST: u32 = 1 << 31;
     const ARGUMENT: u32 = Self::FIRST + 16;
     const CONCERNS: u32 = Self::FIRST + 32;
-    const PLAIN: [Request; 10] = [
+    const PLAIN: [Request; 11] = [
         Request::Enter,
         Request::Leave,
         Request::Find,
@@ -70,6 +72,7 @@ impl Request {
         Request::FunctionName,
         Request::Depth,
         Request::Elapsed,
+        Request::Activation,
         Request::Inside,
         Request::CalledFrom,
         Request::Settle,
@@ -132,6 +135,8 @@ pub(super) struct Frame {
     /// It counts in the depth of the calls that it is around.
     counted: bool,
     arguments: Vec<u64>,
+    /// No other call has it.
+    number: u64,
     /// The conditions that hold in it: what is in [`slot::INSIDE`] while it is the innermost one.
     pub(super) inside: u64,
 }
@@ -142,6 +147,43 @@ struct Thread {
     open: Vec<Frame>,
     /// The call that probes are asking about.
     current: Frame,
+    /// The number of that call, if it is not open any more.
+    closed: Option<u64>,
+    /// The numbers of calls that are over since somebody has looked.
+    over: Vec<u64>,
+}
+
+impl Thread {
+    /// Drops the innermost call.
+    fn drop_top(&mut self) {
+        self.over.extend(self.open.pop().map(|frame| frame.number));
+    }
+
+    /// Drops the calls whose stack pointer shows that nothing will come back to them.
+    fn abandon(&mut self, sp: u64, memory: &GuestMemory) {
+        while self.open.last().is_some_and(|top| top.sp < sp && one_stack(top.sp, sp, memory)) {
+            self.drop_top();
+        }
+    }
+
+    /// Drops the calls that are over although they were entered with the present stack pointer.
+    fn leave_behind(&mut self, sp: u64, link: u64, symbols: &dyn Symbols) {
+        while self.open.last().is_some_and(|top| top.sp == sp && !goes_on(top, link, symbols)) {
+            self.drop_top();
+        }
+    }
+
+    /// Probes ask about this call from now on.
+    fn look_at(&mut self, frame: Frame, closed: bool) {
+        self.over.extend(self.closed.take());
+        self.closed = closed.then_some(frame.number);
+        self.current = frame;
+    }
+
+    /// The numbers of all its calls.
+    fn numbers(self) -> impl Iterator<Item = u64> {
+        self.over.into_iter().chain(self.closed).chain(self.open.into_iter().map(|frame| frame.number))
+    }
 }
 
 /// The calls of all threads.
@@ -150,6 +192,8 @@ pub(super) struct Calls {
     link: usize,
     arguments: Vec<usize>,
     threads: HashMap<u64, Thread>,
+    /// Calls that have been seen to begin.
+    begun: u64,
     /// The first instructions of the functions that are followed, sorted.
     followed: Vec<u64>,
     /// Those of them that `call` and `return` probes name.
@@ -171,6 +215,7 @@ impl Calls {
             link: link.into(),
             arguments: (0..8).map_while(|n| slot_of(isa.argument(n))).map(usize::from).collect(),
             threads: HashMap::new(),
+            begun: 0,
             followed: Vec::new(),
             counted: Vec::new(),
             conditions: Conditions::default(),
@@ -208,15 +253,14 @@ impl Calls {
         changes.append(&mut self.changed);
     }
 
-    pub(super) fn end_thread(&mut self, thread: u64) {
-        self.threads.remove(&thread);
+    /// Forgets all calls. Returns their numbers.
+    fn forget(&mut self) -> Vec<u64> {
+        self.threads.drain().flat_map(|(_, thread)| thread.numbers()).collect()
     }
 
-    /// In a forked child: the calls of the thread `parent` are those of `child`, and there are no others.
-    pub(super) fn forked(&mut self, parent: u64, child: u64) {
-        let own = self.threads.remove(&parent);
-        self.threads.clear();
-        self.threads.extend(own.map(|calls| (child, calls)));
+    /// Returns, and forgets, the numbers of the calls of a thread that are over.
+    fn take_over(&mut self, thread: u64) -> Vec<u64> {
+        self.threads.get_mut(&thread).map(|thread| std::mem::take(&mut thread.over)).unwrap_or_default()
     }
 
     /// A return address, and the call instruction before it.
@@ -236,20 +280,23 @@ impl Calls {
         let called = std::mem::take(&mut cpu.x[usize::from(slot::CALL_MARK)]) == link;
         let arguments = self.arguments.iter().map(|&slot| cpu.x[slot]).collect();
         let counted = self.counted.binary_search(&call.pc).is_ok();
-        let Thread { open, current } = self.threads.entry(thread).or_default();
-        abandon(open, sp, memory);
-        while let Some(top) = open.last().filter(|top| top.sp == sp) {
+        let thread = self.threads.entry(thread).or_default();
+        thread.abandon(sp, memory);
+        while let Some(top) = thread.open.last().filter(|top| top.sp == sp) {
             if goes_on(top, link, symbols) && !(called && top.link == link) {
                 break;
             }
-            open.pop();
+            thread.drop_top();
         }
-        let depth = open.last().map_or(0, |top| top.depth + u64::from(top.counted));
-        let frame = Frame { entry: call.pc, sp, link, icount: call.icount, depth, counted, arguments, inside: 0 };
-        let inside = self.conditions.inside(&frame, open.last().map_or(0, |top| top.inside));
-        *current = Frame { inside, ..frame };
-        open.push(current.clone());
-        inside::show(open, cpu);
+        self.begun += 1;
+        let (number, icount, entry) = (self.begun, call.icount, call.pc);
+        let depth = thread.open.last().map_or(0, |top| top.depth + u64::from(top.counted));
+        let frame = Frame { entry, sp, link, icount, depth, counted, arguments, number, inside: 0 };
+        let inside = self.conditions.inside(&frame, thread.open.last().map_or(0, |top| top.inside));
+        let frame = Frame { inside, ..frame };
+        thread.open.push(frame.clone());
+        thread.look_at(frame, false);
+        inside::show(&thread.open, cpu);
         if self.returns.insert(link) {
             self.changed.push(Self::around(link));
             cpu.poll.fetch_or(poll::CODE, Ordering::Relaxed);
@@ -265,15 +312,17 @@ impl Calls {
         thread: u64,
         symbols: &dyn Symbols,
     ) -> u64 {
-        let Some(Thread { open, current }) = self.threads.get_mut(&thread) else { return 0 };
-        abandon(open, sp, memory);
-        leave_behind(open, sp, call.pc, symbols);
-        let ended = innermost(open, sp, call.pc, memory).map(|index| {
-            *current = open.remove(index);
-            self.conditions.look_again(open, index);
-            current.entry | u64::from(innermost(open, sp, call.pc, memory).is_some())
+        let Some(thread) = self.threads.get_mut(&thread) else { return 0 };
+        thread.abandon(sp, memory);
+        thread.leave_behind(sp, call.pc, symbols);
+        let ended = innermost(&thread.open, sp, call.pc, memory).map(|index| {
+            let frame = thread.open.remove(index);
+            let entry = frame.entry;
+            thread.look_at(frame, true);
+            self.conditions.look_again(&mut thread.open, index);
+            entry | u64::from(innermost(&thread.open, sp, call.pc, memory).is_some())
         });
-        inside::show(open, cpu);
+        inside::show(&thread.open, cpu);
         ended.unwrap_or(0)
     }
 
@@ -286,10 +335,10 @@ impl Calls {
         thread: u64,
         symbols: &dyn Symbols,
     ) {
-        let Some(Thread { open, .. }) = self.threads.get_mut(&thread) else { return };
-        abandon(open, sp, memory);
-        leave_behind(open, sp, link, symbols);
-        inside::show(open, cpu);
+        let Some(thread) = self.threads.get_mut(&thread) else { return };
+        thread.abandon(sp, memory);
+        thread.leave_behind(sp, link, symbols);
+        inside::show(&thread.open, cpu);
     }
 
     /// True if a condition holds for a thread that is in `function`.
@@ -320,23 +369,12 @@ impl Calls {
 
     fn find(&mut self, cpu: &CpuState, memory: &GuestMemory, thread: u64) {
         let (sp, link) = (cpu.x[self.sp], cpu.x[self.link]);
-        if let Some(Thread { open, current }) = self.threads.get_mut(&thread) {
-            *current = innermost(open, sp, link, memory).map(|index| open[index].clone()).unwrap_or_default();
+        if let Some(thread) = self.threads.get_mut(&thread) {
+            match innermost(&thread.open, sp, link, memory) {
+                Some(index) => thread.look_at(thread.open[index].clone(), false),
+                None => thread.look_at(Frame::default(), true),
+            }
         }
-    }
-}
-
-/// Drops the calls whose stack pointer shows that nothing will come back to them.
-fn abandon(open: &mut Vec<Frame>, sp: u64, memory: &GuestMemory) {
-    while open.last().is_some_and(|top| top.sp < sp && one_stack(top.sp, sp, memory)) {
-        open.pop();
-    }
-}
-
-/// Drops the calls that are over although they were entered with the present stack pointer.
-fn leave_behind(open: &mut Vec<Frame>, sp: u64, link: u64, symbols: &dyn Symbols) {
-    while open.last().is_some_and(|top| top.sp == sp && !goes_on(top, link, symbols)) {
-        open.pop();
     }
 }
 
@@ -369,6 +407,36 @@ fn one_stack(low: u64, high: u64, memory: &GuestMemory) -> bool {
 impl Core {
     /// Does what generated code asks.
     pub(super) fn call(
+        &mut self,
+        request: Request,
+        call: ActionCall,
+        cpu: &mut CpuState,
+        memory: &GuestMemory,
+        thread: u64,
+    ) -> u64 {
+        let result = self.answer(request, call, cpu, memory, thread);
+        let over = self.calls.take_over(thread);
+        if !over.is_empty() {
+            self.runtime.states_mut().end_calls(&over);
+        }
+        result
+    }
+
+    /// Forgets the calls of a thread that is over.
+    pub(super) fn end_thread_calls(&mut self, thread: u64) {
+        let gone = self.calls.threads.remove(&thread).into_iter().flat_map(Thread::numbers).collect::<Vec<_>>();
+        self.runtime.states_mut().end_calls(&gone);
+    }
+
+    /// In a forked child: the calls of the thread `parent` are those of `child`, and there are no others.
+    pub(super) fn fork_calls(&mut self, parent: u64, child: u64) {
+        let own = self.calls.threads.remove(&parent);
+        let gone = self.calls.forget();
+        self.runtime.states_mut().end_calls(&gone);
+        self.calls.threads.extend(own.map(|calls| (child, calls)));
+    }
+
+    fn answer(
         &mut self,
         request: Request,
         call: ActionCall,
@@ -412,6 +480,7 @@ impl Core {
         match request {
             Request::Function => current.entry,
             Request::Depth => current.depth,
+            Request::Activation => current.number,
             Request::Elapsed => call.icount.wrapping_sub(current.icount),
             Request::Argument(n) => current.arguments.get(usize::from(n)).copied().unwrap_or(0),
             _ => {
@@ -448,9 +517,34 @@ impl Core {
         changes.extend(self.calls.returns.iter().map(|&link| Calls::around(link)));
         self.follow_calls();
         if self.calls.followed.is_empty() {
-            self.calls.threads.clear();
+            let gone = self.calls.forget();
+            self.runtime.states_mut().end_calls(&gone);
             self.calls.returns.clear();
         }
         self.calls.take_changes(changes);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn frame(number: u64, sp: u64) -> Frame {
+        Frame { number, sp, ..Frame::default() }
+    }
+
+    /// What calls keep is given up once: when nobody can ask about them any more.
+    #[test]
+    fn calls_are_over_once() {
+        let mut thread = Thread { open: vec![frame(1, 0x30), frame(2, 0x20)], ..Thread::default() };
+        let left = thread.open.pop().unwrap();
+        thread.look_at(left, true);
+        assert_eq!((thread.current.number, thread.over.as_slice()), (2, &[][..]), "a probe looks at it");
+        thread.look_at(frame(3, 0x20), false);
+        thread.open.push(frame(3, 0x20));
+        assert_eq!(thread.over, [2]);
+        thread.look_at(Frame::default(), true);
+        thread.drop_top();
+        assert_eq!(thread.numbers().collect::<Vec<_>>(), [2, 3, 0, 1], "0 is for calls that nobody has seen begin");
     }
 }

@@ -478,14 +478,14 @@ impl ProbeEngine for Probes {
 
     fn end_thread(&mut self, thread: u64) {
         self.core.runtime.end_thread(thread);
-        self.core.calls.end_thread(thread);
+        self.core.end_thread_calls(thread);
         self.periods.retain(|(other, _), _| *other != thread);
     }
 
     fn forked(&mut self, parent: u64, child: u64, cpu: &mut CpuState, memory: &GuestMemory) {
         self.core.runtime.lasting.fork(parent, child, cpu, memory);
         self.core.runtime.forked(parent, child);
-        self.core.calls.forked(parent, child);
+        self.core.fork_calls(parent, child);
         // The child's own time begins anew.
         self.periods.clear();
     }

@@ -25,7 +25,10 @@ pub(crate) fn is_after_call(probe: &Probe) -> bool {
 pub(crate) fn needs_frames(probe: &Probe) -> bool {
     let mut found = is_after_call(probe);
     let mut look = |e: &Expr| {
-        let asks = matches!(e.kind, ExprKind::Builtin(Builtin::Depth | Builtin::Elapsed | Builtin::EntryArg(_)));
+        let asks = matches!(
+            e.kind,
+            ExprKind::Builtin(Builtin::Depth | Builtin::Elapsed | Builtin::Activation | Builtin::EntryArg(_))
+        );
         found |= asks;
     };
     for filter in &probe.filters {
@@ -179,6 +182,7 @@ impl Body<'_> {
             }
             Builtin::Depth => Request::Depth,
             Builtin::Elapsed => Request::Elapsed,
+            Builtin::Activation => Request::Activation,
             Builtin::EntryArg(n) => Request::Argument(n),
             Builtin::Func if is_after_call(probe) => Request::FunctionName,
             _ => return Ok(None),

@@ -170,6 +170,7 @@ impl<'a> Place<'a> {
             | Builtin::Stack
             | Builtin::Depth
             | Builtin::Elapsed
+            | Builtin::Activation
             | Builtin::EntryArg(_)
             | Builtin::ProbeName
             | Builtin::Tid
