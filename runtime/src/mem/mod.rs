@@ -892,6 +892,57 @@ mod tests {
     }
 
     #[test]
+    fn stuck_bits_are_what_loads_give_and_what_is_stored_comes_back() {
+        let memory = memory();
+        let fast = || (memory.fast_write(0x1800, 8), memory.fast_write(0x2800, 8));
+        memory.store(0x1ffc, [0x11u8; 8]).unwrap();
+        assert!(memory.stick(0x2fff, &[1, 1], &[1, 1]).is_err(), "across the end");
+        assert_eq!(fast(), (true, true));
+        // The tag of the address does not count. Two bytes, one on each page.
+        assert_eq!(memory.stick(0xab00_0000_0000_1fff, &[0xff, 0x0f], &[0xaa, 0x05]), Ok(0x1fff));
+        assert_eq!((fast(), memory.load::<4>(0x1ffe).unwrap()), ((false, false), [0x11, 0xaa, 0x15, 0x11]));
+        memory.store(0x1ffe, [1u8, 2, 3, 4]).unwrap();
+        assert_eq!(memory.load::<4>(0x1ffe).unwrap(), [1, 0xaa, 5, 4]);
+        // Atomic steps see what loads see, and store what they are told.
+        assert_eq!(memory.compare_exchange(0x2000, 2, 0x0403, 0), Ok(0x0405));
+        assert_eq!(memory.compare_exchange(0x2000, 2, 0x0405, 0x7788), Ok(0x0405));
+        assert_eq!(memory.load::<2>(0x2000).unwrap(), [0x85, 0x77]);
+        // The host kernel stores without a look.
+        memory.window.write(0x1fff, &[0x33, 0x99]);
+        memory.notice_stuck();
+        assert_eq!(memory.load::<2>(0x1fff).unwrap(), [0xaa, 0x95]);
+        memory.release(0x2000, &[0xff]);
+        assert_eq!((fast(), memory.load::<2>(0x1fff).unwrap()), ((false, true), [0xaa, 0x99]));
+        memory.release_all();
+        assert_eq!((fast(), memory.load::<2>(0x1fff).unwrap()), ((true, true), [0x33, 0x99]));
+    }
+
+    #[test]
+    fn bits_are_stuck_at_an_address_whatever_is_mapped_there() {
+        let memory = memory();
+        memory.store(0x1800, [5u8]).unwrap();
+        memory.stick(0x1800, &[0xf0], &[0xa0]).unwrap();
+        // Without permissions, with those of a reader, as code, and back.
+        for prot in [0, perm::READ, perm::READ | perm::EXEC, perm::READ | perm::WRITE] {
+            memory.protect(0x1000, 0x1000, prot).unwrap();
+            memory.notice_stuck();
+            assert!(!memory.fast_write(0x1000, 1));
+        }
+        memory.mark_code(0x1000);
+        memory.unmark_code(0x1000);
+        assert!(!memory.fast_write(0x1000, 1));
+        // What has been stored moves with the page.
+        memory.move_pages(0x1000, 0x1000, 0x8000).unwrap();
+        assert_eq!(memory.load::<1>(0x8800).unwrap(), [5]);
+        memory.map_anonymous(0x1000, 0x1000, perm::READ | perm::WRITE, false).unwrap();
+        assert_eq!((memory.load::<1>(0x1800).unwrap(), memory.fast_write(0x1000, 1)), ([0xa0], false));
+        memory.unmap(0x1000, 0x1000).unwrap();
+        memory.release_all();
+        memory.map_anonymous(0x1000, 0x1000, perm::READ | perm::WRITE, false).unwrap();
+        assert_eq!((memory.load::<1>(0x1800).unwrap(), memory.fast_write(0x1000, 1)), ([0], true));
+    }
+
+    #[test]
     fn read_only_pages_refuse_stores_but_not_forced_ones() {
         let memory = memory();
         memory.protect(0x1000, 0x1000, perm::READ).unwrap();
