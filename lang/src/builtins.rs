@@ -335,7 +335,7 @@ pub const VARIABLES: &[Variable] = &[
             "value",
             Builtin::AccessValue,
             Type::Word,
-            "value that is stored, or with `after` the one that was loaded",
+            "value that is stored or loaded, which can be written before a store and after a load",
             "after read at counter print value",
         ),
     ),

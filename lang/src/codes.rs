@@ -691,6 +691,18 @@ pub const TABLE: &[Page] = &[
             "on call parse print args.len ?? 0",
         ),
     ),
+    given(
+        Run,
+        page(
+            "R0608",
+            "an atomic access was not patched",
+            "What an atomic operation or an exclusive store stores is known only behind it, and a load that belongs to one cannot \
+             be made without memory. The patch was ignored, the rest of the body and the guest went on. What has been loaded can \
+             be changed, and so can memory once something is stored.",
+            "on write at counter write value = 0",
+            "after write at counter write u32[addr] = 0",
+        ),
+    ),
 ];
 
 /// Finds a page. Case does not matter.

@@ -562,6 +562,8 @@ pub enum StmtKind {
     Skip(Expr),
     /// `return e`: the call is over with this result, without being performed.
     FinishSyscall(Expr),
+    /// `skip` of a store, `return e` of a load: memory is not accessed, and the load gives this value.
+    FinishAccess(Option<Expr>),
     /// `goto LOC`, `goto (EXPR)`, `write pc = EXPR`.
     Goto(GotoTarget),
     /// `return e`, `return void`: the function whose entry this is returns now.
@@ -718,6 +720,8 @@ pub enum LValue {
     Insn,
     /// The register that the instruction has written.
     Destination,
+    /// What an access has loaded, or is about to store.
+    Accessed,
     /// A register or a part of one.
     Register(Register),
     /// Guest memory.

@@ -255,6 +255,8 @@ impl Cx<'_> {
             }
             StmtKind::TraceFor(lasts) => format!("trace {}", lasting(lasts)),
             StmtKind::FinishSyscall(value) => format!("return {}", self.expr(value)),
+            StmtKind::FinishAccess(Some(value)) => format!("return {}", self.expr(value)),
+            StmtKind::FinishAccess(None) => "skip".to_string(),
             StmtKind::Raise(signal) => format!("raise {signal}"),
             StmtKind::Skip(n) => format!("skip {}", self.expr(n)),
             StmtKind::Goto(GotoTarget::Loc(loc)) => format!("goto {}", loc_text(loc)),
@@ -320,6 +322,7 @@ impl Cx<'_> {
         match target {
             LValue::Insn => "insn".to_string(),
             LValue::Destination => "insn.dst".to_string(),
+            LValue::Accessed => "value".to_string(),
             LValue::Register(register) => register.name.clone(),
             LValue::Memory { ty, addr } => format!("{}[{}]", mem_text(*ty), self.expr(addr)),
         }

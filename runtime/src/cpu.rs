@@ -30,6 +30,8 @@ pub mod resume {
     /// Generated code has left the block at `pc`, whose instructions are not in `icount` yet, in front of the micro-op
     /// [`cold`](super::CpuState::cold): of code that it does not have. It is gone on with there at once.
     pub const COLD: u32 = 3;
+    /// As `COLD`, in the middle of an instruction, of which generated code cannot make an access.
+    pub const WITHIN: u32 = 4;
 }
 
 /// The guest-visible registers and what the engine keeps per guest thread. Generated code uses the offsets.
@@ -51,7 +53,8 @@ pub struct CpuState {
     pub poll: &'static AtomicU32,
     /// How execution goes on at `pc`: one of the constants of [`resume`].
     pub resume: u32,
-    /// With [`resume::COLD`]: the micro-op of the block at `pc` to go on with.
+    /// With [`resume::COLD`] and [`resume::WITHIN`]: the micro-op of the block at `pc` to go on with. Behind a trap: the
+    /// micro-op that has trapped.
     pub cold: u32,
     /// The exclusive monitor.
     pub monitor: Monitor,

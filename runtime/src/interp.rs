@@ -64,7 +64,7 @@ pub enum Leave {
     /// A system call; `cpu.pc` is behind the instruction, which counts as executed. The block goes on at this
     /// micro-op if the environment does not redirect.
     Syscall(u32),
-    /// A trap; `cpu.pc` is at the instruction, which has had no effect.
+    /// A trap; `cpu.pc` is at the instruction, which has had no effect, and `cpu.cold` is the micro-op.
     Trap(TrapEvent),
 }
 
@@ -238,6 +238,7 @@ impl Machine<'_, '_> {
         let index = self.insn();
         self.cpu.icount += index as u64;
         self.cpu.pc = self.block.insns[index].pc;
+        self.cpu.cold = self.at - 1;
         Leave::Trap(self.trapped)
     }
 

@@ -30,10 +30,11 @@ pub trait Splice {
     /// Appends what runs before an instruction that is executed in place of another one, whose probes have run.
     fn before_replaced(&mut self, _site: &Site<'_>, _uops: &mut Vec<Uop>) {}
 
-    /// Appends the micro-ops of the instruction itself, `straight`, with what has to be kept of them for after-probes.
-    /// Returns false if nothing has, and appends nothing then.
-    fn body(&mut self, _site: &Site<'_>, _straight: &[Uop], _uops: &mut Vec<Uop>) -> bool {
-        false
+    /// Appends the micro-ops of the instruction itself, `straight`, with what has to be kept of them for after-probes,
+    /// and in front of them other forms of it, which probes may have asked for. Returns where the instruction itself
+    /// begins; `None` if it is used as it is, and then nothing is appended.
+    fn body(&mut self, _site: &Site<'_>, _straight: &[Uop], _uops: &mut Vec<Uop>) -> Option<u32> {
+        None
     }
 
     /// Appends what forces the stuck bits of the registers that the instruction has written.
@@ -226,10 +227,11 @@ fn spliced(plain: &Block, enters: bool, splice: &mut dyn Splice, before: Before)
         };
         let start = block.uops.len() as u32;
         before(splice, &site, &mut block.uops);
-        let body_start = block.uops.len() as u32;
-        if !splice.body(&site, straight, &mut block.uops) {
-            push_moved(&mut block.uops, straight, insn.start, body_start);
-        }
+        let end_of_before = block.uops.len() as u32;
+        let body_start = splice.body(&site, straight, &mut block.uops).unwrap_or_else(|| {
+            push_moved(&mut block.uops, straight, insn.start, end_of_before);
+            end_of_before
+        });
         splice.stick(&site, &mut block.uops);
         let mut after = block.uops.len() as u32;
         let trap = matches!(jump, Some(Uop::Trap { .. }));

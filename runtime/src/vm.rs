@@ -643,20 +643,22 @@ impl Vm {
         let link = gateway.enter(code, &mut self.cpu, &self.counters, &mut self.jump_cache, &mut ctx);
         match self.cpu.resume {
             resume::ENTRY => self.link(link),
-            resume::COLD => return self.go_on_cold(),
+            resume::COLD => return self.go_on_cold(true),
+            resume::WITHIN => return self.go_on_cold(false),
             _ => {}
         }
         None
     }
 
     /// Interprets the rest of a block from the micro-op where generated code has nothing. Nothing else may come in
-    /// between: half of the probes in front of an instruction may have run.
-    fn go_on_cold(&mut self) -> Option<Stop> {
+    /// between: half of the probes in front of an instruction may have run. `left_out` says that the compiler has left it
+    /// out, and might not.
+    fn go_on_cold(&mut self, left_out: bool) -> Option<Stop> {
         self.cpu.resume = resume::ENTRY;
         let (pc, at) = (self.cpu.pc, self.cpu.cold);
         // What a region has been made of is in the cache as long as its code is.
         let Some(entry) = self.entry(pc, true) else { unreachable!("a block of a region that runs is not dropped") };
-        let often = entry.note_cold(at, self.machine.often());
+        let often = left_out && entry.note_cold(at, self.machine.often());
         let block = &*entry.block;
         let remaining = self.cpu.limit.saturating_sub(self.cpu.icount);
         let stop = usize::try_from(remaining).unwrap_or(usize::MAX).min(block.insns.len());
@@ -721,7 +723,7 @@ impl Vm {
     }
 
     /// Does what the interpreter has left a block for.
-    fn after(&mut self, entry: &Entry, stop: usize, mut leave: Leave) -> Option<Stop> {
+    fn after(&mut self, entry: &Entry, limit: usize, mut leave: Leave) -> Option<Stop> {
         let block = &*entry.block;
         loop {
             match leave {
@@ -729,14 +731,24 @@ impl Vm {
                     note_target(entry, self.cpu.pc);
                     return None;
                 }
-                Leave::Trap(event) => return self.trap(event),
+                Leave::Trap(event) => {
+                    let at = self.cpu.cold;
+                    let stop = self.trap(event);
+                    if stop.is_some() || self.cpu.resume != resume::BODY {
+                        return stop;
+                    }
+                    // The environment has made the access possible. What probes have changed of it is still there.
+                    self.cpu.resume = resume::ENTRY;
+                    self.cpu.icount -= block.insn_of(at) as u64;
+                    leave = self.in_context(|cpu, ctx| interp::run(block, at, limit, cpu, ctx));
+                }
                 Leave::Syscall(next) => {
                     if let Some(stop) = self.system_call() {
                         return stop;
                     }
                     // The rest of the block counts from the block's start again.
                     self.cpu.icount -= block.insn_of(next - 1) as u64 + 1;
-                    leave = self.in_context(|cpu, ctx| interp::run(block, next, stop, cpu, ctx));
+                    leave = self.in_context(|cpu, ctx| interp::run(block, next, limit, cpu, ctx));
                 }
             }
         }

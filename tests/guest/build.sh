@@ -29,7 +29,7 @@ $cc "${common[@]}" -O1 -fPIE -pie -Wl,--dynamic-linker=/relay -o "$out/libraries
 # Its code is at another address than offset, and its only symbols are those that it exports.
 $cc "${common[@]}" -O1 -fPIC -shared -s -Wl,-soname,libplug.so.1 -Wl,--version-script=libplug.map -Wl,-e,plug_entry \
     -Wl,-z,separate-code -Wl,-Ttext=0x9000 -Wl,-Bsymbolic -Wl,--hash-style=gnu -o "$out/libplug.so" libplug.c
-for source in seed.S seedloop.S; do
+for source in seed.S seedloop.S device.S; do
     $cc "${common[@]}" -static -Wl,-Ttext=0x800 -o "$out/${source%.S}.elf" "$source"
     aarch64-linux-gnu-objcopy -O binary -j .text "$out/${source%.S}.elf" "$out/${source%.S}.bin"
     rm "$out/${source%.S}.elf"

@@ -72,8 +72,8 @@ impl Checker<'_> {
         if event == "syscall" {
             return self.return_from_syscall(value, span);
         }
-        if matches!(event.as_str(), "read" | "write" | "access") {
-            return self.fail(crate::unsupported(&format!("return in `{event}`"), span));
+        if super::access::kind(&event).is_some() {
+            return self.return_from_access(value, span);
         }
         if event != "call" || self.probe.after {
             let title = "`return` finishes a function at its entry, so it needs the event `call`";

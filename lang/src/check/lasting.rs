@@ -43,16 +43,18 @@ impl Checker<'_> {
     pub(super) fn transient(&mut self, kind: StmtKind, lasts: Option<Option<Lasting>>, span: Span) -> Option<StmtKind> {
         let Some(lasts) = lasts else { return Some(kind) };
         let lasts = lasts?;
-        match kind {
-            StmtKind::Write { .. } | StmtKind::Bits { .. } => {
-                Some(StmtKind::Transient { patch: Box::new(Stmt { kind, span }), lasts })
-            }
-            _ => self.fail(
-                Diagnostic::error("E0403", "`pc` has no value that lasts")
-                    .primary(span, "the flow of control cannot be taken back")
-                    .help("goto main"),
+        let (what, why, help) = match &kind {
+            StmtKind::Write { target: LValue::Accessed, .. } | StmtKind::Bits { target: LValue::Accessed, .. } => (
+                "value",
+                "it is that of this access",
+                "for several ones: `after read at counter hit ..100 write value = 0`",
             ),
-        }
+            StmtKind::Write { .. } | StmtKind::Bits { .. } => {
+                return Some(StmtKind::Transient { patch: Box::new(Stmt { kind, span }), lasts });
+            }
+            _ => ("pc", "the flow of control cannot be taken back", "goto main"),
+        };
+        self.fail(Diagnostic::error("E0403", format!("`{what}` has no value that lasts")).primary(span, why).help(help))
     }
 
     pub(super) fn trace_for(&mut self, duration: &ast::Duration) -> Option<StmtKind> {

@@ -243,7 +243,6 @@ impl Checker<'_> {
                     .primary(span, "not known yet")
                     .help("after insn at main print next"),
             ),
-            Some(Builtin::AccessValue) if !self.value_is_known() => self.no_value_yet(span),
             Some(builtin) if variable.supported => {
                 Some(ir::Expr { kind: ExprKind::Builtin(builtin), ty: variable.ty, span })
             }

@@ -59,6 +59,9 @@ impl Checker<'_> {
             Target::Place(LValue::Destination) => {
                 ("insn.dst".to_string(), "another register at each instruction", "stick x0 bit 5 = 1")
             }
+            Target::Place(LValue::Accessed) => {
+                ("value".to_string(), "one access, not a place", "stick u32[addr] bit 5 = 1")
+            }
             Target::Pc => ("pc".to_string(), "the flow of control is no place", "goto main"),
         };
         self.fail(Diagnostic::error("E0403", format!("`{what}` cannot be stuck")).primary(span, why).help(help))

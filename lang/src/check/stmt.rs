@@ -195,6 +195,7 @@ impl Checker<'_> {
         match target {
             LValue::Insn => ("insn".to_string(), 32, Type::Int { bits: 32, signed: false }),
             LValue::Destination => ("insn.dst".to_string(), 64, Type::Word),
+            LValue::Accessed => ("value".to_string(), 64, Type::Word),
             LValue::Register(register) => (register.name.clone(), register.bits, register.ty),
             LValue::Memory { ty, .. } => {
                 let name = match ty.ty {
@@ -275,10 +276,8 @@ impl Checker<'_> {
         if root.text == "insn" {
             return self.insn_target(access, span, verb).map(Target::Place);
         }
-        if root.text == "value" && super::access::kind(&self.probe.event).is_some() {
-            let text = self.source_text(span);
-            self.unsupported(&format!("{verb} {text}"), span);
-            return None;
+        if root.text == "value" && access.is_empty() && super::access::kind(&self.probe.event).is_some() {
+            return self.accessed_target(span, verb).map(Target::Place);
         }
         if let Some(register) = self.syscall_register(root, access) {
             return Some(Target::Place(LValue::Register(register?)));
@@ -432,7 +431,6 @@ impl Checker<'_> {
 
     /// `skip` and `goto` need a thread that goes on.
     fn flow_allowed(&mut self, verb: &str, span: Span) -> Option<()> {
-        self.access_flow(verb, span)?;
         let event = self.probe.event.clone();
         if event == "syscall" {
             return self.fail(crate::unsupported(&format!("{verb} in a system call"), span));
@@ -454,6 +452,9 @@ impl Checker<'_> {
     fn skip(&mut self, n: Option<&ast::Expr>, span: Span) -> Option<StmtKind> {
         if self.probe.event == "syscall" {
             return self.skip_syscall(n, span);
+        }
+        if super::access::kind(&self.probe.event).is_some() {
+            return self.skip_access(n, span);
         }
         self.flow_allowed("skip", span)?;
         let n = match n {

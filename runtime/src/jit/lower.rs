@@ -349,7 +349,7 @@ struct Exit {
     tallies: Vec<(usize, Value)>,
     pc: u64,
     resume: u32,
-    /// With [`resume::COLD`]: the micro-op to go on with.
+    /// With [`resume::COLD`] and [`resume::WITHIN`]: the micro-op to go on with.
     cold: u32,
 }
 
@@ -657,10 +657,15 @@ impl<'f> Lowering<'_, 'f> {
         label
     }
 
-    /// Makes an exit after which the interpreter goes on with micro-op `at` of the block, and returns its label.
+    /// Makes an exit after which the interpreter goes on with micro-op `at` of the block, which is left out, and returns
+    /// its label.
     fn cold_exit(&mut self, at: u32) -> Label {
+        self.exit_within(at, resume::COLD)
+    }
+
+    fn exit_within(&mut self, at: u32, resume: u32) -> Label {
         let block = &self.plan.blocks[self.index];
-        let label = self.exit(block.pc, resume::COLD, Some(0));
+        let label = self.exit(block.pc, resume, Some(0));
         // Temporaries that are used from there on.
         let (mut x, mut v) = (HashSet::new(), HashSet::new());
         for uop in &block.uops[at as usize..] {
@@ -796,7 +801,7 @@ impl<'f> Lowering<'_, 'f> {
                 let resume = self.b.ins().iconst(I32, i64::from(exit.resume));
                 self.b.ins().store(trusted(), resume, self.state, offset_of!(CpuState, resume) as i32);
             }
-            if exit.resume == resume::COLD {
+            if matches!(exit.resume, resume::COLD | resume::WITHIN) {
                 let cold = self.b.ins().iconst(I32, i64::from(exit.cold));
                 self.b.ins().store(trusted(), cold, self.state, offset_of!(CpuState, cold) as i32);
             }
@@ -867,6 +872,10 @@ impl<'f> Lowering<'_, 'f> {
     fn slow_exit(&mut self) -> Label {
         let block = &self.plan.blocks[self.index];
         let insn = block.insn_of(self.at as u32);
+        if (self.at as u32) < block.insns[insn].body {
+            // Another form of it, which probes have asked for: it cannot be begun again without them.
+            return self.exit_within(self.at as u32, resume::WITHIN);
+        }
         if let Some((of, label)) = self.slow
             && of == insn
         {

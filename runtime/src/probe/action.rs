@@ -207,6 +207,8 @@ pub enum Action {
     DivisionByZero,
     /// A second `skip` or `goto` at the same point: ignored. No args.
     SecondRedirect,
+    /// A patch of an access that is one step with another one: ignored. No args.
+    Atomic,
 }
 
 /// A piece of an interpolated text.

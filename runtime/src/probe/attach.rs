@@ -1127,7 +1127,7 @@ impl<'a> Locs<'a> {
             }
             StmtKind::Goto(GotoTarget::Loc(loc)) => self.targets.push(loc),
             StmtKind::Goto(GotoTarget::Expr(expr)) | StmtKind::Skip(expr) | StmtKind::Warn(expr) => self.expr(expr),
-            StmtKind::FinishSyscall(expr) => self.expr(expr),
+            StmtKind::FinishSyscall(expr) | StmtKind::FinishAccess(Some(expr)) => self.expr(expr),
             StmtKind::Fail(expr) | StmtKind::Exit(expr) | StmtKind::SetLocal { value: expr, .. } => self.expr(expr),
             StmtKind::Return { result, .. } => result.iter().for_each(|(_, expr)| self.expr(expr)),
             StmtKind::Print(args) => {
@@ -1153,6 +1153,7 @@ impl<'a> Locs<'a> {
             }
             StmtKind::Delete { keys, .. } => keys.iter().for_each(|expr| self.expr(expr)),
             StmtKind::Trace | StmtKind::Next | StmtKind::Raise(_) => {}
+            StmtKind::FinishAccess(None) => {}
             StmtKind::Enable(_) | StmtKind::Disable(_) | StmtKind::Reset(_) => {}
         }
     }

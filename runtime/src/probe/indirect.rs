@@ -56,7 +56,7 @@ impl Splice for Watch<'_> {
         self.inner.before_replaced(site, uops);
     }
 
-    fn body(&mut self, site: &Site<'_>, straight: &[Uop], uops: &mut Vec<Uop>) -> bool {
+    fn body(&mut self, site: &Site<'_>, straight: &[Uop], uops: &mut Vec<Uop>) -> Option<u32> {
         self.inner.body(site, straight, uops)
     }
 

@@ -224,6 +224,8 @@ fn collect_patches(body: &[Stmt], found: &mut Vec<String>) {
             StmtKind::Raise(signal) => found.push(format!("signals ({})", signal_names::name(*signal))),
             StmtKind::Return { .. } => found.push("the result".into()),
             StmtKind::FinishSyscall(_) => found.push("ret".into()),
+            StmtKind::FinishAccess(Some(_)) => found.push("value".into()),
+            StmtKind::FinishAccess(None) => found.push("memory (a store is left out)".into()),
             StmtKind::For { body, .. } => collect_patches(body, found),
             StmtKind::Transient { patch, .. } => collect_patches(std::slice::from_ref(patch), found),
             StmtKind::If { then, otherwise, .. } => {
@@ -239,6 +241,7 @@ fn target_name(target: &LValue) -> String {
     match target {
         LValue::Insn => "insn".into(),
         LValue::Destination => "insn.dst".into(),
+        LValue::Accessed => "value".into(),
         LValue::Register(register) => register.name.clone(),
         LValue::Memory { ty, .. } => format!("{} bytes of memory", ty.bytes),
     }

@@ -767,6 +767,7 @@ impl ProbeRuntime {
             }
             Action::FinishSyscall => self.finish_syscall(fire),
             Action::SecondRedirect => self.error(fire, "R0604", String::new()),
+            Action::Atomic => self.error(fire, "R0608", String::new()),
         }
     }
 
@@ -1516,6 +1517,7 @@ fn error_title(code: &str) -> &'static str {
         "R0604" => "a second `skip` or `goto` at the same point was ignored",
         "R0605" => "`rand(0)` has no number to give",
         "R0607" => "a variable has no value here: it is optimised out",
+        "R0608" => "an atomic access was not patched",
         _ => "more bytes were asked for than a probe reads",
     }
 }
@@ -1528,6 +1530,11 @@ fn error_help(code: &str) -> &'static [&'static str] {
         "R0604" => &["the first one of a point wins, in source order"],
         "R0605" => &["`rand(n)` gives a number from 0 to n - 1; the result was 0 here"],
         "R0607" => &["the probe body was left at this point each time", "to give a value instead: `… ?? 0`"],
+        "R0608" => &[
+            "it is one step: what it stores is known only behind it",
+            "what it has loaded can be changed: `after read at counter write value = 0`",
+            "so can what it has stored: `after write at counter write u32[addr] = 0`",
+        ],
         _ => &["the rest was cut off"],
     }
 }

@@ -5,7 +5,7 @@ use super::fold::{Folder, Static};
 use super::{ActionKey, Fired, LowerHost, Place, Plan, Point, ProgramKey, Shared, TooComplex};
 use crate::probe::action::{Action, ActionSite};
 use crate::uop::{BinOp, Uop, X, slot};
-use spile_lang::ir::{Expr, Filter, HitCounts, HitSpec, Probe, ProbeId, Program, StateId, StateKind};
+use spile_lang::ir::{Expr, Filter, HitCounts, HitSpec, Moment, Probe, ProbeId, Program, StateId, StateKind};
 use spile_lang::span::Span;
 use spile_lang::types::Type;
 
@@ -310,6 +310,11 @@ impl<'a> Body<'a> {
 
     pub(super) fn probe_key(&self) -> ProbeKey {
         ProbeKey(self.program.probes[self.id.0 as usize].head)
+    }
+
+    /// True if the probe is about what has happened.
+    pub(super) fn is_after_event(&self) -> bool {
+        self.program.probes[self.id.0 as usize].moment == Moment::After
     }
 
     /// The cell of a scalar global that holds an integer.

@@ -79,6 +79,7 @@ impl Body<'_> {
                 _ => return Ok(()),
             },
             LValue::Memory { .. } => Changed::Memory { addr: 0, bytes: 0 },
+            LValue::Accessed => return Ok(()),
             LValue::Insn => {
                 self.change(patch)?;
                 self.point.poll_for_probes = true;

@@ -17,6 +17,7 @@ mod fold;
 mod inside;
 mod lasting;
 mod loops;
+mod patched;
 mod place;
 mod stick;
 mod stmt;
@@ -291,6 +292,8 @@ struct Point {
     plan: Plan,
     /// Number of statements lowered that redirect execution.
     redirects: usize,
+    /// Number of statements lowered that leave an access out.
+    left_out: usize,
     /// The latest of them is reached whenever the point is.
     certain: bool,
     /// Target of a redirect that always happens.
@@ -312,7 +315,7 @@ enum Plan {
     Explore,
     /// There is a single one, and it always happens.
     Always,
-    /// They set the flag; the first one wins.
+    /// They set the flag; the first one wins, and so does what leaves an access out.
     Flagged { several: bool },
 }
 
@@ -321,6 +324,7 @@ impl Point {
         Point {
             plan,
             redirects: 0,
+            left_out: 0,
             certain: false,
             target: Atom::ZERO,
             poll_at_once: false,
@@ -441,7 +445,7 @@ impl Lowering {
             | ir::Event::Call
             | ir::Event::Return => Place::at(&site, after, self.shared.isa, Rc::default()),
             ir::Event::Access(_) => {
-                Place::at(&site, after, self.shared.isa, Rc::default()).with_access(access::Access::WORST)
+                Place::at(&site, after, self.shared.isa, Rc::default()).about(access::Access::WORST)
             }
             _ => Place::event(Event::default(), self.shared.isa),
         };
@@ -477,6 +481,8 @@ struct Seen {
 enum Part {
     /// Its filters and body.
     Body,
+    /// The same about an access.
+    Access(access::Access),
     /// The other half of its `trace`.
     TraceBegin,
     /// The other half of its `trace`.
@@ -517,7 +523,7 @@ impl Splice for ProbeSplicer<'_> {
         let place = Place::at(site, false, self.shared.isa, Rc::clone(&seen.facts));
         let point = self.point(&place, &parts, &traced, false, uops);
         // What is appended behind a poll would not be executed if the thread leaves there.
-        let accesses = self.has_before_accesses(site, &seen);
+        let accesses = !self.accessing(site, &seen, false).is_empty();
         let at_once = polls || followed || point.poll_at_once;
         let asks = at_once || point.poll_for_probes;
         let mut late_poll = point.poll_for_probes && !traced.is_empty() || accesses && asks;
@@ -527,7 +533,7 @@ impl Splice for ProbeSplicer<'_> {
         if (point.replaces || held) && point.plan != Plan::Always {
             self.leave_if_replaced(accesses, uops);
         }
-        late_poll |= self.before_accesses(site, &seen, uops);
+        late_poll |= self.before_accesses(site, &seen, &traced, uops);
         if let Some(seen) = &mut self.seen {
             seen.late_poll = late_poll;
         }
@@ -536,31 +542,33 @@ impl Splice for ProbeSplicer<'_> {
     fn before_replaced(&mut self, site: &Site<'_>, uops: &mut Vec<Uop>) {
         self.seen = None;
         let seen = self.look(site);
-        let late_poll = self.before_accesses(site, &seen, uops);
+        let late_poll = self.before_accesses(site, &seen, &[], uops);
         if let Some(seen) = &mut self.seen {
             seen.late_poll = late_poll;
         }
     }
 
-    fn body(&mut self, site: &Site<'_>, straight: &[Uop], uops: &mut Vec<Uop>) -> bool {
+    fn body(&mut self, site: &Site<'_>, straight: &[Uop], uops: &mut Vec<Uop>) -> Option<u32> {
         let seen = self.look(site);
-        self.keep_accesses(site, &seen, straight, uops)
+        self.patchable_body(site, &seen, straight, uops)
     }
 
     fn has_after(&mut self, site: &Site<'_>) -> bool {
         let seen = self.look(site);
         let parts = seen.probes.iter().any(|&id| self.part_after(id).is_some());
-        parts || seen.late_poll || self.has_after_accesses(site, &seen) || self.is_followed_stack(site)
+        let accesses = !self.accessing(site, &seen, true).is_empty();
+        parts || seen.late_poll || accesses || self.is_followed_stack(site)
     }
 
     fn after(&mut self, site: &Site<'_>, uops: &mut Vec<Uop>) {
         let seen = self.look(site);
         self.stack_replaced(site, uops);
-        let parts: Vec<_> = seen.probes.iter().filter_map(|&id| Some((id, self.part_after(id)?))).collect();
-        let asked = self.after_accesses(site, &seen, uops);
-        let place = Place::at(site, true, self.shared.isa, Rc::clone(&seen.facts));
+        let mut parts = self.accessing(site, &seen, true);
+        parts.extend(seen.probes.iter().filter_map(|&id| Some((id, self.part_after(id)?))));
+        let mut place = Place::at(site, true, self.shared.isa, Rc::clone(&seen.facts));
+        place.patched = self.patches(site, &seen);
         let point = self.point(&place, &parts, &[], true, uops);
-        let polls = point.poll_at_once || point.poll_for_probes || seen.late_poll || asked;
+        let polls = point.poll_at_once || point.poll_for_probes || seen.late_poll;
         if polls && !site.jumps && point.plan != Plan::Always {
             uops.push(Uop::Poll { body: false });
         }
@@ -568,6 +576,22 @@ impl Splice for ProbeSplicer<'_> {
 }
 
 impl ProbeSplicer<'_> {
+    /// Appends the events of accesses in front of the instruction; true if the thread has to look up behind it.
+    fn before_accesses(&mut self, site: &Site<'_>, seen: &Seen, traced: &[ProbeId], uops: &mut Vec<Uop>) -> bool {
+        let parts = self.accessing(site, seen, false);
+        if parts.is_empty() {
+            return false;
+        }
+        self.look_ahead(site, uops);
+        let mut place = Place::at(site, false, self.shared.isa, Rc::clone(&seen.facts));
+        place.patched = self.patches(site, seen);
+        if place.patched {
+            uops.push(Uop::MovI { d: access::PATCHED, imm: 0 });
+        }
+        let point = self.point(&place, &parts, traced, false, uops);
+        point.poll_at_once || point.poll_for_probes
+    }
+
     fn probe(&self, id: ProbeId) -> &Probe {
         &self.shared.program.probes[id.0 as usize]
     }
@@ -679,16 +703,19 @@ impl ProbeSplicer<'_> {
     ) -> Point {
         let start = uops.len();
         let explored = self.parts(place, parts, Plan::Explore, uops);
-        if explored.redirects == 0 {
+        let several = explored.redirects + explored.left_out > 1;
+        if explored.redirects == 0 && !several {
             return explored;
         }
         uops.truncate(start);
-        let several = explored.redirects > 1;
         let plan = if explored.certain && !several { Plan::Always } else { Plan::Flagged { several } };
         if let Plan::Flagged { .. } = plan {
             uops.push(Uop::MovI { d: REDIRECT_FLAG, imm: 0 });
         }
         let point = self.parts(place, parts, plan, uops);
+        if point.redirects == 0 {
+            return point;
+        }
         let mut over = Label::default();
         let mut code = Code::new(uops, REDIRECT_TARGET, PROBE_END);
         if let Plan::Flagged { .. } = plan {
@@ -711,6 +738,12 @@ impl ProbeSplicer<'_> {
             match part {
                 Part::Body if self.depends_on_branch(id, place) => self.body_of_branch(place, id, &mut point, uops),
                 Part::Body => self.body(place, id, &mut point, uops),
+                Part::Access(access) => {
+                    let place = place.about(access);
+                    if self.may_pass(id, &place) {
+                        self.body(&place, id, &mut point, uops);
+                    }
+                }
                 Part::TraceBegin => uops.push(self.trace_half(id, Action::TraceBegin)),
                 Part::TraceEnd => uops.push(self.trace_half(id, Action::TraceEnd)),
             }

@@ -65,7 +65,7 @@ impl Body<'_> {
             LValue::Memory { ty, .. } => {
                 (Changed::Memory { addr: 0, bytes: ty.bytes }, ty.ty, 0, 8 * u16::from(ty.bytes), ty.big_endian)
             }
-            LValue::Insn | LValue::Destination => return Ok(()),
+            LValue::Insn | LValue::Destination | LValue::Accessed => return Ok(()),
         };
         let place = match target {
             LValue::Memory { addr, .. } => self.atom(addr)?,
@@ -92,7 +92,7 @@ impl Body<'_> {
                 self.patched(&what, s)
             }
             LValue::Register(register) => self.patched(&register.name, s),
-            LValue::Insn | LValue::Destination => Ok(()),
+            LValue::Insn | LValue::Destination | LValue::Accessed => Ok(()),
         }
     }
 
@@ -110,5 +110,10 @@ impl Body<'_> {
             Operand::DefV(n) => self.hold_stuck(RegisterSlot::Vector(n)),
             _ => {}
         }
+    }
+
+    /// As [`Body::hold_stuck`] for what the micro-ops from `start` on write.
+    pub(super) fn hold_written(&mut self, start: usize) {
+        self.shared.stickable.written(&self.code.uops[start..]).stick(self.code.uops);
     }
 }

@@ -44,6 +44,7 @@ impl Body<'_> {
             StmtKind::Skip(_) if self.is_at_syscall() => self.act(Action::FinishSyscall, (slot::ZERO, 0), s)?,
             StmtKind::Skip(n) => self.skip(n, s)?,
             StmtKind::FinishSyscall(value) => self.output(Action::FinishSyscall, &[value], s)?,
+            StmtKind::FinishAccess(value) => self.finish_access(value.as_ref(), s)?,
             StmtKind::Goto(target) => self.goto(target, s)?,
             StmtKind::Return { result, link } => self.return_now(result.as_ref(), link, s)?,
             StmtKind::Raise(signal) => self.output(Action::Raise(*signal), &[], s)?,
@@ -175,6 +176,13 @@ impl Body<'_> {
 
     /// Execution goes on at `target` after the last probe of this point.
     pub(super) fn redirect(&mut self, target: Atom, s: &Stmt) -> Result<()> {
+        // The access of a late event has been made, and with it the instruction.
+        if let Some(access) = self.place.access
+            && access.is_late()
+            && self.refuses_atomic(access, s)?
+        {
+            return Ok(());
+        }
         let certain = self.is_certain();
         self.point.redirects += 1;
         self.point.certain = certain;
@@ -192,7 +200,8 @@ impl Body<'_> {
             Plan::Explore | Plan::Flagged { several: false } => self.set_redirect(target),
             Plan::Flagged { several: true } => {
                 let (mut first, mut done) = (Label::default(), Label::default());
-                self.code.jump_if(false, Atom::Slot(REDIRECT_FLAG), &mut first);
+                let decided = self.is_decided()?;
+                self.code.jump_if(false, decided, &mut first);
                 self.act(Action::SecondRedirect, (slot::ZERO, 0), s)?;
                 self.code.jump(&mut done);
                 self.code.bind(first);
@@ -226,6 +235,7 @@ impl Body<'_> {
         match target {
             LValue::Insn => self.write_insn(value, s)?,
             LValue::Destination => self.write_destination(value, s)?,
+            LValue::Accessed => self.write_accessed(value, s)?,
             LValue::Register(register) if register.slot == RegisterSlot::Pc => {
                 let target = self.atom(value)?;
                 self.redirect(target, s)?;
@@ -352,6 +362,7 @@ impl Body<'_> {
         match target {
             LValue::Insn => self.change_insn(op, mask, s),
             LValue::Destination => self.change_destination(op, mask, s),
+            LValue::Accessed => self.change_accessed(op, mask, s),
             LValue::Register(register) => {
                 let mark = self.code.mark();
                 let bits = self.expr(mask)?;
