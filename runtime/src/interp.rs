@@ -203,7 +203,7 @@ impl Machine<'_, '_> {
 
     /// Runs `f` with the floating-point environment of the guest's control and status slots.
     fn with_fp<T>(&mut self, f: impl FnOnce(&mut FpEnv) -> T) -> T {
-        let mut env = FpEnv { control: self.x(slot::FP_CONTROL) as u32, status: self.x(slot::FP_STATUS) as u32 };
+        let mut env = FpEnv { control: self.x(slot::FP_CONTROL), status: self.x(slot::FP_STATUS) as u32 };
         let result = f(&mut env);
         self.set(slot::FP_STATUS, u64::from(env.status));
         result
@@ -561,6 +561,12 @@ impl Machine<'_, '_> {
                 let (a, b) = (self.v(a), if zero { 0 } else { self.v(b) });
                 let nzcv = self.with_fp(|env| vector::fcmp(t, a, b, signal, env));
                 self.cpu.set_nzcv(nzcv);
+            }
+
+            Uop::CheckRounding => {
+                if self.x(slot::FP_CONTROL) & vector::control::NO_ROUNDING != 0 {
+                    return self.illegal();
+                }
             }
 
             Uop::ReadSys { d, reg } => {

@@ -29,9 +29,9 @@ pub mod slot {
     pub const SYS: u8 = 32;
     /// Thread pointer (`tpidr_el0`, `tp` is a GPR on RISC-V).
     pub const THREAD_POINTER: u8 = 32;
-    /// Floating-point control register, in the guest's own layout (`fpcr`).
+    /// Floating-point control register, in the layout of `fpcr` with the bits of [`crate::vector::control`] above it.
     pub const FP_CONTROL: u8 = 33;
-    /// Floating-point status register, in the guest's own layout; operations or their exceptions into it (`fpsr`).
+    /// Floating-point status register, in the layout of `fpsr`; operations or their exceptions into it.
     pub const FP_STATUS: u8 = 34;
     /// First instruction of the function that the innermost open call is of; see `probe::inside`.
     pub const CALL_ENTRY: u8 = 44;
@@ -636,6 +636,9 @@ pub enum Uop {
     /// The flags become those of a scalar comparison of a and b (`S`, `D` or `H`); `signal`: quiet NaNs raise Invalid too.
     FCmp { t: Lanes, a: V, b: V, zero: bool, signal: bool },
 
+    /// Traps as an illegal instruction if the control register has no valid rounding mode.
+    CheckRounding,
+
     // ---- system
     /// d = a system register; `reg` is the architecture's own number.
     ReadSys { d: X, reg: u32 },
@@ -926,6 +929,7 @@ impl Uop {
                 f(DefX(d));
             }
             Uop::ClearEx
+            | Uop::CheckRounding
             | Uop::Fence { .. }
             | Uop::Jump { .. }
             | Uop::Next
@@ -950,6 +954,7 @@ impl Uop {
                 | Uop::LoadPairV { .. }
                 | Uop::StorePairV { .. }
                 | Uop::Align { .. }
+                | Uop::CheckRounding
                 | Uop::ZeroBlock { .. }
                 | Uop::LoadEx { .. }
                 | Uop::LoadExPair { .. }

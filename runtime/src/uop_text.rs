@@ -149,6 +149,7 @@ impl Display for Uop {
                     write!(f, "flags = {verb}.{} {a}, {}", name(t), Vector(b))
                 }
             }
+            Uop::CheckRounding => f.write_str("check_rounding"),
             Uop::ReadSys { d, reg } => write!(f, "{} = readsys {reg:#x}", Int(d)),
             Uop::WriteSys { a, reg } => write!(f, "writesys {reg:#x}, {}", Int(a)),
             Uop::IcacheInvalidate { a } => write!(f, "icache_invalidate {}", at(a, 0)),

@@ -7,7 +7,7 @@ use crate::ir::{
 };
 use crate::span::Span;
 use crate::suggest::nearest;
-use crate::target::{Register, RegisterSlot};
+use crate::target::{ReadOnly, Register, RegisterSlot};
 use crate::types::Type;
 use crate::verbs;
 
@@ -312,13 +312,16 @@ impl Checker<'_> {
     }
 
     fn writable(&mut self, register: Register, span: Span) -> Option<Register> {
-        let Some(reason) = register.read_only else {
+        let Some(ReadOnly { why, help }) = register.read_only else {
             return Some(register);
         };
         let name = register.name.clone();
-        let out = Diagnostic::error("E0402", format!("{reason}: this write does nothing"))
+        let out = Diagnostic::error("E0402", format!("{why}: this write does nothing"))
             .primary(span, format!("{name} cannot be written"));
-        self.fail(out)
+        self.fail(match help {
+            Some(help) => out.help(help),
+            None => out,
+        })
     }
 
     fn bits(&mut self, op: BitsOp, target: &ast::Expr, select: &BitSelect) -> Option<StmtKind> {

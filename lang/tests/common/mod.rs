@@ -9,11 +9,13 @@ use spile_lang::diag::Diagnostics;
 use spile_lang::ir::Program;
 use spile_lang::render::{Style, render};
 use spile_lang::source::Sources;
-use spile_lang::target::{Register, RegisterSlot, SystemCall, Target};
+use spile_lang::target::{ReadOnly, Register, RegisterSlot, SystemCall, Target};
 use spile_lang::types::Type;
 
 /// The target.
 pub(crate) struct Arm;
+
+const ZERO: ReadOnly = ReadOnly { why: "xzr is always zero on AArch64", help: None };
 
 fn integer(name: &str, slot: u8, bits: u8) -> Register {
     Register {
@@ -70,7 +72,7 @@ impl Target for Arm {
         match name {
             "sp" => Some(integer("sp", 31, 64)),
             "lr" => Some(integer("x30", 30, 64)),
-            "xzr" => Some(Register { read_only: Some("xzr is always zero on AArch64"), ..integer("xzr", 32, 64) }),
+            "xzr" => Some(Register { read_only: Some(ZERO), ..integer("xzr", 32, 64) }),
             "nzcv" => Some(Register { slot: RegisterSlot::Flags, ..integer("nzcv", 0, 32) }),
             "pc" => Some(Register { slot: RegisterSlot::Pc, ty: Type::CodeAddr, ..integer("pc", 0, 64) }),
             _ => None,

@@ -150,7 +150,7 @@ const FEW_CELLS: usize = 4;
 /// Most entries in the table of an indirect jump.
 const MAX_JUMP_TABLE: u64 = 1024;
 /// Distance in bytes of the addresses that neighbouring entries stand for.
-const JUMP_TABLE_STEP: u64 = 4;
+const JUMP_TABLE_STEP: u64 = 2;
 
 const LINK: i32 = (offset_of!(CpuState, links) + offset_of!(CodeLinks, link)) as i32;
 const JUMP_CACHE: i32 = (offset_of!(CpuState, links) + offset_of!(CodeLinks, jump_cache)) as i32;
@@ -413,6 +413,8 @@ pub(super) struct Lowering<'a, 'f> {
     pub(super) native: Native,
     /// Element 0 of vector values, where it is known as a scalar.
     pub(super) scalars: HashMap<Value, Value>,
+    /// The single-precision numbers in vector values that have ones above them: see `FBox`.
+    pub(super) boxed: HashMap<Value, Value>,
     /// The operands of the last comparison, as integers and as numbers.
     pub(super) compared: Option<([Value; 2], [Value; 2])>,
     /// The packed flags of the last addition with carry, and its carry as an 8-bit 0 or 1: the next one of a chain then
@@ -479,6 +481,7 @@ pub(super) fn region(
         terminated: false,
         native: Native::default(),
         scalars: HashMap::new(),
+        boxed: HashMap::new(),
         compared: None,
         carry: None,
     };
@@ -1937,6 +1940,9 @@ impl<'f> Lowering<'_, 'f> {
                 let value = self.b.ins().vconst(I8X16, constant);
                 self.set_v(d, value);
             }
+            // Native floating point runs in one mode, which is valid.
+            Uop::CheckRounding if self.native.float => {}
+            Uop::CheckRounding => self.plain(uop),
             Uop::Align { a, bytes, imm } => self.align(a, imm, u64::from(bytes)),
             Uop::Amo { op, ty, d, s, a } => self.atomic(op, ty, d, s, a),
             Uop::Cas { ty, d, c, s, a } => self.compare_and_swap(ty, d, c, s, a),

@@ -13,6 +13,7 @@ use super::runtime::Snapshot;
 use crate::cells::Cells;
 use crate::cpu::CpuState;
 use crate::mem::GuestMemory;
+use crate::uop::slot;
 use hashbrown::{HashMap, HashSet};
 use spile_lang::ir::{Lasting, ProbeId};
 use spile_lang::span::Span;
@@ -44,6 +45,9 @@ impl Request {
     }
 }
 
+/// The slots of [`Changed::Float`].
+const FLOAT: [u8; 2] = [slot::FP_CONTROL, slot::FP_STATUS];
+
 /// Instructions between two looks at the clock.
 const CLOCK_INSNS: u64 = 1000;
 
@@ -59,6 +63,8 @@ pub(super) enum Changed {
     Vector(u8),
     /// The flags, as four bits.
     Flags,
+    /// Floating-point control, and above it status, of which some system registers are made.
+    Float,
     /// Memory, at most 16 bytes.
     Memory { addr: u64, bytes: u8 },
 }
@@ -71,6 +77,7 @@ impl Changed {
             Changed::Vector(n) => 1 << 8 | u64::from(n),
             Changed::Flags => 2 << 8,
             Changed::Memory { .. } => 3 << 8,
+            Changed::Float => 4 << 8,
         }
     }
 
@@ -80,6 +87,7 @@ impl Changed {
             0 => Some(Changed::Int(word as u8)),
             1 => Some(Changed::Vector(word as u8)),
             2 => Some(Changed::Flags),
+            4 => Some(Changed::Float),
             _ => None,
         }
     }
@@ -89,6 +97,10 @@ impl Changed {
             Changed::Int(n) => cpu.x[usize::from(n)].into(),
             Changed::Vector(n) => cpu.v[usize::from(n)],
             Changed::Flags => cpu.nzcv().into(),
+            Changed::Float => {
+                let [control, status] = FLOAT.map(|slot| u128::from(cpu.x[usize::from(slot)]));
+                control | status << 64
+            }
             Changed::Memory { addr, bytes } => {
                 let mut image = [0; 16];
                 memory.read(addr, &mut image[..usize::from(bytes)]).ok()?;
@@ -102,6 +114,10 @@ impl Changed {
             Changed::Int(n) => cpu.x[usize::from(n)] = value as u64,
             Changed::Vector(n) => cpu.v[usize::from(n)] = value,
             Changed::Flags => cpu.set_nzcv(value as u64),
+            Changed::Float => {
+                let [control, status] = FLOAT.map(usize::from);
+                (cpu.x[control], cpu.x[status]) = (value as u64, (value >> 64) as u64);
+            }
             // What has been unmapped meanwhile has nothing to be taken back.
             Changed::Memory { addr, bytes } => {
                 let _ = memory.write_forced(addr, &value.to_le_bytes()[..usize::from(bytes)]);
@@ -128,6 +144,8 @@ impl Changed {
                 let held = cpu.stuck.flags.stick(mask, value, now);
                 cpu.set_nzcv(held as u64);
             }
+            // The checker has refused it.
+            Changed::Float => return None,
             Changed::Memory { addr, bytes } => {
                 let n = usize::from(bytes);
                 let addr = memory.stick(addr, &mask.to_le_bytes()[..n], &value.to_le_bytes()[..n]).ok()?;
@@ -160,7 +178,7 @@ impl Changed {
                 let held = cpu.stuck.flags.release(mask, now);
                 cpu.set_nzcv(held as u64);
             }
-            Changed::Memory { .. } => {}
+            Changed::Float | Changed::Memory { .. } => {}
         }
     }
 

@@ -541,7 +541,7 @@ impl ProbeRuntime {
         let thread = guest.thread_id;
         let Some(probe) = self.lasting.tracer(thread) else { return };
         let shown = self.shown.take().unwrap_or_else(|| shown_registers(guest.isa));
-        let values = shown.iter().map(|register| read_register(cpu, register)).collect();
+        let values = shown.iter().map(|register| read_register(cpu, guest.isa, register)).collect();
         self.shown = Some(shown);
         self.lasting.keep(thread, Snapshot { probe, thread, pc: cpu.pc, icount: cpu.icount, values });
     }
@@ -1020,7 +1020,7 @@ impl ProbeRuntime {
 
     fn trace_begin(&mut self, fire: &Firing<'_>, cpu: &CpuState) -> u64 {
         let shown = self.shown.take().unwrap_or_else(|| shown_registers(fire.guest.isa));
-        let values = shown.iter().map(|register| read_register(cpu, register)).collect();
+        let values = shown.iter().map(|register| read_register(cpu, fire.guest.isa, register)).collect();
         self.shown = Some(shown);
         let call = fire.call;
         let snapshot =
@@ -1060,7 +1060,7 @@ impl ProbeRuntime {
         };
         let shown = self.shown.as_deref().unwrap_or_default();
         let changed = |(register, old): (&Register, &u128)| {
-            let new = read_register(after?, register);
+            let new = read_register(after?, guest.isa, register);
             (new != *old).then(|| (register.clone(), *old, new))
         };
         let changes: Vec<_> = shown.iter().zip(&before.values).filter_map(changed).collect();
@@ -1812,11 +1812,13 @@ fn shown_registers(isa: &dyn Isa) -> Vec<Register> {
     registers.filter(|register| register.slot != RegisterSlot::Pc).collect()
 }
 
-fn read_register(cpu: &CpuState, register: &Register) -> u128 {
+fn read_register(cpu: &CpuState, isa: &dyn Isa, register: &Register) -> u128 {
     let slot = match register.slot {
         RegisterSlot::Int(n) => u128::from(cpu.x[usize::from(n)]),
         RegisterSlot::Vector(n) => cpu.v[usize::from(n)],
         RegisterSlot::Pc => u128::from(cpu.pc),
+        // Those that a program may name do not depend on the time.
+        RegisterSlot::System(reg) => u128::from(isa.read_system(cpu, reg, 0).unwrap_or(0)),
         // Compared and shown as the four bits, wherever the architecture has them.
         RegisterSlot::Flags => return u128::from(cpu.nzcv()),
     };
@@ -1831,7 +1833,9 @@ fn register_text(register: &Register, value: u128) -> String {
             let letter = |(n, c): (usize, char)| if value >> (3 - n) & 1 != 0 { c } else { c.to_ascii_lowercase() };
             "NZCV".chars().enumerate().map(letter).collect()
         }
-        RegisterSlot::Int(_) | RegisterSlot::Vector(_) | RegisterSlot::Pc => format!("{value:#x}"),
+        RegisterSlot::Int(_) | RegisterSlot::Vector(_) | RegisterSlot::Pc | RegisterSlot::System(_) => {
+            format!("{value:#x}")
+        }
     }
 }
 

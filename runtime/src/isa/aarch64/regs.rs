@@ -1,9 +1,9 @@
 //! The registers that a script or a debugger can name, and where the engine keeps them.
 
 use super::AArch64;
-use crate::linux;
 use crate::uop::slot;
-use spile_lang::target::{Register, RegisterSlot, SystemCall, Target};
+use crate::{isa, linux};
+use spile_lang::target::{ReadOnly, Register, RegisterSlot, SystemCall, Target};
 use spile_lang::types::Type;
 
 /// The registers of a dump, in the manual's order.
@@ -75,9 +75,8 @@ impl Target for AArch64 {
         })
     }
 
-    /// System registers are changed by operations that do not name them.
     fn can_stick(&self, register: &Register) -> bool {
-        !matches!(register.slot, RegisterSlot::Int(slot::SYS..) | RegisterSlot::Pc)
+        isa::can_stick(register)
     }
 
     fn register_names(&self) -> Vec<String> {
@@ -86,7 +85,7 @@ impl Target for AArch64 {
     }
 
     fn system_calls(&self) -> Vec<SystemCall> {
-        linux::table::described()
+        linux::table::described(|row| !row.is_of_one_architecture())
     }
 
     fn signals(&self) -> Vec<(&'static str, u8)> {
@@ -116,7 +115,7 @@ fn named(name: &str) -> Option<Register> {
         bits,
         ty,
         zero_extends: bits < 64,
-        read_only: is_zero.then_some("it always reads as zero"),
+        read_only: is_zero.then_some(ReadOnly { why: "it always reads as zero", help: None }),
     })
 }
 

@@ -164,6 +164,14 @@ impl Body<'_> {
                 }
                 self.field(mark, Atom::Slot(d), lsb, len, register.ty)
             }
+            RegisterSlot::System(reg) => {
+                let d = self.code.temp()?;
+                self.code.push(Uop::ReadSys { d, reg });
+                if lsb == 0 && len >= 32 {
+                    return Ok(Value::One(Atom::Slot(d)));
+                }
+                self.field(mark, Atom::Slot(d), lsb, len, register.ty)
+            }
             RegisterSlot::Pc => Ok(Value::One(Atom::Const(self.place.pc()))),
         }
     }

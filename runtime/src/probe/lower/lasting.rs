@@ -71,6 +71,7 @@ impl Body<'_> {
                 RegisterSlot::Int(n) => Changed::Int(n),
                 RegisterSlot::Vector(n) => Changed::Vector(n),
                 RegisterSlot::Flags => Changed::Flags,
+                RegisterSlot::System(_) => Changed::Float,
                 RegisterSlot::Pc => return Ok(()),
             },
             LValue::Destination => match self.place.destination() {

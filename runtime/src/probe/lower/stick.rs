@@ -33,7 +33,7 @@ fn of(slot: RegisterSlot) -> Stickable {
         RegisterSlot::Int(n) => Stickable { x: 1u32.checked_shl(n.into()).unwrap_or(0), ..Stickable::default() },
         RegisterSlot::Vector(n) => Stickable { v: 1u32.checked_shl(n.into()).unwrap_or(0), ..Stickable::default() },
         RegisterSlot::Flags => Stickable { flags: true, ..Stickable::default() },
-        RegisterSlot::Pc => Stickable::default(),
+        RegisterSlot::Pc | RegisterSlot::System(_) => Stickable::default(),
     }
 }
 
@@ -58,7 +58,7 @@ impl Body<'_> {
                     RegisterSlot::Int(n) => Changed::Int(n),
                     RegisterSlot::Vector(n) => Changed::Vector(n),
                     RegisterSlot::Flags => Changed::Flags,
-                    RegisterSlot::Pc => return Ok(()),
+                    RegisterSlot::Pc | RegisterSlot::System(_) => return Ok(()),
                 };
                 (changed, *ty, u64::from(*offset), u16::from(*bits), false)
             }

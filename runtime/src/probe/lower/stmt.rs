@@ -274,6 +274,12 @@ impl Body<'_> {
             RegisterSlot::Int(d) => self.write_integer(d, lsb, len, register.zero_extends, value.low()),
             RegisterSlot::Vector(d) => self.write_vector(d, lsb, len, register.zero_extends, value),
             RegisterSlot::Flags => self.write_flags(lsb, len, value.low()),
+            // They have no parts.
+            RegisterSlot::System(reg) => {
+                let a = self.code.slot(value.low())?;
+                self.code.push(Uop::WriteSys { a, reg });
+                Ok(())
+            }
         }
     }
 

@@ -1,6 +1,6 @@
 //! Random instruction words: for every encoding that the decoder knows, several words with random fields.
 
-use crate::classes::{ANYTHING, CLASSES, Class, Kind, Offset};
+use super::classes::{ANYTHING, CLASSES, Class, Kind, Offset};
 use crate::random::Random;
 use exarmo_aarch64::{Encoding, decode_word};
 use std::collections::BTreeMap;
@@ -18,6 +18,12 @@ pub(crate) struct Word {
     pub(crate) class: &'static Class,
     /// The name it is reported under.
     pub(crate) mnemonic: &'static str,
+}
+
+impl crate::guest::Word for Word {
+    fn mnemonic(&self) -> &'static str {
+        self.mnemonic
+    }
 }
 
 impl Word {

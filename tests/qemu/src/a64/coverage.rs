@@ -6,10 +6,10 @@
 //! floating point. Branches, exceptions and the system instructions are not: most of them end the case, or are refused
 //! to programs.
 
-use crate::classes::CLASSES;
+use super::classes::CLASSES;
+use super::words;
 use crate::matches;
 use crate::random::Random;
-use crate::words;
 use exarmo_aarch64::decode_word;
 use std::collections::{BTreeMap, BTreeSet};
 
