@@ -39,7 +39,7 @@ fn registers(guest: &Guest) -> String {
     let mut text = String::new();
     for name in guest.isa.register_names() {
         if let Some(register) = guest.isa.register(&name) {
-            let note = register.read_only.map(|why| format!("   read-only: {why}")).unwrap_or_default();
+            let note = register.read_only.map(|reason| format!("   read-only: {}", reason.why)).unwrap_or_default();
             let _ = writeln!(text, "{name:<12} {:>3} bits   {}{note}", register.bits, register.ty);
         }
     }

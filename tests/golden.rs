@@ -20,7 +20,7 @@ fn main() -> ExitCode {
         trials.push(Trial::test(name("example", &path), move || example(&path).map_err(Failed::from)));
     }
     for case in guest_cases() {
-        let name = format!("guest/{}", case.name);
+        let name = format!("guest/{}", if case.is_usual() { &case.name } else { &case.command[0] });
         trials.push(Trial::test(name, move || guest_case(&case).map_err(Failed::from)));
     }
     trials.push(Trial::test("the_example_table_is_complete", || example_table().map_err(Failed::from)));
@@ -52,7 +52,12 @@ fn accept(path: &Path) -> String {
 struct Directives {
     run: Option<Vec<String>>,
     exit: Option<String>,
+    /// The architectures whose builds of the program are run, all with the same output.
+    targets: Option<Vec<String>>,
 }
+
+/// The architecture whose programs are in `tests/guest/bin`; those of others are in a folder there, named after them.
+const USUAL_TARGET: &str = "aarch64";
 
 fn directives(text: &str) -> Result<Directives, String> {
     let mut found = Directives::default();
@@ -61,7 +66,8 @@ fn directives(text: &str) -> Result<Directives, String> {
         let twice = match key.trim() {
             "run" => found.run.replace(words(value.trim())).is_some(),
             "exit" => found.exit.replace(value.trim().to_string()).is_some(),
-            other => return Err(format!("`{other}` is neither `run` nor `exit`")),
+            "target" => found.targets.replace(value.split(',').map(|name| name.trim().to_string()).collect()).is_some(),
+            other => return Err(format!("`{other}` is not `run`, `exit` or `target`")),
         };
         if twice {
             return Err(format!("`{}` twice", key.trim()));
@@ -76,37 +82,52 @@ fn trace(path: &Path) -> Result<(), String> {
     let directives = directives(&text)?;
     let arguments = directives.run.ok_or("no `#? run: …` line says how to run it")?;
     let expected_status = directives.exit.unwrap_or_else(|| "0".to_string());
+    let targets = directives.targets.unwrap_or_else(|| vec![USUAL_TARGET.to_string()]);
     let mut wrong = String::new();
-    for tier in TIERS {
-        let ended = run_trace(path, tier, &arguments);
-        if ended.status != expected_status {
-            wrong.push_str(&format!("{tier}: status {}, expected {expected_status}\n", ended.status));
-        }
-        for (suffix, actual) in [("stdout", &ended.stdout), ("stderr", &ended.stderr)] {
-            if let Some(difference) = check(&path.with_extension(suffix), actual, tier) {
-                wrong.push_str(&format!("{tier}: {difference}"));
+    for (index, target) in targets.iter().enumerate() {
+        for tier in TIERS {
+            let ended = run_trace(path, tier, target, &arguments);
+            let which = if targets.len() > 1 { format!("{target}, {tier}") } else { tier.to_string() };
+            if ended.status != expected_status {
+                wrong.push_str(&format!("{which}: status {}, expected {expected_status}\n", ended.status));
+            }
+            for (suffix, actual) in [("stdout", &ended.stdout), ("stderr", &ended.stderr)] {
+                let file = path.with_extension(suffix);
+                if let Some(difference) = check(&file, actual, index == 0 && tier == TIERS[0]) {
+                    wrong.push_str(&format!("{which}: {difference}"));
+                }
             }
         }
     }
     if wrong.is_empty() { Ok(()) } else { Err(wrong + &accept(path)) }
 }
 
-/// Only the first tier blesses: the others must then agree.
-fn check(path: &Path, actual: &str, tier: &str) -> Option<String> {
-    if tier == TIERS[0] {
+/// Only the first run blesses: the others must then agree.
+fn check(path: &Path, actual: &str, is_first: bool) -> Option<String> {
+    if is_first {
         return check_file(path, actual);
     }
     let expected = std::fs::read_to_string(path).unwrap_or_default();
     diff(&path.strip_prefix(root()).unwrap_or(path).display().to_string(), &expected, actual)
 }
 
-fn run_trace(path: &Path, tier: &str, arguments: &[String]) -> Ended {
+/// A program, or the name of an architecture, as another architecture has it.
+fn built_for(target: &str, argument: &str) -> String {
+    let others = format!("{target}/{argument}");
+    match argument {
+        USUAL_TARGET => target.to_string(),
+        _ if target != USUAL_TARGET && !argument.starts_with('-') && guest(&others).is_file() => others,
+        _ => argument.to_string(),
+    }
+}
+
+fn run_trace(path: &Path, tier: &str, target: &str, arguments: &[String]) -> Ended {
     let mut command = spile(&root().join("tests/trace"));
     command.args(["run", "--ascii", "--tier", tier, "-s"]).arg(path.file_name().expect("a file has a name"));
     let mut program = false;
-    for argument in arguments {
+    for argument in arguments.iter().map(|argument| built_for(target, argument)) {
         // The first word that names a guest program is it.
-        if !program && !argument.starts_with('-') && guest(argument).is_file() {
+        if !program && !argument.starts_with('-') && guest(&argument).is_file() {
             command.arg(Path::new("../guest/bin").join(argument));
             program = true;
         } else {
@@ -125,6 +146,13 @@ struct GuestCase {
     command: Vec<String>,
 }
 
+impl GuestCase {
+    /// True for a program of the architecture that most are for.
+    fn is_usual(&self) -> bool {
+        !self.command[0].contains('/')
+    }
+}
+
 fn guest_cases() -> Vec<GuestCase> {
     let text = std::fs::read_to_string(root().join("tests/guest/cases.txt")).expect("the list of cases");
     let case = |line: &str| {
@@ -140,12 +168,16 @@ const OBSERVERS: &str = "on insn { @sum += x0 ^ sp ^ nzcv; @vector = v0.d[1] }
 after insn @after += x30
 on insn when x0 == 0x1234_5678_9abc_def0 and icount == 7 fail \"never\"";
 
+const RISCV_OBSERVERS: &str = "on insn { @sum += a0 ^ sp ^ fcsr; @float = fa0 }
+after insn @after += ra
+on insn when x10 == 0x1234_5678_9abc_def0 and icount == 7 fail \"never\"";
+
 /// Runs a guest in every tier, alone and observed: it must not notice, and execute as many instructions.
 fn guest_case(case: &GuestCase) -> Result<(), String> {
     let expected = std::fs::read_to_string(root().join("tests/guest/expected").join(&case.name)).unwrap_or_default();
     let mut counts = Vec::new();
     for tier in TIERS {
-        for observers in ["", OBSERVERS] {
+        for observers in ["", if case.is_usual() { OBSERVERS } else { RISCV_OBSERVERS }] {
             let script = format!("{observers}\non end print \"icount {{icount}}\"");
             let mut command = spile(&root().join("tests/guest/bin"));
             command.args(["run", "--tier", tier, "-e", &script, "--"]).args(&case.command);
@@ -186,18 +218,24 @@ fn example(path: &Path) -> Result<(), String> {
     let plain: String =
         shown[..length].iter().map(|line| format!("{}\n", line.strip_prefix(INDENT).unwrap_or_default())).collect();
     let session = Session::parse(&plain);
-    for tier in TIERS {
+    let targets = directives(&header[from + length..].join("\n"))?.targets;
+    let targets = targets.unwrap_or_else(|| vec![USUAL_TARGET.to_string()]);
+    for (target, tier) in targets.iter().flat_map(|target| TIERS.map(|tier| (target, tier))) {
         let now = session.replay(|arguments| {
             let (command, rest) = arguments.split_first().expect("a subcommand");
             let tier: &[&str] = if command == "run" { &["--tier", tier] } else { &[] };
+            let rest = rest.iter().map(|argument| match argument.strip_prefix("tests/guest/bin/") {
+                Some(program) => format!("tests/guest/bin/{}", built_for(target, program)),
+                None => argument.to_string(),
+            });
             run_joined(spile(root()).arg(command).args(tier).args(rest))
         });
         let Some(difference) = diff(&path.strip_prefix(root()).unwrap_or(path).display().to_string(), &plain, &now)
         else {
             continue;
         };
-        if !blessing() || tier != TIERS[0] {
-            return Err(format!("{tier}: {difference}{}", accept(path)));
+        if !blessing() || (target, tier) != (&targets[0], TIERS[0]) {
+            return Err(format!("{target}, {tier}: {difference}{}", accept(path)));
         }
         let lines = now.lines().map(|line| format!("{INDENT}{line}").trim_end().to_string());
         let before = header[..from].iter().map(|line| line.to_string());

@@ -240,6 +240,80 @@ fn windows_open_and_close_for_all_threads() {
     }
 }
 
+/// A script is read again when a file is saved that it uses, also by way of another one.
+#[test]
+fn used_files_are_read_again() {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("live-used-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).expect("a scratch folder");
+    let save = |name: &str, text: &str| {
+        std::fs::write(folder.join("new"), text).expect("a script");
+        std::fs::rename(folder.join("new"), folder.join(name)).expect("a script");
+    };
+    save("constants.spile", "const KEY = 1\n");
+    save("lib.spile", "use \"constants.spile\"\nfn key(x) = KEY + (x & 0)\nb: on insn at pop count into @library\n");
+    save("main.spile", "use \"lib.spile\"\na: on insn at pop count by key(x0) into @keys\n");
+    let path = folder.join("main.spile");
+    let text = format!("use \"{}\"", folder.join("constants.spile").display());
+    let path = path.to_str().expect("a name");
+    let running =
+        Running::start("used", "auto", &["--watch", "-s", path, "-e", &text, "-e", "c: on mark m count by KEY"]);
+    let log = || std::fs::read_to_string(&running.log).unwrap_or_default();
+    let keys = |n: u64| running.accepted(&["print", "@keys"]).contains(&format!("  {n:#x}\n"));
+    running.until("it fires", || keys(1));
+    save("constants.spile", "const KEY = 2\n");
+    running.until("it is read", || log().contains("constants.spile has been read again: 2 probes\n"));
+    running.until("the new key is used", || keys(2));
+    save("constants.spile", "const KEYS = 3\n");
+    running
+        .until("the error is shown", || log().contains("constants.spile has errors: its probes stay as they were\n"));
+    assert!(log().contains("nothing is called `KEY` here"), "{}", log());
+    save("lib.spile", "fn key(x) = 4 + (x & 0)\n");
+    running.until("both are read", || log().contains("lib.spile has been read again: 1 probe\n"));
+    running.until("the new key is used", || keys(4));
+    assert!(!running.accepted(&["list"]).contains("@library"), "{}", running.accepted(&["list"]));
+    save("main.spile", "use \"constants.spile\"\na: on insn at pop count by KEYS + 2 into @keys\n");
+    running.until("it is read", || log().contains("main.spile has been read again: 1 probe\n"));
+    running.until("the new key is used", || keys(5));
+    let refused = running.refused(&["add", &text]);
+    assert_eq!(refused, "there is no probe in it\n");
+    let added = running.accepted(&["add", &format!("{text} d: on insn at pop count by KEYS into @added")]);
+    assert_eq!(added, "added d\n");
+    running.until("it fires", || running.accepted(&["print", "@added"]).contains("  3\n"));
+    let _ = std::fs::remove_dir_all(&folder);
+}
+
+/// Conditions on calls that come later hold in the calls that begin then, in each thread by itself.
+#[test]
+fn conditions_on_calls_come_and_go() {
+    for tier in TIERS {
+        let running = Running::start("calls", tier, &["-e", "on insn at pop count into @n"]);
+        running.until("the loop runs", || running.accepted(&["print", "@n"]) != "@n: 0\n");
+        for _ in 0..rounds().div_ceil(10) {
+            running.accepted(&["add", "inner: on insn at pop+4 during pop count by tid into @in"]);
+            running.accepted(&["add", "called: on call pop from stack_worker count by tid into @called"]);
+            running.accepted(&["add", "body: on insn at pop+4 from stack_worker count by tid into @body"]);
+            running.accepted(&["add", "none: on insn at pop+4 during test_stack count into @none"]);
+            running.accepted(&["add", "other: on insn at pop+4 from main count into @other"]);
+            for global in ["@in", "@called", "@body"] {
+                running.until("all threads are in it", || running.by_thread(global).len() == 8);
+            }
+            running.accepted(&["disable", "inner"]);
+            let before = running.accepted(&["print", "@in"]);
+            let bodies = running.by_thread("@body");
+            running
+                .until("the others go on", || running.by_thread("@body").iter().all(|(tid, n)| *n > bodies[tid] + 3));
+            assert_eq!(running.accepted(&["print", "@in"]), before);
+            running.accepted(&["replace", "inner", "inner: on insn at pop+4 during main count into @none"]);
+            assert_eq!(running.accepted(&["print", "@none"]), "@none: 0\n", "it was entered before");
+            assert_eq!(running.accepted(&["print", "@other"]), "@other: 0\n");
+            running.accepted(&["remove", "inner", "called", "body", "none", "other"]);
+            for global in ["@in", "@called", "@body"] {
+                running.accepted(&["reset", global]);
+            }
+        }
+    }
+}
+
 #[test]
 fn replies_are_json_on_request() {
     let running = Running::start("json", "auto", &["-e", "a: on insn at pop count into @n", "-e", "on mark m trace"]);
@@ -289,4 +363,20 @@ fn saved_scripts_are_read_again_and_broken_ones_are_not_used() {
     running.until("the last one is there", || running.accepted(&["list"]).starts_with("c  enabled"));
     drop(running);
     let _ = std::fs::remove_dir_all(folder);
+}
+
+/// Registers are forced by code that blocks have only once a script names them: those that are there are made anew.
+#[test]
+fn bits_that_are_stuck_later_are_so_in_code_that_was_there_before() {
+    for tier in TIERS {
+        let seen = ["-e", "on insn at pop count by x14 & 8 into @seen", "-e", "after insn at pop write x14 = 0"];
+        let running = Running::start("sticks", tier, &seen);
+        let rows = || running.accepted(&["print", "@seen"]).lines().skip(1).map(str::to_owned).collect::<Vec<_>>();
+        running.until("it runs", || rows().iter().any(|row| row.ends_with('0')));
+        running.accepted(&["add", "on insn at pop once per thread { stick x14 bit 3 = 1; count by tid into @stuck }"]);
+        running.until("all threads come by", || running.by_thread("@stuck").len() == 8);
+        running.accepted(&["reset", "@seen"]);
+        running.until("they go on", || !rows().is_empty());
+        assert!(rows().iter().all(|row| row.ends_with('8')), "{tier}: {:?}", rows());
+    }
 }

@@ -18,9 +18,13 @@ pub(crate) struct Text {
 /// One top-level item.
 #[derive(Clone, Debug)]
 pub(crate) enum Item {
-    Use(Span),
+    /// The path; the items of the file come before it.
+    Use(Text),
     Param(Param),
-    Const { name: Text, value: Expr },
+    Const {
+        name: Text,
+        value: Expr,
+    },
     State(StateItem),
     Fn(FnItem),
     Struct(StructItem),
@@ -132,6 +136,8 @@ pub(crate) enum ClauseKind {
     At(Vec<Loc>),
     In(Vec<Region>),
     Except(Vec<Region>),
+    From(Vec<Loc>),
+    During(Vec<Loc>),
     When(Expr),
     Hit(Hits, bool),
     Once(bool),
@@ -140,8 +146,6 @@ pub(crate) enum ClauseKind {
     Limit(Limit),
     Disabled,
     Optional,
-    /// Known and not compiled yet, with its word.
-    Later(&'static str),
 }
 
 /// `limit count per period`, and whether in each thread.
@@ -205,6 +209,7 @@ pub(crate) enum StmtKind {
         select: BitSelect,
         duration: Option<Duration>,
     },
+    Stick(Stick),
     Skip(Option<Expr>),
     /// `return e`; nothing for `return void`.
     Return(Option<Expr>),
@@ -250,6 +255,15 @@ pub(crate) enum StmtKind {
     Later(&'static str, Span),
 }
 
+/// `stick LV [bits] = E [duration]`.
+#[derive(Clone, Debug)]
+pub(crate) struct Stick {
+    pub(crate) target: Expr,
+    pub(crate) select: Option<BitSelect>,
+    pub(crate) value: Expr,
+    pub(crate) duration: Option<Duration>,
+}
+
 /// How long a patch or a trace lasts.
 #[derive(Clone, Debug)]
 pub(crate) struct Duration {
@@ -260,7 +274,7 @@ pub(crate) struct Duration {
 #[derive(Clone, Debug)]
 pub(crate) enum DurationKind {
     For(Quantity),
-    Until(#[allow(dead_code, reason = "refused so far")] Loc),
+    Until(Loc),
 }
 
 /// What a `for` goes through.
@@ -348,6 +362,8 @@ pub(crate) enum ExprKind {
     WithinSet(Box<Expr>, Vec<Expr>),
     MatchGlob(Box<Expr>, Text),
     MatchRegex(Box<Expr>, Regex),
+    /// The number of the call, by which `call.NAME` is kept; nobody writes it.
+    Activation,
     /// Cut out because of an error that has been reported.
     Missing,
 }

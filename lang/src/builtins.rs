@@ -335,7 +335,7 @@ pub const VARIABLES: &[Variable] = &[
             "value",
             Builtin::AccessValue,
             Type::Word,
-            "value that is stored, or with `after` the one that was loaded",
+            "value that is stored or loaded, which can be written before a store and after a load",
             "after read at counter print value",
         ),
     ),
@@ -492,7 +492,16 @@ pub const VARIABLES: &[Variable] = &[
             "on insn at main { thread.n += 1; print thread.n }",
         )
     },
-    later("call", &[], "values that each activation of a function has for itself"),
+    only(
+        CALLS,
+        dynamic(
+            "call",
+            Builtin::Activation,
+            Type::U64,
+            "`call.NAME`: a value of your own that each call of a function has for itself, until it has returned; 0 at first",
+            "on call f { call.t0 = icount; print call.t0 }",
+        ),
+    ),
     only(
         STACKS,
         dynamic(

@@ -571,13 +571,44 @@ pub const TABLE: &[Page] = &[
         "on call parse print stack(0)",
         "on call parse print stack(5)",
     ),
+    given(
+        Command,
+        page(
+            "E0440",
+            "a file that a script uses cannot be read",
+            "The path behind `use` is relative to the file that says it; in `-e` and `--on`, to the current folder.",
+            "# use \"lbi.spile\"\non insn at main trace",
+            "# use \"lib.spile\"\non insn at main trace",
+        ),
+    ),
+    given(
+        Command,
+        page(
+            "E0441",
+            "files use each other in a circle",
+            "What stands in a used file comes first, which cannot be if it uses the file that uses it. Put what both need into a \
+             third file.",
+            "# in a.spile: use \"b.spile\"; in b.spile: use \"a.spile\"",
+            "# in both: use \"common.spile\"",
+        ),
+    ),
+    given(
+        Command,
+        page(
+            "E0442",
+            "a script uses a file twice",
+            "Once is enough. A file that several files use is read once, where it is used first.",
+            "# use \"lib.spile\" … use \"lib.spile\"",
+            "# use \"lib.spile\"",
+        ),
+    ),
     // ---- what this version cannot do
     page(
         "E0700",
         "this version cannot do that yet",
         "The language has it, and this version refuses it before anything runs rather than doing something else. The reference \
          marks such rows.",
-        "on insn at main stick x3 bit 5 = 1",
+        "on insn at main snapshot \"ready\"",
         "on insn at main print func",
     ),
     given(
@@ -689,6 +720,18 @@ pub const TABLE: &[Page] = &[
             "The compiler keeps it at some of the probe's places only. `??` gives a value instead.",
             "on call parse print args.len",
             "on call parse print args.len ?? 0",
+        ),
+    ),
+    given(
+        Run,
+        page(
+            "R0608",
+            "an atomic access was not patched",
+            "What an atomic operation or an exclusive store stores is known only behind it, and a load that belongs to one cannot \
+             be made without memory. The patch was ignored, the rest of the body and the guest went on. What has been loaded can \
+             be changed, and so can memory once something is stored.",
+            "on write at counter write value = 0",
+            "after write at counter write u32[addr] = 0",
         ),
     ),
 ];

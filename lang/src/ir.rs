@@ -60,7 +60,7 @@ pub struct Probe {
     pub since: Vec<Loc>,
     /// `until` places: it is over with the first execution of one of them while it is armed.
     pub until: Vec<Loc>,
-    /// `when`, `hit`, `once` and `limit`, in written order: each sees only the executions that the earlier ones let pass.
+    /// `when`, `hit`, `once`, `limit`, `from` and `during`, in written order: each sees only the executions that the earlier ones let pass.
     pub filters: Vec<Filter>,
     /// Starts disabled.
     pub disabled: bool,
@@ -357,6 +357,10 @@ pub enum Filter {
     Hit(HitSpec),
     /// `limit`.
     Limit(LimitSpec),
+    /// `from`: the function that the event happens in has been called by one of these.
+    From(Vec<Loc>),
+    /// `during`: the thread is inside a call of one of these.
+    During(Vec<Loc>),
 }
 
 /// How many executions pass in a period, which begins with the first one that passes.
@@ -409,7 +413,8 @@ pub struct Local {
 /// A global: `@name`, or an aggregation without a name.
 #[derive(Clone, Debug)]
 pub struct State {
-    /// With the `@`; for an unnamed aggregation the statement's source text; for a thread's own value `thread.NAME`.
+    /// With the `@`; for an unnamed aggregation the statement's source text; for a value of
+    /// a thread or call `thread.NAME` and `call.NAME`.
     pub name: String,
     /// True if the script gave it no name.
     pub unnamed: bool,
@@ -429,6 +434,11 @@ impl State {
     /// True for `thread.NAME`: a map by thread, whose entries end with their threads. It is not printed.
     pub fn is_per_thread(&self) -> bool {
         !self.unnamed && self.name.starts_with("thread.")
+    }
+
+    /// True for `call.NAME`: a map by call, whose entries end with their calls. It is not printed.
+    pub fn is_per_call(&self) -> bool {
+        !self.unnamed && self.name.starts_with("call.")
     }
 }
 
@@ -528,19 +538,32 @@ pub enum StmtKind {
         mask: Expr,
     },
     /// A `write`, `flip`, `set` or `clear` that is undone after some time: exactly the bits that it changed, unless the
-    /// guest has written the place meanwhile.
+    /// guest has written the place meanwhile. An instruction stays changed for that time.
     Transient {
         /// The `Write` or `Bits`.
         patch: Box<Stmt>,
         /// How long it lasts.
         lasts: Lasting,
     },
-    /// `trace for …`: from here on each instruction of the thread is printed.
+    /// `stick`: bits that are forced on every read. Of registers they are the thread's, of memory everybody's.
+    Stick {
+        /// A register or memory.
+        target: LValue,
+        /// The bits concerned; all of them if `None`.
+        mask: Option<Expr>,
+        /// What they are forced to, where they stand; other bits do not count.
+        value: Expr,
+        /// How long; for good if `None`.
+        lasts: Option<Lasting>,
+    },
+    /// `trace for …`, `trace until …`: from here on each instruction of the thread is printed.
     TraceFor(Lasting),
     /// `skip [n]`: execution goes on `n` instructions further, this one counted.
     Skip(Expr),
     /// `return e`: the call is over with this result, without being performed.
     FinishSyscall(Expr),
+    /// `skip` of a store, `return e` of a load: memory is not accessed, and the load gives this value.
+    FinishAccess(Option<Expr>),
     /// `goto LOC`, `goto (EXPR)`, `write pc = EXPR`.
     Goto(GotoTarget),
     /// `return e`, `return void`: the function whose entry this is returns now.
@@ -677,13 +700,17 @@ pub enum GotoTarget {
     Expr(Expr),
 }
 
-/// How long something lasts, for the thread that it happens in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// How long something lasts. Instructions and times are those of the thread that it happens in.
+#[derive(Clone, Debug)]
 pub enum Lasting {
     /// So many instructions, at least 1.
     Insns(u64),
     /// A time.
     Nanoseconds(u64),
+    /// So many hits of the probe, at least 1; the one that it begins with is the first.
+    Hits(u64),
+    /// Up to the first execution of a place.
+    Until(Loc),
 }
 
 /// Guest state that a patch changes.
@@ -693,6 +720,8 @@ pub enum LValue {
     Insn,
     /// The register that the instruction has written.
     Destination,
+    /// What an access has loaded, or is about to store.
+    Accessed,
     /// A register or a part of one.
     Register(Register),
     /// Guest memory.
@@ -1005,6 +1034,8 @@ pub enum Builtin {
     Depth,
     /// Instructions of this thread since the function was entered.
     Elapsed,
+    /// The number of the call, which no other call has.
+    Activation,
     /// Integer argument of this number, as it was when the function was entered.
     EntryArg(u8),
     /// Static: the disassembly.
@@ -1137,6 +1168,7 @@ impl Builtin {
             | Builtin::Stack
             | Builtin::Depth
             | Builtin::Elapsed
+            | Builtin::Activation
             | Builtin::EntryArg(_)
             | Builtin::InsnDst
             | Builtin::BranchTarget

@@ -273,9 +273,8 @@ impl Builder<'_> {
     }
 
     fn item(&mut self, node: Node<'_>) -> Option<Item> {
-        let span = self.span(&node);
         Some(match node.as_rule() {
-            Rule::use_i => Item::Use(word_of(span, "use")),
+            Rule::use_i => Item::Use(self.qname(parts(node).next()?)),
             Rule::struct_i => self.structure(node)?,
             Rule::param_i => self.param(node)?,
             Rule::const_i => self.constant(node)?,
@@ -593,8 +592,8 @@ impl Builder<'_> {
             Rule::c_once => ClauseKind::Once(parts(node).next().is_some()),
             Rule::c_disabled => ClauseKind::Disabled,
             Rule::c_optional => ClauseKind::Optional,
-            Rule::c_from => ClauseKind::Later("from"),
-            Rule::c_during => ClauseKind::Later("during"),
+            Rule::c_from => ClauseKind::From(self.names(parts(node).next()?)),
+            Rule::c_during => ClauseKind::During(self.names(parts(node).next()?)),
             Rule::c_since => ClauseKind::Since(self.locs(node)),
             Rule::c_until => ClauseKind::Until(self.locs(node)),
             Rule::c_limit => self.limit(node)?,
@@ -723,7 +722,7 @@ impl Builder<'_> {
                     StmtKind::Return(value.filter(|part| part.as_rule() == Rule::expr).map(|part| self.expr(part)))
                 }
             },
-            Rule::s_stick => later("stick"),
+            Rule::s_stick => StmtKind::Stick(self.stick(node)?),
             Rule::s_raise => match parts(node).last() {
                 Some(signal) if signal.as_rule() == Rule::ident => StmtKind::Raise(self.text(&signal)),
                 _ => later("raise irq"),
@@ -817,16 +816,33 @@ impl Builder<'_> {
             _ => BitsOp::Clear,
         };
         let target = self.lvalue(inner.next()?)?;
-        let select = parts(inner.next()?).next()?;
+        let select = self.select(inner.next()?)?;
+        Some(StmtKind::Bits { op, target, select, duration })
+    }
+
+    fn select(&mut self, node: Node<'_>) -> Option<BitSelect> {
+        let select = parts(node).next()?;
         let rule = select.as_rule();
         let mut bounds = parts(select).filter(|part| part.as_rule() != Rule::dots);
         let first = self.expr(bounds.next()?);
-        let select = match rule {
+        Some(match rule {
             Rule::sel_bit => BitSelect::Bit(first),
             Rule::sel_mask => BitSelect::Mask(first),
             _ => BitSelect::Bits(first, self.expr(bounds.next()?)),
-        };
-        Some(StmtKind::Bits { op, target, select, duration })
+        })
+    }
+
+    fn stick(&mut self, node: Node<'_>) -> Option<Stick> {
+        let duration = self.duration(&node);
+        let mut inner = parts(node);
+        let target = self.lvalue(inner.next()?)?;
+        let mut value = inner.next()?;
+        let mut select = None;
+        if value.as_rule() == Rule::bitsel {
+            select = Some(self.select(value)?);
+            value = inner.next()?;
+        }
+        Some(Stick { target, select, value: self.expr(value), duration })
     }
 
     fn goto(&mut self, node: Node<'_>) -> Option<StmtKind> {
@@ -1250,10 +1266,6 @@ impl Builder<'_> {
     }
 }
 
-fn word_of(span: Span, word: &str) -> Span {
-    Span { end: span.start + word.len() as u32, ..span }
-}
-
 fn moment_of(text: &str) -> Moment {
     match text.trim_end() {
         "before" => Moment::Before,
@@ -1281,6 +1293,7 @@ fn height(kind: &ExprKind) -> u32 {
         | ExprKind::Float(_)
         | ExprKind::Bool(_)
         | ExprKind::AddrOf(_)
+        | ExprKind::Activation
         | ExprKind::Missing => 0,
         ExprKind::Str(pieces) => {
             let depths = pieces.iter().map(|piece| match piece {

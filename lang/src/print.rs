@@ -62,6 +62,8 @@ impl Display for ProbeText<'_> {
             match filter {
                 Filter::When(expr) => writeln!(f, "  when {}", cx.expr(expr))?,
                 Filter::Hit(spec) => writeln!(f, "  hit {}", hit_text(spec))?,
+                Filter::From(callers) => list(f, "from", callers, loc_text)?,
+                Filter::During(functions) => list(f, "during", functions, loc_text)?,
                 Filter::Limit(spec) => writeln!(f, "  limit {}", limit_text(spec))?,
             }
         }
@@ -186,10 +188,12 @@ fn limit_text(spec: &LimitSpec) -> String {
     format!("{} per {period}{per_thread}", spec.most)
 }
 
-fn lasting(lasts: Lasting) -> String {
+fn lasting(lasts: &Lasting) -> String {
     match lasts {
         Lasting::Insns(n) => format!("for {n} insns"),
         Lasting::Nanoseconds(n) => format!("for {n}ns"),
+        Lasting::Hits(n) => format!("for {n} hits"),
+        Lasting::Until(loc) => format!("until {}", loc_text(loc)),
     }
 }
 
@@ -243,9 +247,16 @@ impl Cx<'_> {
                 let op = format!("{op:?}").to_lowercase();
                 format!("{op} {} mask {}", self.lvalue(target), self.expr(mask))
             }
-            StmtKind::Transient { patch, lasts } => format!("{} {}", self.simple(&patch.kind), lasting(*lasts)),
-            StmtKind::TraceFor(lasts) => format!("trace {}", lasting(*lasts)),
+            StmtKind::Transient { patch, lasts } => format!("{} {}", self.simple(&patch.kind), lasting(lasts)),
+            StmtKind::Stick { target, mask, value, lasts } => {
+                let mask = mask.as_ref().map(|mask| format!(" mask {}", self.expr(mask))).unwrap_or_default();
+                let lasts = lasts.as_ref().map(|lasts| format!(" {}", lasting(lasts))).unwrap_or_default();
+                format!("stick {}{mask} = {}{lasts}", self.lvalue(target), self.expr(value))
+            }
+            StmtKind::TraceFor(lasts) => format!("trace {}", lasting(lasts)),
             StmtKind::FinishSyscall(value) => format!("return {}", self.expr(value)),
+            StmtKind::FinishAccess(Some(value)) => format!("return {}", self.expr(value)),
+            StmtKind::FinishAccess(None) => "skip".to_string(),
             StmtKind::Raise(signal) => format!("raise {signal}"),
             StmtKind::Skip(n) => format!("skip {}", self.expr(n)),
             StmtKind::Goto(GotoTarget::Loc(loc)) => format!("goto {}", loc_text(loc)),
@@ -311,6 +322,7 @@ impl Cx<'_> {
         match target {
             LValue::Insn => "insn".to_string(),
             LValue::Destination => "insn.dst".to_string(),
+            LValue::Accessed => "value".to_string(),
             LValue::Register(register) => register.name.clone(),
             LValue::Memory { ty, addr } => format!("{}[{}]", mem_text(*ty), self.expr(addr)),
         }

@@ -8,20 +8,15 @@ use crate::probes;
 use crate::verbs;
 use std::fmt::Write;
 
-/// A clause of a probe: its form, what it does, and whether this version runs it.
+/// A clause of a probe: its form and what it does.
 struct Clause {
     form: &'static str,
     doc: &'static str,
     example: &'static str,
-    supported: bool,
 }
 
 const fn clause(form: &'static str, doc: &'static str, example: &'static str) -> Clause {
-    Clause { form, doc, example, supported: true }
-}
-
-const fn later(form: &'static str, doc: &'static str, example: &'static str) -> Clause {
-    Clause { supported: false, ..clause(form, doc, example) }
+    Clause { form, doc, example }
 }
 
 /// All clauses, each beginning with its word.
@@ -34,8 +29,8 @@ const CLAUSES: &[Clause] = &[
     clause("once", "the same as `hit 1`", "on insn at main once trace"),
     clause("disabled", "not armed until `enable`", "spy: on insn at main disabled trace"),
     clause("optional", "no error if it matches nothing", "on insn at main optional trace"),
-    later("from NAME, …", "only if called from there", "on insn at main from _start trace"),
-    later("during NAME, …", "only inside a call, callees included", "on insn during main count"),
+    clause("from NAME, …", "only in calls that come from there", "on call leaf from cold trace"),
+    clause("during NAME, …", "only inside a call of it, callees included", "on insn during main count"),
     clause("since PLACE, …", "armed from the first execution of a place", "on insn since main count"),
     clause("until PLACE, …", "armed up to the first execution of a place", "on insn until main count"),
     clause(
@@ -98,9 +93,9 @@ fn events(out: &mut String) {
 
 fn clauses(out: &mut String) {
     let text = "They stand between the event and the action, and work from left to right like a pipe.";
-    section(out, "Clauses", text, &["clause", "meaning", "example", ""]);
+    section(out, "Clauses", text, &["clause", "meaning", "example"]);
     for clause in CLAUSES {
-        row(out, &[&code(clause.form), clause.doc, &code(clause.example), state(clause.supported)]);
+        row(out, &[&code(clause.form), clause.doc, &code(clause.example)]);
     }
 }
 

@@ -20,8 +20,17 @@ pub struct Register {
     pub ty: Type,
     /// True if a write clears the bits of the slot above this view (`w0`, `d0`), false if it keeps them (`v3.s[1]`).
     pub zero_extends: bool,
-    /// Why a write to it makes no sense, as a sentence without full stop; `None` if it is writable.
-    pub read_only: Option<&'static str>,
+    /// Why a write to it makes no sense; `None` if it is writable.
+    pub read_only: Option<ReadOnly>,
+}
+
+/// Why a write to a register makes no sense.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReadOnly {
+    /// The reason, as a sentence without full stop.
+    pub why: &'static str,
+    /// What may have been meant, for whom another architecture is in mind.
+    pub help: Option<&'static str>,
 }
 
 /// Names a place in the guest CPU state. The numbers are the runtime's.
@@ -35,6 +44,8 @@ pub enum RegisterSlot {
     Pc,
     /// The condition flags as the architecture packs them.
     Flags,
+    /// A system register, by the architecture's number, that is made of other state when it is read.
+    System(u32),
 }
 
 /// A system call of the guest.
@@ -64,6 +75,12 @@ pub trait Target {
 
     /// All names that [`Target::register`] knows, for "did you mean" and `spile list PROG regs`.
     fn register_names(&self) -> Vec<String>;
+
+    /// True if bits of the register can be stuck: nothing but instructions that name it, and the kernel, read and write
+    /// it.
+    fn can_stick(&self, _register: &Register) -> bool {
+        true
+    }
 
     /// The register that carries integer argument `n` at a function's entry (`arg0` …), if in a register.
     fn argument(&self, n: u8) -> Option<Register>;

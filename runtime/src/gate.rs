@@ -123,9 +123,9 @@ pub fn has_others() -> bool {
 }
 
 impl Member {
-    /// Says what [`Gate::others`] tells of this thread.
-    pub fn set_id(&self, id: u64) {
-        self.id.store(id, Ordering::Relaxed);
+    /// Says what [`Gate::others`] tells of this thread. Returns what it has told before.
+    pub fn set_id(&self, id: u64) -> u64 {
+        self.id.swap(id, Ordering::Relaxed)
     }
 }
 

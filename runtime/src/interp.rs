@@ -64,7 +64,7 @@ pub enum Leave {
     /// A system call; `cpu.pc` is behind the instruction, which counts as executed. The block goes on at this
     /// micro-op if the environment does not redirect.
     Syscall(u32),
-    /// A trap; `cpu.pc` is at the instruction, which has had no effect.
+    /// A trap; `cpu.pc` is at the instruction, which has had no effect, and `cpu.cold` is the micro-op.
     Trap(TrapEvent),
 }
 
@@ -203,7 +203,7 @@ impl Machine<'_, '_> {
 
     /// Runs `f` with the floating-point environment of the guest's control and status slots.
     fn with_fp<T>(&mut self, f: impl FnOnce(&mut FpEnv) -> T) -> T {
-        let mut env = FpEnv { control: self.x(slot::FP_CONTROL) as u32, status: self.x(slot::FP_STATUS) as u32 };
+        let mut env = FpEnv { control: self.x(slot::FP_CONTROL), status: self.x(slot::FP_STATUS) as u32 };
         let result = f(&mut env);
         self.set(slot::FP_STATUS, u64::from(env.status));
         result
@@ -238,6 +238,7 @@ impl Machine<'_, '_> {
         let index = self.insn();
         self.cpu.icount += index as u64;
         self.cpu.pc = self.block.insns[index].pc;
+        self.cpu.cold = self.at - 1;
         Leave::Trap(self.trapped)
     }
 
@@ -562,6 +563,12 @@ impl Machine<'_, '_> {
                 self.cpu.set_nzcv(nzcv);
             }
 
+            Uop::CheckRounding => {
+                if self.x(slot::FP_CONTROL) & vector::control::NO_ROUNDING != 0 {
+                    return self.illegal();
+                }
+            }
+
             Uop::ReadSys { d, reg } => {
                 match self.ctx.isa.read_system(self.cpu, reg, self.ctx.host.ticks(self.icount())) {
                     Some(value) => self.set(d, value),
@@ -616,6 +623,18 @@ impl Machine<'_, '_> {
                 if d != slot::ZERO {
                     self.set(d, result);
                 }
+            }
+            Uop::StickX { d } => {
+                let held = self.cpu.stuck.x[usize::from(d)].hold(self.x(d).into());
+                self.set(d, held as u64);
+            }
+            Uop::StickV { d } => {
+                let held = self.cpu.stuck.v[usize::from(d)].hold(self.v(d));
+                self.set_v(d, held);
+            }
+            Uop::StickFlags => {
+                let held = self.cpu.stuck.flags.hold(self.cpu.nzcv().into());
+                self.cpu.set_nzcv(held as u64);
             }
             Uop::Poll { body } => return self.poll(body),
             Uop::Goto { a, done } => {

@@ -38,8 +38,8 @@ const SIGSEGV: u8 = 11;
 
 /// What semihosting on a guest architecture has of its own.
 pub trait Semihosting: Send + Sync {
-    /// True if a halt with this comment field is a semihosting call.
-    fn is_call(&self, halt: u64) -> bool;
+    /// True if the trap at `pc` is a semihosting call.
+    fn is_call(&self, trap: TrapEvent, pc: u64, memory: &GuestMemory) -> bool;
 
     /// The operation and its parameter.
     fn call(&self, cpu: &CpuState) -> (u64, u64);
@@ -96,6 +96,7 @@ pub fn start(isa: &'static dyn Isa, image: &[u8], base: u64, entry: u64) -> Resu
     memory.map_anonymous(start, top - start, prot, false).map_err(failed)?;
     memory.write(base, image).map_err(|fault| fault.to_string())?;
     let mut cpu = CpuState { pc: entry, ..CpuState::default() };
+    isa.reset(&mut cpu);
     semihosting.set_stack_pointer(&mut cpu, top);
     Ok(RawProcess { environment: Raw::new(semihosting), memory, cpu, isa, range: (base, end) })
 }
@@ -209,7 +210,7 @@ impl Environment for Raw {
     fn trap(&mut self, cpu: &mut CpuState, memory: &GuestMemory, trap: TrapEvent) -> Outcome {
         let pc = cpu.pc;
         match trap {
-            TrapEvent::Halt(comment) if self.semihosting.is_call(comment) => self.semihosting_call(cpu, memory),
+            _ if self.semihosting.is_call(trap, pc, memory) => self.semihosting_call(cpu, memory),
             TrapEvent::Halt(comment) => self.end_by(trap, SIGILL, format!("halt {comment:#x} at {pc:#x}")),
             TrapEvent::Fault(fault) => self.end_by(trap, SIGSEGV, format!("{fault}, at {pc:#x}")),
             TrapEvent::Misaligned(addr) => {

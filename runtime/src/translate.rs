@@ -21,8 +21,8 @@ pub const PROBE_END: X = 253;
 
 /// What can be spliced into a block.
 pub trait Splice {
-    /// False if nothing can be spliced into `start..end`: the block is then used as lifted.
-    fn touches(&mut self, start: u64, end: u64) -> bool;
+    /// False if nothing can be spliced into a block: it is then used as lifted.
+    fn touches(&mut self, block: &Block) -> bool;
 
     /// Appends what runs before the instruction at `site`.
     fn before(&mut self, site: &Site<'_>, uops: &mut Vec<Uop>);
@@ -30,11 +30,15 @@ pub trait Splice {
     /// Appends what runs before an instruction that is executed in place of another one, whose probes have run.
     fn before_replaced(&mut self, _site: &Site<'_>, _uops: &mut Vec<Uop>) {}
 
-    /// Appends the micro-ops of the instruction itself, `straight`, with what has to be kept of them for after-probes.
-    /// Returns false if nothing has, and appends nothing then.
-    fn body(&mut self, _site: &Site<'_>, _straight: &[Uop], _uops: &mut Vec<Uop>) -> bool {
-        false
+    /// Appends the micro-ops of the instruction itself, `straight`, with what has to be kept of them for after-probes,
+    /// and in front of them other forms of it, which probes may have asked for. Returns where the instruction itself
+    /// begins; `None` if it is used as it is, and then nothing is appended.
+    fn body(&mut self, _site: &Site<'_>, _straight: &[Uop], _uops: &mut Vec<Uop>) -> Option<u32> {
+        None
     }
+
+    /// Appends what forces the stuck bits of the registers that the instruction has written.
+    fn stick(&mut self, _site: &Site<'_>, _uops: &mut Vec<Uop>) {}
 
     /// True if [`Splice::after`] has something for `site`.
     fn has_after(&mut self, site: &Site<'_>) -> bool;
@@ -42,6 +46,51 @@ pub trait Splice {
     /// Appends what runs after the instruction at `site`. If `site.jumps`, the slot [`NEXT_PC`] holds the address of
     /// the next instruction, else that is `site.insn.pc + site.insn.len`.
     fn after(&mut self, site: &Site<'_>, uops: &mut Vec<Uop>);
+}
+
+/// Registers of which bits may be stuck.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stickable {
+    /// General registers, a bit each.
+    pub x: u32,
+    /// Vector registers, a bit each.
+    pub v: u32,
+    /// The flags.
+    pub flags: bool,
+}
+
+impl Stickable {
+    /// True if there is none.
+    pub fn is_empty(self) -> bool {
+        self == Stickable::default()
+    }
+
+    /// Those of either.
+    pub fn with(self, other: Stickable) -> Stickable {
+        Stickable { x: self.x | other.x, v: self.v | other.v, flags: self.flags | other.flags }
+    }
+
+    /// Those of which `uops` write one.
+    pub fn written(self, uops: &[Uop]) -> Stickable {
+        let mut found = Stickable::default();
+        for uop in uops {
+            uop.operands(|operand| match operand {
+                Operand::DefX(d) if d < slot::SYS => found.x |= 1 << d,
+                Operand::DefV(d) if d < slot::VTEMP => found.v |= 1 << d,
+                Operand::DefFlags => found.flags = true,
+                _ => {}
+            });
+            found.flags |= matches!(uop, Uop::WriteSys { .. });
+        }
+        Stickable { x: found.x & self.x, v: found.v & self.v, flags: found.flags & self.flags }
+    }
+
+    /// Appends what forces the stuck bits of all of them.
+    pub fn stick(self, uops: &mut Vec<Uop>) {
+        uops.extend((0..32).filter(|d| self.x >> d & 1 != 0).map(|d| Uop::StickX { d }));
+        uops.extend((0..32).filter(|d| self.v >> d & 1 != 0).map(|d| Uop::StickV { d }));
+        uops.extend(self.flags.then_some(Uop::StickFlags));
+    }
 }
 
 /// An instruction in its block, as probes see it.
@@ -87,7 +136,7 @@ pub fn translate(isa: &dyn Isa, memory: &GuestMemory, pc: u64, enters: bool, spl
     let fetched = !matches!(block.uops[..], [Uop::Trap { kind: Trap::Fetch | Trap::PcAlignment, .. }]);
     if let Some(splice) = splice
         && fetched
-        && splice.touches(block.pc, block.end)
+        && splice.touches(&block)
     {
         return spliced(&block, enters, splice, |splice, site, uops| splice.before(site, uops));
     }
@@ -178,10 +227,12 @@ fn spliced(plain: &Block, enters: bool, splice: &mut dyn Splice, before: Before)
         };
         let start = block.uops.len() as u32;
         before(splice, &site, &mut block.uops);
-        let body_start = block.uops.len() as u32;
-        if !splice.body(&site, straight, &mut block.uops) {
-            push_moved(&mut block.uops, straight, insn.start, body_start);
-        }
+        let end_of_before = block.uops.len() as u32;
+        let body_start = splice.body(&site, straight, &mut block.uops).unwrap_or_else(|| {
+            push_moved(&mut block.uops, straight, insn.start, end_of_before);
+            end_of_before
+        });
+        splice.stick(&site, &mut block.uops);
         let mut after = block.uops.len() as u32;
         let trap = matches!(jump, Some(Uop::Trap { .. }));
         if !trap && splice.has_after(&site) {

@@ -29,10 +29,16 @@ pub mod slot {
     pub const SYS: u8 = 32;
     /// Thread pointer (`tpidr_el0`, `tp` is a GPR on RISC-V).
     pub const THREAD_POINTER: u8 = 32;
-    /// Floating-point control register, in the guest's own layout (`fpcr`).
+    /// Floating-point control register, in the layout of `fpcr` with the bits of [`crate::vector::control`] above it.
     pub const FP_CONTROL: u8 = 33;
-    /// Floating-point status register, in the guest's own layout; operations or their exceptions into it (`fpsr`).
+    /// Floating-point status register, in the layout of `fpsr`; operations or their exceptions into it.
     pub const FP_STATUS: u8 = 34;
+    /// First instruction of the function that the innermost open call is of; see `probe::inside`.
+    pub const CALL_ENTRY: u8 = 44;
+    /// The stack pointer that the innermost open call was entered with.
+    pub const CALL_SP: u8 = 45;
+    /// A bit for each `during` and `from` that holds.
+    pub const INSIDE: u8 = 46;
     /// Return address of the latest call instruction whose return address probes watch; see `probe::calls`.
     pub const CALL_MARK: u8 = 47;
     /// What the condition flags stem from: a [`super::FlagKind`] as integer.
@@ -630,6 +636,9 @@ pub enum Uop {
     /// The flags become those of a scalar comparison of a and b (`S`, `D` or `H`); `signal`: quiet NaNs raise Invalid too.
     FCmp { t: Lanes, a: V, b: V, zero: bool, signal: bool },
 
+    /// Traps as an illegal instruction if the control register has no valid rounding mode.
+    CheckRounding,
+
     // ---- system
     /// d = a system register; `reg` is the architecture's own number.
     ReadSys { d: X, reg: u32 },
@@ -678,6 +687,12 @@ pub enum Uop {
     /// Calls probe action `action` (an index into the engine's table) with the slots `args..args+n`; d is its result.
     /// `state`: the action may read and write any guest slot.
     Action { action: u32, d: X, args: X, n: u8, state: bool },
+    /// d = d with its stuck bits, after an instruction or a probe has written it. A general register.
+    StickX { d: X },
+    /// As `StickX` for a vector register.
+    StickV { d: V },
+    /// As `StickX` for the flags, which are packed then.
+    StickFlags,
     /// Leaves the block if the thread has been asked to look at something (`poll`). Execution resumes at this
     /// instruction: behind its before-probes if `body`, else at the next instruction.
     Poll { body: bool },
@@ -872,6 +887,18 @@ impl Uop {
                 f(DefV(d));
             }
             Uop::VMovI { d, .. } => f(DefV(d)),
+            Uop::StickX { d } => {
+                f(UseX(d));
+                f(DefX(d));
+            }
+            Uop::StickV { d } => {
+                f(UseV(d));
+                f(DefV(d));
+            }
+            Uop::StickFlags => {
+                f(UseFlags);
+                f(DefFlags);
+            }
             Uop::FCmp { a, b, .. } => {
                 f(UseV(a));
                 f(UseV(b));
@@ -902,6 +929,7 @@ impl Uop {
                 f(DefX(d));
             }
             Uop::ClearEx
+            | Uop::CheckRounding
             | Uop::Fence { .. }
             | Uop::Jump { .. }
             | Uop::Next
@@ -926,6 +954,7 @@ impl Uop {
                 | Uop::LoadPairV { .. }
                 | Uop::StorePairV { .. }
                 | Uop::Align { .. }
+                | Uop::CheckRounding
                 | Uop::ZeroBlock { .. }
                 | Uop::LoadEx { .. }
                 | Uop::LoadExPair { .. }

@@ -182,6 +182,9 @@ pub trait ProbeEngine: Send {
         false
     }
 
+    /// Puts into the thread's slots what probes know of the calls that it is in, when that may have changed.
+    fn show_calls(&self, _thread: u64, _cpu: &mut CpuState) {}
+
     /// After [`PlainEvent::Call`]: whether a probe has finished the thread's call, with which result if any.
     fn take_finished_call(&mut self, _thread: u64) -> Option<Option<u64>> {
         None
@@ -190,8 +193,17 @@ pub trait ProbeEngine: Send {
     /// The run-time cells.
     fn cells(&self) -> Arc<Cells>;
 
+    /// A thread is about to be made, with these registers; the new one begins with them.
+    fn spawned(&mut self, _thread: u64, _new: &mut CpuState) {}
+
+    /// A thread makes no more instructions while others go on: ends what would have ended with later ones.
+    fn stop_thread(&mut self, _thread: u64, _cpu: &mut CpuState, _memory: &GuestMemory) {}
+
     /// Forgets what belongs to a thread that is over.
     fn end_thread(&mut self, _thread: u64) {}
+
+    /// In a forked child, in which the thread `parent` goes on as `child` and no other thread is there.
+    fn forked(&mut self, _parent: u64, _child: u64, _cpu: &mut CpuState, _memory: &GuestMemory) {}
 
     /// Ends the output of a forked child and returns its status, given the guest's.
     fn child_status(&mut self, status: u8) -> u8;
@@ -410,6 +422,8 @@ impl Vm {
             self.fire(PlainEvent::Exit, status);
         }
         self.fire(PlainEvent::End, status);
+        // What others map as well, a file, is to hold what has been stored.
+        self.memory.release_all();
         match self.probes().and_then(|probes| probes.end_request()) {
             Some(status) => End::Probe(status),
             None => ending.end,
@@ -431,6 +445,12 @@ impl Vm {
             if let Some(status) = self.probes().and_then(|probes| probes.end_request()) {
                 stop = Stop::Run(End::Probe(status));
             }
+            if let Some(mut probes) = self.machine.probes() {
+                probes.stop_thread(self.environment.thread_id(), &mut self.cpu, &self.memory);
+            }
+            if self.memory.has_written_code() {
+                self.machine.drop_written_code();
+            }
             self.environment.end_thread(&self.memory);
         }
         self.machine.return_budget(self.budget_end.saturating_sub(self.cpu.icount));
@@ -445,6 +465,8 @@ impl Vm {
         self.environment.begin_turn();
         self.turn_end = self.environment.turn_end();
         self.next_every = self.every_after(self.cpu.icount);
+        // It begins with the slots of its creator.
+        self.show_calls();
         self.fire(PlainEvent::Spawn, 0);
         let stop = self.turn_until_stop();
         if self.leads {
@@ -464,7 +486,11 @@ impl Vm {
 
     /// Starts the thread that the guest has asked for, and returns once it has begun.
     fn spawn(&mut self) {
-        let Some(new) = self.environment.take_new_thread() else { return };
+        let Some(mut new) = self.environment.take_new_thread() else { return };
+        if let Some(mut probes) = self.machine.probes() {
+            probes.spawned(self.environment.thread_id(), &mut new.cpu);
+        }
+        new.cpu.hold_stuck();
         if self.machine.become_parallel() {
             self.counters = self.machine.cells.for_thread();
         }
@@ -496,6 +522,7 @@ impl Vm {
             }
         };
         self.environment.finish_spawn(&mut self.cpu, result);
+        self.cpu.hold_stuck();
     }
 
     // ---- the loop
@@ -616,20 +643,22 @@ impl Vm {
         let link = gateway.enter(code, &mut self.cpu, &self.counters, &mut self.jump_cache, &mut ctx);
         match self.cpu.resume {
             resume::ENTRY => self.link(link),
-            resume::COLD => return self.go_on_cold(),
+            resume::COLD => return self.go_on_cold(true),
+            resume::WITHIN => return self.go_on_cold(false),
             _ => {}
         }
         None
     }
 
     /// Interprets the rest of a block from the micro-op where generated code has nothing. Nothing else may come in
-    /// between: half of the probes in front of an instruction may have run.
-    fn go_on_cold(&mut self) -> Option<Stop> {
+    /// between: half of the probes in front of an instruction may have run. `left_out` says that the compiler has left it
+    /// out, and might not.
+    fn go_on_cold(&mut self, left_out: bool) -> Option<Stop> {
         self.cpu.resume = resume::ENTRY;
         let (pc, at) = (self.cpu.pc, self.cpu.cold);
         // What a region has been made of is in the cache as long as its code is.
         let Some(entry) = self.entry(pc, true) else { unreachable!("a block of a region that runs is not dropped") };
-        let often = entry.note_cold(at, self.machine.often());
+        let often = left_out && entry.note_cold(at, self.machine.often());
         let block = &*entry.block;
         let remaining = self.cpu.limit.saturating_sub(self.cpu.icount);
         let stop = usize::try_from(remaining).unwrap_or(usize::MAX).min(block.insns.len());
@@ -694,7 +723,7 @@ impl Vm {
     }
 
     /// Does what the interpreter has left a block for.
-    fn after(&mut self, entry: &Entry, stop: usize, mut leave: Leave) -> Option<Stop> {
+    fn after(&mut self, entry: &Entry, limit: usize, mut leave: Leave) -> Option<Stop> {
         let block = &*entry.block;
         loop {
             match leave {
@@ -702,14 +731,24 @@ impl Vm {
                     note_target(entry, self.cpu.pc);
                     return None;
                 }
-                Leave::Trap(event) => return self.trap(event),
+                Leave::Trap(event) => {
+                    let at = self.cpu.cold;
+                    let stop = self.trap(event);
+                    if stop.is_some() || self.cpu.resume != resume::BODY {
+                        return stop;
+                    }
+                    // The environment has made the access possible. What probes have changed of it is still there.
+                    self.cpu.resume = resume::ENTRY;
+                    self.cpu.icount -= block.insn_of(at) as u64;
+                    leave = self.in_context(|cpu, ctx| interp::run(block, at, limit, cpu, ctx));
+                }
                 Leave::Syscall(next) => {
                     if let Some(stop) = self.system_call() {
                         return stop;
                     }
                     // The rest of the block counts from the block's start again.
                     self.cpu.icount -= block.insn_of(next - 1) as u64 + 1;
-                    leave = self.in_context(|cpu, ctx| interp::run(block, next, stop, cpu, ctx));
+                    leave = self.in_context(|cpu, ctx| interp::run(block, next, limit, cpu, ctx));
                 }
             }
         }
@@ -795,6 +834,11 @@ impl Vm {
         if self.environment.take_forked() {
             self.machine.forked();
             self.leads = true;
+            let child = self.environment.thread_id();
+            let parent = self.member.set_id(child);
+            if let Some(mut probes) = self.machine.probes() {
+                probes.forked(parent, child, &mut self.cpu, &self.memory);
+            }
             self.fire(PlainEvent::Spawn, 0);
         }
         self.turn_end = self.environment.turn_end();
@@ -866,6 +910,8 @@ impl Vm {
 
     /// Has the probes see each exception and signal before the guest gets it.
     fn delivered(&mut self, mut outcome: Outcome) -> Outcome {
+        // Registers may have been written, by the kernel or for a handler.
+        self.cpu.hold_stuck();
         while let Outcome::Raised(Raised { trap, signal }) = outcome {
             if let Some((cause, event)) = trap {
                 let (cause, addr) = match event {
@@ -885,6 +931,7 @@ impl Vm {
                 return Outcome::Redirect;
             }
             outcome = self.environment.poll(&mut self.cpu, &self.memory);
+            self.cpu.hold_stuck();
         }
         outcome
     }
@@ -929,6 +976,9 @@ impl Vm {
         // `every` probes may have come or gone, here or in another thread; one that is due now still fires.
         if asked & (poll::CODE | poll::PARK) != 0 && self.next_every > self.cpu.icount {
             self.next_every = self.every_after(self.cpu.icount);
+        }
+        if asked & (poll::CODE | poll::PARK) != 0 {
+            self.show_calls();
         }
         if asked & poll::SIGNAL == 0 {
             return None;
@@ -980,6 +1030,13 @@ impl Vm {
             let clock = probes.next_clock(icount, counted);
             probes.next_every(icount).min(probes.next_look(thread, icount)).min(clock)
         })
+    }
+
+    fn show_calls(&mut self) {
+        let thread = self.environment.thread_id();
+        if let Some(probes) = self.machine.probes() {
+            probes.show_calls(thread, &mut self.cpu);
+        }
     }
 
     /// Runs the bodies of the probes that wait for `event`.

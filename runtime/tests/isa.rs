@@ -88,17 +88,18 @@ impl State {
                 continue;
             }
             let register = isa.register(name).ok_or_else(|| format!("no register {name}"))?;
-            self.set_register(&register, number(value).ok_or_else(|| format!("bad value {value}"))?);
+            self.set_register(isa, &register, number(value).ok_or_else(|| format!("bad value {value}"))?);
         }
         Ok(())
     }
 
-    fn set_register(&mut self, register: &Register, value: u128) {
+    fn set_register(&mut self, isa: &dyn Isa, register: &Register, value: u128) {
         match register.slot {
             RegisterSlot::Int(slot) => self.cpu.x[slot as usize] = value as u64,
             RegisterSlot::Vector(slot) => self.cpu.v[slot as usize] = value,
             RegisterSlot::Pc => self.cpu.pc = value as u64,
             RegisterSlot::Flags => self.cpu.set_nzcv(value as u64 >> 28),
+            RegisterSlot::System(reg) => assert!(isa.write_system(&mut self.cpu, reg, value as u64)),
         }
     }
 
@@ -188,6 +189,7 @@ fn check(isa: &'static dyn Isa, memory: &GuestMemory, line: &str) -> Result<(), 
     }
     let end = row.pc + row.bytes.len() as u64;
     let mut state = State { cpu: CpuState { pc: row.pc, ..CpuState::default() }, data: pattern() };
+    isa.reset(&mut state.cpu);
     state.set(isa, &row.before)?;
     let mut expected = State { cpu: state.cpu.clone(), data: state.data.clone() };
     expected.cpu.pc = if matches!(row.outcome, "" | "syscall") { end } else { row.pc };

@@ -9,7 +9,7 @@ use spile_runtime::isa::aarch64::AARCH64;
 use spile_runtime::jit::{Compiler, FpMode, Jit, JumpCache, Seen};
 use spile_runtime::mem::{GuestMemory, perm};
 use spile_runtime::uop::{AmoOp, BinOp, Cc, FlagKind, JumpHint, Lanes, MemTy, SelOp, Shift, UnOp, Uop, slot};
-use spile_runtime::vector::{V1Op, V2Op, V3Op, VxOp, XvOp, rounding};
+use spile_runtime::vector::{V1Op, V2Op, V3Op, VxOp, XvOp, control, rounding};
 use spile_runtime::vm::Counting;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -438,6 +438,7 @@ fn vectors_from_and_to_integers() {
                 VxOp::Get | VxOp::GetS => lanes.clone(),
                 VxOp::FToS32 | VxOp::FToU32 => to_int_imms(32),
                 VxOp::FToS64 | VxOp::FToU64 => to_int_imms(64),
+                VxOp::FClass => vec![0],
             };
             for imm in imms {
                 tried += usize::from(bench.agree(&[Uop::Vx { op, t, d: 1, a: 0, imm }], &states));
@@ -736,6 +737,30 @@ fn conditions() {
 }
 
 #[test]
+fn stuck_bits() {
+    let mut bench = Bench::new();
+    let mut states = bench.states(40, Lanes::D2);
+    for cpu in &mut states {
+        for n in 0..4 {
+            let (mask, value) = (bench.random.integer(), bench.random.integer());
+            cpu.stuck.x[n].stick(mask.into(), value.into(), 0);
+            cpu.stuck.v[n].stick(bench.random.vector(Lanes::D2), bench.random.vector(Lanes::D2), 0);
+        }
+        cpu.stuck.flags.stick(u128::from(bench.random.next() & 15), u128::from(bench.random.next() & 15), 0);
+    }
+    for d in 0..4 {
+        assert!(bench.agree(&[Uop::StickX { d }, Uop::StickV { d }], &states));
+    }
+    let get = Uop::GetNzcv { d: 4 };
+    assert!(bench.agree(&[Uop::StickFlags, get], &states));
+    // The kind of the flags is known here, and another one behind it.
+    let flags = Uop::Flags { kind: FlagKind::Sub64, a: 0, b: 1 };
+    assert!(bench.agree(&[flags, Uop::StickFlags, get], &states));
+    let jump = Uop::Jump { hint: JumpHint::Jump, target: PC + 0x10 };
+    assert!(bench.agree_in_blocks(&[&[flags, Uop::StickFlags, jump], &[get]], &states));
+}
+
+#[test]
 fn comparisons_of_numbers() {
     let mut bench = Bench::new();
     for t in [Lanes::H, Lanes::S, Lanes::D] {
@@ -770,6 +795,70 @@ fn looking_at_flags_later_raises_nothing() {
             assert!(bench.agree_in_blocks(&[&[compare, clear, jump], &[look]], &states));
         }
     }
+}
+
+/// Scalar operations as RISC-V has them: with canonical NaNs, and rounding as the operation or the control register says.
+#[test]
+fn canonical_nans_and_stated_rounding() {
+    let mut bench = Bench::new();
+    for (mode, controls) in [
+        (FpMode::Native, vec![control::CANONICAL]),
+        (FpMode::Reference, vec![control::CANONICAL | 1 << 22, control::CANONICAL | control::AWAY]),
+    ] {
+        bench.mode = mode;
+        for t in [Lanes::S, Lanes::D] {
+            let states = bench.states_with(300, t, &controls);
+            for imm in ROUNDINGS[..5].iter().map(|&direction| rounding::stated(direction)).chain([0]) {
+                for op in [V2Op::FAdd, V2Op::FSub, V2Op::FMul, V2Op::FDiv, V2Op::FMinNum, V2Op::FMaxNum] {
+                    assert!(bench.agree(&[Uop::V2 { op, t, d: 2, a: 0, b: 1, imm }], &states));
+                }
+                for op in [V3Op::FMulAdd, V3Op::FMulSub, V3Op::FNMulAdd, V3Op::FNMulSub] {
+                    assert!(bench.agree(&[Uop::V3 { op, t, d: 3, a: 0, b: 1, c: 2, imm }], &states));
+                }
+                assert!(bench.agree(&[Uop::V1 { op: V1Op::FSqrt, t, d: 2, a: 0, imm }], &states));
+                let other = if t == Lanes::S { 8 } else { 4 };
+                assert!(bench.agree(&[Uop::V1 { op: V1Op::FConvert, t, d: 2, a: 0, imm: imm | other }], &states));
+                for op in [XvOp::S32ToF, XvOp::U32ToF, XvOp::S64ToF, XvOp::U64ToF] {
+                    assert!(bench.agree(&[Uop::Xv { op, t, d: 2, a: 0, imm }], &states));
+                }
+            }
+            for imm in ROUNDINGS {
+                for op in [VxOp::FToS32, VxOp::FToU32, VxOp::FToS64, VxOp::FToU64] {
+                    assert!(bench.agree(&[Uop::Vx { op, t, d: 1, a: 0, imm }], &states));
+                }
+            }
+            assert!(bench.agree(&[Uop::CheckRounding], &states));
+        }
+    }
+}
+
+#[test]
+fn a_rounding_mode_that_is_none_traps() {
+    let mut bench = Bench::new();
+    bench.mode = FpMode::Reference;
+    let code = bench.compile(&[Bench::block(PC, &[Uop::CheckRounding])]);
+    let mut state = CpuState::default();
+    state.x[slot::FP_CONTROL as usize] = control::NO_ROUNDING;
+    let cpu = bench.enter(code, &state);
+    assert_eq!((cpu.pc, cpu.resume), (PC, resume::BODY));
+}
+
+#[test]
+fn boxed_numbers() {
+    let mut bench = Bench::new();
+    let mut states = bench.states(200, Lanes::S);
+    for (index, state) in states.iter_mut().enumerate() {
+        if index % 2 == 0 {
+            state.v[0] |= 0xffff_ffff_0000_0000;
+        }
+    }
+    let one = |op, d, a| Uop::V1 { op, t: Lanes::S, d, a, imm: 0 };
+    let sum = Uop::V2 { op: V2Op::FAdd, t: Lanes::S, d: 2, a: 2, b: 2, imm: 0 };
+    let wide = Uop::V1 { op: V1Op::FAbs, t: Lanes::D, d: 3, a: 3, imm: 0 };
+    assert!(bench.agree(&[one(V1Op::FUnbox, 2, 0)], &states));
+    assert!(bench.agree(&[one(V1Op::FBox, 2, 0), one(V1Op::FUnbox, 3, 2)], &states));
+    assert!(bench.agree(&[one(V1Op::FUnbox, 2, 0), sum, one(V1Op::FBox, 3, 2), one(V1Op::FUnbox, 1, 3)], &states));
+    assert!(bench.agree(&[one(V1Op::FBox, 3, 0), wide, one(V1Op::FBox, 2, 3), one(V1Op::FUnbox, 1, 3)], &states));
 }
 
 #[test]

@@ -1,5 +1,6 @@
 #!/bin/bash
-# Rebuilds the guest programs. Needs Debian's gcc-aarch64-linux-gnu; the results are committed, so nobody else does.
+# Rebuilds the guest programs. Needs Debian's gcc-aarch64-linux-gnu and gcc-riscv64-linux-gnu; the results are committed,
+# so nobody else does.
 # usage: build.sh [--check | --build-only]
 #   --check builds into a temporary directory and compares with what is committed, --build-only does not compare
 set -euo pipefail
@@ -20,7 +21,7 @@ for source in hello.S exit7.S loop.S relay.S; do
     $cc "${common[@]}" -static -o "$out/${source%.S}" "$source"
 done
 for source in fib.c sieve.c calls.c memory.c args.c signals.c selfmod.c crash.c flags.c threads.c faults.c hostile.c kernel.c turns.c \
-    exec.c unwind.c prompt.c; do
+    exec.c unwind.c prompt.c stuck.c; do
     # -O1 keeps recursion and calls as they are written, which is what the counts in the sources speak of.
     $cc "${common[@]}" -O1 -fno-pie -static -o "$out/${source%.c}" "$source"
 done
@@ -29,7 +30,7 @@ $cc "${common[@]}" -O1 -fPIE -pie -Wl,--dynamic-linker=/relay -o "$out/libraries
 # Its code is at another address than offset, and its only symbols are those that it exports.
 $cc "${common[@]}" -O1 -fPIC -shared -s -Wl,-soname,libplug.so.1 -Wl,--version-script=libplug.map -Wl,-e,plug_entry \
     -Wl,-z,separate-code -Wl,-Ttext=0x9000 -Wl,-Bsymbolic -Wl,--hash-style=gnu -o "$out/libplug.so" libplug.c
-for source in seed.S seedloop.S; do
+for source in seed.S seedloop.S device.S; do
     $cc "${common[@]}" -static -Wl,-Ttext=0x800 -o "$out/${source%.S}.elf" "$source"
     aarch64-linux-gnu-objcopy -O binary -j .text "$out/${source%.S}.elf" "$out/${source%.S}.bin"
     rm "$out/${source%.S}.elf"
@@ -42,8 +43,27 @@ kept=$out/debug/usr/lib/debug/.build-id/50
 mkdir -p "$kept"
 aarch64-linux-gnu-objcopy --only-keep-debug --compress-debug-sections=zlib "$out/records" "$kept/11eb0b.debug"
 aarch64-linux-gnu-objcopy --strip-all "$out/records" "$out/records-stripped"
+
+# Those for RISC-V: of the same sources, as far as these have no instructions of one architecture.
+rv=$out/riscv64
+mkdir -p "$rv"
+rvcc=riscv64-linux-gnu-gcc
+command -v $rvcc > /dev/null || { echo "build.sh: $rvcc not found: install Debian's gcc-riscv64-linux-gnu" >&2; exit 1; }
+rvcommon=()
+for flag in "${common[@]}"; do [ "$flag" = -mno-outline-atomics ] || rvcommon+=("$flag"); done
+for source in fib.c sieve.c calls.c args.c signals.c crash.c faults.c exec.c prompt.c; do
+    $rvcc "${rvcommon[@]}" -O1 -fno-pie -static -o "$rv/${source%.c}" "$source"
+done
+for source in seed.S seedloop.S mixed.S; do
+    $rvcc "${rvcommon[@]}" -static -Wl,-Ttext=0x800 -o "$rv/${source%.S}.elf" "$source"
+    riscv64-linux-gnu-objcopy -O binary -j .text "$rv/${source%.S}.elf" "$rv/${source%.S}.bin"
+    rm "$rv/${source%.S}.elf"
+done
+for program in "$rv"/*; do
+    case $program in *.bin) ;; *) riscv64-linux-gnu-strip -g "$program" ;; esac
+done
 for program in "$out"/*; do
-    case $program in *.bin | */records* | */debug) ;; *) aarch64-linux-gnu-strip -g "$program" ;; esac
+    case $program in *.bin | */records* | */debug | */riscv64) ;; *) aarch64-linux-gnu-strip -g "$program" ;; esac
     [ -d "$program" ] || [ "$(stat -c %s "$program")" -lt 20480 ] || { echo "build.sh: $program is 20 KiB or more" >&2; exit 1; }
 done
 [ "$mode" != --check ] || { diff -r bin "$out" && echo "the committed guests are what this compiler builds"; }

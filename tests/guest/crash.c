@@ -9,6 +9,14 @@ static int same(const char *a, const char *b) {
 NOINLINE void load_from_nowhere(void) { (void)*(volatile u64 *)0x18; }
 NOINLINE void call_data(void) { ((void (*)(void))0x1000)(); }
 
+#if defined(__riscv)
+#define UNDEFINED "unimp"
+#define BREAKPOINT "ebreak"
+#else
+#define UNDEFINED "udf #7"
+#define BREAKPOINT "brk #1"
+#endif
+
 int main(int argc, char **argv, char **envp) {
     (void)envp;
     const char *how = argc > 1 ? argv[1] : "";
@@ -18,8 +26,8 @@ int main(int argc, char **argv, char **envp) {
     print("\n");
     if (same(how, "segv")) load_from_nowhere();
     if (same(how, "exec")) call_data();
-    if (same(how, "ill")) __asm__ volatile("udf #7");
-    if (same(how, "trap")) __asm__ volatile("brk #1");
+    if (same(how, "ill")) __asm__ volatile(UNDEFINED);
+    if (same(how, "trap")) __asm__ volatile(BREAKPOINT);
     if (same(how, "abrt")) syscall3(SYS_kill, self, 6, 0);
     if (same(how, "term")) syscall3(SYS_kill, self, 15, 0);
     return 3;

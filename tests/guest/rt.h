@@ -10,10 +10,12 @@ typedef unsigned int u32;
 typedef unsigned long u64;
 typedef long i64;
 
-#if defined(__aarch64__)
+#if !defined(__x86_64__)
 enum { SYS_mmap = 222, SYS_mprotect = 226, SYS_write = 64, SYS_exit_group = 94, SYS_kill = 129, SYS_getpid = 172,
        SYS_sigaltstack = 132, SYS_rt_sigaction = 134, SYS_rt_sigprocmask = 135, SYS_clock_gettime = 113 };
+#endif
 
+#if defined(__aarch64__)
 // argc in x0, argv in x1, envp in x2; a zero frame record ends every back trace.
 __asm__(".globl _start\n.type _start, %function\n"
         "_start:\n"
@@ -37,6 +39,27 @@ static inline i64 syscall6(i64 n, i64 a, i64 b, i64 c, i64 d, i64 e, i64 f) {
                      : "r"(x8), "r"(x1), "r"(x2), "r"(x3), "r"(x4), "r"(x5)
                      : "memory", "cc");
     return x0;
+}
+#elif defined(__riscv)
+__asm__(".globl _start\n.type _start, %function\n"
+        "_start:\n"
+        "  li s0, 0\n  li ra, 0\n"
+        "  ld a0, 0(sp)\n  addi a1, sp, 8\n"
+        "  slli a2, a0, 3\n  add a2, a2, a1\n  addi a2, a2, 8\n"
+        "  call main\n"
+        "  li a7, 94\n  ecall\n"
+        ".size _start, . - _start\n");
+
+static inline i64 syscall6(i64 n, i64 a, i64 b, i64 c, i64 d, i64 e, i64 f) {
+    register i64 a7 __asm__("a7") = n;
+    register i64 a0 __asm__("a0") = a;
+    register i64 a1 __asm__("a1") = b;
+    register i64 a2 __asm__("a2") = c;
+    register i64 a3 __asm__("a3") = d;
+    register i64 a4 __asm__("a4") = e;
+    register i64 a5 __asm__("a5") = f;
+    __asm__ volatile("ecall" : "+r"(a0) : "r"(a7), "r"(a1), "r"(a2), "r"(a3), "r"(a4), "r"(a5) : "memory");
+    return a0;
 }
 #elif defined(__x86_64__)
 enum { SYS_mmap = 9, SYS_mprotect = 10, SYS_write = 1, SYS_exit_group = 231, SYS_clock_gettime = 228 };

@@ -1,12 +1,29 @@
 // A raw image for base and entry 0x800: the sequence every probe must see exactly.
 //
-//   0x800  mov x0, #0
-//   0x804  add x0, x0, #1
-//   0x808  add x0, x0, #1
-//   0x80c  add x0, x0, #1
-//   0x810  the exit: semihosting SYS_EXIT with status x0, which is 3
+//          AArch64           RISC-V
+//   0x800  mov x0, #0        li a0, 0
+//   0x804  add x0, x0, #1    addi a0, a0, 1
+//   0x808  add x0, x0, #1    addi a0, a0, 1
+//   0x80c  add x0, x0, #1    addi a0, a0, 1
+//   0x810  the exit: semihosting SYS_EXIT with this status, which is 3
 //
-// 8 instructions are executed. The image writes its status into itself, so it must be loaded writable.
+// 8 instructions are executed, on RISC-V 10. The image writes its status into itself, so it must be loaded writable.
+#if defined(__riscv)
+    .option norelax
+    .option norvc
+    .globl _start
+_start:
+    li a0, 0
+    addi a0, a0, 1
+    addi a0, a0, 1
+    addi a0, a0, 1
+    lla a1, block               // 0x810
+    sd a0, 8(a1)                // 0x818
+    li a0, 0x18                 // 0x81c SYS_EXIT
+    slli x0, x0, 0x1f           // 0x820
+    ebreak                      // 0x824
+    srai x0, x0, 7              // 0x828 never reached
+#else
     .globl _start
 _start:
     mov x0, #0
@@ -18,6 +35,7 @@ _start:
     mov x0, #0x18               // 0x818 SYS_EXIT
     hlt #0xf000                 // 0x81c
     b .                         // 0x820 never reached
+#endif
     .balign 8
 block:
     .quad 0x20026               // ADP_Stopped_ApplicationExit

@@ -1,9 +1,14 @@
 #!/bin/bash
-# Assembles src/runner.S into src/runner.bin, which is committed. Needs Debian's gcc-aarch64-linux-gnu.
+# Assembles the runner.S of each architecture into its runner.bin, which is committed. Needs Debian's
+# gcc-aarch64-linux-gnu and gcc-riscv64-linux-gnu.
 set -euo pipefail
 cd "$(dirname "$0")/src"
 work=$(mktemp -d)
 trap 'rm -r "$work"' EXIT
-aarch64-linux-gnu-gcc -c -o "$work/runner.o" runner.S
-aarch64-linux-gnu-ld -Ttext=0x400000 -o "$work/runner.elf" "$work/runner.o"
-aarch64-linux-gnu-objcopy -O binary -j .text "$work/runner.elf" runner.bin
+assemble() { # DIRECTORY TOOLS
+    "$2-gcc" -c -o "$work/runner.o" "$1/runner.S"
+    "$2-ld" -Ttext=0x400000 -o "$work/runner.elf" "$work/runner.o"
+    "$2-objcopy" -O binary -j .text "$work/runner.elf" "$1/runner.bin"
+}
+assemble a64 aarch64-linux-gnu
+assemble rv64 riscv64-linux-gnu

@@ -8,6 +8,9 @@ use crate::target::Register;
 
 use super::Checker;
 
+/// The events that happen in functions.
+const CALLED: [&str; 9] = ["call", "return", "insn", "block", "line", "branch", "read", "write", "access"];
+
 impl Checker<'_> {
     /// The functions that stand behind `call` and `return`.
     pub(super) fn functions_of(&mut self, probe: &ast::Probe) -> Vec<ir::Loc> {
@@ -47,6 +50,19 @@ impl Checker<'_> {
         );
     }
 
+    /// Only code has a caller.
+    pub(super) fn check_from(&mut self, probe: &ast::Probe, clause: &ast::Clause) {
+        let word = &probe.event.word;
+        if !self.probe.hopeless && !CALLED.contains(&word.text.as_str()) {
+            self.error(
+                Diagnostic::error("E0403", format!("`{}` happens in no function that could be called", word.text))
+                    .primary(clause.word, "no caller here")
+                    .secondary(word.span, "happens between instructions")
+                    .help("while the thread is in a call of it, callees included: `during NAME`"),
+            );
+        }
+    }
+
     pub(super) fn return_stmt(&mut self, value: Option<&ast::Expr>, span: Span) -> Option<StmtKind> {
         let event = self.probe.event.clone();
         if self.probe.hopeless {
@@ -56,8 +72,8 @@ impl Checker<'_> {
         if event == "syscall" {
             return self.return_from_syscall(value, span);
         }
-        if matches!(event.as_str(), "read" | "write" | "access") {
-            return self.fail(crate::unsupported(&format!("return in `{event}`"), span));
+        if super::access::kind(&event).is_some() {
+            return self.return_from_access(value, span);
         }
         if event != "call" || self.probe.after {
             let title = "`return` finishes a function at its entry, so it needs the event `call`";

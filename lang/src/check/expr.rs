@@ -83,8 +83,8 @@ impl Checker<'_> {
             }
             ast::ExprKind::Call { name, args, access } => self.call(name, args, access, span),
             ast::ExprKind::State { name, keys } => self.state_value(name, keys.as_deref(), span),
-            ast::ExprKind::Path { root, access } => match self.thread_state(root, access, span) {
-                Some((name, tid)) => self.state_value(&name, Some(&[tid]), span),
+            ast::ExprKind::Path { root, access } => match self.own_state(root, access, span) {
+                Some((name, owner)) => self.state_value(&name, Some(&[owner]), span),
                 None => self.path(root, access, span),
             },
             // Data, or wrong and reported.
@@ -104,6 +104,7 @@ impl Checker<'_> {
                 Some(make(kind, Type::Bool, span))
             }
             ast::ExprKind::MatchRegex(x, regex) => self.match_regex(x, regex, span),
+            ast::ExprKind::Activation => self.named_builtin("call", span),
             ast::ExprKind::Missing => None,
         }
     }
@@ -1275,6 +1276,7 @@ fn uses(e: &ast::Expr, name: &str) -> usize {
         | ast::ExprKind::Float(_)
         | ast::ExprKind::Bool(_)
         | ast::ExprKind::AddrOf(_)
+        | ast::ExprKind::Activation
         | ast::ExprKind::Missing => 0,
     }
 }

@@ -12,27 +12,28 @@ impl Checker<'_> {
     pub(super) fn lasting(&mut self, duration: &ast::Duration) -> Option<Lasting> {
         let quantity = match &duration.kind {
             DurationKind::For(quantity) => quantity,
-            DurationKind::Until(_) => {
-                let out = crate::unsupported("a duration up to a place", duration.span);
-                return self.fail(out.help("a number of instructions of the thread: `for 100 insns`"));
-            }
+            DurationKind::Until(loc) => return Some(Lasting::Until(self.loc(loc)?)),
         };
         match quantity.unit.as_ref().map(|unit| unit.text.as_str()) {
             Some("insns" | "insn") => {
                 let n = self.count(&quantity.amount, "a duration", "flip x0 bit 3 for 100 insns")?;
                 Some(Lasting::Insns(n))
             }
+            Some("hits") => {
+                Some(Lasting::Hits(self.count(&quantity.amount, "a duration", "flip x0 bit 3 for 2 hits")?))
+            }
             None => match self.constant(&quantity.amount, "a duration")?.kind {
                 ExprKind::Int(n) => Some(Lasting::Nanoseconds(n)),
                 _ => None,
             },
             Some(unit) => {
-                let title = format!("a patch or a trace lasts for instructions or for a time, not for {unit}");
+                let title = format!("a patch or a trace lasts for instructions, hits or a time, not for {unit}");
                 self.fail(
                     Diagnostic::error("E0403", title)
                         .primary(quantity.span, "not a duration")
                         .help("flip x0 bit 3 for 100 insns")
-                        .help("flip x0 bit 3 for 10us"),
+                        .help("flip x0 bit 3 for 10us")
+                        .help("flip x0 bit 3 for 2 hits"),
                 )
             }
         }
@@ -42,20 +43,18 @@ impl Checker<'_> {
     pub(super) fn transient(&mut self, kind: StmtKind, lasts: Option<Option<Lasting>>, span: Span) -> Option<StmtKind> {
         let Some(lasts) = lasts else { return Some(kind) };
         let lasts = lasts?;
-        let why = match &kind {
-            StmtKind::Write { target: LValue::Insn, .. } | StmtKind::Bits { target: LValue::Insn, .. } => {
-                return self.fail(crate::unsupported("a changed instruction that lasts", span).help(
-                    "it is changed at each execution that the probe fires for: `on insn at f hit 2..10 flip insn bit 12`",
-                ));
+        let (what, why, help) = match &kind {
+            StmtKind::Write { target: LValue::Accessed, .. } | StmtKind::Bits { target: LValue::Accessed, .. } => (
+                "value",
+                "it is that of this access",
+                "for several ones: `after read at counter hit ..100 write value = 0`",
+            ),
+            StmtKind::Write { .. } | StmtKind::Bits { .. } => {
+                return Some(StmtKind::Transient { patch: Box::new(Stmt { kind, span }), lasts });
             }
-            StmtKind::Write { .. } | StmtKind::Bits { .. } => None,
-            _ => Some("the flow of control cannot be taken back"),
+            _ => ("pc", "the flow of control cannot be taken back", "goto main"),
         };
-        match why {
-            None => Some(StmtKind::Transient { patch: Box::new(Stmt { kind, span }), lasts }),
-            Some(why) => self
-                .fail(Diagnostic::error("E0403", "`pc` has no value that lasts").primary(span, why).help("goto main")),
-        }
+        self.fail(Diagnostic::error("E0403", format!("`{what}` has no value that lasts")).primary(span, why).help(help))
     }
 
     pub(super) fn trace_for(&mut self, duration: &ast::Duration) -> Option<StmtKind> {

@@ -6,7 +6,6 @@
 use crate::ast::{self, ForOver, Text};
 use crate::diag::Diagnostic;
 use crate::ir::{self, AggFn, ExprKind, LocalId, Loop, StateKind, StmtKind};
-use crate::span::Span;
 use crate::types::Type;
 
 use super::Checker;
@@ -132,18 +131,6 @@ impl Checker<'_> {
             scope.push((name.text.clone(), local, name.span));
         }
         local
-    }
-
-    /// `thread.NAME` as what it is: a map with the thread's number as key.
-    pub(super) fn thread_state(&self, root: &Text, access: &[ast::Access], span: Span) -> Option<(Text, ast::Expr)> {
-        let [ast::Access::Field(field)] = access else { return None };
-        if root.text != "thread" || self.find_local("thread").is_some() || self.constants.contains_key("thread") {
-            return None;
-        }
-        let name = Text { text: format!("thread.{}", field.text), span };
-        let tid = Text { text: "tid".to_string(), span: root.span };
-        let key = ast::Expr { kind: ast::ExprKind::Path { root: tid, access: Vec::new() }, span: root.span, depth: 1 };
-        Some((name, key))
     }
 }
 

@@ -180,10 +180,25 @@ impl Checker<'_> {
             return Some(self.syscall_value(root, access, span));
         }
         let variable = builtins::variable(&root.text)?;
+        if matches!(variable.name, "thread" | "call") {
+            return Some(self.no_own_value(root, access));
+        }
         Some(match access {
             [_, ..] if variable.supported => self.no_fields(root, access),
             _ => self.available(variable, span),
         })
+    }
+
+    /// `thread` and `call` have one value for each name.
+    fn no_own_value<T>(&mut self, root: &Text, access: &[Access]) -> Option<T> {
+        let owner = &root.text;
+        let out = match access.get(1) {
+            Some(part) => Diagnostic::error("E0406", format!("values of a {owner} have no parts"))
+                .primary(access_span(part), "a part of what?"),
+            None => Diagnostic::error("E0406", format!("`{owner}` has values, and is none"))
+                .primary(root.span, "which one?"),
+        };
+        self.fail(out.help(format!("a name of your own: `{owner}.n = 1`, `print {owner}.n`")))
     }
 
     fn part(&mut self, root: &Text, field: &Text, access: &[Access], span: Span) -> Option<ir::Expr> {
@@ -228,7 +243,6 @@ impl Checker<'_> {
                     .primary(span, "not known yet")
                     .help("after insn at main print next"),
             ),
-            Some(Builtin::AccessValue) if !self.value_is_known() => self.no_value_yet(span),
             Some(builtin) if variable.supported => {
                 Some(ir::Expr { kind: ExprKind::Builtin(builtin), ty: variable.ty, span })
             }
@@ -260,7 +274,8 @@ impl Checker<'_> {
             [all @ .., last] => format!("{} and {last}", all.join(", ")),
             [] => String::new(),
         };
-        let title = format!("`{}` exists only in {list}", variable.name);
+        let name = if variable.name == "call" { "call.NAME" } else { variable.name };
+        let title = format!("`{name}` exists only in {list}");
         let mut out = Diagnostic::error("E0403", title).primary(span, "not available here");
         if !event.is_empty() {
             out = out.secondary(self.probe.event_span, format!("the event `{event}` does not have it"));

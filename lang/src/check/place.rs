@@ -152,11 +152,14 @@ impl Checker<'_> {
                     .help(help),
             );
         }
+        if word == "from" {
+            self.check_from(probe, clause);
+        }
         if word == "at" && matches!(probe.event.word.text.as_str(), "call" | "return") {
             self.no_at(probe, clause);
         }
         let earlier = probe.clauses[..index].iter().find(|other| clause_word(&other.kind) == word);
-        let repeatable = matches!(word, "when" | "hit" | "once" | "limit" | "at" | "except");
+        let repeatable = matches!(word, "when" | "hit" | "once" | "limit" | "during" | "at" | "except");
         if let Some(first) = earlier.filter(|_| !repeatable) {
             let first = first.word;
             self.error(
@@ -193,7 +196,14 @@ impl Checker<'_> {
             ClauseKind::Until(list) => out.until.extend(list.iter().filter_map(|loc| self.loc(loc))),
             ClauseKind::Disabled => out.disabled = true,
             ClauseKind::Optional => out.optional = true,
-            ClauseKind::Later(word) => self.unsupported(word, clause.word),
+            ClauseKind::From(list) => {
+                let callers = list.iter().filter_map(|loc| self.loc(loc)).collect();
+                out.filters.push(Filter::From(callers));
+            }
+            ClauseKind::During(list) => {
+                let functions = list.iter().filter_map(|loc| self.loc(loc)).collect();
+                out.filters.push(Filter::During(functions));
+            }
         }
     }
 
@@ -319,7 +329,8 @@ fn clause_word(kind: &ClauseKind) -> &'static str {
         ClauseKind::Limit(_) => "limit",
         ClauseKind::Disabled => "disabled",
         ClauseKind::Optional => "optional",
-        ClauseKind::Later(word) => word,
+        ClauseKind::From(_) => "from",
+        ClauseKind::During(_) => "during",
     }
 }
 

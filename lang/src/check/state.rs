@@ -217,6 +217,30 @@ impl Checker<'_> {
         }
     }
 
+    /// `thread.NAME` and `call.NAME` as what they are: maps with the number of the thread or of the call as key.
+    pub(super) fn own_state(
+        &self,
+        root: &ast::Text,
+        access: &[ast::Access],
+        span: Span,
+    ) -> Option<(ast::Text, ast::Expr)> {
+        let [ast::Access::Field(field)] = access else { return None };
+        let owner = root.text.as_str();
+        let kind = match owner {
+            "thread" => {
+                let tid = ast::Text { text: "tid".to_string(), span: root.span };
+                ast::ExprKind::Path { root: tid, access: Vec::new() }
+            }
+            "call" => ast::ExprKind::Activation,
+            _ => return None,
+        };
+        if self.find_local(owner).is_some() || self.constants.contains_key(owner) {
+            return None;
+        }
+        let name = ast::Text { text: format!("{owner}.{}", field.text), span };
+        Some((name, ast::Expr { kind, span: root.span, depth: 1 }))
+    }
+
     /// Lowers keys and checks them against the other uses of the global.
     pub(super) fn keys(
         &mut self,

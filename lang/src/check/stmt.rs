@@ -7,7 +7,7 @@ use crate::ir::{
 };
 use crate::span::Span;
 use crate::suggest::nearest;
-use crate::target::{Register, RegisterSlot};
+use crate::target::{ReadOnly, Register, RegisterSlot};
 use crate::types::Type;
 use crate::verbs;
 
@@ -16,7 +16,7 @@ use super::expr::{fits, int, literal, make, needs, shown};
 use super::state::{describe, kept};
 
 /// What a `write` changes: a place that holds bits, or the flow of control.
-enum Target {
+pub(super) enum Target {
     Place(LValue),
     Pc,
 }
@@ -57,7 +57,7 @@ impl Checker<'_> {
             let lasts = duration.as_ref().map(|duration| self.lasting(duration));
             let kinds = list.iter().filter_map(|one| {
                 let kind = self.write(one)?;
-                Some(Stmt { kind: self.transient(kind, lasts, one.span)?, span: one.span })
+                Some(Stmt { kind: self.transient(kind, lasts.clone(), one.span)?, span: one.span })
             });
             return out.extend(kinds);
         }
@@ -73,6 +73,7 @@ impl Checker<'_> {
                 let kind = self.bits(*op, target, select)?;
                 self.transient(kind, lasts, stmt.span)
             }
+            Ast::Stick(stick) => self.stick(stick),
             Ast::Skip(n) => self.skip(n.as_ref(), stmt.span),
             Ast::GotoLoc(loc) => {
                 self.flow_allowed("goto", stmt.span)?;
@@ -152,7 +153,7 @@ impl Checker<'_> {
     }
 
     /// Checks that a value can be stored into a target, and gives it the target's kind.
-    fn stored(&mut self, target: &LValue, at: Span, value: ir::Expr) -> Option<ir::Expr> {
+    pub(super) fn stored(&mut self, target: &LValue, at: Span, value: ir::Expr) -> Option<ir::Expr> {
         let (name, bits, ty) = self.shape(target);
         let wide = ty == Type::U128 || bits > 64;
         match (&value.kind, value.ty) {
@@ -190,10 +191,11 @@ impl Checker<'_> {
         }
     }
 
-    fn shape(&self, target: &LValue) -> (String, u8, Type) {
+    pub(super) fn shape(&self, target: &LValue) -> (String, u8, Type) {
         match target {
             LValue::Insn => ("insn".to_string(), 32, Type::Int { bits: 32, signed: false }),
             LValue::Destination => ("insn.dst".to_string(), 64, Type::Word),
+            LValue::Accessed => ("value".to_string(), 64, Type::Word),
             LValue::Register(register) => (register.name.clone(), register.bits, register.ty),
             LValue::Memory { ty, .. } => {
                 let name = match ty.ty {
@@ -240,7 +242,7 @@ impl Checker<'_> {
         })
     }
 
-    fn lvalue(&mut self, e: &ast::Expr, verb: &str) -> Option<Target> {
+    pub(super) fn lvalue(&mut self, e: &ast::Expr, verb: &str) -> Option<Target> {
         match &e.kind {
             ast::ExprKind::Memory { ty, addr } => {
                 let (ty, addr) = self.memory(ty, addr)?;
@@ -274,10 +276,8 @@ impl Checker<'_> {
         if root.text == "insn" {
             return self.insn_target(access, span, verb).map(Target::Place);
         }
-        if root.text == "value" && super::access::kind(&self.probe.event).is_some() {
-            let text = self.source_text(span);
-            self.unsupported(&format!("{verb} {text}"), span);
-            return None;
+        if root.text == "value" && access.is_empty() && super::access::kind(&self.probe.event).is_some() {
+            return self.accessed_target(span, verb).map(Target::Place);
         }
         if let Some(register) = self.syscall_register(root, access) {
             return Some(Target::Place(LValue::Register(register?)));
@@ -312,13 +312,16 @@ impl Checker<'_> {
     }
 
     fn writable(&mut self, register: Register, span: Span) -> Option<Register> {
-        let Some(reason) = register.read_only else {
+        let Some(ReadOnly { why, help }) = register.read_only else {
             return Some(register);
         };
         let name = register.name.clone();
-        let out = Diagnostic::error("E0402", format!("{reason}: this write does nothing"))
+        let out = Diagnostic::error("E0402", format!("{why}: this write does nothing"))
             .primary(span, format!("{name} cannot be written"));
-        self.fail(out)
+        self.fail(match help {
+            Some(help) => out.help(help),
+            None => out,
+        })
     }
 
     fn bits(&mut self, op: BitsOp, target: &ast::Expr, select: &BitSelect) -> Option<StmtKind> {
@@ -334,22 +337,27 @@ impl Checker<'_> {
                 );
             }
         };
-        let (name, bits, _) = self.shape(&target);
-        let mask = match select {
+        let mask = self.selected(select, &target, target_span)?;
+        Some(StmtKind::Bits { op, target, mask })
+    }
+
+    /// The bits of a target that are selected, as a mask.
+    pub(super) fn selected(&mut self, select: &BitSelect, target: &LValue, target_span: Span) -> Option<ir::Expr> {
+        let (name, bits, _) = self.shape(target);
+        match select {
             BitSelect::Mask(e) => {
                 let value = self.mask_operand(e)?;
-                self.stored(&target, target_span, value)?
+                self.stored(target, target_span, value)
             }
             BitSelect::Bit(e) => {
                 let value = self.integer(e, "a bit number")?;
-                self.one_bit(value, &name, bits, target_span)?
+                self.one_bit(value, &name, bits, target_span)
             }
             BitSelect::Bits(a, b) => {
                 let (from, to) = (self.integer(a, "a bit number"), self.integer(b, "a bit number"));
-                self.many_bits(from?, to?, &name, bits, target_span)?
+                self.many_bits(from?, to?, &name, bits, target_span)
             }
-        };
-        Some(StmtKind::Bits { op, target, mask })
+        }
     }
 
     fn mask_operand(&mut self, e: &ast::Expr) -> Option<ir::Expr> {
@@ -384,7 +392,7 @@ impl Checker<'_> {
         }
     }
 
-    fn wide_bits<T>(&mut self, span: Span) -> Option<T> {
+    pub(super) fn wide_bits<T>(&mut self, span: Span) -> Option<T> {
         self.fail(
             Diagnostic::error("E0417", "the bits of a 128-bit value must be known before the run")
                 .primary(span, "depends on the run")
@@ -426,7 +434,6 @@ impl Checker<'_> {
 
     /// `skip` and `goto` need a thread that goes on.
     fn flow_allowed(&mut self, verb: &str, span: Span) -> Option<()> {
-        self.access_flow(verb, span)?;
         let event = self.probe.event.clone();
         if event == "syscall" {
             return self.fail(crate::unsupported(&format!("{verb} in a system call"), span));
@@ -448,6 +455,9 @@ impl Checker<'_> {
     fn skip(&mut self, n: Option<&ast::Expr>, span: Span) -> Option<StmtKind> {
         if self.probe.event == "syscall" {
             return self.skip_syscall(n, span);
+        }
+        if super::access::kind(&self.probe.event).is_some() {
+            return self.skip_access(n, span);
         }
         self.flow_allowed("skip", span)?;
         let n = match n {
@@ -750,8 +760,8 @@ impl Checker<'_> {
                 self.assign_state(name, keys.as_deref(), op, op_span, value, target.span)
             }
             ast::ExprKind::Path { root, access } => {
-                if let Some((name, tid)) = self.thread_state(root, access, target.span) {
-                    return self.assign_state(&name, Some(&[tid]), op, op_span, value, target.span);
+                if let Some((name, owner)) = self.own_state(root, access, target.span) {
+                    return self.assign_state(&name, Some(&[owner]), op, op_span, value, target.span);
                 }
                 self.assign_name(root, access, op, op_span, value, target.span)
             }

@@ -8,12 +8,15 @@ use std::path::{Path, PathBuf};
 use spile_lang::diag::Diagnostics;
 use spile_lang::ir::Program;
 use spile_lang::render::{Style, render};
-use spile_lang::source::Sources;
-use spile_lang::target::{Register, RegisterSlot, SystemCall, Target};
+use spile_lang::source::{Source, Sources};
+use spile_lang::target::{ReadOnly, Register, RegisterSlot, SystemCall, Target};
 use spile_lang::types::Type;
+use spile_lang::uses::Found;
 
 /// The target.
 pub(crate) struct Arm;
+
+const ZERO: ReadOnly = ReadOnly { why: "xzr is always zero on AArch64", help: None };
 
 fn integer(name: &str, slot: u8, bits: u8) -> Register {
     Register {
@@ -70,7 +73,7 @@ impl Target for Arm {
         match name {
             "sp" => Some(integer("sp", 31, 64)),
             "lr" => Some(integer("x30", 30, 64)),
-            "xzr" => Some(Register { read_only: Some("xzr is always zero on AArch64"), ..integer("xzr", 32, 64) }),
+            "xzr" => Some(Register { read_only: Some(ZERO), ..integer("xzr", 32, 64) }),
             "nzcv" => Some(Register { slot: RegisterSlot::Flags, ..integer("nzcv", 0, 32) }),
             "pc" => Some(Register { slot: RegisterSlot::Pc, ty: Type::CodeAddr, ..integer("pc", 0, 64) }),
             _ => None,
@@ -137,9 +140,19 @@ impl Target for Arm {
     }
 }
 
+/// One text, with the files of `tests/lang/use` that it uses.
+pub(crate) fn sources(name: &str, text: &str) -> Sources {
+    let mut sources = Sources::single(name, text);
+    spile_lang::uses::load(&mut sources, 0, &mut |_: &Source, name: &str| {
+        let bytes = std::fs::read(data("use").join(name)).map_err(|_| "no such file".to_string())?;
+        Ok(Found { identity: name.to_string(), name: name.to_string(), bytes })
+    });
+    sources
+}
+
 /// Compiles one text.
 pub(crate) fn compile(text: &str) -> (Option<Program>, Diagnostics, Sources) {
-    let sources = Sources::single("-e", text);
+    let sources = sources("-e", text);
     let options = spile_lang::Options::default();
     let (program, diagnostics) = spile_lang::compile_with(&sources, &Arm, &program::Program, &options);
     (program, diagnostics, sources)

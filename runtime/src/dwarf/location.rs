@@ -215,6 +215,7 @@ impl DebugFile {
     fn passed(&self, passed: &Passed, machine: &Machine<'_>) -> Option<Place> {
         let span = machine.span;
         Some(match passed {
+            Passed::Unknown => return None,
             Passed::Registers(parts) => match &parts[..] {
                 [(_, only)] => Place::Register(only.clone()),
                 several => {
@@ -252,7 +253,8 @@ impl DebugFile {
                 match floats.first() {
                     _ if self.is_by_reference(key) => Parameter::Reference,
                     Some(&bytes) if only_floats && same => Parameter::Floats(bytes, floats.len() as u64),
-                    _ => Parameter::Composite(record.bytes, 8),
+                    Some(_) => Parameter::Mixed(record.bytes, 8),
+                    None => Parameter::Composite(record.bytes, 8),
                 }
             }
             DataType::Array(..) => Parameter::Reference,
@@ -282,10 +284,11 @@ impl DebugFile {
             DataType::Record(record) => record
                 .members
                 .iter()
-                .all(|member| inner(member.ty).is_some_and(|key| self.floats(key, depth + 1, found))),
-            DataType::Array(element, count) if count <= MOST_FLOATS => {
-                (0..count).all(|_| inner(element).is_some_and(|key| self.floats(key, depth + 1, found)))
-            }
+                .map(|member| inner(member.ty).is_some_and(|key| self.floats(key, depth + 1, found)))
+                .fold(true, |all, one| all & one),
+            DataType::Array(element, count) if count <= MOST_FLOATS => (0..count)
+                .map(|_| inner(element).is_some_and(|key| self.floats(key, depth + 1, found)))
+                .fold(true, |all, one| all & one),
             _ => false,
         }
     }

@@ -3,10 +3,23 @@
 //! Nothing outside this directory names an architecture, and nothing in it knows how micro-ops are executed.
 
 pub mod aarch64;
+mod encoding;
+mod facts;
+pub mod riscv;
 
 use crate::block::Lift;
 use crate::cpu::CpuState;
-use spile_lang::target::{Register, Target};
+use crate::uop::slot;
+use spile_lang::target::{Register, RegisterSlot, Target};
+
+/// What all architectures say to [`Target::can_stick`]: other registers are changed by operations that do not name them.
+fn can_stick(register: &Register) -> bool {
+    match register.slot {
+        RegisterSlot::Int(n) => n < slot::SYS,
+        RegisterSlot::Vector(_) | RegisterSlot::Flags => true,
+        RegisterSlot::Pc | RegisterSlot::System(_) => false,
+    }
+}
 
 /// A guest architecture.
 pub trait Isa: Target + Send + Sync {
@@ -31,6 +44,9 @@ pub trait Isa: Target + Send + Sync {
     fn is_undefined(&self, _bits: u32) -> bool {
         false
     }
+
+    /// Sets what is not zero in the state of a processor that starts.
+    fn reset(&self, _cpu: &mut CpuState) {}
 
     /// Reads system register `reg`, the number in [`crate::uop::Uop::ReadSys`], where it is not a plain slot.
     /// `ticks` is the virtual counter in nanoseconds. `None` means the guest may not read it.
@@ -82,8 +98,10 @@ pub enum Parameter {
     Float(u64),
     /// A structure or array of one to four floating-point numbers of one kind: the bytes of each, and how many.
     Floats(u64, u64),
-    /// Another structure or array: its size, and its alignment.
+    /// Another structure or array without floating-point numbers: its size, and its alignment.
     Composite(u64, u64),
+    /// A structure that has floating-point numbers, and others or of several kinds: its size, and its alignment.
+    Mixed(u64, u64),
     /// What its caller keeps in memory and gives the address of.
     Reference,
 }
@@ -97,6 +115,8 @@ pub enum Passed {
     Stack(u64),
     /// In memory, at an address that is passed like this.
     Behind(Box<Passed>),
+    /// Somewhere else.
+    Unknown,
 }
 
 /// What is known of an instruction without executing it.
@@ -121,8 +141,8 @@ pub struct InsnFacts {
 }
 
 /// All guest architectures.
-pub fn all() -> [&'static dyn Isa; 1] {
-    [&aarch64::AARCH64]
+pub fn all() -> [&'static dyn Isa; 2] {
+    [&aarch64::AARCH64, &riscv::RISCV64]
 }
 
 /// Finds an architecture by the name that `--arch` takes.
@@ -135,13 +155,21 @@ pub fn by_machine(machine: u16) -> Option<&'static dyn Isa> {
     all().into_iter().find(|isa| isa.elf_machine() == machine)
 }
 
+/// What an architecture has of its own besides instructions.
+type Surroundings = (&'static dyn Isa, &'static dyn crate::linux::LinuxAbi, &'static dyn crate::raw::Semihosting);
+
+/// The Linux and the semihosting of each architecture.
+const SURROUNDINGS: [Surroundings; 2] = [
+    (&aarch64::AARCH64, &aarch64::abi::LINUX, &aarch64::abi::LINUX),
+    (&riscv::RISCV64, &riscv::abi::LINUX, &riscv::abi::LINUX),
+];
+
 /// Finds what Linux on an architecture has of its own by the `e_machine` of an ELF file.
 pub fn linux_by_machine(machine: u16) -> Option<&'static dyn crate::linux::LinuxAbi> {
-    (machine == aarch64::AARCH64.elf_machine()).then_some(&aarch64::abi::LINUX)
+    SURROUNDINGS.into_iter().find(|(isa, ..)| isa.elf_machine() == machine).map(|(_, linux, _)| linux)
 }
 
 /// Finds the semihosting of an architecture by its name.
 pub fn semihosting_by_name(name: &str) -> Option<&'static dyn crate::raw::Semihosting> {
-    use spile_lang::target::Target;
-    (name == aarch64::AARCH64.arch()).then_some(&aarch64::abi::LINUX)
+    SURROUNDINGS.into_iter().find(|(isa, ..)| isa.arch() == name).map(|(.., semihosting)| semihosting)
 }

@@ -389,7 +389,7 @@ fn cold_ranges(block: &Block, warm: &[u32]) -> Vec<Range<u32>> {
         let Uop::LocalIf { to, .. } = uop else { continue };
         let range = at as u32..to;
         if is_of_probe(block, at as u32 - 1)
-            && is_worth_it(&block.uops, &range)
+            && (is_worth_it(&block.uops, &range) || is_other_form(block, &range))
             && !warm.iter().any(|uop| range.contains(uop))
         {
             at = to as usize;
@@ -402,6 +402,13 @@ fn cold_ranges(block: &Block, warm: &[u32]) -> Vec<Range<u32>> {
 fn is_of_probe(block: &Block, at: u32) -> bool {
     let insn = &block.insns[block.insn_of(at)];
     at < insn.body || at >= insn.after
+}
+
+/// True if what stands in `range` is another form of the instruction that it is in front of.
+fn is_other_form(block: &Block, range: &Range<u32>) -> bool {
+    let insn = &block.insns[block.insn_of(range.start)];
+    let last = range.end.checked_sub(1).and_then(|last| block.uops.get(last as usize));
+    range.end == insn.body && matches!(last, Some(Uop::Local { to }) if *to == insn.after)
 }
 
 /// True if what stands in `range` does more than to compute what another jump waits for.

@@ -92,6 +92,7 @@ impl Lowering<'_, '_> {
     /// Forgets which scalars stand in vectors, where another way may lead to the code that follows.
     pub(super) fn forget_scalars(&mut self) {
         self.scalars.clear();
+        self.boxed.clear();
         self.compared = None;
     }
 
@@ -278,12 +279,17 @@ impl Lowering<'_, '_> {
 
     /// Native form of a floating-point micro-op; false if there is none.
     pub(super) fn float(&mut self, uop: Uop) -> bool {
+        if let Uop::V1 { imm, .. } | Uop::V2 { imm, .. } | Uop::V3 { imm, .. } | Uop::Xv { imm, .. } = uop
+            && rounding::stated_in(imm).is_some_and(|direction| direction != rounding::EVEN)
+        {
+            return false;
+        }
         let done = self.half(uop).or_else(|| match uop {
-            Uop::V1 { op, t, d, a, imm } => self.float1(uop, op, t, d, a, imm),
+            Uop::V1 { op, t, d, a, imm } => self.float1(uop, op, t, d, a, rounding::unstated(imm)),
             Uop::V2 { op, t, d, a, b, .. } => self.float2(uop, op, t, d, a, b),
             Uop::V3 { op, t, d, a, b, c, .. } => self.float3(uop, op, t, [d, a, b, c]),
             Uop::Vx { op, t, a, imm, .. } => self.convert_number(uop, op, t, a, imm),
-            Uop::Xv { op, t, d, a, imm } => self.convert_integer(uop, op, t, d, a, imm),
+            Uop::Xv { op, t, d, a, imm } => self.convert_integer(uop, op, t, d, a, rounding::unstated(imm)),
             Uop::FCmp { t, a, b, zero, .. } => self.compare(uop, t, a, b, zero),
             _ => None,
         });
@@ -559,8 +565,17 @@ impl Lowering<'_, '_> {
 
     /// Moves and changes of sign of scalars, which raise nothing in any mode. `None` for other operations.
     pub(super) fn signs(&mut self, op: V1Op, t: Lanes, d: V, a: V) -> Option<()> {
-        if !is_scalar(t) || !matches!(op, V1Op::Mov | V1Op::FAbs | V1Op::FNeg) {
-            return None;
+        match op {
+            V1Op::FBox => {
+                self.put_in_box(d, a);
+                return Some(());
+            }
+            V1Op::FUnbox => {
+                self.take_out_of_box(d, a);
+                return Some(());
+            }
+            V1Op::Mov | V1Op::FAbs | V1Op::FNeg if is_scalar(t) => {}
+            _ => return None,
         }
         let a = self.scalar(a, number(t)?);
         let value = match op {
@@ -570,6 +585,38 @@ impl Lowering<'_, '_> {
         };
         self.set_scalar(d, value);
         Some(())
+    }
+
+    /// `FBox`: remembers the number, so that it need not be looked at again.
+    fn put_in_box(&mut self, d: V, a: V) {
+        let number = self.scalar(a, F32);
+        let vector = self.get_v(a);
+        let vector = self.b.func.dfg.resolve_aliases(vector);
+        // A scalar's vector has zeros above it.
+        let is_scalar = self.scalars.get(&vector).is_some_and(|&known| self.b.func.dfg.value_type(known) == F32);
+        let vector = if is_scalar { vector } else { self.fit(Lanes::S, vector) };
+        let ones = self.wide_constant(0xffff_ffff_0000_0000);
+        let vector = self.b.ins().bor(vector, ones);
+        self.boxed.insert(vector, number);
+        self.set_v(d, vector);
+    }
+
+    /// `FUnbox`: of a number that has just been boxed, that number.
+    fn take_out_of_box(&mut self, d: V, a: V) {
+        let vector = self.get_v(a);
+        let vector = self.b.func.dfg.resolve_aliases(vector);
+        if let Some(&number) = self.boxed.get(&vector) {
+            return self.set_scalar(d, number);
+        }
+        let words = self.cast(vector, I64X2);
+        let bits = self.b.ins().extractlane(words, 0);
+        let above = self.b.ins().sshr_imm_u(bits, 32);
+        let is_boxed = self.b.ins().icmp_imm_s(IntCC::Equal, above, -1);
+        let bits = self.b.ins().ireduce(I32, bits);
+        let nan = self.b.ins().iconst(I32, 0x7fc0_0000);
+        let bits = self.b.ins().select(is_boxed, bits, nan);
+        let number = self.reinterpret(F32, bits);
+        self.set_scalar(d, number);
     }
 
     /// The sum of two elements.

@@ -8,7 +8,7 @@
 use super::direct;
 use super::lower::{Lowering, trusted, v_offset, x_offset};
 use crate::uop::{FlagKind, Lanes, Uop, V, slot};
-use crate::vector::{V1Op, V2Op, V3Op};
+use crate::vector::{V1Op, V2Op, V3Op, rounding};
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::types::{F32, F32X4, F64, I8X16, I16X8, I32, I64};
 use cranelift_codegen::ir::{InstBuilder, Value};
@@ -26,7 +26,7 @@ impl Lowering<'_, '_> {
     /// Native form of a micro-op on half-precision numbers; `None` if there is none.
     pub(super) fn half(&mut self, uop: Uop) -> Option<()> {
         match uop {
-            Uop::V1 { op, t, d, a, imm } if is_half(t) => self.half1(uop, op, t, d, a, imm),
+            Uop::V1 { op, t, d, a, imm } if is_half(t) => self.half1(uop, op, t, d, a, rounding::unstated(imm)),
             Uop::V2 { op, t, d, a, b, .. } if is_half(t) => self.half2(uop, op, t, d, a, b),
             Uop::V3 { op, t, d, a, b, c, .. } if is_half(t) => self.half3(uop, op, t, [d, a, b, c]),
             Uop::FCmp { t: Lanes::H, a, b, zero, .. } => self.compare_halves(uop, a, b, zero),

@@ -16,7 +16,7 @@ use super::counters::{self, Increments, Tallies, Tally};
 use super::values::Values;
 use super::{JUMP_CACHE_BITS, jump_cache_index};
 use crate::block::Block;
-use crate::cpu::{CodeLinks, CpuState, resume};
+use crate::cpu::{CodeLinks, CpuState, StuckBits, resume};
 use crate::mem::{ADDRESS_BITS, PAGE, perm};
 use crate::uop::{AmoOp, BinOp, Cc, Fence, FlagKind, MemTy, Operand, SelOp, Uop, V, X, slot};
 use crate::vm::Counting;
@@ -150,7 +150,7 @@ const FEW_CELLS: usize = 4;
 /// Most entries in the table of an indirect jump.
 const MAX_JUMP_TABLE: u64 = 1024;
 /// Distance in bytes of the addresses that neighbouring entries stand for.
-const JUMP_TABLE_STEP: u64 = 4;
+const JUMP_TABLE_STEP: u64 = 2;
 
 const LINK: i32 = (offset_of!(CpuState, links) + offset_of!(CodeLinks, link)) as i32;
 const JUMP_CACHE: i32 = (offset_of!(CpuState, links) + offset_of!(CodeLinks, jump_cache)) as i32;
@@ -285,9 +285,9 @@ fn flags_after(cold: &Cold, index: usize, block: &Block, mut kind: Kind, float: 
         match *uop {
             Uop::Flags { kind: k, .. } | Uop::FlagsI { kind: k, .. } => kind = Kind::One(k),
             // A probe may write the flags on one of several ways.
-            Uop::SetNzcv { .. } if conditional => kind = Kind::Any,
+            Uop::SetNzcv { .. } | Uop::StickFlags if conditional => kind = Kind::Any,
             Uop::FCmp { t, .. } if float && let Some(k) = super::float::flag_kind(t) => kind = Kind::One(k),
-            Uop::SetNzcv { .. } | Uop::FCmp { .. } => kind = Kind::One(FlagKind::Nzcv),
+            Uop::SetNzcv { .. } | Uop::FCmp { .. } | Uop::StickFlags => kind = Kind::One(FlagKind::Nzcv),
             Uop::Adc64 { set: true, .. } | Uop::Adc32 { set: true, .. } => kind = Kind::One(FlagKind::Nzcv),
             Uop::FlagsIf { .. } => kind = Kind::Any,
             Uop::Action { state: true, .. } => kind = Kind::Any,
@@ -349,7 +349,7 @@ struct Exit {
     tallies: Vec<(usize, Value)>,
     pc: u64,
     resume: u32,
-    /// With [`resume::COLD`]: the micro-op to go on with.
+    /// With [`resume::COLD`] and [`resume::WITHIN`]: the micro-op to go on with.
     cold: u32,
 }
 
@@ -413,6 +413,8 @@ pub(super) struct Lowering<'a, 'f> {
     pub(super) native: Native,
     /// Element 0 of vector values, where it is known as a scalar.
     pub(super) scalars: HashMap<Value, Value>,
+    /// The single-precision numbers in vector values that have ones above them: see `FBox`.
+    pub(super) boxed: HashMap<Value, Value>,
     /// The operands of the last comparison, as integers and as numbers.
     pub(super) compared: Option<([Value; 2], [Value; 2])>,
     /// The packed flags of the last addition with carry, and its carry as an 8-bit 0 or 1: the next one of a chain then
@@ -479,6 +481,7 @@ pub(super) fn region(
         terminated: false,
         native: Native::default(),
         scalars: HashMap::new(),
+        boxed: HashMap::new(),
         compared: None,
         carry: None,
     };
@@ -657,10 +660,15 @@ impl<'f> Lowering<'_, 'f> {
         label
     }
 
-    /// Makes an exit after which the interpreter goes on with micro-op `at` of the block, and returns its label.
+    /// Makes an exit after which the interpreter goes on with micro-op `at` of the block, which is left out, and returns
+    /// its label.
     fn cold_exit(&mut self, at: u32) -> Label {
+        self.exit_within(at, resume::COLD)
+    }
+
+    fn exit_within(&mut self, at: u32, resume: u32) -> Label {
         let block = &self.plan.blocks[self.index];
-        let label = self.exit(block.pc, resume::COLD, Some(0));
+        let label = self.exit(block.pc, resume, Some(0));
         // Temporaries that are used from there on.
         let (mut x, mut v) = (HashSet::new(), HashSet::new());
         for uop in &block.uops[at as usize..] {
@@ -796,7 +804,7 @@ impl<'f> Lowering<'_, 'f> {
                 let resume = self.b.ins().iconst(I32, i64::from(exit.resume));
                 self.b.ins().store(trusted(), resume, self.state, offset_of!(CpuState, resume) as i32);
             }
-            if exit.resume == resume::COLD {
+            if matches!(exit.resume, resume::COLD | resume::WITHIN) {
                 let cold = self.b.ins().iconst(I32, i64::from(exit.cold));
                 self.b.ins().store(trusted(), cold, self.state, offset_of!(CpuState, cold) as i32);
             }
@@ -867,6 +875,10 @@ impl<'f> Lowering<'_, 'f> {
     fn slow_exit(&mut self) -> Label {
         let block = &self.plan.blocks[self.index];
         let insn = block.insn_of(self.at as u32);
+        if (self.at as u32) < block.insns[insn].body {
+            // Another form of it, which probes have asked for: it cannot be begun again without them.
+            return self.exit_within(self.at as u32, resume::WITHIN);
+        }
         if let Some((of, label)) = self.slow
             && of == insn
         {
@@ -1811,6 +1823,19 @@ impl<'f> Lowering<'_, 'f> {
                 let value = self.nzcv();
                 self.set(d, value);
             }
+            Uop::StickX { d } => {
+                let written = self.get(d);
+                let bits = offset_of!(CpuState, stuck.x) + size_of::<StuckBits>() * usize::from(d);
+                let held = self.stuck(written, I64, bits);
+                self.set(d, held);
+            }
+            Uop::StickV { d } => {
+                let written = self.get_v(d);
+                let bits = offset_of!(CpuState, stuck.v) + size_of::<StuckBits>() * usize::from(d);
+                let held = self.stuck(written, I8X16, bits);
+                self.set_v(d, held);
+            }
+            Uop::StickFlags => self.plain(uop),
             Uop::FlagsIf { kind, cc, a, b, nzcv } => {
                 let (a, b) = (self.get(a), self.get(b));
                 self.flags_if(kind, cc, a, b, nzcv);
@@ -1915,6 +1940,9 @@ impl<'f> Lowering<'_, 'f> {
                 let value = self.b.ins().vconst(I8X16, constant);
                 self.set_v(d, value);
             }
+            // Native floating point runs in one mode, which is valid.
+            Uop::CheckRounding if self.native.float => {}
+            Uop::CheckRounding => self.plain(uop),
             Uop::Align { a, bytes, imm } => self.align(a, imm, u64::from(bytes)),
             Uop::Amo { op, ty, d, s, a } => self.atomic(op, ty, d, s, a),
             Uop::Cas { ty, d, c, s, a } => self.compare_and_swap(ty, d, c, s, a),
@@ -2202,6 +2230,20 @@ impl<'f> Lowering<'_, 'f> {
         }
         let address = std::ptr::from_ref(&self.plan.blocks[self.index].uops[self.at]) as u64;
         [self.state, self.imm(address)]
+    }
+
+    /// What a register holds if `written` is written, with its stuck bits at this offset; see [`StuckBits::hold`]. An
+    /// integer register has no upper half there.
+    fn stuck(&mut self, written: Value, ty: Type, bits: usize) -> Value {
+        let at = |field: usize| (bits + field) as i32;
+        let mask = self.b.ins().load(ty, trusted(), self.state, at(offset_of!(StuckBits, mask)));
+        let value = self.b.ins().load(ty, trusted(), self.state, at(offset_of!(StuckBits, value)));
+        let kept = self.b.ins().band(written, mask);
+        self.b.ins().store(trusted(), kept, self.state, at(offset_of!(StuckBits, written)));
+        let free = self.b.ins().band_not(written, mask);
+        let held = self.b.ins().bor(free, value);
+        self.b.ins().store(trusted(), held, self.state, at(offset_of!(StuckBits, last)));
+        held
     }
 
     fn spill(&mut self, operand: Operand) {

@@ -28,6 +28,7 @@ use crate::interp::Context;
 use crate::mem::GuestMemory;
 use crate::translate::successors;
 use crate::uop::{JumpHint, Uop};
+use crate::vector::control;
 use crate::vm::Counting;
 use code::{Arena, Piece};
 pub use compiler::Compiler;
@@ -43,7 +44,9 @@ pub const MAX_REGION_BLOCKS: usize = 64;
 pub const MAX_REGION_INSNS: usize = 800;
 /// The bits of [`FP_CONTROL`](crate::uop::slot::FP_CONTROL) that make floating point differ from the host's: default
 /// NaN, flush to zero, rounding mode, flush to zero in half precision, alternative half precision.
-pub const CONTROL_MODE: u64 = 1 << 26 | 1 << 25 | 1 << 24 | 3 << 22 | 1 << 19;
+///
+/// [`control::CANONICAL`] is not among them: what it changes, NaNs and tiny results, is left to the reference anyway.
+pub const CONTROL_MODE: u64 = control::ROUNDING | 1 << 26 | 1 << 25 | 1 << 24 | 3 << 22 | 1 << 19;
 /// Log2 of the number of entries in the indirect-branch cache.
 const JUMP_CACHE_BITS: u32 = 12;
 

@@ -98,6 +98,11 @@ pub trait LinuxAbi: Send + Sync {
     /// `AT_HWCAP` and `AT_HWCAP2`.
     fn hwcap(&self) -> [u64; 2];
 
+    /// The processor's property of this key, where there is a system call that asks for such.
+    fn hardware_property(&self, _key: u64) -> Option<u64> {
+        None
+    }
+
     /// The text of `/proc/cpuinfo`.
     fn cpu_info(&self, processors: usize) -> String;
 

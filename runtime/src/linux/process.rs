@@ -74,6 +74,29 @@ pub(super) fn sched_yield(_: &mut Kernel, _: &GuestMemory, _: Args) -> Result {
     Ok(0)
 }
 
+/// Asks for properties of the processors by key (`riscv_hwprobe`): all of them have the same.
+pub(super) fn hardware_probe(kernel: &mut Kernel, memory: &GuestMemory, args: Args) -> Result {
+    const UNKNOWN_KEY: u64 = u64::MAX;
+    let [pairs, count, _, _, flags, _] = args;
+    if kernel.abi.hardware_property(0).is_none() {
+        return Err(Errno::ENOSYS);
+    }
+    if flags != 0 {
+        return Err(Errno::EINVAL);
+    }
+    for at in (0..count).map(|index| pairs.wrapping_add(index.wrapping_mul(16))) {
+        let key = u64::from_le_bytes(memory.load(at)?);
+        let (key, value) = kernel.abi.hardware_property(key).map_or((UNKNOWN_KEY, 0), |value| (key, value));
+        memory.write(at, &[key.to_le_bytes(), value.to_le_bytes()].concat())?;
+    }
+    Ok(0)
+}
+
+/// Changed code is noticed when it is written, so there is nothing left to do.
+pub(super) fn flush_icache(kernel: &mut Kernel, _: &GuestMemory, _: Args) -> Result {
+    kernel.abi.hardware_property(0).map(|_| 0).ok_or(Errno::ENOSYS)
+}
+
 /// Known, and refused without a note: C libraries ask and go on without.
 pub(super) fn not_here(_: &mut Kernel, _: &GuestMemory, _: Args) -> Result {
     Err(Errno::ENOSYS)

@@ -465,7 +465,7 @@ impl Kernel {
         let (signal, code, addr) = match trap {
             TrapEvent::Fault(fault) if self.is_behind_file(&fault) => {
                 if self.find_page(memory, fault.addr) {
-                    // The instruction is executed again, without the probes in front of it.
+                    // The instruction is gone on with, without the probes in front of it.
                     cpu.resume = resume::BODY;
                     return Outcome::Redirect;
                 }

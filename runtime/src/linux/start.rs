@@ -118,6 +118,7 @@ pub fn start(config: Config) -> Result<Process, Error> {
         .build_stack(&memory, &images[0], base, stack_top, stack_size)
         .map_err(|problem| Error::new(&path, problem))?;
     let mut cpu = CpuState { pc: entry, ..CpuState::default() };
+    isa.reset(&mut cpu);
     if kernel.signals.uses_host() {
         host::begin_thread(cpu.poll);
         host::set_window(memory.host_bases());

@@ -2,6 +2,7 @@
 //!
 //! Numbers are those of `include/uapi/asm-generic/unistd.h`, which AArch64 and RISC-V share. A row that begins with
 //! `restart` is made again after a signal whose handler has `SA_RESTART` (signal(7)); the others end with `EINTR`.
+//! Rows of one architecture's own calls fail on others, which do not show them to scripts.
 //! A call that is not here gets `ENOSYS`, and the user can be told.
 
 use super::errno::Errno;
@@ -301,6 +302,8 @@ rows! {
     241: perf_event_open(attr: Ptr, pid: Pid, cpu: Int, group: Fd, flags: Flags) => process::not_here;
     242 restart: accept4(fd: Fd, addr: Ptr, len: Ptr, flags: ACCEPT) => socket::accept4;
     243 restart: recvmmsg(fd: Fd, msgs: Ptr, count: Int, flags: MESSAGE, timeout: Ptr) => socket::recvmmsg;
+    258: riscv_hwprobe(pairs: Ptr, count: Size, cpusetsize: Size, cpus: Ptr, flags: Flags) => process::hardware_probe;
+    259: riscv_flush_icache(start: Ptr, end: Ptr, flags: Flags) => process::flush_icache;
     260 restart: wait4(pid: Pid, status: Ptr, options: WAIT, rusage: Ptr) => process::wait4;
     261: prlimit64(pid: Pid, resource: RESOURCE, new: Ptr, old: Ptr) => process::prlimit64;
     264: name_to_handle_at(dirfd: Dir, path: Path, handle: Ptr, mount: Ptr, flags: AT) => fs::name_to_handle_at;
@@ -373,6 +376,11 @@ pub fn find_name(name: &str) -> Option<&'static Row> {
 }
 
 impl Row {
+    /// True for the numbers that each architecture gives a meaning of its own (`__NR_arch_specific_syscall`).
+    pub fn is_of_one_architecture(&self) -> bool {
+        (244..260).contains(&self.number)
+    }
+
     /// The type that scripts see argument `n` with. A register is 64 bits wide and most arguments are not: what is
     /// above them means nothing to the kernel.
     fn argument_type(&self, n: usize) -> Type {
@@ -389,15 +397,15 @@ impl Row {
     }
 }
 
-/// All calls as scripts see them.
-pub fn described() -> Vec<SystemCall> {
+/// The calls that `has` accepts, as scripts see them.
+pub fn described(has: impl Fn(&Row) -> bool) -> Vec<SystemCall> {
     let argument = |row: &'static Row, n: usize| (row.args[n].0, row.argument_type(n));
     let call = |row: &'static Row| SystemCall {
         number: row.number.into(),
         name: row.name,
         args: (0..row.args.len()).map(|n| argument(row, n)).collect(),
     };
-    ROWS.iter().map(call).collect()
+    ROWS.iter().filter(|row| has(row)).map(call).collect()
 }
 
 #[cfg(test)]

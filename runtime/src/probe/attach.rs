@@ -27,8 +27,8 @@ use hashbrown::{HashMap, HashSet};
 use regex::{Regex, RegexBuilder};
 use spile_lang::diag::{Diagnostic, Diagnostics};
 use spile_lang::ir::{
-    Event, Expr, ExprKind, Filter, GotoTarget, InsnPattern, LValue, Loc, Place, PrintValue, Probe, ProbeId, Program,
-    Region, RegionKind, Stmt, StmtKind, StrPart,
+    Event, Expr, ExprKind, Filter, GotoTarget, InsnPattern, LValue, Lasting, Loc, Place, PrintValue, Probe, ProbeId,
+    Program, Region, RegionKind, Stmt, StmtKind, StrPart,
 };
 use spile_lang::span::Span;
 use spile_lang::suggest::nearest;
@@ -190,6 +190,8 @@ pub struct Attachment {
     pub places: Vec<PlaceRanges>,
     /// The functions that a `call` or `return` probe names, by their first instructions, sorted.
     pub entries: Vec<u64>,
+    /// For each filter of the probe, the functions that it names, if it is a `from` or `during`.
+    pub functions: Vec<Functions>,
     /// The `since` and `until` places.
     pub since: Vec<u64>,
     /// See [`Attachment::since`].
@@ -201,6 +203,15 @@ pub struct Attachment {
     /// The resolvers of functions that it waits for.
     pub undecided: Vec<Range<u64>>,
     matcher: Matcher,
+}
+
+/// The functions that a `from` or `during` names.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Functions {
+    /// Their first instructions, sorted.
+    pub entries: Vec<u64>,
+    /// Their code, sorted and merged.
+    pub extents: Vec<Range<u64>>,
 }
 
 /// What one `at` or `in` place stands for.
@@ -393,6 +404,7 @@ impl<'a> Resolver<'a> {
             probe.within.iter().map(|region| self.place(region.span, Self::region, region)).collect();
         let except: Vec<PlaceRanges> =
             probe.except.iter().map(|region| self.place(region.span, Self::excepted, region)).collect();
+        let functions = probe.filters.iter().map(|filter| self.functions_of(filter)).collect();
         let [since, until] = [&probe.since, &probe.until].map(|list| self.reached(list));
         let mut ranges = vec![EVERYTHING];
         for list in [&points, &regions] {
@@ -419,6 +431,7 @@ impl<'a> Resolver<'a> {
             entries,
             everywhere: points.is_empty() && regions.is_empty(),
             places: points.into_iter().chain(regions).collect(),
+            functions,
             since,
             until,
             addresses: HashMap::new(),
@@ -474,6 +487,31 @@ impl<'a> Resolver<'a> {
             }
         };
         PlaceRanges { span, ranges }
+    }
+
+    /// The functions of a `from` or `during`.
+    fn functions_of(&mut self, filter: &Filter) -> Functions {
+        let (Filter::From(list) | Filter::During(list)) = filter else { return Functions::default() };
+        let mut extents = Vec::new();
+        for loc in list {
+            match self.function_extents(loc) {
+                Ok(ranges) => extents.extend(ranges),
+                Err(fault) => self.fault(fault, self.probe.optional),
+            }
+        }
+        let mut entries: Vec<u64> = extents.iter().map(|range| range.start).collect();
+        entries.sort_unstable();
+        entries.dedup();
+        Functions { entries, extents: merged(extents) }
+    }
+
+    fn function_extents(&self, loc: &Loc) -> Resolved {
+        if loc.place == Place::Any {
+            return Ok(self.functions());
+        }
+        // Data has no callers.
+        self.instructions(loc)?;
+        self.code_extents(loc)
     }
 
     /// The instructions at `since` or `until` places.
@@ -581,17 +619,30 @@ impl<'a> Resolver<'a> {
             }
             _ => {}
         }
+        if self.on_memory() {
+            let extent = |found: &Found| match found.number || loc.offset != 0 {
+                true => found.addr..found.addr.saturating_add(1),
+                false => self.whole(found),
+            };
+            return Ok(self.find(loc)?.iter().map(extent).collect());
+        }
+        self.code_extents(loc)
+    }
+
+    /// The same, of code.
+    fn code_extents(&self, loc: &Loc) -> Resolved {
         let extent = |found: &Found| {
-            if self.on_memory() && (found.number || loc.offset != 0) {
-                return Ok(found.addr..found.addr.saturating_add(1));
-            }
             if found.number || loc.offset != 0 {
                 return self.instruction(loc, found.addr);
             }
-            let size = if found.size > 0 { found.size } else { self.size_of(found.addr) };
-            Ok(found.addr..found.addr.saturating_add(size))
+            Ok(self.whole(found))
         };
         self.find(loc)?.iter().map(extent).collect()
+    }
+
+    fn whole(&self, found: &Found) -> Range<u64> {
+        let size = if found.size > 0 { found.size } else { self.size_of(found.addr) };
+        found.addr..found.addr.saturating_add(size)
     }
 
     /// For symbols without a size, which assembly has: up to the next symbol or the end of the code.
@@ -1043,7 +1094,7 @@ impl<'a> Resolver<'a> {
 /// The places that a body names.
 #[derive(Default)]
 struct Locs<'a> {
-    /// Of `goto`: there must be an instruction.
+    /// Of `goto` and `until`: there must be an instruction.
     targets: Vec<&'a Loc>,
     /// `&name`: any address will do.
     values: Vec<&'a Loc>,
@@ -1062,10 +1113,21 @@ impl<'a> Locs<'a> {
                 }
                 self.expr(value);
             }
-            StmtKind::Transient { patch, .. } => self.stmt(patch),
+            StmtKind::Transient { patch, lasts } => {
+                self.stmt(patch);
+                self.lasting(lasts);
+            }
+            StmtKind::TraceFor(lasts) => self.lasting(lasts),
+            StmtKind::Stick { target, mask, value, lasts } => {
+                if let LValue::Memory { addr, .. } = target {
+                    self.expr(addr);
+                }
+                mask.iter().chain([value]).for_each(|expr| self.expr(expr));
+                lasts.iter().for_each(|lasts| self.lasting(lasts));
+            }
             StmtKind::Goto(GotoTarget::Loc(loc)) => self.targets.push(loc),
             StmtKind::Goto(GotoTarget::Expr(expr)) | StmtKind::Skip(expr) | StmtKind::Warn(expr) => self.expr(expr),
-            StmtKind::FinishSyscall(expr) => self.expr(expr),
+            StmtKind::FinishSyscall(expr) | StmtKind::FinishAccess(Some(expr)) => self.expr(expr),
             StmtKind::Fail(expr) | StmtKind::Exit(expr) | StmtKind::SetLocal { value: expr, .. } => self.expr(expr),
             StmtKind::Return { result, .. } => result.iter().for_each(|(_, expr)| self.expr(expr)),
             StmtKind::Print(args) => {
@@ -1090,8 +1152,15 @@ impl<'a> Locs<'a> {
                 std::iter::once(cond).chain(message).for_each(|expr| self.expr(expr));
             }
             StmtKind::Delete { keys, .. } => keys.iter().for_each(|expr| self.expr(expr)),
-            StmtKind::Trace | StmtKind::TraceFor(_) | StmtKind::Next | StmtKind::Raise(_) => {}
+            StmtKind::Trace | StmtKind::Next | StmtKind::Raise(_) => {}
+            StmtKind::FinishAccess(None) => {}
             StmtKind::Enable(_) | StmtKind::Disable(_) | StmtKind::Reset(_) => {}
+        }
+    }
+
+    fn lasting(&mut self, lasts: &'a Lasting) {
+        if let Lasting::Until(loc) = lasts {
+            self.targets.push(loc);
         }
     }
 

@@ -5,22 +5,24 @@
 //! calls apart; functions that left by a tail call share it, and end together, the inner one first. So nothing depends
 //! on what the instructions in between were: returns through other registers, exceptions and coroutines look the same.
 //!
-//! A call that has been abandoned (`longjmp`, an exception) is dropped silently: as soon as the thread enters or leaves a
-//! function with the stack pointer above the call's, or executes the same call instruction at the same stack pointer
-//! once more, which [`slot::CALL_MARK`] shows. Calls on another stack (a signal handler's, a coroutine's) stay: there is
+//! A call that has been abandoned (`longjmp`, an exception) is dropped silently: where the thread gets a stack pointer that
+//! has nothing to do with the one before ([`Request::Settle`]), or enters or leaves a function, if the stack pointer is
+//! above the call's, or is the same and the return address is not where it must be; or if it executes the same call
+//! instruction at the same stack pointer once more, which [`slot::CALL_MARK`] shows. Calls on another stack (a signal handler's, a coroutine's) stay: there is
 //! unmapped memory between two stacks.
 
 use super::attach::Symbols;
 use super::engine::Core;
+use super::inside::{self, Conditions, Key};
 use super::lower::calls::needs_frames;
 use crate::cpu::{CpuState, poll};
 use crate::interp::ActionCall;
 use crate::isa::Isa;
 use crate::mem::{GuestMemory, PAGE, perm};
-use crate::uop::slot;
+use crate::uop::{X, slot};
 use hashbrown::HashMap;
 use spile_lang::ir::{Event, Probe, ProbeId};
-use spile_lang::target::RegisterSlot;
+use spile_lang::target::{Register, RegisterSlot};
 use std::collections::BTreeSet;
 use std::ops::Range;
 use std::sync::atomic::Ordering;
@@ -39,12 +41,21 @@ pub(super) enum Request {
     Function,
     /// Its name, as a text.
     FunctionName,
-    /// How many other calls the call is in.
+    /// How many other calls of functions that `call` and `return` probes name the call is in.
     Depth,
     /// Instructions since the entry.
     Elapsed,
     /// An argument, as it was at the entry.
     Argument(u8),
+    /// The number of the call, or 0 if nobody has seen it begin.
+    Activation,
+    /// Whether a condition of a probe holds; see [`super::inside`]. Args: the stack pointer, the link register, the probe,
+    /// the number of the filter.
+    Inside,
+    /// The thread has got another stack pointer. Args: it, the link register.
+    Settle,
+    /// Whether a return address is in a function that a `from` names. Args: it, the probe, the number of the filter.
+    CalledFrom,
     /// Whether the probe names the function. Args: its address, in which bit 0 has no meaning.
     Concerns(ProbeId),
 }
@@ -53,7 +64,7 @@ impl Request {
     const FIRST: u32 = 1 << 31;
     const ARGUMENT: u32 = Self::FIRST + 16;
     const CONCERNS: u32 = Self::FIRST + 32;
-    const PLAIN: [Request; 7] = [
+    const PLAIN: [Request; 11] = [
         Request::Enter,
         Request::Leave,
         Request::Find,
@@ -61,6 +72,10 @@ impl Request {
         Request::FunctionName,
         Request::Depth,
         Request::Elapsed,
+        Request::Activation,
+        Request::Inside,
+        Request::CalledFrom,
+        Request::Settle,
     ];
 
     /// Its number.
@@ -89,16 +104,41 @@ pub(super) fn is_call_event(probe: &Probe) -> bool {
     matches!(probe.event, Event::Call | Event::Return)
 }
 
+/// True if it depends on the probe whose calls are followed.
+pub(super) fn concerns_calls(probe: &Probe) -> bool {
+    is_call_event(probe) || inside::asks(probe)
+}
+
+fn slot_of(register: Option<Register>) -> Option<X> {
+    match register?.slot {
+        RegisterSlot::Int(slot) => Some(slot),
+        _ => None,
+    }
+}
+
+/// The slots of the stack pointer and of the register in which a call leaves the address to return to.
+pub(super) fn slots(isa: &dyn Isa) -> (X, X) {
+    let sp = slot_of(isa.register("sp"));
+    let link = slot_of(isa.register("lr").or_else(|| isa.register("ra")));
+    (sp.unwrap_or(slot::ZERO), link.unwrap_or(slot::ZERO))
+}
+
 /// A call.
 #[derive(Clone, Debug, Default)]
-struct Frame {
-    entry: u64,
-    sp: u64,
+pub(super) struct Frame {
+    pub(super) entry: u64,
+    pub(super) sp: u64,
     /// The return address.
-    link: u64,
+    pub(super) link: u64,
     icount: u64,
     depth: u64,
+    /// It counts in the depth of the calls that it is around.
+    counted: bool,
     arguments: Vec<u64>,
+    /// No other call has it.
+    number: u64,
+    /// The conditions that hold in it: what is in [`slot::INSIDE`] while it is the innermost one.
+    pub(super) inside: u64,
 }
 
 #[derive(Default)]
@@ -107,6 +147,43 @@ struct Thread {
     open: Vec<Frame>,
     /// The call that probes are asking about.
     current: Frame,
+    /// The number of that call, if it is not open any more.
+    closed: Option<u64>,
+    /// The numbers of calls that are over since somebody has looked.
+    over: Vec<u64>,
+}
+
+impl Thread {
+    /// Drops the innermost call.
+    fn drop_top(&mut self) {
+        self.over.extend(self.open.pop().map(|frame| frame.number));
+    }
+
+    /// Drops the calls whose stack pointer shows that nothing will come back to them.
+    fn abandon(&mut self, sp: u64, memory: &GuestMemory) {
+        while self.open.last().is_some_and(|top| top.sp < sp && one_stack(top.sp, sp, memory)) {
+            self.drop_top();
+        }
+    }
+
+    /// Drops the calls that are over although they were entered with the present stack pointer.
+    fn leave_behind(&mut self, sp: u64, link: u64, symbols: &dyn Symbols) {
+        while self.open.last().is_some_and(|top| top.sp == sp && !goes_on(top, link, symbols)) {
+            self.drop_top();
+        }
+    }
+
+    /// Probes ask about this call from now on.
+    fn look_at(&mut self, frame: Frame, closed: bool) {
+        self.over.extend(self.closed.take());
+        self.closed = closed.then_some(frame.number);
+        self.current = frame;
+    }
+
+    /// The numbers of all its calls.
+    fn numbers(self) -> impl Iterator<Item = u64> {
+        self.over.into_iter().chain(self.closed).chain(self.open.into_iter().map(|frame| frame.number))
+    }
 }
 
 /// The calls of all threads.
@@ -115,28 +192,35 @@ pub(super) struct Calls {
     link: usize,
     arguments: Vec<usize>,
     threads: HashMap<u64, Thread>,
+    /// Calls that have been seen to begin.
+    begun: u64,
     /// The first instructions of the functions that are followed, sorted.
     followed: Vec<u64>,
+    /// Those of them that `call` and `return` probes name.
+    counted: Vec<u64>,
+    pub(super) conditions: Conditions,
     /// All return addresses that have been seen.
     returns: BTreeSet<u64>,
+    /// Instructions that have been seen to replace the stack pointer.
+    replacing: BTreeSet<u64>,
     /// Code around new ones.
     changed: Vec<Range<u64>>,
 }
 
 impl Calls {
     pub(super) fn new(isa: &dyn Isa) -> Calls {
-        let slot_of = |register: Option<spile_lang::target::Register>| match register?.slot {
-            RegisterSlot::Int(slot) => Some(usize::from(slot)),
-            _ => None,
-        };
-        let zero = usize::from(slot::ZERO);
+        let (sp, link) = slots(isa);
         Calls {
-            sp: slot_of(isa.register("sp")).unwrap_or(zero),
-            link: slot_of(isa.register("lr").or_else(|| isa.register("ra"))).unwrap_or(zero),
-            arguments: (0..8).map_while(|n| slot_of(isa.argument(n))).collect(),
+            sp: sp.into(),
+            link: link.into(),
+            arguments: (0..8).map_while(|n| slot_of(isa.argument(n))).map(usize::from).collect(),
             threads: HashMap::new(),
+            begun: 0,
             followed: Vec::new(),
+            counted: Vec::new(),
+            conditions: Conditions::default(),
             returns: BTreeSet::new(),
+            replacing: BTreeSet::new(),
             changed: Vec::new(),
         }
     }
@@ -153,6 +237,12 @@ impl Calls {
         self.followed.get(first).is_some_and(|&entry| entry < end) || self.returns.range(start..=end).next().is_some()
     }
 
+    /// Notes that the instruction at `pc` replaces the stack pointer. True if calls are followed.
+    pub(super) fn stack_replaced_at(&mut self, pc: u64) -> bool {
+        self.replacing.insert(pc);
+        !self.followed.is_empty()
+    }
+
     /// True if a followed function has been seen to return to `pc`.
     pub(super) fn returns_to(&self, pc: u64) -> bool {
         self.returns.contains(&pc)
@@ -163,8 +253,14 @@ impl Calls {
         changes.append(&mut self.changed);
     }
 
-    pub(super) fn end_thread(&mut self, thread: u64) {
-        self.threads.remove(&thread);
+    /// Forgets all calls. Returns their numbers.
+    fn forget(&mut self) -> Vec<u64> {
+        self.threads.drain().flat_map(|(_, thread)| thread.numbers()).collect()
+    }
+
+    /// Returns, and forgets, the numbers of the calls of a thread that are over.
+    fn take_over(&mut self, thread: u64) -> Vec<u64> {
+        self.threads.get_mut(&thread).map(|thread| std::mem::take(&mut thread.over)).unwrap_or_default()
     }
 
     /// A return address, and the call instruction before it.
@@ -183,51 +279,110 @@ impl Calls {
         let (sp, link) = (cpu.x[self.sp], cpu.x[self.link]);
         let called = std::mem::take(&mut cpu.x[usize::from(slot::CALL_MARK)]) == link;
         let arguments = self.arguments.iter().map(|&slot| cpu.x[slot]).collect();
-        let Thread { open, current } = self.threads.entry(thread).or_default();
-        abandon(open, sp, memory);
-        while let Some(top) = open.last().filter(|top| top.sp == sp) {
-            // Code without a frame of its own may keep the return address in a register and call on: that is in itself.
-            let function = |addr: u64| symbols.locate(addr).map(|found| addr - found.offset);
-            let goes_on = match top.link == link {
-                true => !called,
-                false => function(link).is_some_and(|start| start == top.entry),
-            };
-            if goes_on {
+        let counted = self.counted.binary_search(&call.pc).is_ok();
+        let thread = self.threads.entry(thread).or_default();
+        thread.abandon(sp, memory);
+        while let Some(top) = thread.open.last().filter(|top| top.sp == sp) {
+            if goes_on(top, link, symbols) && !(called && top.link == link) {
                 break;
             }
-            open.pop();
+            thread.drop_top();
         }
-        let depth = open.len() as u64;
-        *current = Frame { entry: call.pc, sp, link, icount: call.icount, depth, arguments };
-        open.push(current.clone());
+        self.begun += 1;
+        let (number, icount, entry) = (self.begun, call.icount, call.pc);
+        let depth = thread.open.last().map_or(0, |top| top.depth + u64::from(top.counted));
+        let frame = Frame { entry, sp, link, icount, depth, counted, arguments, number, inside: 0 };
+        let inside = self.conditions.inside(&frame, thread.open.last().map_or(0, |top| top.inside));
+        let frame = Frame { inside, ..frame };
+        thread.open.push(frame.clone());
+        thread.look_at(frame, false);
+        inside::show(&thread.open, cpu);
         if self.returns.insert(link) {
             self.changed.push(Self::around(link));
             cpu.poll.fetch_or(poll::CODE, Ordering::Relaxed);
         }
     }
 
-    fn leave(&mut self, call: ActionCall, sp: u64, memory: &GuestMemory, thread: u64) -> u64 {
-        let Some(Thread { open, current }) = self.threads.get_mut(&thread) else { return 0 };
-        abandon(open, sp, memory);
-        let Some(index) = innermost(open, sp, call.pc, memory) else { return 0 };
-        *current = open.remove(index);
-        let more = innermost(open, sp, call.pc, memory).is_some();
-        current.entry | u64::from(more)
+    fn leave(
+        &mut self,
+        call: ActionCall,
+        sp: u64,
+        cpu: &mut CpuState,
+        memory: &GuestMemory,
+        thread: u64,
+        symbols: &dyn Symbols,
+    ) -> u64 {
+        let Some(thread) = self.threads.get_mut(&thread) else { return 0 };
+        thread.abandon(sp, memory);
+        thread.leave_behind(sp, call.pc, symbols);
+        let ended = innermost(&thread.open, sp, call.pc, memory).map(|index| {
+            let frame = thread.open.remove(index);
+            let entry = frame.entry;
+            thread.look_at(frame, true);
+            self.conditions.look_again(&mut thread.open, index);
+            entry | u64::from(innermost(&thread.open, sp, call.pc, memory).is_some())
+        });
+        inside::show(&thread.open, cpu);
+        ended.unwrap_or(0)
+    }
+
+    /// Drops the calls that a thread with this stack pointer and link register is not in any more.
+    fn settle(
+        &mut self,
+        (sp, link): (u64, u64),
+        cpu: &mut CpuState,
+        memory: &GuestMemory,
+        thread: u64,
+        symbols: &dyn Symbols,
+    ) {
+        let Some(thread) = self.threads.get_mut(&thread) else { return };
+        thread.abandon(sp, memory);
+        thread.leave_behind(sp, link, symbols);
+        inside::show(&thread.open, cpu);
+    }
+
+    /// True if a condition holds for a thread that is in `function`.
+    fn holds(&self, key: Key, function: Option<u64>, thread: u64) -> bool {
+        self.threads.get(&thread).is_some_and(|thread| self.conditions.holds(key, &thread.open, function))
+    }
+
+    /// Puts into the slots of a thread what is known of its calls, after that has changed beside it.
+    pub(super) fn show(&self, thread: u64, cpu: &mut CpuState) {
+        inside::show(self.threads.get(&thread).map_or(&[], |thread| &thread.open), cpu);
+    }
+
+    /// Follows these functions from now on.
+    fn follow(&mut self, followed: Vec<u64>, counted: Vec<u64>) {
+        let before = std::mem::replace(&mut self.followed, followed);
+        let other = |list: &[u64], entry: &u64| list.binary_search(entry).is_err();
+        let gone = before.iter().filter(|entry| other(&self.followed, entry));
+        let new = self.followed.iter().filter(|entry| other(&before, entry));
+        self.changed.extend(gone.chain(new).map(|&entry| entry..entry + 1));
+        if before.is_empty() != self.followed.is_empty() {
+            self.changed.extend(self.replacing.iter().map(|&pc| pc..pc + 1));
+        }
+        self.counted = counted;
+        for thread in self.threads.values_mut() {
+            self.conditions.look_again(&mut thread.open, 0);
+        }
     }
 
     fn find(&mut self, cpu: &CpuState, memory: &GuestMemory, thread: u64) {
         let (sp, link) = (cpu.x[self.sp], cpu.x[self.link]);
-        if let Some(Thread { open, current }) = self.threads.get_mut(&thread) {
-            *current = innermost(open, sp, link, memory).map(|index| open[index].clone()).unwrap_or_default();
+        if let Some(thread) = self.threads.get_mut(&thread) {
+            match innermost(&thread.open, sp, link, memory) {
+                Some(index) => thread.look_at(thread.open[index].clone(), false),
+                None => thread.look_at(Frame::default(), true),
+            }
         }
     }
 }
 
-/// Drops the calls whose stack pointer shows that nothing will come back to them.
-fn abandon(open: &mut Vec<Frame>, sp: u64, memory: &GuestMemory) {
-    while open.last().is_some_and(|top| top.sp < sp && one_stack(top.sp, sp, memory)) {
-        open.pop();
-    }
+/// True if a call may not be over in a thread that has the stack pointer of its entry. The link register has the return
+/// address then, also in whatever the function has jumped to; or code without a frame of its own keeps that in another
+/// register and calls on, which is in itself.
+fn goes_on(frame: &Frame, link: u64, symbols: &dyn Symbols) -> bool {
+    frame.link == link || begin_of(link, symbols) == Some(frame.entry)
 }
 
 /// The innermost call with this stack pointer and return address.
@@ -235,6 +390,11 @@ fn innermost(open: &[Frame], sp: u64, link: u64, memory: &GuestMemory) -> Option
     let above = |frame: &Frame| frame.sp > sp && one_stack(sp, frame.sp, memory);
     let candidates = open.iter().enumerate().rev().take_while(|(_, frame)| !above(frame));
     candidates.into_iter().find(|(_, frame)| frame.sp == sp && frame.link == link).map(|(index, _)| index)
+}
+
+/// The first instruction of the function that an address is in.
+fn begin_of(addr: u64, symbols: &dyn Symbols) -> Option<u64> {
+    symbols.locate(addr).map(|found| addr - found.offset)
 }
 
 /// True if there is no hole between two stack pointers.
@@ -254,13 +414,59 @@ impl Core {
         memory: &GuestMemory,
         thread: u64,
     ) -> u64 {
+        let result = self.answer(request, call, cpu, memory, thread);
+        let over = self.calls.take_over(thread);
+        if !over.is_empty() {
+            self.runtime.states_mut().end_calls(&over);
+        }
+        result
+    }
+
+    /// Forgets the calls of a thread that is over.
+    pub(super) fn end_thread_calls(&mut self, thread: u64) {
+        let gone = self.calls.threads.remove(&thread).into_iter().flat_map(Thread::numbers).collect::<Vec<_>>();
+        self.runtime.states_mut().end_calls(&gone);
+    }
+
+    /// In a forked child: the calls of the thread `parent` are those of `child`, and there are no others.
+    pub(super) fn fork_calls(&mut self, parent: u64, child: u64) {
+        let own = self.calls.threads.remove(&parent);
+        let gone = self.calls.forget();
+        self.runtime.states_mut().end_calls(&gone);
+        self.calls.threads.extend(own.map(|calls| (child, calls)));
+    }
+
+    fn answer(
+        &mut self,
+        request: Request,
+        call: ActionCall,
+        cpu: &mut CpuState,
+        memory: &GuestMemory,
+        thread: u64,
+    ) -> u64 {
         let argument = cpu.x[usize::from(call.args)];
         match request {
             Request::Enter => {
                 self.calls.enter(call, cpu, memory, thread, &*self.symbols);
                 return 0;
             }
-            Request::Leave => return self.calls.leave(call, argument, memory, thread),
+            Request::Leave => return self.calls.leave(call, argument, cpu, memory, thread, &*self.symbols),
+            Request::Inside => {
+                let [sp, link, probe, filter] = std::array::from_fn(|n| cpu.x[usize::from(call.args) + n]);
+                let key = (ProbeId(probe as u32), filter as usize);
+                let function = begin_of(call.pc, &*self.symbols);
+                self.calls.settle((sp, link), cpu, memory, thread, &*self.symbols);
+                return self.calls.holds(key, function, thread).into();
+            }
+            Request::Settle => {
+                let link = cpu.x[usize::from(call.args) + 1];
+                self.calls.settle((argument, link), cpu, memory, thread, &*self.symbols);
+                return 0;
+            }
+            Request::CalledFrom => {
+                let [probe, filter] = std::array::from_fn(|n| cpu.x[usize::from(call.args) + 1 + n] as usize);
+                return inside::returns_into(&self.attachments[probe].functions[filter].extents, argument).into();
+            }
             Request::Find => {
                 self.calls.find(cpu, memory, thread);
                 return 0;
@@ -274,6 +480,7 @@ impl Core {
         match request {
             Request::Function => current.entry,
             Request::Depth => current.depth,
+            Request::Activation => current.number,
             Request::Elapsed => call.icount.wrapping_sub(current.icount),
             Request::Argument(n) => current.arguments.get(usize::from(n)).copied().unwrap_or(0),
             _ => {
@@ -283,31 +490,61 @@ impl Core {
         }
     }
 
-    /// Finds out which functions are followed: all that probes name, if one of the probes that are armed needs it.
+    /// Finds out which functions are followed: all that `call` and `return` probes name, if one of the probes that are armed
+    /// needs it, and those that the conditions of probes need.
     pub(super) fn follow_calls(&mut self) {
+        self.update_conditions();
         let all = self.program.probes.iter().zip(&self.attachments);
         // What is entered before a window opens may return behind that.
         let armed: Vec<_> = all.filter(|(_, attachment)| self.runtime.may_become_active(attachment.probe)).collect();
-        let mut followed = Vec::new();
+        let mut counted = Vec::new();
         if armed.iter().any(|(probe, _)| needs_frames(probe)) {
             let named = armed.iter().filter(|(probe, _)| is_call_event(probe));
-            followed.extend(named.flat_map(|(_, attachment)| attachment.entries.iter().copied()));
+            counted.extend(named.flat_map(|(_, attachment)| attachment.entries.iter().copied()));
         }
+        counted.sort_unstable();
+        counted.dedup();
+        let mut followed = counted.clone();
+        followed.extend(armed.iter().flat_map(|(probe, attachment)| self.followed_for(probe, attachment)));
         followed.sort_unstable();
         followed.dedup();
-        self.calls.followed = followed;
+        self.calls.follow(followed, counted);
     }
 
-    /// A `call` or `return` probe has been armed or disarmed. Without any, nothing is followed, and what was open is
+    /// A probe that [`concerns_calls`] has been armed or disarmed. Without any, nothing is followed, and what was open is
     /// forgotten: it would end unseen.
     pub(super) fn calls_switched(&mut self, changes: &mut Vec<Range<u64>>) {
         changes.extend(self.calls.returns.iter().map(|&link| Calls::around(link)));
-        let named = self.program.probes.iter().zip(&self.attachments).filter(|(probe, _)| is_call_event(probe));
-        changes.extend(named.flat_map(|(_, attachment)| attachment.ranges.clone()));
         self.follow_calls();
         if self.calls.followed.is_empty() {
-            self.calls.threads.clear();
+            let gone = self.calls.forget();
+            self.runtime.states_mut().end_calls(&gone);
             self.calls.returns.clear();
         }
+        self.calls.take_changes(changes);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn frame(number: u64, sp: u64) -> Frame {
+        Frame { number, sp, ..Frame::default() }
+    }
+
+    /// What calls keep is given up once: when nobody can ask about them any more.
+    #[test]
+    fn calls_are_over_once() {
+        let mut thread = Thread { open: vec![frame(1, 0x30), frame(2, 0x20)], ..Thread::default() };
+        let left = thread.open.pop().unwrap();
+        thread.look_at(left, true);
+        assert_eq!((thread.current.number, thread.over.as_slice()), (2, &[][..]), "a probe looks at it");
+        thread.look_at(frame(3, 0x20), false);
+        thread.open.push(frame(3, 0x20));
+        assert_eq!(thread.over, [2]);
+        thread.look_at(Frame::default(), true);
+        thread.drop_top();
+        assert_eq!(thread.numbers().collect::<Vec<_>>(), [2, 3, 0, 1], "0 is for calls that nobody has seen begin");
     }
 }

@@ -8,11 +8,11 @@
 //! [`runtime`]: super::runtime
 
 use super::action::{ActionSite, TextHandle};
-use super::attach::{Attachment, Module, Symbols, World, attach, fetch};
+use super::attach::{Attachment, Functions, Module, Symbols, World, attach, fetch};
 use super::calls::{self, Calls};
 use super::happening::Happening;
 use super::indirect::{self, Watch};
-use super::lasting;
+use super::lasting::{self, Step};
 use super::live::names_mark;
 use super::lower::{Event, LowerHost, Lowering, walk};
 use super::output::Output;
@@ -36,7 +36,7 @@ use crate::translate::Splice;
 use crate::vm::{Counting, PlainEvent, ProbeEngine};
 use hashbrown::HashMap;
 use spile_lang::diag::{Diagnostic, Diagnostics};
-use spile_lang::ir::{self, Builtin, ExprKind, Func, Loc, NamePattern, NameSet, ProbeId, Program, StmtKind};
+use spile_lang::ir::{self, Builtin, ExprKind, Func, Lasting, Loc, NamePattern, NameSet, ProbeId, Program, StmtKind};
 use spile_lang::source::Sources;
 use spile_lang::span::Span;
 use spile_lang::types::Type;
@@ -74,6 +74,8 @@ pub(super) struct Core {
     pub(super) runtime: ProbeRuntime,
     pub(super) attachments: Vec<Attachment>,
     pub(super) addresses: HashMap<Span, u64>,
+    /// The places up to which something may last, by where they are written.
+    pub(super) ends: HashMap<Span, u64>,
     pub(super) calls: Calls,
     pub(super) windows: Windows,
     pub(super) symbols: Arc<SymbolTable>,
@@ -103,10 +105,12 @@ impl Probes {
         let addresses = addresses(&attachments);
         let runtime = ProbeRuntime::new(&program, sources, output, seed);
         let calls = Calls::new(isa);
-        let windows = Windows::default();
-        let mut core = Core { program: program.clone(), runtime, attachments, addresses, calls, windows, symbols, isa };
+        let (windows, ends) = Default::default();
+        let mut core =
+            Core { program: program.clone(), runtime, attachments, addresses, ends, calls, windows, symbols, isa };
         core.follow_calls();
         core.watch_windows();
+        core.follow_ends();
         let lowering = Lowering::new(program.clone(), isa, &mut core);
         refuse_complex(lowering.check(0, &mut core))?;
         let pending = Pending::default();
@@ -249,8 +253,8 @@ impl ProbeEngine for Probes {
             self.resolved(call.pc, cpu, memory);
             return 0;
         }
-        if call.action == lasting::IS_REPLACED {
-            return self.core.runtime.is_replaced(environment.thread_id(), call.pc, call.icount).into();
+        if let Some(request) = lasting::Request::of(call.action) {
+            return self.core.lasting(request, call, cpu, memory, environment.thread_id());
         }
         if call.action == window::REACHED {
             self.core.reached(call.pc, cpu);
@@ -271,10 +275,11 @@ impl ProbeEngine for Probes {
 
     fn take_changes(&mut self) -> Vec<Range<u64>> {
         let changed = self.core.runtime.take_changes();
-        if changed.iter().any(|id| calls::is_call_event(&self.program.probes[id.0 as usize])) {
+        if changed.iter().any(|id| calls::concerns_calls(&self.program.probes[id.0 as usize])) {
             self.core.calls_switched(&mut self.moved);
         }
         self.core.calls.take_changes(&mut self.moved);
+        self.core.runtime.lasting.take_changes(&mut self.moved);
         self.core.windows.take_changes(&mut self.moved);
         let switched = changed.into_iter().flat_map(|id| self.core.attachments[id.0 as usize].ranges.clone());
         switched.chain(std::mem::take(&mut self.moved)).collect()
@@ -372,7 +377,13 @@ impl ProbeEngine for Probes {
                 };
             });
             walk::statements(&probe.body, &mut |stmt| {
-                limited |= matches!(stmt.kind, StmtKind::Transient { .. } | StmtKind::TraceFor(_));
+                limited |= match &stmt.kind {
+                    StmtKind::Transient { lasts, .. } | StmtKind::Stick { lasts: Some(lasts), .. } => {
+                        matches!(lasts, Lasting::Insns(_) | Lasting::Nanoseconds(_))
+                    }
+                    StmtKind::TraceFor(_) => true,
+                    _ => false,
+                };
                 asks |= match &stmt.kind {
                     StmtKind::Aggregate { keys, .. } => !keys.is_empty(),
                     StmtKind::Print(_) => false,
@@ -445,6 +456,10 @@ impl ProbeEngine for Probes {
         self.ids().filter(calls).any(|id| self.core.runtime.is_active(id))
     }
 
+    fn show_calls(&self, thread: u64, cpu: &mut CpuState) {
+        self.core.calls.show(thread, cpu);
+    }
+
     fn take_finished_call(&mut self, thread: u64) -> Option<Option<u64>> {
         self.core.runtime.take_finished(thread)
     }
@@ -453,10 +468,26 @@ impl ProbeEngine for Probes {
         self.core.runtime.cells().clone()
     }
 
+    fn spawned(&mut self, thread: u64, new: &mut CpuState) {
+        self.core.runtime.lasting.spawn(thread, new);
+    }
+
+    fn stop_thread(&mut self, thread: u64, cpu: &mut CpuState, memory: &GuestMemory) {
+        self.core.runtime.lasting.stop_thread(thread, cpu, memory);
+    }
+
     fn end_thread(&mut self, thread: u64) {
         self.core.runtime.end_thread(thread);
-        self.core.calls.end_thread(thread);
+        self.core.end_thread_calls(thread);
         self.periods.retain(|(other, _), _| *other != thread);
+    }
+
+    fn forked(&mut self, parent: u64, child: u64, cpu: &mut CpuState, memory: &GuestMemory) {
+        self.core.runtime.lasting.fork(parent, child, cpu, memory);
+        self.core.runtime.forked(parent, child);
+        self.core.fork_calls(parent, child);
+        // The child's own time begins anew.
+        self.periods.clear();
     }
 
     fn child_status(&mut self, status: u8) -> u8 {
@@ -481,8 +512,10 @@ impl Probes {
         self.moved.extend(self.pending.update(program, attachments, &world));
         self.core.addresses = addresses(&self.core.attachments);
         self.core.follow_calls();
+        self.moved.extend(self.core.follow_ends());
         self.core.watch_windows();
         self.core.windows.take_changes(&mut self.moved);
+        self.core.calls.take_changes(&mut self.moved);
         let before = std::mem::replace(&mut self.resolvers, indirect::awaited(&self.core.attachments));
         if before != self.resolvers {
             self.moved.extend(before.into_iter().chain(self.resolvers.clone()));
@@ -527,6 +560,57 @@ impl Probes {
 impl Core {
     fn attachment(&self, probe: ProbeId) -> &Attachment {
         &self.attachments[probe.0 as usize]
+    }
+
+    /// Does what generated code asks.
+    fn lasting(
+        &mut self,
+        request: lasting::Request,
+        call: ActionCall,
+        cpu: &mut CpuState,
+        memory: &GuestMemory,
+        thread: u64,
+    ) -> u64 {
+        let lasting = &mut self.runtime.lasting;
+        match request {
+            lasting::Request::IsReplaced => lasting.replaced(thread, call.pc, call.icount).is_some().into(),
+            lasting::Request::Held => {
+                if lasting.held(thread, call.pc, call.icount) {
+                    cpu.poll.fetch_or(poll::INSN, Ordering::Relaxed);
+                }
+                0
+            }
+            lasting::Request::Reached => {
+                let here = self.ends.iter().filter(|(_, at)| **at == call.pc);
+                let spans: Vec<Span> = here.map(|(span, _)| *span).collect();
+                lasting.step(thread, Step::At(&spans), cpu, memory);
+                memory.has_written_code().into()
+            }
+        }
+    }
+
+    /// Finds out up to where something may last. Returns the code where that has changed. What a removed probe has begun
+    /// still ends.
+    fn follow_ends(&mut self) -> Vec<Range<u64>> {
+        let mut changed = Vec::new();
+        for probe in &self.program.probes {
+            walk::statements(&probe.body, &mut |stmt| {
+                if let StmtKind::Transient { lasts: Lasting::Until(loc), .. }
+                | StmtKind::Stick { lasts: Some(Lasting::Until(loc)), .. }
+                | StmtKind::TraceFor(Lasting::Until(loc)) = &stmt.kind
+                {
+                    let now = self.addresses.get(&loc.span).copied();
+                    let before = match now {
+                        Some(at) => self.ends.insert(loc.span, at),
+                        None => self.ends.remove(&loc.span),
+                    };
+                    if before != now {
+                        changed.extend(before.into_iter().chain(now).map(|at| at..at.saturating_add(1)));
+                    }
+                }
+            });
+        }
+        changed
     }
 }
 
@@ -594,7 +678,9 @@ impl LowerHost for Core {
                     | ir::Event::Return
             )
         };
-        if self.calls.touches(start, end) || self.windows.touches(start, end) {
+        let lasting =
+            self.runtime.lasting.holds_in(start, end) || self.ends.values().any(|at| (start..end).contains(at));
+        if lasting || self.calls.touches(start, end) || self.windows.touches(start, end) {
             return true;
         }
         ids.filter(at_instructions).any(|id| self.runtime.is_active(id) && self.attachment(id).touches(&(start..end)))
@@ -631,8 +717,36 @@ impl LowerHost for Core {
         self.calls.follows(pc)
     }
 
+    fn stack_replaced_at(&mut self, pc: u64) -> bool {
+        self.calls.stack_replaced_at(pc)
+    }
+
+    fn functions(&self, probe: ProbeId, filter: usize) -> &Functions {
+        &self.attachment(probe).functions[filter]
+    }
+
+    fn inside_bit(&self, probe: ProbeId, filter: usize) -> Option<u8> {
+        self.calls.conditions.bit((probe, filter))
+    }
+
+    fn followed_function(&self, pc: u64) -> Option<u64> {
+        Core::followed_function(self, pc)
+    }
+
     fn returns_to(&self, pc: u64) -> bool {
         self.calls.returns_to(pc)
+    }
+
+    fn ends_at(&self, pc: u64) -> bool {
+        self.ends.values().any(|&at| at == pc)
+    }
+
+    fn holds(&self, pc: u64) -> bool {
+        self.runtime.lasting.holds(pc)
+    }
+
+    fn waiting_cell(&mut self) -> u32 {
+        self.runtime.waiting_cell()
     }
 
     fn address_of(&self, loc: &Loc) -> Option<u64> {

@@ -6,6 +6,7 @@
 //! not noticed.
 
 use super::attach::Attachment;
+use crate::block::Block;
 use crate::isa::Isa;
 use crate::translate::{Site, Splice};
 use crate::uop::{JumpHint, Uop, slot};
@@ -38,8 +39,9 @@ pub(super) struct Watch<'a> {
 }
 
 impl Splice for Watch<'_> {
-    fn touches(&mut self, start: u64, end: u64) -> bool {
-        self.inner.touches(start, end) || self.resolvers.iter().any(|range| range.start < end && start < range.end)
+    fn touches(&mut self, block: &Block) -> bool {
+        let resolves = |range: &Range<u64>| range.start < block.end && block.pc < range.end;
+        self.inner.touches(block) || self.resolvers.iter().any(resolves)
     }
 
     fn before(&mut self, site: &Site<'_>, uops: &mut Vec<Uop>) {
@@ -54,8 +56,12 @@ impl Splice for Watch<'_> {
         self.inner.before_replaced(site, uops);
     }
 
-    fn body(&mut self, site: &Site<'_>, straight: &[Uop], uops: &mut Vec<Uop>) -> bool {
+    fn body(&mut self, site: &Site<'_>, straight: &[Uop], uops: &mut Vec<Uop>) -> Option<u32> {
         self.inner.body(site, straight, uops)
+    }
+
+    fn stick(&mut self, site: &Site<'_>, uops: &mut Vec<Uop>) {
+        self.inner.stick(site, uops);
     }
 
     fn has_after(&mut self, site: &Site<'_>) -> bool {

@@ -43,6 +43,12 @@ impl Limits {
         self.periods.retain(|(_, other), _| *other != Some(thread));
     }
 
+    /// In a forked child: the periods of the thread `parent` are those of `child`.
+    pub(super) fn forked(&mut self, parent: u64, child: u64) {
+        let before = self.periods.drain().filter(|((_, thread), _)| thread.is_none_or(|thread| thread == parent));
+        self.periods = before.map(|((action, thread), period)| ((action, thread.map(|_| child)), period)).collect();
+    }
+
     /// Forgets a clause that is no more.
     pub(super) fn forget(&mut self, action: u32) {
         self.periods.retain(|(other, _), _| *other != action);

@@ -159,6 +159,8 @@ fn conditions(probe: &Probe) -> String {
             Filter::When(_) => dynamic.push("when"),
             Filter::Hit(_) => dynamic.push("hit"),
             Filter::Limit(_) => dynamic.push("limit"),
+            Filter::From(_) => dynamic.push("from"),
+            Filter::During(_) => dynamic.push("during"),
         }
     }
     let fixed = match (fixed, dynamic.is_empty()) {
@@ -217,10 +219,13 @@ fn collect_patches(body: &[Stmt], found: &mut Vec<String>) {
                 };
                 found.push(format!("{word} {}", target_name(target)));
             }
+            StmtKind::Stick { target, .. } => found.push(format!("bits (stuck) of {}", target_name(target))),
             StmtKind::Skip(_) | StmtKind::Goto(_) => found.push("pc".into()),
             StmtKind::Raise(signal) => found.push(format!("signals ({})", signal_names::name(*signal))),
             StmtKind::Return { .. } => found.push("the result".into()),
             StmtKind::FinishSyscall(_) => found.push("ret".into()),
+            StmtKind::FinishAccess(Some(_)) => found.push("value".into()),
+            StmtKind::FinishAccess(None) => found.push("memory (a store is left out)".into()),
             StmtKind::For { body, .. } => collect_patches(body, found),
             StmtKind::Transient { patch, .. } => collect_patches(std::slice::from_ref(patch), found),
             StmtKind::If { then, otherwise, .. } => {
@@ -236,6 +241,7 @@ fn target_name(target: &LValue) -> String {
     match target {
         LValue::Insn => "insn".into(),
         LValue::Destination => "insn.dst".into(),
+        LValue::Accessed => "value".into(),
         LValue::Register(register) => register.name.clone(),
         LValue::Memory { ty, .. } => format!("{} bytes of memory", ty.bytes),
     }

@@ -8,7 +8,7 @@
 //! when there is nothing behind it; so adding and removing again does not grow anything.
 
 use super::attach::{World, attach};
-use super::calls::is_call_event;
+use super::calls::concerns_calls;
 use super::engine::{Probes, refuse_complex};
 use super::lower::walk;
 use crate::glob;
@@ -50,7 +50,11 @@ impl Probes {
         let before = std::mem::replace(&mut self.program, program.clone());
         self.core.program = program.clone();
         self.core.attachments.extend(new);
+        let stickable = self.lowering.stickable();
         let moved = self.lowering.extend(program, &mut self.core);
+        if self.lowering.stickable() != stickable {
+            self.moved.push(0..u64::MAX);
+        }
         self.look_again(memory);
         if let Err(diagnostics) = refuse_complex(self.lowering.check(known, &mut self.core)) {
             (known..self.program.probes.len()).for_each(|id| self.remove(ProbeId(id as u32)));
@@ -61,7 +65,7 @@ impl Probes {
         moved.into_iter().for_each(|id| self.core.runtime.note_change(id));
         let ranges = self.core.attachments[known..].iter().flat_map(|attachment| attachment.ranges.clone());
         self.moved.extend(ranges);
-        if self.program.probes[known..].iter().any(|probe| is_call_event(probe)) {
+        if self.program.probes[known..].iter().any(|probe| concerns_calls(probe)) {
             self.core.calls_switched(&mut self.moved);
         }
         Ok(())
@@ -72,7 +76,7 @@ impl Probes {
         self.core.runtime.remove(id);
         self.moved.extend(self.core.attachments[id.0 as usize].ranges.iter().cloned());
         self.core.watch_windows();
-        if is_call_event(&self.program.probes[id.0 as usize]) {
+        if concerns_calls(&self.program.probes[id.0 as usize]) {
             self.core.calls_switched(&mut self.moved);
         }
     }
@@ -104,6 +108,7 @@ impl Probes {
             self.core.attachments[index].ranges.clear();
             self.core.attachments[index].entries.clear();
             self.core.attachments[index].waiting.clear();
+            self.core.attachments[index].functions.clear();
             self.core.attachments[index].since.clear();
             self.core.attachments[index].until.clear();
         }

@@ -11,6 +11,7 @@ pub mod engine;
 pub mod format;
 mod happening;
 mod indirect;
+mod inside;
 mod lasting;
 mod limits;
 pub mod listing;

@@ -6,7 +6,7 @@
 use super::attach::{Attachment, Missing, World, attach_again};
 use hashbrown::HashSet;
 use spile_lang::diag::{Diagnostic, Severity};
-use spile_lang::ir::{Event, Place, Probe, Program, Region, RegionKind};
+use spile_lang::ir::{Event, Filter, Place, Probe, Program, Region, RegionKind};
 use spile_lang::span::Span;
 use std::ops::Range;
 
@@ -35,7 +35,7 @@ impl Pending {
             let waited = attachment.waiting.iter().filter_map(Diagnostic::span);
             self.found.extend(waited.filter(|span| !waits.contains(span)));
             if (&again.ranges, &again.accessed) != (&attachment.ranges, &attachment.accessed)
-                || again.addresses != attachment.addresses
+                || (&again.addresses, &again.functions) != (&attachment.addresses, &attachment.functions)
             {
                 changed.extend(attachment.ranges.iter().chain(&again.ranges).cloned());
             }
@@ -78,7 +78,14 @@ fn depends_on_modules(probe: &Probe, attachment: &Attachment) -> bool {
         RegionKind::Extent(loc) | RegionKind::Len(loc, _) => named(&loc.place),
         RegionKind::Range(from, to) => named(&from.place) || named(&to.place),
     };
-    let at = probe.at.iter().chain(&probe.since).chain(&probe.until).any(|loc| named(&loc.place));
+    let functions = probe.filters.iter().flat_map(|filter| match filter {
+        Filter::From(list) | Filter::During(list) => list.as_slice(),
+        Filter::When(_) | Filter::Hit(_) | Filter::Limit(_) => &[],
+    });
+    // `*` is what functions there are.
+    let any = functions.clone().any(|loc| loc.place == Place::Any);
+    let locs = probe.at.iter().chain(&probe.since).chain(&probe.until).chain(functions);
+    let at = any || locs.into_iter().any(|loc| named(&loc.place));
     let within = probe.within.iter().chain(&probe.except).any(region_named);
     // Optional addresses may become code as well.
     let any_function = matches!(probe.event, Event::Call | Event::Return | Event::Line);

@@ -19,9 +19,10 @@ use crate::probe::action::{Action, ActionSite, FloatOp, PrintPart, TextHandle, T
 use crate::probe::attach::Symbols;
 use crate::probe::format::{self, TextRef, Value, View, address_text, grouped, line_text, put};
 use crate::probe::happening::{FactValue, Happening};
-use crate::probe::lasting::{Changed, Lastings};
+use crate::probe::lasting::{Changed, Lastings, Step};
 use crate::probe::limits::Limits;
 use crate::probe::loops::MapLoops;
+use crate::probe::lower::NZCV_SHIFT;
 use crate::probe::output::{self, Fields, Json, Output, Style};
 use crate::probe::stack::Walker;
 use crate::probe::state::{Full, KeyPart, States, Stored};
@@ -31,7 +32,7 @@ use hashbrown::HashMap;
 use regex::bytes::{Regex, RegexBuilder};
 use spile_lang::debug::EnumNames;
 use spile_lang::diag::{Diagnostic, Diagnostics};
-use spile_lang::ir::{AggFn, AssignOp, Fact, Filter, Func, Pattern, ProbeId, Program, StateId, StateKind};
+use spile_lang::ir::{AggFn, AssignOp, Fact, Filter, Func, Lasting, Pattern, ProbeId, Program, StateId, StateKind};
 use spile_lang::source::Sources;
 use spile_lang::span::Span;
 use spile_lang::target::{Register, RegisterSlot};
@@ -107,7 +108,7 @@ pub struct ProbeRuntime {
     spare_cells: RefCell<Vec<u32>>,
     spare_sites: Vec<u32>,
     loops: MapLoops,
-    lasting: Lastings,
+    pub(super) lasting: Lastings,
     /// System calls that are not to be performed, by thread, with their results.
     finished: Vec<(u64, Option<u64>)>,
     /// What happens to each thread between instructions, while bodies look at it.
@@ -221,6 +222,7 @@ impl ProbeRuntime {
             probes: Vec::new(),
             texts: Texts::new(),
             states,
+            lasting: Lastings::new(Arc::clone(&cells)),
             cells,
             output,
             line: String::new(),
@@ -239,7 +241,6 @@ impl ProbeRuntime {
             spare_cells: RefCell::default(),
             spare_sites: Vec::new(),
             loops: MapLoops::default(),
-            lasting: Lastings::default(),
             finished: Vec::new(),
             happenings: Vec::new(),
         };
@@ -480,6 +481,19 @@ impl ProbeRuntime {
         self.happenings.retain(|(other, _)| *other != thread);
     }
 
+    /// In a forked child: what belonged to the thread `parent` belongs to `child`, and other threads are not there.
+    pub(super) fn forked(&mut self, parent: u64, child: u64) {
+        self.texts.firings.clear();
+        self.happenings.clear();
+        self.finished.clear();
+        self.traces.retain(|trace| trace.thread == parent);
+        self.traces.iter_mut().for_each(|trace| trace.thread = child);
+        self.states.forked(parent, child);
+        let hits = self.thread_hits.drain().filter(|((thread, _), _)| *thread == parent);
+        self.thread_hits = hits.map(|((_, action), count)| ((child, action), count)).collect();
+        self.limits.forked(parent, child);
+    }
+
     /// The signal that an action raises.
     pub fn raised(&self, action: u32) -> Option<u8> {
         match self.sites[action as usize].action {
@@ -527,14 +541,18 @@ impl ProbeRuntime {
         let thread = guest.thread_id;
         let Some(probe) = self.lasting.tracer(thread) else { return };
         let shown = self.shown.take().unwrap_or_else(|| shown_registers(guest.isa));
-        let values = shown.iter().map(|register| read_register(cpu, register)).collect();
+        let values = shown.iter().map(|register| read_register(cpu, guest.isa, register)).collect();
         self.shown = Some(shown);
         self.lasting.keep(thread, Snapshot { probe, thread, pc: cpu.pc, icount: cpu.icount, values });
     }
 
-    /// True if the instruction is to be executed as another one.
-    pub(super) fn is_replaced(&self, thread: u64, pc: u64, icount: u64) -> bool {
-        self.lasting.replaced(thread, pc, icount).is_some()
+    /// The cell that is not 0 while something waits for a hit or a place.
+    pub(super) fn waiting_cell(&mut self) -> u32 {
+        self.lasting.waiting_cell().unwrap_or_else(|| {
+            let cell = self.new_cell();
+            self.lasting.count_waiting_in(cell);
+            cell
+        })
     }
 
     /// What the instruction at `pc` is executed as, if a probe has said so. It is forgotten then.
@@ -583,6 +601,13 @@ impl ProbeRuntime {
         if self.texts.firing_of(guest.thread_id, (site.probe, call.pc, call.icount)) {
             self.loops.clear(guest.thread_id);
             self.lasting.abandon(guest.thread_id);
+        }
+        if let Action::LastingHit = site.action {
+            self.lasting.step(guest.thread_id, Step::Hit(site.probe), cpu, guest.memory);
+            return 0;
+        }
+        if let Action::Stick { big_endian, lasts } = &site.action {
+            return self.stick(&site, call, (*big_endian, lasts.as_ref()), cpu, guest).into();
         }
         let args = &cpu.x[usize::from(call.args)..][..usize::from(call.n)];
         let mut fire = Firing { call, site: &site, guest, args: Args { slots: args, at: 0 }, poll: 0 };
@@ -691,15 +716,22 @@ impl ProbeRuntime {
                 0
             }
             Action::LastingEnd(lasts) => {
-                let now = (fire.call.icount, (fire.guest.ticks)(fire.call.icount));
-                if self.lasting.end(thread, *lasts, now, cpu, fire.guest.memory) {
+                let made = self.lasting.end(thread, fire.site.probe, (lasts, fire.now()), cpu, fire.guest.memory);
+                if made && !matches!(lasts, Lasting::Hits(_) | Lasting::Until(_)) {
+                    // The thread is asked to look at when that is over.
                     fire.poll |= poll::CODE;
                 }
                 0
             }
+            Action::HoldInsn(lasts) => {
+                self.lasting.hold(thread, fire.site.probe, fire.call.pc, (lasts, fire.now()));
+                fire.poll |= poll::CODE;
+                0
+            }
+            // See `perform`.
+            Action::LastingHit | Action::Stick { .. } => 0,
             Action::TraceFor(lasts) => {
-                let now = (fire.call.icount, (fire.guest.ticks)(fire.call.icount));
-                self.lasting.trace(thread, fire.site.probe, *lasts, now);
+                self.lasting.trace(thread, fire.site.probe, lasts, fire.now());
                 fire.poll |= poll::CODE;
                 0
             }
@@ -735,6 +767,7 @@ impl ProbeRuntime {
             }
             Action::FinishSyscall => self.finish_syscall(fire),
             Action::SecondRedirect => self.error(fire, "R0604", String::new()),
+            Action::Atomic => self.error(fire, "R0608", String::new()),
         }
     }
 
@@ -987,7 +1020,7 @@ impl ProbeRuntime {
 
     fn trace_begin(&mut self, fire: &Firing<'_>, cpu: &CpuState) -> u64 {
         let shown = self.shown.take().unwrap_or_else(|| shown_registers(fire.guest.isa));
-        let values = shown.iter().map(|register| read_register(cpu, register)).collect();
+        let values = shown.iter().map(|register| read_register(cpu, fire.guest.isa, register)).collect();
         self.shown = Some(shown);
         let call = fire.call;
         let snapshot =
@@ -1027,7 +1060,7 @@ impl ProbeRuntime {
         };
         let shown = self.shown.as_deref().unwrap_or_default();
         let changed = |(register, old): (&Register, &u128)| {
-            let new = read_register(after?, register);
+            let new = read_register(after?, guest.isa, register);
             (new != *old).then(|| (register.clone(), *old, new))
         };
         let changes: Vec<_> = shown.iter().zip(&before.values).filter_map(changed).collect();
@@ -1314,6 +1347,34 @@ impl ProbeRuntime {
         u64::from(written)
     }
 
+    fn stick(
+        &mut self,
+        site: &ActionSite,
+        call: ActionCall,
+        (big_endian, lasts): (bool, Option<&Lasting>),
+        cpu: &mut CpuState,
+        guest: &Guest<'_>,
+    ) -> bool {
+        let mut args = Args { slots: &cpu.x[usize::from(call.args)..][..usize::from(call.n)], at: 0 };
+        let (word, at, width) = (args.word(), args.word(), args.word() as u32);
+        let ones = u128::MAX >> (128 - width);
+        let (mask, value) = (args.wide() & ones, args.wide() & ones);
+        let in_order = |bits: u128| match big_endian {
+            true => bits.swap_bytes() >> (128 - width),
+            false => bits,
+        };
+        let (place, mask, value) = match Changed::of(word) {
+            None => (Changed::Memory { addr: at, bytes: (width / 8) as u8 }, in_order(mask), in_order(value)),
+            Some(Changed::Flags) => (Changed::Flags, mask >> NZCV_SHIFT & 15, value >> NZCV_SHIFT & 15),
+            Some(register) => (register, mask << at, value << at),
+        };
+        let lasts = lasts.map(|lasts| (lasts, (call.icount, (guest.ticks)(call.icount))));
+        let done = self.lasting.stick(guest.thread_id, site.probe, (place, mask, value), lasts, cpu, guest.memory);
+        // The thread is asked to look at when that is over, and stores of others that are under way are seen.
+        cpu.poll.fetch_or(poll::CODE, Ordering::Relaxed);
+        done
+    }
+
     fn patched(&mut self, fire: &Firing<'_>, what: &str) -> u64 {
         if !self.patches.list.iter().any(|patch| patch.what == what) {
             let first = self.context(fire);
@@ -1456,6 +1517,7 @@ fn error_title(code: &str) -> &'static str {
         "R0604" => "a second `skip` or `goto` at the same point was ignored",
         "R0605" => "`rand(0)` has no number to give",
         "R0607" => "a variable has no value here: it is optimised out",
+        "R0608" => "an atomic access was not patched",
         _ => "more bytes were asked for than a probe reads",
     }
 }
@@ -1468,6 +1530,11 @@ fn error_help(code: &str) -> &'static [&'static str] {
         "R0604" => &["the first one of a point wins, in source order"],
         "R0605" => &["`rand(n)` gives a number from 0 to n - 1; the result was 0 here"],
         "R0607" => &["the probe body was left at this point each time", "to give a value instead: `… ?? 0`"],
+        "R0608" => &[
+            "it is one step: what it stores is known only behind it",
+            "what it has loaded can be changed: `after read at counter write value = 0`",
+            "so can what it has stored: `after write at counter write u32[addr] = 0`",
+        ],
         _ => &["the rest was cut off"],
     }
 }
@@ -1545,6 +1612,13 @@ struct Firing<'a> {
     args: Args<'a>,
     /// What the thread is to look at afterwards.
     poll: u32,
+}
+
+impl Firing<'_> {
+    /// The thread's instruction count, and the time.
+    fn now(&self) -> (u64, u64) {
+        (self.call.icount, (self.guest.ticks)(self.call.icount))
+    }
 }
 
 /// Takes argument slots one after the other.
@@ -1738,11 +1812,13 @@ fn shown_registers(isa: &dyn Isa) -> Vec<Register> {
     registers.filter(|register| register.slot != RegisterSlot::Pc).collect()
 }
 
-fn read_register(cpu: &CpuState, register: &Register) -> u128 {
+fn read_register(cpu: &CpuState, isa: &dyn Isa, register: &Register) -> u128 {
     let slot = match register.slot {
         RegisterSlot::Int(n) => u128::from(cpu.x[usize::from(n)]),
         RegisterSlot::Vector(n) => cpu.v[usize::from(n)],
         RegisterSlot::Pc => u128::from(cpu.pc),
+        // Those that a program may name do not depend on the time.
+        RegisterSlot::System(reg) => u128::from(isa.read_system(cpu, reg, 0).unwrap_or(0)),
         // Compared and shown as the four bits, wherever the architecture has them.
         RegisterSlot::Flags => return u128::from(cpu.nzcv()),
     };
@@ -1757,7 +1833,9 @@ fn register_text(register: &Register, value: u128) -> String {
             let letter = |(n, c): (usize, char)| if value >> (3 - n) & 1 != 0 { c } else { c.to_ascii_lowercase() };
             "NZCV".chars().enumerate().map(letter).collect()
         }
-        RegisterSlot::Int(_) | RegisterSlot::Vector(_) | RegisterSlot::Pc => format!("{value:#x}"),
+        RegisterSlot::Int(_) | RegisterSlot::Vector(_) | RegisterSlot::Pc | RegisterSlot::System(_) => {
+            format!("{value:#x}")
+        }
     }
 }
 

@@ -437,6 +437,24 @@ impl States {
         }
     }
 
+    /// Forgets the values of calls that are over.
+    pub(super) fn end_calls(&mut self, calls: &[u64]) {
+        for table in self.tables.iter_mut().filter(|table| table.def.is_per_call()) {
+            calls.iter().for_each(|&call| drop(table.entries.remove(&[KeyPart::Int(call)][..])));
+            table.full = false;
+        }
+    }
+
+    /// In a forked child: the values of the thread `parent` are those of `child`, and there are no others.
+    pub(super) fn forked(&mut self, parent: u64, child: u64) {
+        for table in self.tables.iter_mut().filter(|table| table.def.is_per_thread()) {
+            let own = table.entries.remove(&[KeyPart::Int(parent)][..]);
+            table.entries.clear();
+            table.entries.extend(own.map(|entry| ([KeyPart::Int(child)].into(), entry)));
+            table.full = false;
+        }
+    }
+
     /// Remembers that the script itself has printed a global.
     pub fn mark_printed(&mut self, id: StateId) {
         self.tables[id.0 as usize].printed = true;
@@ -450,7 +468,7 @@ impl States {
     fn is_unprinted(&self, id: StateId) -> bool {
         let table = &self.tables[id.0 as usize];
         match &table.def.kind {
-            _ if table.printed || table.def.is_per_thread() => false,
+            _ if table.printed || table.def.is_per_thread() || table.def.is_per_call() => false,
             StateKind::Aggregate(_) => table.def.keys.is_empty() || !self.rows(id).is_empty(),
             StateKind::Value { .. } if table.def.keys.is_empty() => {
                 self.get(id, &[]).is_some_and(|value| match value {

@@ -12,7 +12,7 @@ use std::ops::Range;
 use std::sync::atomic::Ordering;
 
 /// The action of an instruction that windows wait for; it belongs to no probe.
-pub(super) const REACHED: u32 = u32::MAX - 2;
+pub(super) const REACHED: u32 = u32::MAX - 1;
 
 /// The instructions that windows wait for.
 #[derive(Default)]

@@ -10,6 +10,17 @@ fn format(t: Lanes) -> Format {
     Format::of_bytes(t.element())
 }
 
+impl FpEnv {
+    /// Runs `f` with the rounding that the immediate states, if it does.
+    pub(super) fn rounded<T>(&mut self, imm: u32, f: impl FnOnce(&mut FpEnv) -> T) -> T {
+        let Some(direction) = rounding::stated_in(imm) else { return f(self) };
+        let mut stated = FpEnv { control: self.control_for(direction), status: self.status };
+        let result = f(&mut stated);
+        self.status = stated.status;
+        result
+    }
+}
+
 /// The direction in the low bits of an immediate.
 fn direction(imm: u32, env: &FpEnv) -> Rounding {
     match imm & 7 {
@@ -121,6 +132,11 @@ pub(super) fn to_int(t: Lanes, a: u128, signed: bool, width: u32, imm: u32, env:
 fn element_to_int(f: Format, x: u64, signed: bool, width: u32, imm: u32, env: &mut FpEnv) -> u64 {
     let direction = direction(imm, env);
     softfloat::to_int(f, x, signed, width, imm >> 8, direction, env)
+}
+
+/// The class of element 0.
+pub(super) fn class(t: Lanes, a: u128) -> u64 {
+    softfloat::class(format(t), get(t, a, 0))
 }
 
 /// An integer as element 0.

@@ -19,10 +19,23 @@ use crate::uop::{Lanes, ops};
 /// Floating-point control and status while an operation runs, in AArch64's layout.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct FpEnv {
-    /// Control: rounding mode, flush to zero, default NaN (`fpcr`).
-    pub control: u32,
+    /// Control: rounding mode, flush to zero, default NaN (`fpcr`), and above them the bits of [`control`].
+    pub control: u64,
     /// Cumulative exceptions and saturation (`fpsr`); operations or theirs in.
     pub status: u32,
+}
+
+/// Bits of the control register that AArch64 does not have. They stand above the 32 that its programs can write.
+pub mod control {
+    /// The rules of RISC-V: every NaN that an operation makes is the default one, tininess is found after rounding, a
+    /// number wins over signalling NaNs too in `FMaxNum` and `FMinNum`, and a NaN becomes the largest integer.
+    pub const CANONICAL: u64 = 1 << 32;
+    /// To nearest, ties away from zero, whatever the rounding mode says.
+    pub const AWAY: u64 = 1 << 33;
+    /// The rounding mode is none: see [`crate::uop::Uop::CheckRounding`].
+    pub const NO_ROUNDING: u64 = 1 << 34;
+    /// All of these that concern rounding.
+    pub const ROUNDING: u64 = AWAY | NO_ROUNDING;
 }
 
 /// How an operation rounds, as its immediate says in the low four bits.
@@ -41,6 +54,24 @@ pub mod rounding {
     pub const CURRENT: u32 = 5;
     /// Added to the direction: [`super::V1Op::FRound`] raises Inexact.
     pub const EXACT: u32 = 8;
+    /// Where operations that else round as the control register says have a direction of their own: see [`stated`].
+    const STATED: u32 = 16;
+
+    /// Returns what is added to the immediate of an operation that else rounds as the control register says, to make it
+    /// round in `direction`.
+    pub const fn stated(direction: u32) -> u32 {
+        (direction + 1) << STATED
+    }
+
+    /// Returns the direction that an immediate states.
+    pub const fn stated_in(imm: u32) -> Option<u32> {
+        (imm >> STATED).checked_sub(1)
+    }
+
+    /// Returns the rest of an immediate.
+    pub const fn unstated(imm: u32) -> u32 {
+        imm & ((1 << STATED) - 1)
+    }
 }
 
 ops! {
@@ -145,6 +176,11 @@ ops! {
         /// Unsigned reciprocal square root estimate (`ursqrte`).
         RsqrtEstU,
         // ---- floating point
+        /// A single-precision number that stands in 64 bits of which the upper half is all ones; the default NaN if it
+        /// is not (RISC-V's NaN boxing).
+        FUnbox,
+        /// A single-precision number with ones above it in the low 64 bits.
+        FBox,
         /// Sign cleared.
         FAbs,
         /// Sign inverted.
@@ -480,6 +516,9 @@ ops! {
         FToS64,
         /// Element 0 converted to an unsigned 64-bit integer; `imm` as in [`V1Op::FToS`].
         FToU64,
+        /// The class of element 0 as one bit of ten: negative infinite, normal, subnormal, zero, then positive zero,
+        /// subnormal, normal, infinite, then signalling and quiet NaN (RISC-V's `fclass`).
+        FClass,
     }
 }
 ops! {
@@ -560,6 +599,9 @@ pub fn v1(op: V1Op, t: Lanes, a: u128, imm: u32, env: &mut FpEnv) -> u128 {
         V1Op::MinAcrossU => reduce_u(t, a, u64::min),
         V1Op::RecipEstU => map_u(t, a, recip_estimate),
         V1Op::RsqrtEstU => map_u(t, a, rsqrt_estimate),
+        V1Op::FUnbox if a as u64 >> 32 == 0xffff_ffff => fit(Lanes::S, a),
+        V1Op::FUnbox => 0x7fc0_0000,
+        V1Op::FBox => u128::from(a as u32) | 0xffff_ffff_0000_0000,
         V1Op::FAbs
         | V1Op::FNeg
         | V1Op::FSqrt
@@ -584,7 +626,7 @@ pub fn v1(op: V1Op, t: Lanes, a: u128, imm: u32, env: &mut FpEnv) -> u128 {
         | V1Op::FMaxAcross
         | V1Op::FMinAcross
         | V1Op::FMaxNumAcross
-        | V1Op::FMinNumAcross => float::v1(op, t, a, imm, env),
+        | V1Op::FMinNumAcross => env.rounded(imm, |env| float::v1(op, t, a, rounding::unstated(imm), env)),
         V1Op::AesMix => crypto::aes_mix(a),
         V1Op::AesUnmix => crypto::aes_unmix(a),
         V1Op::Sha1H => u128::from((a as u32).rotate_left(30)),
@@ -705,7 +747,7 @@ pub fn v2(op: V2Op, t: Lanes, a: u128, b: u128, imm: u32, env: &mut FpEnv) -> u1
         | V2Op::FMaxP
         | V2Op::FMinP
         | V2Op::FMaxNumP
-        | V2Op::FMinNumP => float::v2(op, t, a, b, env),
+        | V2Op::FMinNumP => env.rounded(imm, |env| float::v2(op, t, a, b, env)),
         V2Op::AesEnc => crypto::aes_encrypt(a ^ b),
         V2Op::AesDec => crypto::aes_decrypt(a ^ b),
         V2Op::Sha1Su1 => crypto::sha1_schedule1(a, b),
@@ -721,7 +763,9 @@ pub fn v3(op: V3Op, t: Lanes, a: u128, b: u128, c: u128, imm: u32, env: &mut FpE
         V3Op::Tbx => table(t, a, b, c, imm),
         V3Op::Uzp3 => unzip3(t, [a, b, c], imm as usize),
         V3Op::Zip3 => zip3(t, [a, b, c], imm as usize),
-        V3Op::FMulAdd | V3Op::FMulSub | V3Op::FNMulAdd | V3Op::FNMulSub => float::v3(op, t, a, b, c, env),
+        V3Op::FMulAdd | V3Op::FMulSub | V3Op::FNMulAdd | V3Op::FNMulSub => {
+            env.rounded(imm, |env| float::v3(op, t, a, b, c, env))
+        }
         V3Op::QRDMulAdd => build(t, |i| mul_accumulate(t, a, b, c, i, false, env)),
         V3Op::QRDMulSub => build(t, |i| mul_accumulate(t, a, b, c, i, true, env)),
         V3Op::DotS => dot(t, a, |i| get_s(Lanes::B16, b, i) * get_s(Lanes::B16, c, i)),
@@ -746,20 +790,24 @@ pub fn vx(op: VxOp, t: Lanes, a: u128, imm: u32, env: &mut FpEnv) -> u64 {
         VxOp::FToU32 => float::to_int(t, a, false, 32, imm, env),
         VxOp::FToS64 => float::to_int(t, a, true, 64, imm, env),
         VxOp::FToU64 => float::to_int(t, a, false, 64, imm, env),
+        VxOp::FClass => float::class(t, a),
     }
 }
 
 /// Reference meaning of [`XvOp`]; `old` is the destination's old value.
 pub fn xv(op: XvOp, t: Lanes, old: u128, a: u64, imm: u32, env: &mut FpEnv) -> u128 {
-    let from_signed = |v: i64, env: &mut FpEnv| float::from_int(t, v < 0, v.unsigned_abs(), imm, env);
+    let from = |negative: bool, magnitude: u64, env: &mut FpEnv| {
+        env.rounded(imm, |env| float::from_int(t, negative, magnitude, rounding::unstated(imm), env))
+    };
+    let from_signed = |v: i64, env: &mut FpEnv| from(v < 0, v.unsigned_abs(), env);
     match op {
         XvOp::Insert => lanes::set(t, old, imm as usize, a),
         XvOp::Mov => u128::from(a & lanes::ones(t)),
         XvOp::Dup => lanes::build(t, |_| a),
         XvOp::S32ToF => from_signed(i64::from(a as i32), env),
-        XvOp::U32ToF => float::from_int(t, false, u64::from(a as u32), imm, env),
+        XvOp::U32ToF => from(false, u64::from(a as u32), env),
         XvOp::S64ToF => from_signed(a as i64, env),
-        XvOp::U64ToF => float::from_int(t, false, a, imm, env),
+        XvOp::U64ToF => from(false, a, env),
     }
 }
 

@@ -1,13 +1,13 @@
 //! IEEE 754 arithmetic in integers, with the Arm architecture's choices: NaN propagation, flushing, tininess before
-//! rounding, saturating conversions, estimates.
+//! rounding, saturating conversions, estimates. Where [`control::CANONICAL`] is set RISC-V's choices take their place.
 //!
 //! Values are bit patterns in the low bits of a `u64`; a [`Format`] says how wide they are. Each function follows the
 //! pseudocode function of the same purpose in the Arm Architecture Reference Manual (`FPAdd`, `FPMulAdd` …).
 //! Nothing here knows vectors. The host's floating point, in its default rounding mode, is a short cut where it cannot
 //! differ; see [`on_host`].
 
-use super::FpEnv;
 use super::wide::U256;
+use super::{FpEnv, control, rounding};
 use std::cmp::Ordering;
 
 /// A binary interchange format.
@@ -105,11 +105,11 @@ const UNDERFLOW: u32 = 1 << 3;
 const INEXACT: u32 = 1 << 4;
 const INPUT_DENORMAL: u32 = 1 << 7;
 
-const FLUSH_HALF: u32 = 1 << 19;
-const ROUNDING: u32 = 3 << 22;
-const FLUSH: u32 = 1 << 24;
-const DEFAULT_NAN: u32 = 1 << 25;
-const ALTERNATIVE_HALF: u32 = 1 << 26;
+const FLUSH_HALF: u64 = 1 << 19;
+const ROUNDING: u64 = 3 << 22;
+const FLUSH: u64 = 1 << 24;
+const DEFAULT_NAN: u64 = 1 << 25 | control::CANONICAL;
+const ALTERNATIVE_HALF: u64 = 1 << 26;
 
 impl FpEnv {
     fn raise(&mut self, exceptions: u32) {
@@ -118,12 +118,29 @@ impl FpEnv {
 
     /// Returns the rounding direction that the control register asks for.
     pub fn rounding(&self) -> Rounding {
+        if self.control & control::AWAY != 0 {
+            return Rounding::Away;
+        }
         match (self.control & ROUNDING) >> 22 {
             0 => Rounding::Even,
             1 => Rounding::Up,
             2 => Rounding::Down,
             _ => Rounding::Zero,
         }
+    }
+
+    /// Returns the control register with `direction`, one of [`rounding`], in place of its own.
+    pub(super) fn control_for(&self, direction: u32) -> u64 {
+        let others = self.control & !(ROUNDING | control::ROUNDING);
+        match direction {
+            rounding::EVEN | rounding::UP | rounding::DOWN | rounding::ZERO => others | u64::from(direction) << 22,
+            rounding::AWAY => others | control::AWAY,
+            _ => self.control,
+        }
+    }
+
+    fn has_canonical_nan(&self) -> bool {
+        self.control & control::CANONICAL != 0
     }
 
     fn flushes(&self, f: Format) -> bool {
@@ -245,7 +262,7 @@ fn round_to(f: Format, value: Term, rounding: Rounding, flush: bool, alternative
     } else {
         round_shift(sign, sig, (last_place - exp) as u32, rounding)
     };
-    if exponent < min && inexact {
+    if exponent < min && inexact && !(env.has_canonical_nan() && is_normal_unbounded(f, value, rounding)) {
         env.raise(UNDERFLOW);
     }
     // The leading one of a normal mantissa, and a carry out of rounding, add to the exponent field.
@@ -269,6 +286,18 @@ fn round_to(f: Format, value: Term, rounding: Rounding, flush: bool, alternative
         env.raise(INEXACT);
     }
     f.zero(sign) | bits
+}
+
+/// True if a value below the smallest normal number is rounded up to it also where exponents have no lower end: it is
+/// not tiny after rounding.
+fn is_normal_unbounded(f: Format, Term { sign, exp, sig }: Term, rounding: Rounding) -> bool {
+    let exponent = exp + 127 - sig.leading_zeros() as i32;
+    let min = 1 - f.bias();
+    let last_place = exponent - f.frac as i32;
+    if exponent != min - 1 || last_place <= exp {
+        return false;
+    }
+    round_shift(sign, sig, (last_place - exp) as u32, rounding).0 >> (f.frac + 1) != 0
 }
 
 fn invalid(f: Format, env: &mut FpEnv) -> u64 {
@@ -318,7 +347,7 @@ fn round_sum(f: Format, a: Term, b: Term, env: &mut FpEnv) -> u64 {
 /// and the result shows that no other exception occurred, as it is normal and not the smallest. The host must be in
 /// its default rounding mode without flushing; its own exception flags may change.
 fn on_host(f: Format, env: &FpEnv, single: impl FnOnce() -> f32, double: impl FnOnce() -> f64) -> Option<u64> {
-    if env.status & INEXACT == 0 || env.control & (ROUNDING | FLUSH) != 0 {
+    if env.status & INEXACT == 0 || env.control & (ROUNDING | FLUSH | control::ROUNDING) != 0 {
         return None;
     }
     match f {
@@ -552,9 +581,16 @@ pub fn max(f: Format, a: u64, b: u64, min: bool, env: &mut FpEnv) -> u64 {
     if (key(a) > key(b)) != min { a } else { b }
 }
 
-/// As [`max`], but a number wins over a quiet NaN.
+/// As [`max`], but a number wins over a quiet NaN, and by the rules of RISC-V over every NaN.
 pub fn max_number(f: Format, a: u64, b: u64, min: bool, env: &mut FpEnv) -> u64 {
     let (x, y) = (unpack(f, a, env), unpack(f, b, env));
+    if env.has_canonical_nan() && x.is_nan() != y.is_nan() {
+        let (nan, number) = if x.is_nan() { (x, b) } else { (y, a) };
+        if nan.is(Kind::SignallingNan) {
+            env.raise(INVALID);
+        }
+        return number;
+    }
     match (x.kind, y.kind) {
         (Kind::QuietNan, _) if !y.is_nan() => settled(f, b, y),
         (_, Kind::QuietNan) if !x.is_nan() => settled(f, a, x),
@@ -603,7 +639,22 @@ pub fn round_to_integral(f: Format, a: u64, rounding: Rounding, exact: bool, env
     if whole == 0 { f.zero(x.sign) } else { round(f, Term { sign: x.sign, exp: 0, sig: whole }, env) }
 }
 
-/// Converts to an integer of `bits` bits after multiplying by 2 to the power `fraction`; saturates, and NaN gives 0.
+/// Returns the bit that stands for the class of `a` in RISC-V's `fclass`.
+pub fn class(f: Format, a: u64) -> u64 {
+    let x = classify(f, a, false, &mut FpEnv::default());
+    let number = match x.kind {
+        Kind::SignallingNan => return 1 << 8,
+        Kind::QuietNan => return 1 << 9,
+        Kind::Infinite => 0,
+        Kind::Finite if f.exponent_field(a) != 0 => 1,
+        Kind::Finite => 2,
+        Kind::Zero => 3,
+    };
+    1 << if x.sign { number } else { 7 - number }
+}
+
+/// Converts to an integer of `bits` bits after multiplying by 2 to the power `fraction`; saturates, and NaN gives 0, by
+/// the rules of RISC-V the largest integer.
 pub fn to_int(f: Format, a: u64, signed: bool, bits: u32, fraction: u32, rounding: Rounding, env: &mut FpEnv) -> u64 {
     let x = unpack(f, a, env);
     let ones = u64::MAX >> (64 - bits);
@@ -617,7 +668,7 @@ pub fn to_int(f: Format, a: u64, signed: bool, bits: u32, fraction: u32, roundin
         Kind::Infinite => return saturate(env),
         Kind::QuietNan | Kind::SignallingNan => {
             env.raise(INVALID);
-            return 0;
+            return if env.has_canonical_nan() { most } else { 0 };
         }
         Kind::Finite => {}
     }
@@ -887,7 +938,7 @@ mod tests {
     }
 
     #[track_caller]
-    fn exceptions(op: impl FnOnce(&mut FpEnv) -> u64, control: u32, result: u64, status: u32) {
+    fn exceptions(op: impl FnOnce(&mut FpEnv) -> u64, control: u64, result: u64, status: u32) {
         let mut env = FpEnv { control, status: 0 };
         let found = op(&mut env);
         assert_eq!((found, env.status), (result, status), "{found:#x}");
@@ -913,6 +964,46 @@ mod tests {
         exceptions(result, 0, 0x0080_0000, UNDERFLOW | INEXACT);
         exceptions(result, FLUSH, 0, UNDERFLOW);
         exceptions(|env| add(SINGLE, 1, 0, env), FLUSH, 0, INPUT_DENORMAL);
+    }
+
+    #[test]
+    fn canonical_nans_have_other_rules() {
+        let (quiet, signalling) = (0x7fc0_0001, 0xff80_0002);
+        let rules = control::CANONICAL;
+        exceptions(|env| add(SINGLE, quiet, signalling, env), rules, 0x7fc0_0000, INVALID);
+        exceptions(|env| max_number(SINGLE, signalling, 5, false, env), rules, 5, INVALID);
+        exceptions(|env| max_number(SINGLE, 5, quiet, true, env), rules, 5, 0);
+        exceptions(|env| max_number(SINGLE, quiet, quiet, true, env), rules, 0x7fc0_0000, 0);
+        exceptions(|env| to_int(SINGLE, signalling, true, 32, 0, Rounding::Zero, env), rules, 0x7fff_ffff, INVALID);
+        // Tininess after rounding: with 24 digits the first product is the smallest normal number, the second is not.
+        exceptions(|env| mul(SINGLE, 0x00ff_ffff, 0x3f00_0000, env), rules, 0x0080_0000, UNDERFLOW | INEXACT);
+        exceptions(
+            |env| convert(DOUBLE, SINGLE, 0x380f_ffff_ffff_ffff, None, env),
+            0,
+            0x0080_0000,
+            UNDERFLOW | INEXACT,
+        );
+        exceptions(|env| convert(DOUBLE, SINGLE, 0x380f_ffff_ffff_ffff, None, env), rules, 0x0080_0000, INEXACT);
+        let mut env = FpEnv { control: rules | control::AWAY, status: 0 };
+        assert_eq!(add(SINGLE, 0x4b80_0000, 0x3f80_0000, &mut env), 0x4b80_0001);
+    }
+
+    #[test]
+    fn every_number_has_a_class() {
+        for (bits, class_bit) in [
+            (0xff80_0000, 0),
+            (0x8080_0000, 1),
+            (0x8000_0001, 2),
+            (0x8000_0000, 3),
+            (0, 4),
+            (0x007f_ffff, 5),
+            (0x3f80_0000, 6),
+            (0x7f80_0000, 7),
+            (0xff80_0001, 8),
+            (0x7fc0_0000, 9),
+        ] {
+            assert_eq!(class(SINGLE, bits), 1 << class_bit, "{bits:#x}");
+        }
     }
 
     #[test]

@@ -352,7 +352,7 @@ struct Engine<S>(Arc<Mutex<S>>);
 struct Splicer<'a, S>(&'a mut S);
 
 impl<S: Spy> Splice for Splicer<'_, S> {
-    fn touches(&mut self, _: u64, _: u64) -> bool {
+    fn touches(&mut self, _: &Block) -> bool {
         true
     }
     fn before(&mut self, site: &Site<'_>, uops: &mut Vec<Uop>) {

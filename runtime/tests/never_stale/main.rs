@@ -1,9 +1,10 @@
 //! The engine's central promises, on random programs in every tier against one instruction at a time:
 //! a probe never sees a stale value, disturbs nothing that it does not change, and what it changes is seen by the very
-//! next instruction; changes of probes and of code take effect at once.
+//! next instruction; changes of probes and of code take effect at once; accesses are what scripts make of them.
 //!
 //! Every failure names the seed of its program. `SPILE_SEEDS=A..B` runs these seeds instead of the usual few.
 
+mod access;
 mod change;
 mod flow;
 mod generate;

@@ -1,32 +1,46 @@
 //! Batches of cases: what is put into one guest program, and what comes out of it.
 
-use crate::classes::Kind;
 use crate::engine::{Engine, Outcome};
-use crate::image::{Image, RESULT_SIZE};
-use crate::random::Random;
-use crate::state::State;
-use crate::words::{Word, matching_load};
+use crate::guest::{Machine, Start};
+use crate::image::Image;
 use std::fs;
 use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-const NOP: u32 = 0xd503_201f;
-
 /// Some instructions and the state they start in.
-#[derive(Clone)]
 pub(crate) struct Case {
-    /// The instructions, the one under test last; a sequence ends in `nop`.
+    /// The instructions, the one under test last; a sequence ends in one that does nothing.
     pub(crate) code: Vec<u32>,
     /// What it is reported under.
     pub(crate) mnemonic: &'static str,
-    pub(crate) state: State,
+    pub(crate) state: Box<dyn Start>,
     /// Cases with the same number have the same code.
     pub(crate) group: usize,
 }
 
+impl Clone for Case {
+    fn clone(&self) -> Case {
+        Case { code: self.code.clone(), mnemonic: self.mnemonic, state: self.state.copy(), group: self.group }
+    }
+}
+
+impl Case {
+    /// Makes `sets` cases of one code, each with a state of its own.
+    pub(crate) fn several(
+        code: Vec<u32>,
+        mnemonic: &'static str,
+        sets: usize,
+        group: usize,
+        mut start: impl FnMut() -> Box<dyn Start>,
+    ) -> Vec<Case> {
+        (0..sets).map(|_| Case { code: code.clone(), mnemonic, state: start(), group }).collect()
+    }
+}
+
 /// The results of a batch under one engine, in the order of its cases.
 pub(crate) struct Results {
+    machine: &'static Machine,
     pub(crate) bytes: Vec<u8>,
     pub(crate) failure: Option<String>,
 }
@@ -34,57 +48,29 @@ pub(crate) struct Results {
 impl Results {
     /// Returns the result of case `index`, unless the program ended before it.
     pub(crate) fn get(&self, index: usize) -> Option<&[u8]> {
-        self.bytes.get(index * RESULT_SIZE..(index + 1) * RESULT_SIZE)
+        let size = self.machine.result_size;
+        self.bytes.get(index * size..(index + 1) * size)
     }
 
     /// Returns how many cases were run.
     pub(crate) fn len(&self) -> usize {
-        self.bytes.len() / RESULT_SIZE
+        self.bytes.len() / self.machine.result_size
     }
-}
 
-/// Makes `sets` cases of one instruction.
-pub(crate) fn single(random: &mut Random, word: &Word, sets: usize, group: usize) -> Vec<Case> {
-    let mut code = vec![word.bits];
-    if word.class.kind == Kind::StoreExclusive && random.one_in(2) {
-        code.insert(0, matching_load(random, word.bits));
+    /// Returns whether case `index` has raised `signal`.
+    pub(crate) fn has_raised(&self, index: usize, signal: u8) -> bool {
+        self.get(index).is_some_and(|result| result[self.machine.signal] == signal)
     }
-    (0..sets)
-        .map(|_| Case { code: code.clone(), mnemonic: word.mnemonic, state: State::random(random, word), group })
-        .collect()
-}
-
-/// Makes `sets` cases of a random sequence of `length` instructions.
-///
-/// A store-exclusive comes first or not at all: without a monitor QEMU does not check its address, though the
-/// architecture has it checked for alignment.
-pub(crate) fn sequence(random: &mut Random, pool: &[Word], length: usize, sets: usize, group: usize) -> Vec<Case> {
-    let mut words: Vec<&Word> = (0..length).map(|_| &pool[random.below(pool.len())]).collect();
-    let is_store_exclusive = |word: &Word| word.class.kind == Kind::StoreExclusive;
-    let mut first = true;
-    words.retain(|word| std::mem::take(&mut first) || !is_store_exclusive(word));
-    let mut code: Vec<u32> = words.iter().map(|word| word.bits).collect();
-    if is_store_exclusive(words[0]) {
-        code.insert(0, matching_load(random, words[0].bits));
-    }
-    code.push(NOP);
-    let state = |random: &mut Random| {
-        let mut state = State::random(random, words[0]);
-        words[1..].iter().for_each(|word| state.prepare(random, word));
-        state.prepare(random, words[0]);
-        state
-    };
-    (0..sets).map(|_| Case { code: code.clone(), mnemonic: "sequence", state: state(random), group }).collect()
 }
 
 /// Writes the guest program of `cases` to `path`, completing their states with addresses.
-pub(crate) fn write_program(path: &Path, cases: &mut [Case]) -> Result<(), String> {
-    let mut image = Image::new();
+pub(crate) fn write_program(machine: &'static Machine, path: &Path, cases: &mut [Case]) -> Result<(), String> {
+    let mut image = Image::new(machine);
     let mut last = None;
     let (mut code, mut taken) = (0, 0);
     for case in cases {
         if last != Some(case.group) {
-            taken = image.taken_address(case.code.len());
+            taken = image.taken_address(&case.code);
             code = image.add_code(&case.code);
             last = Some(case.group);
         }
@@ -100,7 +86,7 @@ fn write_executable(path: &Path, bytes: &[u8]) -> io::Result<()> {
 }
 
 /// Runs the program at `path`.
-pub(crate) fn run(engine: &Engine, path: &Path) -> Result<Results, String> {
+pub(crate) fn run(machine: &'static Machine, engine: &Engine, path: &Path) -> Result<Results, String> {
     let Outcome { output, failure } = engine.run(path)?;
-    Ok(Results { bytes: output, failure })
+    Ok(Results { machine, bytes: output, failure })
 }

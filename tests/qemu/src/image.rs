@@ -1,4 +1,7 @@
-//! Writes the guest program of a batch: a static AArch64 ELF file made without assembler or linker. See `runner.S`.
+//! Writes the guest program of a batch: a static ELF file made without assembler or linker. See the `runner.S` of each
+//! architecture.
+
+use crate::guest::Machine;
 
 /// Where the runner is loaded; the instructions of the cases follow it.
 pub(crate) const CODE: u64 = 0x40_0000;
@@ -12,13 +15,9 @@ const PRISTINE: u64 = WINDOW + 0x1_0000;
 const SIGNAL_STACK: u64 = WINDOW + 0x2_0000;
 const SAVE: u64 = CODE + 4;
 const SAVE_TAKEN: u64 = CODE + 8;
-/// The bytes that the runner writes for each case.
-pub(crate) const RESULT_SIZE: usize = 864;
-
-static RUNNER: &[u8] = include_bytes!("runner.bin");
-
 /// A program in the making.
 pub(crate) struct Image {
+    machine: &'static Machine,
     code: Vec<u8>,
     records: Vec<u8>,
     cases: u64,
@@ -26,24 +25,27 @@ pub(crate) struct Image {
 
 impl Image {
     /// Starts a program without cases.
-    pub(crate) fn new() -> Image {
-        let mut code = RUNNER.to_vec();
-        code.resize(0x400, 0);
-        Image { code, records: Vec::new(), cases: 0 }
+    pub(crate) fn new(machine: &'static Machine) -> Image {
+        let mut code = machine.runner.to_vec();
+        code.resize(0x800, 0);
+        Image { machine, code, records: Vec::new(), cases: 0 }
     }
 
     /// Appends instructions, followed by the two ways back, and returns their address.
     pub(crate) fn add_code(&mut self, words: &[u32]) -> u64 {
         let start = self.here();
-        words.iter().for_each(|&word| self.emit(word));
+        for word in words {
+            self.code.extend(&word.to_le_bytes()[..(self.machine.size)(*word)]);
+        }
         self.emit_branch(SAVE);
         self.emit_branch(SAVE_TAKEN);
         start
     }
 
-    /// Returns where the note of a taken branch will be for code of `words` words that is added next.
-    pub(crate) fn taken_address(&self, words: usize) -> u64 {
-        self.here() + 4 * (words as u64 + 1)
+    /// Returns where the note of a taken branch will be for code that is added next.
+    pub(crate) fn taken_address(&self, words: &[u32]) -> u64 {
+        let size: usize = words.iter().map(|&word| (self.machine.size)(word)).sum();
+        self.here() + size as u64 + 4
     }
 
     /// Appends the record of a case.
@@ -56,13 +58,9 @@ impl Image {
         CODE + self.code.len() as u64
     }
 
-    fn emit(&mut self, word: u32) {
-        self.code.extend(word.to_le_bytes());
-    }
-
     fn emit_branch(&mut self, target: u64) {
-        let offset = (target as i64 - self.here() as i64) >> 2;
-        self.emit(0x1400_0000 | offset as u32 & 0x03ff_ffff);
+        let jump = (self.machine.jump)(target as i64 - self.here() as i64);
+        self.code.extend(jump.to_le_bytes());
     }
 
     /// Returns the ELF file.
@@ -72,13 +70,16 @@ impl Image {
         data.resize((RECORDS - CELLS) as usize, 0);
         data.extend(&self.records);
         let window: Vec<u8> = (0..WINDOW_SIZE / 8).flat_map(|i| pristine(i as u64).to_le_bytes()).collect();
-        elf(&[
-            Segment { address: CODE, flags: READ | EXECUTE, bytes: &self.code, size: self.code.len() },
-            Segment { address: CELLS, flags: READ | WRITE, bytes: &data, size: data.len() },
-            Segment { address: WINDOW, flags: READ | WRITE, bytes: &window, size: WINDOW_SIZE },
-            Segment { address: PRISTINE, flags: READ, bytes: &window, size: WINDOW_SIZE },
-            Segment { address: SIGNAL_STACK, flags: READ | WRITE, bytes: &[], size: 0x1_0000 },
-        ])
+        elf(
+            self.machine.elf,
+            &[
+                Segment { address: CODE, flags: READ | EXECUTE, bytes: &self.code, size: self.code.len() },
+                Segment { address: CELLS, flags: READ | WRITE, bytes: &data, size: data.len() },
+                Segment { address: WINDOW, flags: READ | WRITE, bytes: &window, size: WINDOW_SIZE },
+                Segment { address: PRISTINE, flags: READ, bytes: &window, size: WINDOW_SIZE },
+                Segment { address: SIGNAL_STACK, flags: READ | WRITE, bytes: &[], size: 0x1_0000 },
+            ],
+        )
     }
 }
 
@@ -98,8 +99,8 @@ struct Segment<'a> {
     size: usize,
 }
 
-fn elf(segments: &[Segment<'_>]) -> Vec<u8> {
-    let mut file = elf_header(segments.len() as u16);
+fn elf(machine: (u16, u32), segments: &[Segment<'_>]) -> Vec<u8> {
+    let mut file = elf_header(machine, segments.len() as u16);
     let mut offset = 0x1000;
     for segment in segments {
         file.extend(program_header(segment, offset));
@@ -112,12 +113,15 @@ fn elf(segments: &[Segment<'_>]) -> Vec<u8> {
     file
 }
 
-fn elf_header(segments: u16) -> Vec<u8> {
+fn elf_header((machine, flags): (u16, u32), segments: u16) -> Vec<u8> {
     let mut header = b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0".to_vec();
-    header.extend([2, 0, 183, 0, 1, 0, 0, 0]); // ET_EXEC, EM_AARCH64, version
+    header.extend([2, 0]); // ET_EXEC
+    header.extend(machine.to_le_bytes());
+    header.extend(1u32.to_le_bytes()); // version
     header.extend(CODE.to_le_bytes());
     header.extend(64u64.to_le_bytes()); // program headers
-    header.extend([0; 12]); // no sections, no flags
+    header.extend([0; 8]); // no sections
+    header.extend(flags.to_le_bytes());
     for half in [64, 56, segments, 64, 0, 0] {
         header.extend(half.to_le_bytes());
     }
@@ -135,20 +139,23 @@ fn program_header(segment: &Segment<'_>, offset: u64) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::a64::A64;
+    use crate::guest::Guest;
 
     #[test]
     fn the_file_holds_the_runner_where_it_is_loaded() {
-        let mut image = Image::new();
+        let mut image = Image::new(A64::MACHINE);
         image.add_code(&[0xd503_201f]);
         let file = image.finish();
-        assert_eq!(&file[0x1000..0x1000 + RUNNER.len()], RUNNER);
+        let runner = A64::MACHINE.runner;
+        assert_eq!(&file[0x1000..0x1000 + runner.len()], runner);
         assert_eq!(u64::from_le_bytes(file[24..32].try_into().unwrap()), CODE);
     }
 
     #[test]
     fn code_ends_in_branches_to_the_fixed_places() {
-        let mut image = Image::new();
-        let expected = image.taken_address(1);
+        let mut image = Image::new(A64::MACHINE);
+        let expected = image.taken_address(&[0xd503_201f]);
         let start = image.add_code(&[0xd503_201f]);
         assert_eq!(expected, start + 8);
         let word = |address: u64| {

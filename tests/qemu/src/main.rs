@@ -1,29 +1,27 @@
-//! Runs random AArch64 instructions under `qemu-aarch64` and under Spile, and compares every register, flag, vector and
-//! byte of memory that they leave.
+//! Runs random instructions under qemu's user mode and under Spile, and compares every register, flag, vector and byte of
+//! memory that they leave. Each architecture has a module that makes its cases.
 //!
 //! It writes the guest programs itself: no cross compiler is needed. It knows nothing of how Spile works.
 
+mod a64;
 mod batch;
-mod classes;
-#[cfg(test)]
-mod coverage;
 mod engine;
+mod guest;
 mod image;
 mod random;
 mod report;
-mod state;
-mod words;
+mod rv64;
+mod values;
 
 use batch::{Case, Results};
 use clap::Parser;
 use engine::Engine;
-use image::RESULT_SIZE;
+use guest::{Guest, Machine, Word};
 use random::Random;
 use report::{Report, Totals};
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use words::Word;
 
 /// How many cases go into one guest program.
 const BATCH: usize = 4096;
@@ -32,9 +30,12 @@ const RESTARTS: usize = 30;
 /// The signal of a case that the processor refuses.
 const SIGILL: u8 = 4;
 
-/// Compare random AArch64 instructions under Spile with qemu-aarch64.
+/// Compare random instructions under Spile with qemu.
 #[derive(Parser)]
 struct Options {
+    /// The guest architecture: aarch64 or riscv64
+    #[arg(long, default_value = "aarch64")]
+    arch: String,
     /// Start of the pseudo-random numbers; the same seed gives the same cases
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -47,15 +48,16 @@ struct Options {
     /// Sequences of this many instructions instead of single ones; `--cases` is then the number of sequences
     #[arg(long, value_name = "LENGTH")]
     run: Option<usize>,
-    /// Also FP16, dot products, RCpc and whatever else the processor has beyond Armv8.0 with CRC, AES, SHA and LSE
+    /// Also FP16, dot products, RCpc and whatever else the processor has beyond Armv8.0 with CRC, AES, SHA and LSE; of
+    /// riscv64 everything is tested in any case
     #[arg(long)]
     extensions: bool,
     /// Instead of instructions, this many random words that are none: both must raise SIGILL
     #[arg(long, value_name = "COUNT", conflicts_with = "run")]
     refused: Option<usize>,
-    /// The processor that QEMU plays
-    #[arg(long, default_value = "neoverse-n1")]
-    cpu: String,
+    /// The processor that QEMU plays [default: neoverse-n1, or rv64]
+    #[arg(long)]
+    cpu: Option<String>,
     /// The Spile command
     #[arg(long, default_value = "target/release/spile")]
     spile: PathBuf,
@@ -65,9 +67,9 @@ struct Options {
     /// Another emulator to test in place of Spile, with its arguments
     #[arg(long, value_name = "COMMAND")]
     against: Option<String>,
-    /// The reference
-    #[arg(long, default_value = "qemu-aarch64")]
-    qemu: String,
+    /// The reference [default: qemu-aarch64, or qemu-riscv64]
+    #[arg(long)]
+    qemu: Option<String>,
     /// Fields that are not compared, such as fpsr
     #[arg(long)]
     ignore: Vec<String>,
@@ -77,7 +79,13 @@ struct Options {
 }
 
 fn main() -> ExitCode {
-    match run(&Options::parse()) {
+    let options = Options::parse();
+    let totals = match options.arch.as_str() {
+        "aarch64" => run::<a64::A64>(&options),
+        "riscv64" => run::<rv64::Rv64>(&options),
+        other => Err(format!("`{other}` is no architecture: there are aarch64 and riscv64")),
+    };
+    match totals {
         Ok(Totals { failed: 0, .. }) => ExitCode::SUCCESS,
         Ok(_) => ExitCode::FAILURE,
         Err(message) => {
@@ -87,24 +95,24 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(options: &Options) -> Result<Totals, String> {
+fn run<G: Guest>(options: &Options) -> Result<Totals, String> {
     let engines = engines(options)?;
     std::fs::create_dir_all(&options.directory)
         .map_err(|error| format!("cannot make {}: {error}", options.directory.display()))?;
     say(&format!("seed {}", options.seed))?;
     let mut random = Random::new(options.seed);
     if let Some(count) = options.refused {
-        return compare_all(options, &engines, refused_words(options, &mut random, count)?);
+        return compare_all::<G>(options, &engines, refused_words::<G>(options, &mut random, count)?);
     }
     let sets = 8.min(options.cases.max(1));
     let per_encoding = if options.run.is_some() { 8 } else { options.cases.div_ceil(sets) };
-    let words = words::draw(&mut random, per_encoding, |name| wanted(&options.filter, name));
-    let words = screen(options, &mut random, words)?;
+    let words = G::draw(&mut random, per_encoding, &|name| wanted(&options.filter, name));
+    let words = screen::<G>(options, &mut random, words)?;
     let groups = match options.run {
-        None => words.iter().enumerate().map(|(i, word)| batch::single(&mut random, word, sets, i)).collect(),
-        Some(length) => sequences(&mut random, &words, length, options.cases, sets)?,
+        None => words.iter().enumerate().map(|(i, word)| G::single(&mut random, word, sets, i)).collect(),
+        Some(length) => sequences::<G>(&mut random, &words, length, options.cases, sets)?,
     };
-    compare_all(options, &engines, groups)
+    compare_all::<G>(options, &engines, groups)
 }
 
 /// The engines to compare with the reference.
@@ -119,8 +127,9 @@ fn engines(options: &Options) -> Result<Vec<Engine>, String> {
     Ok(options.tier.iter().map(|tier| Engine::new(tier, &[spile, "run", "--tier", tier])).collect())
 }
 
-fn reference(options: &Options, cpu: &str) -> Engine {
-    Engine::new("qemu", &[&options.qemu, "-cpu", cpu])
+fn reference(options: &Options, machine: &Machine, cpu: Option<&str>) -> Engine {
+    let qemu = options.qemu.as_deref().unwrap_or(machine.qemu);
+    Engine::new("qemu", &[qemu, "-cpu", cpu.or(options.cpu.as_deref()).unwrap_or(machine.cpu)])
 }
 
 /// True if `name` matches a filter, or there is none.
@@ -138,30 +147,39 @@ fn matches(pattern: &str, name: &str) -> bool {
 }
 
 /// Leaves out the words that the processor under QEMU refuses: those it does not have, or QEMU does not.
-fn screen(options: &Options, random: &mut Random, words: Vec<Word>) -> Result<Vec<Word>, String> {
-    let newer = refused(options, random, &words, &options.cpu)?;
-    let older = refused(options, random, &words, "cortex-a72")?;
-    let keep =
-        |i: usize, word: &Word| !newer[i] && (options.extensions || !older[i] || word.class.name.starts_with("lse"));
-    let kept: Vec<Word> = words.iter().enumerate().filter(|(i, word)| keep(*i, word)).map(|(_, w)| w.clone()).collect();
+fn screen<G: Guest>(options: &Options, random: &mut Random, words: Vec<G::Word>) -> Result<Vec<G::Word>, String> {
+    let newer = refused::<G>(options, random, &words, None)?;
+    let older = match G::OLDER_CPU {
+        Some(cpu) if !options.extensions => refused::<G>(options, random, &words, Some(cpu))?,
+        _ => vec![false; words.len()],
+    };
+    let keep = |i: usize, word: &G::Word| !newer[i] && (!older[i] || G::is_wanted_anyway(word));
+    let kept: Vec<G::Word> =
+        words.iter().enumerate().filter(|(i, word)| keep(*i, word)).map(|(_, word)| word.clone()).collect();
     say(&format!("{} of {} random words are instructions of this processor", kept.len(), words.len()))?;
+    let mut left_out: Vec<&str> = words.iter().map(Word::mnemonic).collect();
+    left_out.retain(|name| kept.iter().all(|word| word.mnemonic() != *name));
+    left_out.dedup();
+    if !left_out.is_empty() {
+        say(&format!("the processor has none of: {}", left_out.join(" ")))?;
+    }
     if kept.is_empty() { Err("no instruction matches the filter".to_owned()) } else { Ok(kept) }
 }
 
 /// Random words that the processor under QEMU refuses, a case each.
-fn refused_words(options: &Options, random: &mut Random, count: usize) -> Result<Vec<Vec<Case>>, String> {
-    let mut words = words::no_instructions(random, count);
+fn refused_words<G: Guest>(options: &Options, random: &mut Random, count: usize) -> Result<Vec<Vec<Case>>, String> {
+    let mut words = G::no_instructions(random, count);
     let mut groups = Vec::new();
     while !words.is_empty() {
         let chunk = words.split_off(words.len().saturating_sub(BATCH));
         let mut cases: Vec<Case> =
-            chunk.iter().enumerate().flat_map(|(i, word)| batch::single(random, word, 1, groups.len() + i)).collect();
+            chunk.iter().enumerate().flat_map(|(i, word)| G::single(random, word, 1, groups.len() + i)).collect();
         let path = options.directory.join("screen.elf");
-        batch::write_program(&path, &mut cases)?;
-        let results = batch::run(&reference(options, &options.cpu), &path)?;
+        batch::write_program(G::MACHINE, &path, &mut cases)?;
+        let results = batch::run(G::MACHINE, &reference(options, G::MACHINE, None), &path)?;
         // Some words end QEMU itself: the rest of the chunk is run without them.
         words.extend(chunk.into_iter().skip(results.len() + 1));
-        let is_refused = |i: usize| results.get(i).is_some_and(|result| result[800] == SIGILL);
+        let is_refused = |i: usize| results.has_raised(i, SIGILL);
         groups.extend(cases.into_iter().enumerate().filter(|(i, _)| is_refused(*i)).map(|(_, case)| vec![case]));
     }
     say(&format!("{} of {count} random words are no instructions of this processor", groups.len()))?;
@@ -169,41 +187,45 @@ fn refused_words(options: &Options, random: &mut Random, count: usize) -> Result
 }
 
 /// Runs each word once, and returns whether it raised SIGILL.
-fn refused(options: &Options, random: &mut Random, words: &[Word], cpu: &str) -> Result<Vec<bool>, String> {
+fn refused<G: Guest>(
+    options: &Options,
+    random: &mut Random,
+    words: &[G::Word],
+    cpu: Option<&str>,
+) -> Result<Vec<bool>, String> {
     let mut refused = Vec::new();
     for words in words.chunks(BATCH) {
         let mut cases: Vec<Case> =
-            words.iter().enumerate().flat_map(|(i, word)| batch::single(random, word, 1, i)).collect();
+            words.iter().enumerate().flat_map(|(i, word)| G::single(random, word, 1, i)).collect();
         let path = options.directory.join("screen.elf");
-        batch::write_program(&path, &mut cases)?;
-        let results = batch::run(&reference(options, cpu), &path)?;
-        all_there(&results, &cases)?;
-        refused.extend((0..cases.len()).map(|i| results.get(i).is_some_and(|result| result[800] == SIGILL)));
+        batch::write_program(G::MACHINE, &path, &mut cases)?;
+        let results = batch::run(G::MACHINE, &reference(options, G::MACHINE, cpu), &path)?;
+        all_there(G::MACHINE, &results, &cases)?;
+        refused.extend((0..cases.len()).map(|i| results.has_raised(i, SIGILL)));
     }
     Ok(refused)
 }
 
-fn sequences(
+fn sequences<G: Guest>(
     random: &mut Random,
-    words: &[Word],
+    words: &[G::Word],
     length: usize,
     count: usize,
     sets: usize,
 ) -> Result<Vec<Vec<Case>>, String> {
-    let pool: Vec<Word> =
-        words.iter().filter(|word| word.class.kind != classes::Kind::BranchRegister).cloned().collect();
+    let pool: Vec<G::Word> = words.iter().filter(|word| G::can_be_followed(word)).cloned().collect();
     if pool.is_empty() || length == 0 {
         return Err("no instruction to make sequences of".to_owned());
     }
-    Ok((0..count).map(|i| batch::sequence(random, &pool, length, sets, i)).collect())
+    Ok((0..count).map(|i| G::sequence(random, &pool, length, sets, i)).collect())
 }
 
 /// Runs all cases under all engines and reports.
-fn compare_all(options: &Options, engines: &[Engine], groups: Vec<Vec<Case>>) -> Result<Totals, String> {
-    let mut reports: Vec<Report> = engines.iter().map(|_| Report::new(&options.ignore)).collect();
+fn compare_all<G: Guest>(options: &Options, engines: &[Engine], groups: Vec<Vec<Case>>) -> Result<Totals, String> {
+    let mut reports: Vec<Report> = engines.iter().map(|_| Report::new(G::MACHINE, &options.ignore)).collect();
     for batch in batches(groups) {
         for (engine, report) in engines.iter().zip(&mut reports) {
-            compare_batch(options, engine, report, batch.clone())?;
+            compare_batch(options, G::MACHINE, engine, report, batch.clone())?;
         }
     }
     let mut out = std::io::stdout().lock();
@@ -233,13 +255,19 @@ fn batches(groups: Vec<Vec<Case>>) -> Vec<Vec<Case>> {
 }
 
 /// Compares one batch; when the engine dies in a case, reports that and goes on without that code.
-fn compare_batch(options: &Options, engine: &Engine, report: &mut Report, mut cases: Vec<Case>) -> Result<(), String> {
+fn compare_batch(
+    options: &Options,
+    machine: &'static Machine,
+    engine: &Engine,
+    report: &mut Report,
+    mut cases: Vec<Case>,
+) -> Result<(), String> {
     let path = options.directory.join("batch.elf");
     for _ in 0..RESTARTS {
-        batch::write_program(&path, &mut cases)?;
-        let expected = batch::run(&reference(options, &options.cpu), &path)?;
-        all_there(&expected, &cases)?;
-        let found = batch::run(engine, &path)?;
+        batch::write_program(machine, &path, &mut cases)?;
+        let expected = batch::run(machine, &reference(options, machine, None), &path)?;
+        all_there(machine, &expected, &cases)?;
+        let found = batch::run(machine, engine, &path)?;
         let done = found.len().min(cases.len());
         for (i, case) in cases[..done].iter().enumerate() {
             if let (Some(expected), Some(found)) = (expected.get(i), found.get(i)) {
@@ -256,8 +284,8 @@ fn compare_batch(options: &Options, engine: &Engine, report: &mut Report, mut ca
 }
 
 /// Refuses to compare with a reference that did not finish.
-fn all_there(results: &Results, cases: &[Case]) -> Result<(), String> {
-    if results.bytes.len() == cases.len() * RESULT_SIZE {
+fn all_there(machine: &Machine, results: &Results, cases: &[Case]) -> Result<(), String> {
+    if results.bytes.len() == cases.len() * machine.result_size {
         return Ok(());
     }
     let why = results.failure.as_deref().unwrap_or("no reason given");
@@ -284,7 +312,7 @@ mod tests {
     #[test]
     fn the_same_seed_gives_the_same_words() {
         let bits = |seed| {
-            let words = words::draw(&mut Random::new(seed), 1, |name| name == "add");
+            let words = a64::A64::draw(&mut Random::new(seed), 1, &|name| name == "add");
             words.iter().map(|word| word.bits).collect::<Vec<_>>()
         };
         assert_eq!(bits(5), bits(5));

@@ -1,7 +1,7 @@
 //! Compares results and says what differs, by mnemonic.
 
 use crate::batch::Case;
-use exarmo_aarch64::decode_word;
+use crate::guest::Machine;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::{self, Write};
@@ -14,8 +14,8 @@ const SHOWN: usize = 2;
 static UNIMPLEMENTED: &str = include_str!("../unimplemented.txt");
 
 /// What one engine made of the cases.
-#[derive(Default)]
 pub(crate) struct Report {
+    machine: &'static Machine,
     by_mnemonic: BTreeMap<&'static str, Tally>,
     ignored: Vec<String>,
 }
@@ -38,25 +38,27 @@ pub(crate) struct Totals {
 
 impl Report {
     /// Starts a report that does not compare the fields `ignored`.
-    pub(crate) fn new(ignored: &[String]) -> Report {
-        Report { ignored: ignored.to_vec(), ..Report::default() }
+    pub(crate) fn new(machine: &'static Machine, ignored: &[String]) -> Report {
+        Report { machine, by_mnemonic: BTreeMap::new(), ignored: ignored.to_vec() }
     }
 
     /// Counts a case of which both results are there.
     pub(crate) fn compare(&mut self, case: &Case, reference: &[u8], result: &[u8]) {
         let tally = self.by_mnemonic.entry(case.mnemonic).or_default();
         tally.cases += 1;
-        let differing = differences(reference, result, &self.ignored);
+        let machine = self.machine;
+        let differing = differences(machine, reference, result, &self.ignored);
         if differing.is_empty() {
             return;
         }
-        if field(result, "signal") == SIGILL && field(reference, "signal") != SIGILL {
+        let refuses = |result: &[u8]| u128::from(result[machine.signal]) == SIGILL;
+        if refuses(result) && !refuses(reference) {
             tally.unimplemented += 1;
         } else {
             tally.wrong += 1;
         }
         if tally.examples.len() < SHOWN {
-            tally.examples.push(describe(case, reference, result, &differing));
+            tally.examples.push(describe(machine, case, reference, result, &differing));
         }
     }
 
@@ -65,8 +67,9 @@ impl Report {
         let tally = self.by_mnemonic.entry(case.mnemonic).or_default();
         tally.cases += 1;
         tally.wrong += 1;
+        let machine = self.machine;
         if tally.examples.len() < SHOWN {
-            tally.examples.push(format!("{}    the engine ended: {why}\n", listing(case)));
+            tally.examples.push(format!("{}    the engine ended: {why}\n", listing(machine, case)));
         }
     }
 
@@ -104,38 +107,30 @@ impl Tally {
     }
 }
 
-/// Names and widths of the fields of a result, in its order.
-fn fields() -> impl Iterator<Item = (String, usize)> {
-    let integers = (0..31).map(|n| (format!("x{n}"), 8));
-    let system = ["sp", "nzcv", "fpcr", "fpsr", "taken"].map(|name| (name.to_owned(), 8));
-    let vectors = (0..32).map(|n| (format!("v{n}"), 16));
-    let fault = ["signal", "fault-pc", "fault-address", "memory-hash", "memory-index", "memory-value"];
-    integers
-        .chain(system)
-        .chain(vectors)
-        .chain(fault.map(|name| (name.to_owned(), 8 + 8 * usize::from(name == "memory-value"))))
+/// The fields that end every result: names and widths.
+pub(crate) fn fault_fields() -> impl Iterator<Item = (String, usize)> {
+    let names = ["signal", "fault-pc", "fault-address", "memory-hash", "memory-index", "memory-value"];
+    names.into_iter().map(|name| (name.to_owned(), 8 + 8 * usize::from(name == "memory-value")))
 }
 
-fn values(result: &[u8]) -> impl Iterator<Item = (String, u128)> {
+fn values(machine: &Machine, result: &[u8]) -> Vec<(String, u128)> {
     let mut at = 0;
-    fields().map(move |(name, width)| {
+    let value = |(name, width): (String, usize)| {
         let mut bytes = [0; 16];
         bytes[..width].copy_from_slice(&result[at..at + width]);
         at += width;
         (name, u128::from_le_bytes(bytes))
-    })
+    };
+    (machine.fields)().into_iter().map(value).collect()
 }
 
-fn field(result: &[u8], name: &str) -> u128 {
-    values(result).find(|(found, _)| found == name).map_or(0, |(_, value)| value)
-}
-
-fn differences(reference: &[u8], result: &[u8], ignored: &[String]) -> Vec<(String, u128, u128)> {
+fn differences(machine: &Machine, reference: &[u8], result: &[u8], ignored: &[String]) -> Vec<(String, u128, u128)> {
     if reference == result {
         return Vec::new();
     }
-    values(reference)
-        .zip(values(result))
+    values(machine, reference)
+        .into_iter()
+        .zip(values(machine, result))
         .filter(|((name, a), (_, b))| a != b && !ignored.contains(name) && !same_fault(name, *a, *b))
         .map(|((name, a), (_, b))| (name, a, b))
         .collect()
@@ -147,48 +142,44 @@ fn same_fault(name: &str, expected: u128, found: u128) -> bool {
     name == "fault-address" && (expected == 0 || (expected ^ found) << 72 == 0)
 }
 
-fn listing(case: &Case) -> String {
+fn listing(machine: &Machine, case: &Case) -> String {
     let mut text = String::new();
+    let mut pc = case.state.code();
     for &bits in &case.code {
-        let name = decode_word(bits).map_or_else(|_| "?".to_owned(), |insn| insn.at(case.state.x[30]).to_string());
-        let _ = writeln!(text, "  {bits:08x}  {}", name.replace('\t', " "));
+        let size = (machine.size)(bits);
+        let _ = writeln!(text, "  {bits:0width$x}  {}", (machine.text)(bits, pc), width = 2 * size);
+        pc += size as u64;
     }
     text
 }
 
-fn describe(case: &Case, reference: &[u8], result: &[u8], differing: &[(String, u128, u128)]) -> String {
-    let mut text = listing(case);
-    for (name, value) in inputs(case) {
+fn describe(
+    machine: &Machine,
+    case: &Case,
+    reference: &[u8],
+    result: &[u8],
+    differing: &[(String, u128, u128)],
+) -> String {
+    let mut text = listing(machine, case);
+    for (name, value) in inputs(machine, case) {
         let _ = writeln!(text, "    before  {name:13} {value:#x}");
     }
     for (name, expected, found) in differing {
         let _ = writeln!(text, "    after   {name:13} {expected:#x} expected, {found:#x} found");
     }
-    let signals = (field(reference, "signal"), field(result, "signal"));
-    if signals.0 != 0 && signals.0 == signals.1 {
-        let _ = writeln!(text, "    both stopped by signal {}", signals.0);
+    let signals = [reference, result].map(|result| result[machine.signal]);
+    if signals[0] != 0 && signals[0] == signals[1] {
+        let _ = writeln!(text, "    both stopped by signal {}", signals[0]);
     }
     text
 }
 
 /// The registers that the code names, with their values before it, and the modes and flags.
-fn inputs(case: &Case) -> Vec<(String, u128)> {
-    let text = listing(case);
-    let state = &case.state;
-    let mut inputs: Vec<(String, u128)> = Vec::new();
-    for part in text.split(|c: char| !c.is_ascii_alphanumeric()) {
-        let (Some(kind), Some(number)) = (part.get(..1), part.get(1..).and_then(|n| n.parse::<usize>().ok())) else {
-            continue;
-        };
-        match kind {
-            "x" | "w" if number < 31 => inputs.push((format!("x{number}"), state.x[number].into())),
-            "v" | "q" | "d" | "s" | "h" | "b" if number < 32 => inputs.push((format!("v{number}"), state.v[number])),
-            _ => {}
-        }
-    }
-    inputs.push(("nzcv".to_owned(), state.nzcv.into()));
-    inputs.push(("fpcr".to_owned(), state.fpcr.into()));
-    inputs.push(("fpsr".to_owned(), state.fpsr.into()));
+fn inputs(machine: &Machine, case: &Case) -> Vec<(String, u128)> {
+    let text = listing(machine, case);
+    let parts = text.split(|c: char| !c.is_ascii_alphanumeric());
+    let mut inputs: Vec<(String, u128)> = parts.filter_map(|part| case.state.register(part)).collect();
+    inputs.extend(case.state.modes());
     inputs.sort();
     inputs.dedup();
     inputs
@@ -197,20 +188,30 @@ fn inputs(case: &Case) -> Vec<(String, u128)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::image::RESULT_SIZE;
+    use crate::a64::A64;
+    use crate::guest::Guest;
+    use crate::rv64::Rv64;
 
     #[test]
     fn fields_fill_a_result() {
-        // The last word of a result is padding.
-        assert_eq!(fields().map(|(_, width)| width).sum::<usize>(), RESULT_SIZE - 8);
+        for machine in [A64::MACHINE, Rv64::MACHINE] {
+            let mut at = 0;
+            for (name, width) in (machine.fields)() {
+                assert_eq!(name == "signal", at == machine.signal, "{name} at {at}");
+                at += width;
+            }
+            // The last word of a result may be padding.
+            assert!(at == machine.result_size || at == machine.result_size - 8, "{at}");
+        }
     }
 
     #[test]
     fn a_changed_byte_is_found_under_its_name() {
-        let reference = vec![0; RESULT_SIZE];
+        let machine = A64::MACHINE;
+        let reference = vec![0; machine.result_size];
         let mut result = reference.clone();
         result[288 + 16 * 3 + 1] = 1;
-        assert_eq!(differences(&reference, &result, &[]), [("v3".to_owned(), 0, 256)]);
-        assert!(differences(&reference, &result, &["v3".to_owned()]).is_empty());
+        assert_eq!(differences(machine, &reference, &result, &[]), [("v3".to_owned(), 0, 256)]);
+        assert!(differences(machine, &reference, &result, &["v3".to_owned()]).is_empty());
     }
 }

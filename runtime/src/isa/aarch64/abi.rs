@@ -6,6 +6,7 @@
 use super::system::MIDR_VALUE;
 use super::{HWCAP, HWCAP2};
 use crate::cpu::CpuState;
+use crate::env::TrapEvent;
 use crate::linux::abi::{Encoder, FlagPairs, u32_at, u64_at};
 use crate::linux::{FrameContext, LinuxAbi, SignalFrame};
 use crate::mem::{Fault, GuestMemory};
@@ -202,8 +203,8 @@ fn restore_vectors(cpu: &mut CpuState, reserved: &[u8]) {
 }
 
 impl Semihosting for AArch64Linux {
-    fn is_call(&self, halt: u64) -> bool {
-        halt == 0xf000
+    fn is_call(&self, trap: TrapEvent, _: u64, _: &GuestMemory) -> bool {
+        trap == TrapEvent::Halt(0xf000)
     }
 
     fn call(&self, cpu: &CpuState) -> (u64, u64) {

@@ -5,7 +5,6 @@
 
 use super::{InsnFacts, table};
 use crate::block::Lift;
-use crate::uop::{JumpHint, Uop};
 use exarmo_aarch64::{TokenKind, TokenSink, decode_word};
 use std::fmt::{self, Write};
 
@@ -117,56 +116,9 @@ impl TokenSink for Text {
 
 /// Returns what is known of `bits` at `pc`.
 pub(super) fn facts(bits: u32, pc: u64) -> InsnFacts {
-    let text = disassemble(bits, pc);
-    let mnemonic = text.split(' ').next().unwrap_or_default().to_string();
-    let mut facts = InsnFacts { mnemonic, text, ..InsnFacts::default() };
     let mut uops = Vec::new();
     table::lift(bits, &mut Lift::new(&mut uops, pc, 4));
-    for uop in uops {
-        add_uop(&mut facts, &uop);
-    }
-    facts
-}
-
-fn add_uop(facts: &mut InsnFacts, uop: &Uop) {
-    match *uop {
-        Uop::Jump { hint, target } => {
-            facts.target = Some(target);
-            add_jump(facts, hint);
-        }
-        Uop::JumpInd { hint, .. } => add_jump(facts, hint),
-        Uop::BrZero { target, .. } | Uop::BrBit { target, .. } | Uop::BrCc { target, .. } => {
-            facts.target = Some(target);
-            facts.is_branch = true;
-        }
-        Uop::Load { .. }
-        | Uop::LoadPair { .. }
-        | Uop::LoadV { .. }
-        | Uop::LoadPairV { .. }
-        | Uop::LoadEx { .. }
-        | Uop::LoadExPair { .. } => facts.is_load = true,
-        Uop::Store { .. }
-        | Uop::StorePair { .. }
-        | Uop::StoreV { .. }
-        | Uop::StorePairV { .. }
-        | Uop::StoreEx { .. }
-        | Uop::StoreExPair { .. }
-        | Uop::ZeroBlock { .. } => facts.is_store = true,
-        Uop::Amo { .. } | Uop::Cas { .. } | Uop::CasPair { .. } => {
-            facts.is_load = true;
-            facts.is_store = true;
-        }
-        _ => {}
-    }
-}
-
-fn add_jump(facts: &mut InsnFacts, hint: JumpHint) {
-    facts.is_branch = true;
-    match hint {
-        JumpHint::Jump => {}
-        JumpHint::Call => facts.is_call = true,
-        JumpHint::Return => facts.is_return = true,
-    }
+    InsnFacts::new(disassemble(bits, pc), &uops)
 }
 
 #[cfg(test)]

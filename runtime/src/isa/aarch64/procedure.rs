@@ -39,8 +39,12 @@ impl Next {
             Parameter::Integer(bytes) => self.general(bytes, bytes),
             Parameter::Float(bytes) => self.vector(bytes, 1),
             Parameter::Floats(bytes, count) => self.vector(bytes, count),
-            Parameter::Composite(bytes, align) if bytes <= 16 => self.general(bytes, align),
-            Parameter::Composite(..) | Parameter::Reference => Passed::Behind(Box::new(self.general(8, 8))),
+            Parameter::Composite(bytes, align) | Parameter::Mixed(bytes, align) if bytes <= 16 => {
+                self.general(bytes, align)
+            }
+            Parameter::Composite(..) | Parameter::Mixed(..) | Parameter::Reference => {
+                Passed::Behind(Box::new(self.general(8, 8)))
+            }
         }
     }
 
@@ -91,6 +95,7 @@ mod tests {
             }
             Passed::Stack(offset) => format!("sp+{offset}"),
             Passed::Behind(inner) => format!("[{}]", text(inner)),
+            Passed::Unknown => "?".to_string(),
         }
     }
 

@@ -1,9 +1,9 @@
 //! The registers that a script or a debugger can name, and where the engine keeps them.
 
 use super::AArch64;
-use crate::linux;
 use crate::uop::slot;
-use spile_lang::target::{Register, RegisterSlot, SystemCall, Target};
+use crate::{isa, linux};
+use spile_lang::target::{ReadOnly, Register, RegisterSlot, SystemCall, Target};
 use spile_lang::types::Type;
 
 /// The registers of a dump, in the manual's order.
@@ -75,13 +75,17 @@ impl Target for AArch64 {
         })
     }
 
+    fn can_stick(&self, register: &Register) -> bool {
+        isa::can_stick(register)
+    }
+
     fn register_names(&self) -> Vec<String> {
         let numbered = NUMBERED.iter().flat_map(|&(letter, count, ..)| (0..count).map(move |n| format!("{letter}{n}")));
         numbered.chain(NAMED.iter().map(|&(name, ..)| name.to_string())).collect()
     }
 
     fn system_calls(&self) -> Vec<SystemCall> {
-        linux::table::described()
+        linux::table::described(|row| !row.is_of_one_architecture())
     }
 
     fn signals(&self) -> Vec<(&'static str, u8)> {
@@ -111,7 +115,7 @@ fn named(name: &str) -> Option<Register> {
         bits,
         ty,
         zero_extends: bits < 64,
-        read_only: is_zero.then_some("it always reads as zero"),
+        read_only: is_zero.then_some(ReadOnly { why: "it always reads as zero", help: None }),
     })
 }
 
@@ -152,6 +156,13 @@ mod tests {
         for name in ["x31", "w31", "v32", "x01", "x", "", "y0", "x+1", "é1"] {
             assert!(AARCH64.register(name).is_none(), "{name}");
         }
+    }
+
+    #[test]
+    fn what_operations_change_by_themselves_cannot_be_stuck() {
+        let can = |name| AARCH64.can_stick(&AARCH64.register(name).unwrap());
+        assert!(["x0", "w30", "sp", "wsp", "v31", "b0", "nzcv"].into_iter().all(can));
+        assert!(!["xzr", "pc", "fpcr", "fpsr", "tpidr_el0"].into_iter().any(can));
     }
 
     #[test]

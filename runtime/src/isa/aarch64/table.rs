@@ -1,128 +1,38 @@
-//! The decode table: one [`Row`] per encoding class, in the manual's order, and the dispatch over it.
-//!
-//! A row's pattern spells the 32 bits from the left: `0` and `1` are fixed, any other character is part of a field,
-//! blanks are for reading. The lift function takes the fields out of the encoding by position (see [`super::lift`]);
-//! the letters are there for the reader. Rows do not overlap (tested), so their order does not matter for meaning.
+//! The decode table: the rows of all groups, in the manual's order, and the dispatch over them.
 
 use super::lift;
 use crate::block::Lift;
-use crate::uop::{Trap, Uop};
+use crate::isa::encoding::{self, Dispatch};
 use std::sync::OnceLock;
 
-/// Says that an encoding is not allocated, reserved or not implemented.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Undefined;
+pub(super) use crate::isa::encoding::{LiftFn, Undefined, row};
 
-/// Emits the micro-ops of an instruction. On [`Undefined`] what it has emitted is dropped.
-pub(super) type LiftFn = fn(u32, &mut Lift<'_>) -> Result<(), Undefined>;
-
-/// One encoding class: encodings with `encoding & mask == value`.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Row {
-    /// The manual's mnemonic and variant: `add_imm`.
-    #[cfg_attr(not(test), expect(dead_code, reason = "names are for the reader and the tests"))]
-    pub name: &'static str,
-    /// The fixed bits.
-    pub mask: u32,
-    /// What they must be.
-    pub value: u32,
-    /// Emits the micro-ops.
-    pub lift: LiftFn,
-}
-
-/// Makes a row from a bit pattern, at compile time.
-pub(super) const fn row(name: &'static str, pattern: &str, lift: LiftFn) -> Row {
-    let bytes = pattern.as_bytes();
-    let (mut mask, mut value, mut count) = (0u32, 0u32, 0);
-    let mut i = 0;
-    while i < bytes.len() {
-        let (fixed, one) = match bytes[i] {
-            b' ' => {
-                i += 1;
-                continue;
-            }
-            b'0' => (1, 0),
-            b'1' => (1, 1),
-            _ => (0, 0),
-        };
-        mask = mask << 1 | fixed;
-        value = value << 1 | one;
-        count += 1;
-        i += 1;
-    }
-    assert!(count == 32, "a pattern has 32 bits");
-    Row { name, mask, value, lift }
-}
+/// A row of this architecture.
+pub(super) type Row = encoding::Row<LiftFn>;
 
 /// All rows.
-pub(super) fn rows() -> impl Iterator<Item = &'static Row> {
+pub(super) fn rows() -> impl Iterator<Item = &'static Row> + Clone {
     lift::GROUPS.iter().copied().flatten()
-}
-
-/// Bits 31 to 21 choose a bucket.
-const BUCKET_SHIFT: u32 = 21;
-const BUCKETS: usize = 1 << (32 - BUCKET_SHIFT);
-
-/// For each value of the top bits the rows that can match, one after the other.
-struct Dispatch {
-    /// First of the bucket's rows in `rows`; the next bucket's first is its end.
-    starts: Vec<u32>,
-    rows: Vec<Row>,
-}
-
-fn dispatch() -> &'static Dispatch {
-    static DISPATCH: OnceLock<Dispatch> = OnceLock::new();
-    DISPATCH.get_or_init(|| {
-        let mut dispatch = Dispatch { starts: Vec::with_capacity(BUCKETS + 1), rows: Vec::new() };
-        for bucket in 0..BUCKETS as u32 {
-            dispatch.starts.push(dispatch.rows.len() as u32);
-            let value = bucket << BUCKET_SHIFT;
-            let mask = u32::MAX << BUCKET_SHIFT;
-            dispatch.rows.extend(rows().filter(|row| (row.value ^ value) & row.mask & mask == 0));
-        }
-        dispatch.starts.push(dispatch.rows.len() as u32);
-        dispatch
-    })
 }
 
 /// Finds the row of an encoding.
 pub(super) fn decode(bits: u32) -> Option<&'static Row> {
-    let dispatch = dispatch();
-    let bucket = (bits >> BUCKET_SHIFT) as usize;
-    let range = dispatch.starts[bucket] as usize..dispatch.starts[bucket + 1] as usize;
-    dispatch.rows[range].iter().find(|row| bits & row.mask == row.value)
+    static DISPATCH: OnceLock<Dispatch<LiftFn>> = OnceLock::new();
+    DISPATCH.get_or_init(|| Dispatch::new(&[(21, 11)], rows())).find(bits)
 }
 
 /// Emits the micro-ops of `bits`, or the trap of an undefined instruction.
 pub(super) fn lift(bits: u32, lift: &mut Lift<'_>) {
-    let mark = lift.mark();
-    let lifted = match decode(bits) {
-        Some(row) => (row.lift)(bits, lift),
-        None => Err(Undefined),
-    };
-    if lifted.is_err() {
-        lift.rewind(mark);
-        lift.push(Uop::Trap { kind: Trap::Illegal, imm: u64::from(bits) });
-    }
+    encoding::lift(decode(bits).map(|row| row.meaning), bits, bits, lift);
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::isa::encoding::checks::{self, Random};
+    use crate::uop::{Trap, Uop};
     use exarmo_aarch64::decode_word;
     use std::collections::BTreeMap;
-
-    /// xorshift64*: the tests need variety, not quality.
-    struct Random(u64);
-
-    impl Random {
-        fn next(&mut self) -> u32 {
-            self.0 ^= self.0 >> 12;
-            self.0 ^= self.0 << 25;
-            self.0 ^= self.0 >> 27;
-            (self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 32) as u32
-        }
-    }
 
     fn is_lifted(bits: u32) -> bool {
         let mut uops = Vec::new();
@@ -160,13 +70,17 @@ mod tests {
 
     #[test]
     fn rows_do_not_overlap() {
-        let rows: Vec<_> = rows().collect();
-        for (index, a) in rows.iter().enumerate() {
-            for b in &rows[index + 1..] {
-                let (mask, differ) = (a.mask & b.mask, a.value ^ b.value);
-                assert_ne!(differ & mask, 0, "`{}` and `{}` overlap", a.name, b.name);
-            }
-        }
+        checks::do_not_overlap(rows());
+    }
+
+    #[test]
+    fn nothing_is_written_before_the_last_chance_to_leave() {
+        checks::write_nothing_before_the_last_chance_to_leave(rows());
+    }
+
+    #[test]
+    fn temporaries_are_written_before_they_are_read() {
+        checks::write_temporaries_before_they_read_them(rows());
     }
 
     #[test]

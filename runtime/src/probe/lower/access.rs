@@ -8,54 +8,61 @@
 //! stand where after-probes do. Their addresses and values are kept beside the very micro-op that makes the access, so
 //! they are what it loaded or stored, whatever other threads do meanwhile. Keeping them has no effect that anybody
 //! sees, so the instruction can still be started again.
+//!
+//! How accesses are changed is in [`super::patched`].
 
 use super::body::Body;
 use super::code::{Atom, Label, Value};
 use super::place::Place;
-use super::{Point, ProbeSplicer, REDIRECT_FLAG, Seen, TooComplex, traces, walk};
+use super::{Part, ProbeSplicer, REDIRECT_FLAG, Seen, TooComplex, traces, walk};
 use crate::probe::action::Action;
-use crate::probe::lower::Plan;
 use crate::translate::Site;
 use crate::uop::{AmoOp, BinOp, Lanes, MemTy, Operand, UnOp, Uop, V, X, slot};
 use crate::vector::VxOp;
 use spile_lang::ir::{self, AccessKind, Builtin, ExprKind, Moment, ProbeId, Stmt};
-use std::rc::Rc;
 
 type Result<T> = std::result::Result<T, TooComplex>;
 
 /// Most accesses of an instruction: four vector registers, or a block that is zeroed.
 const MOST: u8 = 8;
 /// First of the slots in which addresses, values and old values are kept.
-pub(super) const SLOTS: X = REDIRECT_FLAG - 3 * MOST - 1;
+pub(super) const SLOTS: X = REDIRECT_FLAG - 3 * MOST - 2;
 /// Not zero if a conditional store has happened.
 const HAPPENED: X = SLOTS + 3 * MOST;
+/// What bodies in front of the instruction have changed of its accesses: see [`super::patched`].
+pub(super) const PATCHED: X = HAPPENED + 1;
 
 /// An access of an instruction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Access {
     /// Its number within the instruction.
-    index: u8,
+    pub(super) index: u8,
     pub(super) size: u64,
     pub(super) is_write: bool,
-    /// Of an atomic or exclusive store it is known only behind it what, or whether, is stored.
-    late: bool,
+    /// It is one step with another access, or an exclusive one.
+    pub(super) is_atomic: bool,
     /// It may not happen.
     conditional: bool,
 }
 
 impl Access {
     /// The one that needs most slots.
-    pub(super) const WORST: Access = Access { index: 0, size: 8, is_write: true, late: true, conditional: true };
+    pub(super) const WORST: Access = Access { index: 0, size: 8, is_write: true, is_atomic: false, conditional: true };
 
-    fn addr(self) -> X {
+    /// Of an atomic or exclusive store it is known only behind it what, or whether, is stored.
+    pub(super) fn is_late(self) -> bool {
+        self.is_write && self.is_atomic
+    }
+
+    pub(super) fn addr(self) -> X {
         SLOTS + self.index
     }
 
-    fn value(self) -> X {
+    pub(super) fn value(self) -> X {
         SLOTS + MOST + self.index
     }
 
-    fn old(self) -> X {
+    pub(super) fn old(self) -> X {
         SLOTS + 2 * MOST + self.index
     }
 
@@ -64,7 +71,7 @@ impl Access {
         Access { index: self.index + n, ..self }
     }
 
-    fn ty(self) -> MemTy {
+    pub(super) fn ty(self) -> MemTy {
         match self.size {
             1 => MemTy::U8,
             2 => MemTy::U16,
@@ -74,7 +81,7 @@ impl Access {
     }
 
     /// How its values are cut off.
-    fn zext(self) -> UnOp {
+    pub(super) fn zext(self) -> UnOp {
         match self.size {
             1 => UnOp::Zext8,
             2 => UnOp::Zext16,
@@ -95,26 +102,33 @@ impl Access {
 
 /// What a micro-op accesses.
 #[derive(Clone, Copy)]
-struct Accesses {
+pub(super) struct Accesses {
     a: X,
     imm: i64,
     /// Bytes of each event, and their number.
     size: u64,
-    n: u8,
-    reads: bool,
-    writes: bool,
-    late: bool,
+    pub(super) n: u8,
+    pub(super) reads: bool,
+    pub(super) writes: bool,
+    atomic: bool,
     conditional: bool,
 }
 
-fn accesses(uop: &Uop) -> Option<Accesses> {
+impl Accesses {
+    /// The number of events: reads, and behind them writes.
+    pub(super) fn events(self) -> u8 {
+        self.n * (u8::from(self.reads) + u8::from(self.writes))
+    }
+}
+
+pub(super) fn accesses(uop: &Uop) -> Option<Accesses> {
     let plain = |a, imm, size: u64, n: u8, writes: bool| {
         // No event has more than eight bytes.
         let (size, n) = if size > 8 { (8, 2 * n) } else { (size, n) };
-        Some(Accesses { a, imm, size, n, reads: !writes, writes, late: false, conditional: false })
+        Some(Accesses { a, imm, size, n, reads: !writes, writes, atomic: false, conditional: false })
     };
-    let late = |a, size, n, reads, conditional| {
-        Some(Accesses { a, imm: 0, size, n, reads, writes: true, late: true, conditional })
+    let atomic = |a, size, n, (reads, writes), conditional| {
+        Some(Accesses { a, imm: 0, size, n, reads, writes, atomic: true, conditional })
     };
     match *uop {
         Uop::Load { ty, a, imm, .. } => plain(a, imm, ty.bytes(), 1, false),
@@ -126,19 +140,19 @@ fn accesses(uop: &Uop) -> Option<Accesses> {
         Uop::LoadPairV { bytes, a, imm, .. } => plain(a, imm, bytes.into(), 2, false),
         Uop::StorePairV { bytes, a, imm, .. } => plain(a, imm, bytes.into(), 2, true),
         Uop::ZeroBlock { a } => plain(a, 0, 8, 8, true),
-        Uop::LoadEx { ty, a, .. } => plain(a, 0, ty.bytes(), 1, false),
-        Uop::LoadExPair { ty, a, .. } => plain(a, 0, ty.bytes(), 2, false),
-        Uop::StoreEx { ty, a, .. } => late(a, ty.bytes(), 1, false, true),
-        Uop::StoreExPair { ty, a, .. } => late(a, ty.bytes(), 2, false, true),
-        Uop::Amo { ty, a, .. } => late(a, ty.bytes(), 1, true, false),
-        Uop::Cas { ty, a, .. } => late(a, ty.bytes(), 1, true, true),
-        Uop::CasPair { ty, a, .. } => late(a, ty.bytes(), 2, true, true),
+        Uop::LoadEx { ty, a, .. } => atomic(a, ty.bytes(), 1, (true, false), false),
+        Uop::LoadExPair { ty, a, .. } => atomic(a, ty.bytes(), 2, (true, false), false),
+        Uop::StoreEx { ty, a, .. } => atomic(a, ty.bytes(), 1, (false, true), true),
+        Uop::StoreExPair { ty, a, .. } => atomic(a, ty.bytes(), 2, (false, true), true),
+        Uop::Amo { ty, a, .. } => atomic(a, ty.bytes(), 1, (true, true), false),
+        Uop::Cas { ty, a, .. } => atomic(a, ty.bytes(), 1, (true, true), true),
+        Uop::CasPair { ty, a, .. } => atomic(a, ty.bytes(), 2, (true, true), true),
         _ => None,
     }
 }
 
 /// Lists the accesses of an instruction.
-fn list(body: &[Uop]) -> Vec<Access> {
+pub(super) fn list(body: &[Uop]) -> Vec<Access> {
     let mut all = Vec::new();
     for found in body.iter().filter_map(accesses) {
         for is_write in [false, true] {
@@ -147,7 +161,7 @@ fn list(body: &[Uop]) -> Vec<Access> {
                     index: 0,
                     size: found.size,
                     is_write,
-                    late: is_write && found.late,
+                    is_atomic: found.atomic,
                     conditional: is_write && found.conditional,
                 }));
             }
@@ -180,10 +194,9 @@ impl Keeper<'_> {
         for (at, uop) in body.iter().enumerate() {
             match accesses(uop) {
                 Some(found) => {
-                    let n = found.n * (u8::from(found.reads) + u8::from(found.writes));
                     let first = self.all[usize::from(next)];
                     self.access(uop, found, first);
-                    next += n;
+                    next += found.events();
                 }
                 None if self.keep != Keep::Early => self.uops.push(*uop),
                 None if Some(at) < last && only_computes(uop) => self.uops.push(*uop),
@@ -193,7 +206,7 @@ impl Keeper<'_> {
     }
 
     fn access(&mut self, uop: &Uop, found: Accesses, first: Access) {
-        let of_all = found.n * (u8::from(found.reads) + u8::from(found.writes));
+        let of_all = found.events();
         for n in 0..of_all {
             self.address(uop, found, first.next(n), i64::from(n % found.n));
         }
@@ -384,7 +397,7 @@ impl Place<'_> {
 
 impl ProbeSplicer<'_> {
     /// The accesses of the instruction with the probes that fire in front of them, or (`behind`) behind them.
-    fn accessing(&self, site: &Site<'_>, seen: &Seen, behind: bool) -> Vec<(Access, ProbeId)> {
+    pub(super) fn accessing(&self, site: &Site<'_>, seen: &Seen, behind: bool) -> Vec<(ProbeId, Part)> {
         let probes = seen.probes.iter().filter_map(|&id| match &self.probe(id).event {
             ir::Event::Access(kind) => Some((id, *kind, self.probe(id).moment == Moment::After)),
             _ => None,
@@ -394,67 +407,34 @@ impl ProbeSplicer<'_> {
             return Vec::new();
         }
         let of = |access: Access| {
-            let concerned = probes
-                .iter()
-                .filter(move |(_, kind, after)| kind.selects(access.is_write) && (*after || access.late) == behind);
-            concerned.map(move |&(id, ..)| (access, id))
+            let concerned = probes.iter().filter(move |(_, kind, after)| {
+                kind.selects(access.is_write) && (*after || access.is_late()) == behind
+            });
+            concerned.map(move |&(id, ..)| (id, Part::Access(access)))
         };
         list(site.body).into_iter().flat_map(of).collect()
     }
 
-    /// Appends the events in front of the instruction; true if the thread has to look up behind it.
-    pub(super) fn before_accesses(&mut self, site: &Site<'_>, seen: &Seen, uops: &mut Vec<Uop>) -> bool {
-        let events = self.accessing(site, seen, false);
-        if events.is_empty() {
-            return false;
-        }
+    /// Appends what the events in front of the instruction need to know.
+    pub(super) fn look_ahead(&self, site: &Site<'_>, uops: &mut Vec<Uop>) {
         let all = list(site.body);
         Keeper { uops, all: &all, keep: Keep::Early }.body(site.body);
-        self.access_bodies(site, seen, &events, false, uops)
     }
 
-    pub(super) fn has_before_accesses(&self, site: &Site<'_>, seen: &Seen) -> bool {
-        !self.accessing(site, seen, false).is_empty()
-    }
-
-    pub(super) fn has_after_accesses(&self, site: &Site<'_>, seen: &Seen) -> bool {
-        !self.accessing(site, seen, true).is_empty()
-    }
-
-    /// Appends the instruction with what its events need to know.
+    /// Appends the instruction with what the events behind it need to know. False if there are none.
     pub(super) fn keep_accesses(&self, site: &Site<'_>, seen: &Seen, straight: &[Uop], uops: &mut Vec<Uop>) -> bool {
-        let events = self.accessing(site, seen, true);
-        if events.is_empty() {
+        if self.accessing(site, seen, true).is_empty() {
             return false;
         }
-        let old = events.iter().any(|&(access, id)| access.is_write && self.wants_old(id));
         let all = list(site.body);
-        Keeper { uops, all: &all, keep: Keep::Whole { old } }.body(straight);
+        Keeper { uops, all: &all, keep: Keep::Whole { old: self.keeps_old(site, seen) } }.body(straight);
         true
     }
 
-    /// Appends the events behind the instruction; true if the thread has to look up.
-    pub(super) fn after_accesses(&mut self, site: &Site<'_>, seen: &Seen, uops: &mut Vec<Uop>) -> bool {
+    /// True if an event behind the instruction needs to know what was in memory in front of it.
+    pub(super) fn keeps_old(&self, site: &Site<'_>, seen: &Seen) -> bool {
         let events = self.accessing(site, seen, true);
-        self.access_bodies(site, seen, &events, true, uops)
-    }
-
-    fn access_bodies(
-        &mut self,
-        site: &Site<'_>,
-        seen: &Seen,
-        events: &[(Access, ProbeId)],
-        after: bool,
-        uops: &mut Vec<Uop>,
-    ) -> bool {
-        let mut point = Point::new(Plan::None);
-        for &(access, id) in events {
-            let place = Place::at(site, after, self.shared.isa, Rc::clone(&seen.facts)).with_access(access);
-            if self.may_pass(id, &place) {
-                self.body(&place, id, &mut point, uops);
-            }
-        }
-        point.poll_at_once || point.poll_for_probes
+        events.iter().any(|&(id, part)| matches!(part, Part::Access(access) if access.is_write) && self.wants_old(id))
     }
 
     fn wants_old(&self, id: ProbeId) -> bool {
@@ -471,6 +451,13 @@ impl Body<'_> {
         let Some(access) = self.place.access else { return Ok(()) };
         if access.conditional {
             self.code.jump_if(false, Atom::Slot(HAPPENED), &mut self.leave);
+        }
+        if self.place.patched && self.place.is_after() && access.is_write {
+            // It has been left out.
+            let mark = self.code.mark();
+            let left_out = self.left_out(access)?;
+            self.code.jump_if(true, left_out, &mut self.leave);
+            self.code.release(mark);
         }
         let ranges = self.host.accessed(self.id);
         let Some((last, others)) = ranges.split_last() else {
@@ -504,17 +491,33 @@ impl Body<'_> {
 
     pub(super) fn of_access(&mut self, builtin: Builtin) -> Result<Value> {
         let Some(access) = self.place.access else { return Ok(Value::One(Atom::ZERO)) };
+        let before = !self.place.is_after();
         Ok(Value::One(match builtin {
             Builtin::AccessAddr => Atom::Slot(access.addr()),
-            Builtin::AccessOld if !self.place.is_after() => {
-                let d = self.code.temps(2)?;
-                self.code.push(Uop::ProbeLoad { ty: access.ty(), d, e: d + 1, a: access.addr() });
-                self.code.release(d + 1);
+            Builtin::AccessOld if before => Atom::Slot(self.in_memory(access)?),
+            Builtin::AccessOld => Atom::Slot(access.old()),
+            _ if before && !access.is_write => {
+                let d = self.in_memory(access)?;
+                if self.place.patched {
+                    // Or what a probe has given it instead.
+                    let mark = self.code.mark();
+                    let c = self.left_out(access)?;
+                    let c = self.code.slot(c)?;
+                    self.code.push(Uop::Select { d, c, a: access.value(), b: d });
+                    self.code.release(mark);
+                }
                 Atom::Slot(d)
             }
-            Builtin::AccessOld => Atom::Slot(access.old()),
             _ => Atom::Slot(access.value()),
         }))
+    }
+
+    /// A slot with what is in memory now, 0 if it cannot be read.
+    fn in_memory(&mut self, access: Access) -> Result<X> {
+        let d = self.code.temps(2)?;
+        self.code.push(Uop::ProbeLoad { ty: access.ty(), d, e: d + 1, a: access.addr() });
+        self.code.release(d + 1);
+        Ok(d)
     }
 
     pub(super) fn trace_access(&mut self, s: &Stmt) -> Result<()> {

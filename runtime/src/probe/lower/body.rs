@@ -5,7 +5,7 @@ use super::fold::{Folder, Static};
 use super::{ActionKey, Fired, LowerHost, Place, Plan, Point, ProgramKey, Shared, TooComplex};
 use crate::probe::action::{Action, ActionSite};
 use crate::uop::{BinOp, Uop, X, slot};
-use spile_lang::ir::{Expr, Filter, HitCounts, HitSpec, Probe, ProbeId, Program, StateId, StateKind};
+use spile_lang::ir::{Expr, Filter, HitCounts, HitSpec, Moment, Probe, ProbeId, Program, StateId, StateKind};
 use spile_lang::span::Span;
 use spile_lang::types::Type;
 
@@ -135,6 +135,7 @@ impl<'a> Body<'a> {
     }
 
     fn filters(&mut self, probe: &Probe) -> Result<Flow> {
+        let last_hit = probe.filters.iter().rposition(|filter| matches!(filter, Filter::Hit(_)));
         for (index, filter) in probe.filters.iter().enumerate() {
             let mark = self.code.mark();
             let flow = match filter {
@@ -147,8 +148,13 @@ impl<'a> Body<'a> {
                         }
                         false => self.count(self.shared.hit_cells[self.id.0 as usize][index])?,
                     };
+                    if last_hit == Some(index) && self.lasts_for_hits() {
+                        self.end_at_hit()?;
+                    }
                     self.pass_hit(spec, count)?
                 }
+                Filter::During(_) => self.leave_unless_during(index)?,
+                Filter::From(_) => self.leave_unless_from(probe, index)?,
                 Filter::Limit(spec) => {
                     let key = FilterKey(index, probe.head);
                     let passes = self.call_action(Action::Limit(*spec), (slot::ZERO, 0), &key)?.low();
@@ -161,7 +167,15 @@ impl<'a> Body<'a> {
             }
             self.code.release(mark);
         }
+        if last_hit.is_none() && self.lasts_for_hits() {
+            self.end_at_hit()?;
+        }
         Ok(Flow::On)
+    }
+
+    /// True if something in the body lasts for a number of hits, which are counted after the last possible one, too.
+    fn lasts_for_hits(&self) -> bool {
+        self.shared.lasts_for_hits[self.id.0 as usize]
     }
 
     fn leave_unless(&mut self, condition: &Expr) -> Result<Flow> {
@@ -197,7 +211,9 @@ impl<'a> Body<'a> {
                 return Ok(Flow::Left);
             }
             // Of threads there may always be another one.
-            HitCounts::Ranges(ranges) => self.hit_ranges(count, ranges, !spec.per_thread)?,
+            HitCounts::Ranges(ranges) => {
+                self.hit_ranges(count, ranges, !spec.per_thread && !self.lasts_for_hits())?;
+            }
         }
         Ok(Flow::On)
     }
@@ -296,6 +312,11 @@ impl<'a> Body<'a> {
         ProbeKey(self.program.probes[self.id.0 as usize].head)
     }
 
+    /// True if the probe is about what has happened.
+    pub(super) fn is_after_event(&self) -> bool {
+        self.program.probes[self.id.0 as usize].moment == Moment::After
+    }
+
     /// The cell of a scalar global that holds an integer.
     pub(super) fn integer_cell(&self, state: StateId) -> Option<u32> {
         match &self.program.states[state.0 as usize] {
@@ -315,13 +336,21 @@ impl<'a> Body<'a> {
             | Action::Fail
             | Action::AssertFailed { .. }
             | Action::MemoryWrite { .. }
+            | Action::LastingHit
             | Action::Raise(_) => {
                 self.point.poll_at_once = true;
             }
             _ => {}
         }
-        let state =
-            matches!(action, Action::TraceBegin | Action::TraceEnd | Action::LastingBegin | Action::LastingEnd(_));
+        let state = matches!(
+            action,
+            Action::TraceBegin
+                | Action::TraceEnd
+                | Action::LastingBegin
+                | Action::LastingEnd(_)
+                | Action::LastingHit
+                | Action::Stick { .. }
+        );
         let key = self.inside.unwrap_or(at.key());
         let action = self.shared.action(self.host, self.id, action, key);
         self.code.push(Uop::Action { action, d, args, n, state });

@@ -3,12 +3,13 @@
 use super::body::Body;
 use super::code::{Atom, Code, Label, Value};
 use super::{Part, Plan, ProbeSplicer, REDIRECT_FLAG, REDIRECT_TARGET, TooComplex, walk};
+use crate::block::Block;
 use crate::probe::action::Action;
 use crate::probe::calls::{Request, is_call_event};
 use crate::translate::{PROBE_END, Site};
-use crate::uop::{BinOp, JumpHint, UnOp, Uop, X, slot};
+use crate::uop::{BinOp, JumpHint, Operand, UnOp, Uop, X, slot};
 use spile_lang::ir::{self, Builtin, Event, Expr, ExprKind, Filter, Moment, Probe, ProbeId, Stmt};
-use spile_lang::target::{Register, RegisterSlot};
+use spile_lang::target::Register;
 
 type Result<T> = std::result::Result<T, TooComplex>;
 
@@ -24,7 +25,10 @@ pub(crate) fn is_after_call(probe: &Probe) -> bool {
 pub(crate) fn needs_frames(probe: &Probe) -> bool {
     let mut found = is_after_call(probe);
     let mut look = |e: &Expr| {
-        let asks = matches!(e.kind, ExprKind::Builtin(Builtin::Depth | Builtin::Elapsed | Builtin::EntryArg(_)));
+        let asks = matches!(
+            e.kind,
+            ExprKind::Builtin(Builtin::Depth | Builtin::Elapsed | Builtin::Activation | Builtin::EntryArg(_))
+        );
         found |= asks;
     };
     for filter in &probe.filters {
@@ -40,6 +44,19 @@ fn request(request: Request, d: X, args: X, n: u8, state: bool) -> Uop {
     Uop::Action { action: request.action(), d, args, n, state }
 }
 
+/// True if an instruction makes a stack pointer that has nothing to do with the one before.
+fn replaces(sp: X, body: &[Uop]) -> bool {
+    let (mut used, mut defined) = (false, false);
+    for uop in body {
+        uop.operands(|operand| match operand {
+            Operand::UseX(x) => used |= x == sp,
+            Operand::DefX(x) => defined |= x == sp,
+            _ => {}
+        });
+    }
+    defined && !used
+}
+
 impl ProbeSplicer<'_> {
     /// Where followed functions return to: for each of them the bodies of the `after call` probes that it concerns.
     /// They come before all other probes of the instruction, as what ends before what begins. True if the thread must
@@ -49,7 +66,7 @@ impl ProbeSplicer<'_> {
         if !self.host.returns_to(pc) {
             return false;
         }
-        let Some(RegisterSlot::Int(sp)) = self.shared.isa.register("sp").map(|sp| sp.slot) else { return false };
+        let sp = self.shared.sp;
         uops.push(request(Request::Leave, RETURNED, sp, 1, false));
         let mut none = Label::default();
         Code::new(uops, REDIRECT_TARGET, PROBE_END).jump_if(false, Atom::Slot(RETURNED), &mut none);
@@ -88,6 +105,41 @@ impl ProbeSplicer<'_> {
             uops.push(request(Request::Enter, slot::ZERO, slot::ZERO, 0, true));
         }
         followed
+    }
+
+    /// Tells where the block gives the thread another stack pointer. True if that is to be followed.
+    pub(super) fn replaces_stack(&mut self, block: &Block) -> bool {
+        let sp = self.shared.sp;
+        let mut followed = false;
+        for (index, insn) in block.insns.iter().enumerate() {
+            let end = block.insns.get(index + 1).map_or(block.uops.len(), |next| next.start as usize);
+            if replaces(sp, &block.uops[insn.start as usize..end]) {
+                followed |= self.host.stack_replaced_at(insn.pc);
+            }
+        }
+        followed
+    }
+
+    pub(super) fn is_followed_stack(&mut self, site: &Site<'_>) -> bool {
+        replaces(self.shared.sp, site.body) && self.host.stack_replaced_at(site.insn.pc)
+    }
+
+    /// Behind an instruction that has given the thread another stack pointer, as `longjmp` and whatever unwinds stacks do:
+    /// calls may have been abandoned, unless it is below that of the innermost one.
+    pub(super) fn stack_replaced(&mut self, site: &Site<'_>, uops: &mut Vec<Uop>) {
+        if !self.is_followed_stack(site) {
+            return;
+        }
+        let (sp, link) = (self.shared.sp, self.shared.link);
+        let mut below = Label::default();
+        let mut code = Code::new(uops, slot::PROBE, PROBE_END);
+        code.push(Uop::Bin { op: BinOp::LtU, d: slot::PROBE, a: sp, b: slot::CALL_SP });
+        code.jump_if(true, Atom::Slot(slot::PROBE), &mut below);
+        code.jump_if(false, Atom::Slot(slot::CALL_ENTRY), &mut below);
+        code.push(Uop::Un { op: UnOp::Mov, d: slot::PROBE, a: sp });
+        code.push(Uop::Un { op: UnOp::Mov, d: slot::PROBE + 1, a: link });
+        code.push(request(Request::Settle, slot::PROBE, slot::PROBE, 2, false));
+        code.bind(below);
     }
 
     /// In front of a return instruction: which call it ends, if one of the probes asks.
@@ -130,6 +182,7 @@ impl Body<'_> {
             }
             Builtin::Depth => Request::Depth,
             Builtin::Elapsed => Request::Elapsed,
+            Builtin::Activation => Request::Activation,
             Builtin::EntryArg(n) => Request::Argument(n),
             Builtin::Func if is_after_call(probe) => Request::FunctionName,
             _ => return Ok(None),
@@ -153,6 +206,7 @@ impl Body<'_> {
                 self.code.jump_if(true, Atom::Slot(REDIRECT_FLAG), &mut lost);
             }
             self.write_register(register, new)?;
+            self.hold_stuck(register.slot);
             self.patched("retval", s)?;
             self.code.bind(lost);
             self.code.release(mark);

@@ -19,7 +19,7 @@ type Result<T> = std::result::Result<T, TooComplex>;
 const VARIABLE_SLOTS: usize = 12;
 
 /// Where the flags stand in the value that scripts see: as `mrs x0, nzcv` gives them.
-pub(super) const NZCV_SHIFT: u64 = 28;
+pub(in crate::probe) const NZCV_SHIFT: u64 = 28;
 
 impl Body<'_> {
     /// Lowers `e` and returns its value.
@@ -159,6 +159,14 @@ impl Body<'_> {
                 let d = self.code.temp()?;
                 self.code.push(Uop::GetNzcv { d });
                 self.code.push(Uop::BinI { op: BinOp::Shl64, d, a: d, imm: NZCV_SHIFT });
+                if lsb == 0 && len >= 32 {
+                    return Ok(Value::One(Atom::Slot(d)));
+                }
+                self.field(mark, Atom::Slot(d), lsb, len, register.ty)
+            }
+            RegisterSlot::System(reg) => {
+                let d = self.code.temp()?;
+                self.code.push(Uop::ReadSys { d, reg });
                 if lsb == 0 && len >= 32 {
                     return Ok(Value::One(Atom::Slot(d)));
                 }

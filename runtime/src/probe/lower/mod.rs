@@ -14,9 +14,12 @@ pub(super) mod calls;
 mod code;
 mod expr;
 mod fold;
+mod inside;
 mod lasting;
 mod loops;
+mod patched;
 mod place;
+mod stick;
 mod stmt;
 mod syscall;
 #[cfg(test)]
@@ -24,15 +27,18 @@ mod tests;
 pub(super) mod walk;
 
 use super::action::{Action, ActionSite, TextHandle};
+use super::attach::Functions;
+use super::lasting::Request;
 use crate::block::{Block, Insn};
 use crate::env::AskedCall;
 use crate::glob;
 use crate::isa::{InsnFacts, Isa};
-use crate::translate::{PROBE_END, Site, Splice};
+use crate::translate::{PROBE_END, Site, Splice, Stickable};
 use crate::uop::{Lanes, Uop, X, slot};
 use crate::vector::V2Op;
 use body::{Body, ProbeKey};
 use code::{Atom, Code, Label};
+pub(in crate::probe) use expr::NZCV_SHIFT;
 use fold::Folder;
 use hashbrown::HashMap;
 use place::Place;
@@ -56,6 +62,8 @@ const REDIRECT_FLAG: X = PROBE_END - 2;
 const BODY_END: X = calls::RETURNED;
 /// Slots that [`Lowering::check`] keeps back, so that what it accepts fits everywhere.
 const RESERVE: X = 8;
+
+static NO_FUNCTIONS: Functions = Functions { entries: Vec::new(), extents: Vec::new() };
 
 /// What the lowering needs of the probe runtime.
 pub trait LowerHost {
@@ -122,10 +130,44 @@ pub trait LowerHost {
         false
     }
 
+    /// The functions that a `from` or `during` names: filter number `filter` of the probe.
+    fn functions(&self, _probe: ProbeId, _filter: usize) -> &Functions {
+        &NO_FUNCTIONS
+    }
+
+    /// The bit of [`slot::INSIDE`] that says whether such a filter holds, if it has one.
+    fn inside_bit(&self, _probe: ProbeId, _filter: usize) -> Option<u8> {
+        None
+    }
+
+    /// Returns the first instruction of the function that contains `pc`, if its calls are followed.
+    fn followed_function(&self, _pc: u64) -> Option<u64> {
+        None
+    }
+
+    /// Tells that the instruction at `pc` gives the thread another stack pointer. True if calls are followed, for which
+    /// that may be the end.
+    fn stack_replaced_at(&mut self, _pc: u64) -> bool {
+        false
+    }
+
     /// True if a followed function has been seen to return to `pc`.
     fn returns_to(&self, _pc: u64) -> bool {
         false
     }
+
+    /// True if something may last up to `pc`.
+    fn ends_at(&self, _pc: u64) -> bool {
+        false
+    }
+
+    /// True if the instruction at `pc` is, or has been, executed as another one for some time.
+    fn holds(&self, _pc: u64) -> bool {
+        false
+    }
+
+    /// Returns the cell that is not 0 while something waits for a hit or a place, or an instruction is another one.
+    fn waiting_cell(&mut self) -> u32;
 
     /// Returns the address that a `goto` target or `&name` was resolved to, its offset included.
     fn address_of(&self, loc: &Loc) -> Option<u64>;
@@ -181,6 +223,9 @@ pub struct Lowering {
 struct Shared {
     program: Arc<Program>,
     isa: &'static dyn Isa,
+    /// The slots of the stack pointer and of the register of return addresses.
+    sp: X,
+    link: X,
     actions: RefCell<HashMap<ActionKey, u32>>,
     regexes: RefCell<HashMap<(String, bool), Option<Regex>>>,
     patches: RefCell<HashMap<(ProbeId, usize, Span), u32>>,
@@ -191,6 +236,10 @@ struct Shared {
     hit_cells: Vec<Vec<u32>>,
     /// For each probe, whether its body asks for `hits`.
     uses_hits: Vec<bool>,
+    /// For each probe, whether something in its body lasts for a number of its hits.
+    lasts_for_hits: Vec<bool>,
+    /// Registers of which a probe may make bits stuck, those of probes that are gone included.
+    stickable: Stickable,
 }
 
 /// Where the firings of a probe are counted.
@@ -243,6 +292,8 @@ struct Point {
     plan: Plan,
     /// Number of statements lowered that redirect execution.
     redirects: usize,
+    /// Number of statements lowered that leave an access out.
+    left_out: usize,
     /// The latest of them is reached whenever the point is.
     certain: bool,
     /// Target of a redirect that always happens.
@@ -264,7 +315,7 @@ enum Plan {
     Explore,
     /// There is a single one, and it always happens.
     Always,
-    /// They set the flag; the first one wins.
+    /// They set the flag; the first one wins, and so does what leaves an access out.
     Flagged { several: bool },
 }
 
@@ -273,6 +324,7 @@ impl Point {
         Point {
             plan,
             redirects: 0,
+            left_out: 0,
             certain: false,
             target: Atom::ZERO,
             poll_at_once: false,
@@ -285,14 +337,19 @@ impl Point {
 impl Lowering {
     /// Prepares `program`; `host` is asked for the cells that its probes need.
     pub fn new(program: Arc<Program>, isa: &'static dyn Isa, host: &mut dyn LowerHost) -> Self {
+        let (sp, link) = super::calls::slots(isa);
         let shared = Shared {
             isa,
+            sp,
+            link,
             actions: RefCell::default(),
             regexes: RefCell::default(),
             patches: RefCell::default(),
             fired: Vec::new(),
             hit_cells: Vec::new(),
             uses_hits: Vec::new(),
+            lasts_for_hits: Vec::new(),
+            stickable: Stickable::default(),
             program: Arc::default(),
         };
         let mut lowering = Lowering { shared };
@@ -308,6 +365,7 @@ impl Lowering {
         shared.fired.truncate(known);
         shared.hit_cells.truncate(known);
         shared.uses_hits.truncate(known);
+        shared.lasts_for_hits.truncate(known);
         let mut moved = Vec::new();
         for (fired, id) in shared.fired.iter_mut().zip((0..).map(ProbeId)) {
             let counted = counted_state(&program.probes[id.0 as usize]);
@@ -323,9 +381,16 @@ impl Lowering {
             shared.fired.push(fired_cell(&program, id, host));
             shared.hit_cells.push(hit_cells(probe, host));
             shared.uses_hits.push(mentions_hits(&probe.body));
+            shared.lasts_for_hits.push(lasting::lasts_for_hits(&probe.body));
+            shared.stickable = shared.stickable.with(stick::stickable(&probe.body));
         }
         shared.program = program;
         moved
+    }
+
+    /// The registers that code forces the stuck bits of.
+    pub fn stickable(&self) -> Stickable {
+        self.shared.stickable
     }
 
     /// Forgets what belongs to a probe that has been removed, of which no code is left. Returns its actions and cells.
@@ -380,7 +445,7 @@ impl Lowering {
             | ir::Event::Call
             | ir::Event::Return => Place::at(&site, after, self.shared.isa, Rc::default()),
             ir::Event::Access(_) => {
-                Place::at(&site, after, self.shared.isa, Rc::default()).with_access(access::Access::WORST)
+                Place::at(&site, after, self.shared.isa, Rc::default()).about(access::Access::WORST)
             }
             _ => Place::event(Event::default(), self.shared.isa),
         };
@@ -416,6 +481,8 @@ struct Seen {
 enum Part {
     /// Its filters and body.
     Body,
+    /// The same about an access.
+    Access(access::Access),
     /// The other half of its `trace`.
     TraceBegin,
     /// The other half of its `trace`.
@@ -423,12 +490,18 @@ enum Part {
 }
 
 impl Splice for ProbeSplicer<'_> {
-    fn touches(&mut self, start: u64, end: u64) -> bool {
-        self.host.touches(start, end)
+    fn touches(&mut self, block: &Block) -> bool {
+        let replaces = self.replaces_stack(block);
+        replaces || !self.shared.stickable.is_empty() || self.host.touches(block.pc, block.end)
+    }
+
+    fn stick(&mut self, site: &Site<'_>, uops: &mut Vec<Uop>) {
+        self.stick_written(site, uops);
     }
 
     fn before(&mut self, site: &Site<'_>, uops: &mut Vec<Uop>) {
         self.seen = None;
+        self.end_here(site, uops);
         let reached = self.host.is_awaited(site.insn.pc);
         if reached {
             let action = crate::probe::window::REACHED;
@@ -436,9 +509,10 @@ impl Splice for ProbeSplicer<'_> {
         }
         let polls = self.returned(site, uops) || reached;
         let followed = self.follow(site, uops);
+        let held = self.hold_here(site, uops);
         let seen = self.look(site);
         if seen.probes.is_empty() {
-            if polls || followed {
+            if polls || followed || held {
                 uops.push(Uop::Poll { body: true });
             }
             return;
@@ -449,17 +523,17 @@ impl Splice for ProbeSplicer<'_> {
         let place = Place::at(site, false, self.shared.isa, Rc::clone(&seen.facts));
         let point = self.point(&place, &parts, &traced, false, uops);
         // What is appended behind a poll would not be executed if the thread leaves there.
-        let accesses = self.has_before_accesses(site, &seen);
+        let accesses = !self.accessing(site, &seen, false).is_empty();
         let at_once = polls || followed || point.poll_at_once;
         let asks = at_once || point.poll_for_probes;
         let mut late_poll = point.poll_for_probes && !traced.is_empty() || accesses && asks;
         if point.plan != Plan::Always && !accesses && (at_once || (point.poll_for_probes && !late_poll)) {
             uops.push(Uop::Poll { body: true });
         }
-        if point.replaces && point.plan != Plan::Always {
+        if (point.replaces || held) && point.plan != Plan::Always {
             self.leave_if_replaced(accesses, uops);
         }
-        late_poll |= self.before_accesses(site, &seen, uops);
+        late_poll |= self.before_accesses(site, &seen, &traced, uops);
         if let Some(seen) = &mut self.seen {
             seen.late_poll = late_poll;
         }
@@ -468,30 +542,33 @@ impl Splice for ProbeSplicer<'_> {
     fn before_replaced(&mut self, site: &Site<'_>, uops: &mut Vec<Uop>) {
         self.seen = None;
         let seen = self.look(site);
-        let late_poll = self.before_accesses(site, &seen, uops);
+        let late_poll = self.before_accesses(site, &seen, &[], uops);
         if let Some(seen) = &mut self.seen {
             seen.late_poll = late_poll;
         }
     }
 
-    fn body(&mut self, site: &Site<'_>, straight: &[Uop], uops: &mut Vec<Uop>) -> bool {
+    fn body(&mut self, site: &Site<'_>, straight: &[Uop], uops: &mut Vec<Uop>) -> Option<u32> {
         let seen = self.look(site);
-        self.keep_accesses(site, &seen, straight, uops)
+        self.patchable_body(site, &seen, straight, uops)
     }
 
     fn has_after(&mut self, site: &Site<'_>) -> bool {
         let seen = self.look(site);
         let parts = seen.probes.iter().any(|&id| self.part_after(id).is_some());
-        parts || seen.late_poll || self.has_after_accesses(site, &seen)
+        let accesses = !self.accessing(site, &seen, true).is_empty();
+        parts || seen.late_poll || accesses || self.is_followed_stack(site)
     }
 
     fn after(&mut self, site: &Site<'_>, uops: &mut Vec<Uop>) {
         let seen = self.look(site);
-        let parts: Vec<_> = seen.probes.iter().filter_map(|&id| Some((id, self.part_after(id)?))).collect();
-        let asked = self.after_accesses(site, &seen, uops);
-        let place = Place::at(site, true, self.shared.isa, Rc::clone(&seen.facts));
+        self.stack_replaced(site, uops);
+        let mut parts = self.accessing(site, &seen, true);
+        parts.extend(seen.probes.iter().filter_map(|&id| Some((id, self.part_after(id)?))));
+        let mut place = Place::at(site, true, self.shared.isa, Rc::clone(&seen.facts));
+        place.patched = self.patches(site, &seen);
         let point = self.point(&place, &parts, &[], true, uops);
-        let polls = point.poll_at_once || point.poll_for_probes || seen.late_poll || asked;
+        let polls = point.poll_at_once || point.poll_for_probes || seen.late_poll;
         if polls && !site.jumps && point.plan != Plan::Always {
             uops.push(Uop::Poll { body: false });
         }
@@ -499,6 +576,22 @@ impl Splice for ProbeSplicer<'_> {
 }
 
 impl ProbeSplicer<'_> {
+    /// Appends the events of accesses in front of the instruction; true if the thread has to look up behind it.
+    fn before_accesses(&mut self, site: &Site<'_>, seen: &Seen, traced: &[ProbeId], uops: &mut Vec<Uop>) -> bool {
+        let parts = self.accessing(site, seen, false);
+        if parts.is_empty() {
+            return false;
+        }
+        self.look_ahead(site, uops);
+        let mut place = Place::at(site, false, self.shared.isa, Rc::clone(&seen.facts));
+        place.patched = self.patches(site, seen);
+        if place.patched {
+            uops.push(Uop::MovI { d: access::PATCHED, imm: 0 });
+        }
+        let point = self.point(&place, &parts, traced, false, uops);
+        point.poll_at_once || point.poll_for_probes
+    }
+
     fn probe(&self, id: ProbeId) -> &Probe {
         &self.shared.program.probes[id.0 as usize]
     }
@@ -508,7 +601,7 @@ impl ProbeSplicer<'_> {
     fn leave_if_replaced(&self, accesses: bool, uops: &mut Vec<Uop>) {
         let mut not = Label::default();
         if accesses {
-            let action = crate::probe::lasting::IS_REPLACED;
+            let action = Request::IsReplaced.action();
             uops.push(Uop::Action { action, d: REDIRECT_TARGET, args: slot::ZERO, n: 0, state: false });
             Code::new(uops, REDIRECT_TARGET, PROBE_END).jump_if(false, Atom::Slot(REDIRECT_TARGET), &mut not);
         }
@@ -568,9 +661,10 @@ impl ProbeSplicer<'_> {
     /// counted all the same.
     fn may_pass(&self, id: ProbeId, place: &Place<'_>) -> bool {
         let folder = Folder { shared: self.shared, host: self.host, place, probe: id };
-        let conditions = self.probe(id).filters.iter().map_while(|filter| match filter {
+        let uncounted = |filter: &&Filter| !matches!(filter, Filter::Hit(_) | Filter::Limit(_));
+        let conditions = self.probe(id).filters.iter().take_while(uncounted).filter_map(|filter| match filter {
             Filter::When(condition) => Some(condition),
-            Filter::Hit(_) | Filter::Limit(_) => None,
+            _ => None,
         });
         conditions.into_iter().all(|condition| folder.fold(condition).is_none_or(|known| known.is_true()))
     }
@@ -609,16 +703,19 @@ impl ProbeSplicer<'_> {
     ) -> Point {
         let start = uops.len();
         let explored = self.parts(place, parts, Plan::Explore, uops);
-        if explored.redirects == 0 {
+        let several = explored.redirects + explored.left_out > 1;
+        if explored.redirects == 0 && !several {
             return explored;
         }
         uops.truncate(start);
-        let several = explored.redirects > 1;
         let plan = if explored.certain && !several { Plan::Always } else { Plan::Flagged { several } };
         if let Plan::Flagged { .. } = plan {
             uops.push(Uop::MovI { d: REDIRECT_FLAG, imm: 0 });
         }
         let point = self.parts(place, parts, plan, uops);
+        if point.redirects == 0 {
+            return point;
+        }
         let mut over = Label::default();
         let mut code = Code::new(uops, REDIRECT_TARGET, PROBE_END);
         if let Plan::Flagged { .. } = plan {
@@ -641,6 +738,12 @@ impl ProbeSplicer<'_> {
             match part {
                 Part::Body if self.depends_on_branch(id, place) => self.body_of_branch(place, id, &mut point, uops),
                 Part::Body => self.body(place, id, &mut point, uops),
+                Part::Access(access) => {
+                    let place = place.about(access);
+                    if self.may_pass(id, &place) {
+                        self.body(&place, id, &mut point, uops);
+                    }
+                }
                 Part::TraceBegin => uops.push(self.trace_half(id, Action::TraceBegin)),
                 Part::TraceEnd => uops.push(self.trace_half(id, Action::TraceEnd)),
             }
@@ -738,7 +841,7 @@ fn counts_only_here(program: &Program, state: StateId) -> bool {
 fn hit_cells(probe: &Probe, host: &mut dyn LowerHost) -> Vec<u32> {
     let cell = |filter: &Filter| match filter {
         Filter::Hit(spec) if !spec.per_thread => host.new_cell(),
-        Filter::Hit(_) | Filter::When(_) | Filter::Limit(_) => 0,
+        _ => 0,
     };
     probe.filters.iter().map(cell).collect()
 }

@@ -21,6 +21,8 @@ pub(super) struct Place<'a> {
     facts: Rc<OnceCell<InsnFacts>>,
     /// The access of memory that the probe is about.
     pub(super) access: Option<Access>,
+    /// Probes in front of the instruction may change its accesses; what they have changed is kept.
+    pub(super) patched: bool,
     /// Of a conditional branch, whether it is taken, if the probe is lowered for that alone.
     pub(super) taken: Option<bool>,
     /// Only the need for slots is of interest: nothing folds that depends on the place.
@@ -30,19 +32,19 @@ pub(super) struct Place<'a> {
 impl<'a> Place<'a> {
     /// A place before or after the instruction at `site`; `facts` are shared between the two.
     pub(super) fn at(site: &'a Site<'a>, after: bool, isa: &'static dyn Isa, facts: Rc<OnceCell<InsnFacts>>) -> Self {
-        let (event, access, taken) = Default::default();
-        Place { site: Some(site), event, after, isa, facts, access, taken, checking: false }
+        let (event, access, patched, taken) = Default::default();
+        Place { site: Some(site), event, after, isa, facts, access, patched, taken, checking: false }
     }
 
     /// An event that is not at an instruction.
     pub(super) fn event(event: Event, isa: &'static dyn Isa) -> Self {
-        let (facts, access, taken) = Default::default();
-        Place { site: None, event, after: false, isa, facts, access, taken, checking: false }
+        let (facts, access, patched, taken) = Default::default();
+        Place { site: None, event, after: false, isa, facts, access, patched, taken, checking: false }
     }
 
     /// The same place, about `access`.
-    pub(super) fn with_access(self, access: Access) -> Self {
-        Place { access: Some(access), ..self }
+    pub(super) fn about(&self, access: Access) -> Self {
+        Place { site: self.site, event: self.event, facts: Rc::clone(&self.facts), access: Some(access), ..*self }
     }
 
     /// The same place, where the branch is taken or not.
@@ -170,6 +172,7 @@ impl<'a> Place<'a> {
             | Builtin::Stack
             | Builtin::Depth
             | Builtin::Elapsed
+            | Builtin::Activation
             | Builtin::EntryArg(_)
             | Builtin::ProbeName
             | Builtin::Tid

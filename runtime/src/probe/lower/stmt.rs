@@ -36,11 +36,15 @@ impl Body<'_> {
     fn statement(&mut self, s: &Stmt) -> Result<Flow> {
         match &s.kind {
             StmtKind::Write { .. } | StmtKind::Bits { .. } => self.change(s)?,
-            StmtKind::Transient { patch, lasts } => self.transient(patch, *lasts, s)?,
-            StmtKind::TraceFor(lasts) => self.trace_for(*lasts, s)?,
+            StmtKind::Transient { patch, lasts } => self.transient(patch, lasts, s)?,
+            StmtKind::Stick { target, mask, value, lasts } => {
+                self.stick(target, mask.as_ref(), value, lasts.as_ref(), s)?;
+            }
+            StmtKind::TraceFor(lasts) => self.trace_for(lasts, s)?,
             StmtKind::Skip(_) if self.is_at_syscall() => self.act(Action::FinishSyscall, (slot::ZERO, 0), s)?,
             StmtKind::Skip(n) => self.skip(n, s)?,
             StmtKind::FinishSyscall(value) => self.output(Action::FinishSyscall, &[value], s)?,
+            StmtKind::FinishAccess(value) => self.finish_access(value.as_ref(), s)?,
             StmtKind::Goto(target) => self.goto(target, s)?,
             StmtKind::Return { result, link } => self.return_now(result.as_ref(), link, s)?,
             StmtKind::Raise(signal) => self.output(Action::Raise(*signal), &[], s)?,
@@ -172,6 +176,13 @@ impl Body<'_> {
 
     /// Execution goes on at `target` after the last probe of this point.
     pub(super) fn redirect(&mut self, target: Atom, s: &Stmt) -> Result<()> {
+        // The access of a late event has been made, and with it the instruction.
+        if let Some(access) = self.place.access
+            && access.is_late()
+            && self.refuses_atomic(access, s)?
+        {
+            return Ok(());
+        }
         let certain = self.is_certain();
         self.point.redirects += 1;
         self.point.certain = certain;
@@ -189,7 +200,8 @@ impl Body<'_> {
             Plan::Explore | Plan::Flagged { several: false } => self.set_redirect(target),
             Plan::Flagged { several: true } => {
                 let (mut first, mut done) = (Label::default(), Label::default());
-                self.code.jump_if(false, Atom::Slot(REDIRECT_FLAG), &mut first);
+                let decided = self.is_decided()?;
+                self.code.jump_if(false, decided, &mut first);
                 self.act(Action::SecondRedirect, (slot::ZERO, 0), s)?;
                 self.code.jump(&mut done);
                 self.code.bind(first);
@@ -223,6 +235,7 @@ impl Body<'_> {
         match target {
             LValue::Insn => self.write_insn(value, s)?,
             LValue::Destination => self.write_destination(value, s)?,
+            LValue::Accessed => self.write_accessed(value, s)?,
             LValue::Register(register) if register.slot == RegisterSlot::Pc => {
                 let target = self.atom(value)?;
                 self.redirect(target, s)?;
@@ -230,6 +243,7 @@ impl Body<'_> {
             LValue::Register(register) => {
                 let new = self.value_for(value, register.ty)?;
                 self.write_register(register, new)?;
+                self.hold_stuck(register.slot);
                 self.patched(&register.name, s)?;
             }
             LValue::Memory { ty, addr } => {
@@ -260,6 +274,12 @@ impl Body<'_> {
             RegisterSlot::Int(d) => self.write_integer(d, lsb, len, register.zero_extends, value.low()),
             RegisterSlot::Vector(d) => self.write_vector(d, lsb, len, register.zero_extends, value),
             RegisterSlot::Flags => self.write_flags(lsb, len, value.low()),
+            // They have no parts.
+            RegisterSlot::System(reg) => {
+                let a = self.code.slot(value.low())?;
+                self.code.push(Uop::WriteSys { a, reg });
+                Ok(())
+            }
         }
     }
 
@@ -348,6 +368,7 @@ impl Body<'_> {
         match target {
             LValue::Insn => self.change_insn(op, mask, s),
             LValue::Destination => self.change_destination(op, mask, s),
+            LValue::Accessed => self.change_accessed(op, mask, s),
             LValue::Register(register) => {
                 let mark = self.code.mark();
                 let bits = self.expr(mask)?;
@@ -361,6 +382,7 @@ impl Body<'_> {
                     let new = self.apply(op, old, bits)?;
                     self.write_register(register, new)?;
                 }
+                self.hold_stuck(register.slot);
                 self.code.release(mark);
                 self.patched(&register.name, s)
             }
@@ -414,12 +436,18 @@ impl Body<'_> {
         let action = Action::MemoryWrite { bytes: ty.bytes, big_endian: ty.big_endian };
         let written = self.call_action(action, args, s)?.low();
         self.require_memory(written, args.0, s)?;
+        let what = self.memory_name(ty, addr);
+        self.patched(&what, s)
+    }
+
+    /// What the report calls it.
+    pub(super) fn memory_name(&self, ty: &MemType, addr: &Expr) -> String {
         let address = match self.fold(addr) {
             Some(super::fold::Static::Int(address)) => format!("{address:#x}"),
             _ => "…".to_owned(),
         };
         let order = if ty.big_endian { "be" } else { "" };
-        self.patched(&format!("{}{order}[{address}]", ty.ty), s)
+        format!("{}{order}[{address}]", ty.ty)
     }
 
     /// Counts a patch; the first one is reported with where and when it happened.

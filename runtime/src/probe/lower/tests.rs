@@ -177,6 +177,9 @@ impl LowerHost for Mock {
         self.counts.push((state, keys.to_vec(), cell));
         Some(cell)
     }
+    fn waiting_cell(&mut self) -> u32 {
+        self.new_cell()
+    }
     fn is_active(&self, probe: ProbeId) -> bool {
         !self.inactive.contains(&probe)
     }

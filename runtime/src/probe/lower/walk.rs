@@ -23,11 +23,14 @@ pub(super) fn expressions<'p>(statement: &'p Stmt, f: &mut dyn FnMut(&'p Expr)) 
     let mut each = |e: &'p Expr| parts(e, f);
     let target = |target: &'p LValue| match target {
         LValue::Memory { addr, .. } => Some(addr),
-        LValue::Register(_) | LValue::Insn | LValue::Destination => None,
+        LValue::Register(_) | LValue::Insn | LValue::Destination | LValue::Accessed => None,
     };
     match &statement.kind {
         StmtKind::Write { target: to, value } | StmtKind::Bits { target: to, mask: value, .. } => {
             target(to).into_iter().chain([value]).for_each(each);
+        }
+        StmtKind::Stick { target: to, mask, value, .. } => {
+            target(to).into_iter().chain(mask).chain([value]).for_each(each);
         }
         StmtKind::Skip(e)
         | StmtKind::FinishSyscall(e)
@@ -37,6 +40,7 @@ pub(super) fn expressions<'p>(statement: &'p Stmt, f: &mut dyn FnMut(&'p Expr)) 
         | StmtKind::Goto(GotoTarget::Expr(e))
         | StmtKind::SetLocal { value: e, .. }
         | StmtKind::If { cond: e, .. } => each(e),
+        StmtKind::FinishAccess(value) => value.iter().for_each(each),
         StmtKind::Return { result, .. } => result.iter().for_each(|(_, e)| each(e)),
         StmtKind::Print(args) => {
             for arg in args {

@@ -1,0 +1,64 @@
+//! Lifting: one file per group of the instruction set, and the field helpers that they share.
+
+mod atomic;
+mod control;
+mod float;
+mod integer;
+mod memory;
+mod system;
+
+use super::table::Row;
+use crate::block::Lift;
+use crate::uop::{UnOp, Uop, X, slot};
+
+pub(super) use crate::isa::encoding::{bit, field, signed};
+
+/// The rows of all groups.
+pub(super) const GROUPS: &[&[Row]] =
+    &[integer::ROWS, control::ROWS, memory::ROWS, system::ROWS, atomic::ROWS, float::ROWS];
+
+/// The number of the destination register.
+pub(super) const fn rd(insn: u32) -> u32 {
+    field(insn, 7, 5)
+}
+
+/// The number of the first operand.
+pub(super) const fn rs1(insn: u32) -> u32 {
+    field(insn, 15, 5)
+}
+
+/// The number of the second operand.
+pub(super) const fn rs2(insn: u32) -> u32 {
+    field(insn, 20, 5)
+}
+
+/// The immediate of loads, `addi` and their like.
+pub(super) const fn imm_i(insn: u32) -> i64 {
+    signed(insn, 20, 12)
+}
+
+/// The slot to read register `n` from: x0 is zero.
+pub(super) const fn source(n: u32) -> X {
+    if n == 0 { slot::ZERO } else { n as X }
+}
+
+/// The slot to write register `n` to: a temporary, that is nowhere, for x0.
+///
+/// Instructions without other effects emit nothing for x0 and need not ask.
+pub(super) fn destination(lift: &mut Lift<'_>, n: u32) -> X {
+    if n == 0 { lift.temp() } else { n as X }
+}
+
+/// Appends `d = a`, unless that changes nothing.
+pub(super) fn mov(lift: &mut Lift<'_>, d: X, a: X) {
+    if a == slot::ZERO {
+        lift.push(Uop::MovI { d, imm: 0 });
+    } else if d != a {
+        lift.push(Uop::Un { op: UnOp::Mov, d, a });
+    }
+}
+
+/// Makes the low half of `d` a word as registers hold it: sign-extended.
+pub(super) fn sign_extend(lift: &mut Lift<'_>, d: X) {
+    lift.push(Uop::Un { op: UnOp::Sext32, d, a: d });
+}

@@ -1,0 +1,88 @@
+//! RISC-V with 64-bit registers (RV64GC, unprivileged), after "The RISC-V Instruction Set Manual, Volume I".
+//!
+//! Implemented is IMAFDC with Zicsr and Zifencei, Zba, Zbb, Zbc, Zbs, Zicond, Zicbom, Zicbop, Zicboz and Zihintpause;
+//! [`system::EXTENSIONS`] is what a program is told of it. Not implemented: vectors (V), half precision, the additional
+//! floating-point instructions (Zfa), scalar cryptography, and everything that needs privilege.
+//!
+//! Registers keep words sign-extended, as the architecture has it. The floating-point control and status registers are
+//! kept in the engine's layout; `fcsr`, `frm` and `fflags` are made of them (see [`system`]).
+
+mod compressed;
+mod disasm;
+mod lift;
+mod procedure;
+mod regs;
+mod system;
+mod table;
+
+pub mod abi;
+
+use super::{FrameRecord, InsnFacts, Isa, Parameter, Passed};
+use crate::block::Lift;
+use crate::cpu::CpuState;
+use spile_lang::target::Register;
+
+/// The architecture.
+pub struct RiscV;
+
+/// The one instance of it.
+pub static RISCV64: RiscV = RiscV;
+
+impl Isa for RiscV {
+    fn insn_len(&self, first: u16) -> u8 {
+        if table::is_compressed(first.into()) { 2 } else { 4 }
+    }
+
+    fn insn_align(&self) -> u64 {
+        2
+    }
+
+    fn lift(&self, bits: u32, lift: &mut Lift<'_>) {
+        table::lift(bits, lift);
+    }
+
+    fn disassemble(&self, bits: u32, pc: u64) -> String {
+        disasm::disassemble(bits, pc)
+    }
+
+    fn facts(&self, bits: u32, pc: u64) -> InsnFacts {
+        disasm::facts(bits, pc)
+    }
+
+    fn is_undefined(&self, bits: u32) -> bool {
+        // The encoding of zeros, and `unimp`: a write of a register that cannot be written.
+        bits as u16 == 0 || bits == 0xc000_1073
+    }
+
+    fn reset(&self, cpu: &mut CpuState) {
+        system::reset(cpu);
+    }
+
+    fn read_system(&self, cpu: &CpuState, reg: u32, ticks: u64) -> Option<u64> {
+        system::read(cpu, reg, ticks)
+    }
+
+    fn write_system(&self, cpu: &mut CpuState, reg: u32, value: u64) -> bool {
+        system::write(cpu, reg, value)
+    }
+
+    fn shown_registers(&self) -> &'static [&'static str] {
+        regs::SHOWN
+    }
+
+    fn elf_machine(&self) -> u16 {
+        243
+    }
+
+    fn debug_register(&self, number: u16) -> Option<Register> {
+        procedure::debug_register(number)
+    }
+
+    fn frame_record(&self) -> FrameRecord {
+        procedure::FRAME_RECORD
+    }
+
+    fn passed(&self, parameters: &[Parameter]) -> Vec<Passed> {
+        procedure::passed(parameters)
+    }
+}

@@ -1,0 +1,175 @@
+//! The registers that a script or a debugger can name, and where the engine keeps them.
+//!
+//! Each has its number and its name in the calling convention; messages use the latter, as the disassembly does.
+
+use super::RiscV;
+use super::system::{FCSR, FFLAGS, FRM};
+use crate::uop::slot;
+use crate::{isa, linux};
+use spile_lang::target::{ReadOnly, Register, RegisterSlot, SystemCall, Target};
+use spile_lang::types::Type;
+
+/// The registers of a dump, in the manual's order.
+pub(super) const SHOWN: &[&str] = &[
+    "ra", "sp", "gp", "tp", "t0", "t1", "t2", "s0", "s1", "a0", "a1", "a2", "a3", "a4", "a5", "a6", "a7", "s2", "s3",
+    "s4", "s5", "s6", "s7", "s8", "s9", "s10", "s11", "t3", "t4", "t5", "t6", "pc", "fcsr",
+];
+
+/// The names of x0 to x31 in the calling convention.
+const INTEGERS: [&str; 32] = [
+    "zero", "ra", "sp", "gp", "tp", "t0", "t1", "t2", "s0", "s1", "a0", "a1", "a2", "a3", "a4", "a5", "a6", "a7", "s2",
+    "s3", "s4", "s5", "s6", "s7", "s8", "s9", "s10", "s11", "t3", "t4", "t5", "t6",
+];
+
+/// The names of f0 to f31.
+const FLOATS: [&str; 32] = [
+    "ft0", "ft1", "ft2", "ft3", "ft4", "ft5", "ft6", "ft7", "fs0", "fs1", "fa0", "fa1", "fa2", "fa3", "fa4", "fa5",
+    "fa6", "fa7", "fs2", "fs3", "fs4", "fs5", "fs6", "fs7", "fs8", "fs9", "fs10", "fs11", "ft8", "ft9", "ft10", "ft11",
+];
+
+/// Other registers: name, place, width, type.
+const OTHERS: &[(&str, RegisterSlot, u8, Type)] = &[
+    ("pc", RegisterSlot::Pc, 64, Type::CodeAddr),
+    ("fcsr", RegisterSlot::System(FCSR), 32, Type::Word),
+    ("frm", RegisterSlot::System(FRM), 32, Type::Word),
+    ("fflags", RegisterSlot::System(FFLAGS), 32, Type::Word),
+];
+
+const ALWAYS_ZERO: ReadOnly = ReadOnly {
+    why: "x0 is always zero on RISC-V",
+    help: Some("the first argument is in `a0` (x10); `arg0` means that on every target"),
+};
+
+/// The first argument, and how many there are in registers.
+const ARGUMENTS: (u8, u8) = (10, 8);
+
+impl Target for RiscV {
+    fn arch(&self) -> &'static str {
+        "riscv64"
+    }
+
+    fn title(&self) -> &'static str {
+        "RISC-V"
+    }
+
+    fn register(&self, name: &str) -> Option<Register> {
+        let integer = (name == "fp").then_some(8).or_else(|| index(name, 'x', &INTEGERS)).map(integer);
+        integer.or_else(|| index(name, 'f', &FLOATS).map(float)).or_else(|| other(name))
+    }
+
+    fn lane(&self, register: &str, shape: &str, lane: u64) -> Option<Register> {
+        let n = index(register, 'f', &FLOATS)?;
+        let (bits, ty) = match shape {
+            "s" => (32, Type::F32),
+            "d" => (64, Type::F64),
+            _ => return None,
+        };
+        if lane >= u64::from(64 / bits) {
+            return None;
+        }
+        let name = format!("{}.{shape}[{lane}]", FLOATS[usize::from(n)]);
+        Some(Register { name, offset: lane as u8 * bits, bits, ty, zero_extends: false, ..float(n) })
+    }
+
+    fn can_stick(&self, register: &Register) -> bool {
+        isa::can_stick(register)
+    }
+
+    fn register_names(&self) -> Vec<String> {
+        let numbered = |letter: char| (0..32).map(move |n| format!("{letter}{n}"));
+        let named = INTEGERS.iter().chain(&FLOATS).chain(&["fp"]).map(ToString::to_string);
+        numbered('x').chain(numbered('f')).chain(named).chain(OTHERS.iter().map(|row| row.0.to_string())).collect()
+    }
+
+    fn system_calls(&self) -> Vec<SystemCall> {
+        linux::table::described(|_| true)
+    }
+
+    fn signals(&self) -> Vec<(&'static str, u8)> {
+        linux::signal_names::TABLE.to_vec()
+    }
+
+    fn system_call_argument(&self, n: u8) -> Option<Register> {
+        (n < 6).then(|| integer(ARGUMENTS.0 + n))
+    }
+
+    fn system_call_result(&self) -> Option<Register> {
+        Some(integer(ARGUMENTS.0))
+    }
+
+    fn argument(&self, n: u8) -> Option<Register> {
+        (n < ARGUMENTS.1).then(|| integer(ARGUMENTS.0 + n))
+    }
+}
+
+/// The number of a register that is called by number, without leading zeros, or by name.
+fn index(name: &str, letter: char, names: &[&str; 32]) -> Option<u8> {
+    if let Some(digits) = name.strip_prefix(letter)
+        && let Ok(n) = digits.parse::<u8>()
+    {
+        return (n < 32 && n.to_string() == digits).then_some(n);
+    }
+    names.iter().position(|known| *known == name).map(|n| n as u8)
+}
+
+fn integer(n: u8) -> Register {
+    Register {
+        name: INTEGERS[usize::from(n)].to_string(),
+        slot: RegisterSlot::Int(if n == 0 { slot::ZERO } else { slot::GPR + n }),
+        offset: 0,
+        bits: 64,
+        ty: Type::Word,
+        zero_extends: false,
+        read_only: (n == 0).then_some(ALWAYS_ZERO),
+    }
+}
+
+fn float(n: u8) -> Register {
+    Register {
+        name: FLOATS[usize::from(n)].to_string(),
+        slot: RegisterSlot::Vector(slot::VREG + n),
+        offset: 0,
+        bits: 64,
+        ty: Type::F64,
+        zero_extends: true,
+        read_only: None,
+    }
+}
+
+fn other(name: &str) -> Option<Register> {
+    let &(name, slot, bits, ty) = OTHERS.iter().find(|row| row.0 == name)?;
+    Some(Register { name: name.to_string(), slot, offset: 0, bits, ty, zero_extends: true, read_only: None })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::isa::riscv::RISCV64;
+
+    #[test]
+    fn every_listed_name_is_a_register() {
+        for name in RISCV64.register_names() {
+            assert!(RISCV64.register(&name).is_some(), "{name}");
+        }
+        for name in SHOWN {
+            assert_eq!(RISCV64.register(name).unwrap().name, *name);
+        }
+        for name in ["x32", "f32", "x01", "x", "f", "", "a8", "s12", "ft12", "y0", "x+1", "é1", "lr"] {
+            assert!(RISCV64.register(name).is_none(), "{name}");
+        }
+    }
+
+    #[test]
+    fn numbers_and_names_are_the_same_registers() {
+        for (number, name) in [("x0", "zero"), ("x2", "sp"), ("x8", "fp"), ("x10", "a0"), ("x31", "t6"), ("f9", "fs1")]
+        {
+            assert_eq!(RISCV64.register(number), RISCV64.register(name));
+        }
+        assert!(RISCV64.register("zero").unwrap().read_only.is_some());
+        assert_eq!(RISCV64.argument(7).unwrap().name, "a7");
+        assert!(RISCV64.argument(8).is_none());
+        let single = RISCV64.lane("fa0", "s", 0).unwrap();
+        assert_eq!((single.slot, single.offset, single.bits, single.ty), (RegisterSlot::Vector(10), 0, 32, Type::F32));
+        assert!(RISCV64.lane("fa0", "s", 2).is_none());
+    }
+}

@@ -1,0 +1,85 @@
+//! What the oracle knows of a guest architecture: how its programs are put together, and how its cases are made.
+
+use crate::batch::Case;
+use crate::random::Random;
+
+/// The fixed facts of an architecture.
+pub(crate) struct Machine {
+    /// `e_machine` and `e_flags` of its programs.
+    pub(crate) elf: (u16, u32),
+    /// The guest's half; see `runner.S`.
+    pub(crate) runner: &'static [u8],
+    /// The bytes that the runner writes for each case.
+    pub(crate) result_size: usize,
+    /// Where in them the signal is that the case has raised.
+    pub(crate) signal: usize,
+    /// Names and widths of the fields of a result, in its order; padding may follow.
+    pub(crate) fields: fn() -> Vec<(String, usize)>,
+    /// The size of an instruction in bytes.
+    pub(crate) size: fn(u32) -> usize,
+    /// The instruction of four bytes that jumps so far.
+    pub(crate) jump: fn(i64) -> u32,
+    /// The text of an instruction at an address.
+    pub(crate) text: fn(u32, u64) -> String,
+    /// The emulator that is the reference.
+    pub(crate) qemu: &'static str,
+    /// The processor that it plays.
+    pub(crate) cpu: &'static str,
+}
+
+/// The state before a case.
+pub(crate) trait Start {
+    /// Notes where the case's instructions are, and where a taken branch is noted.
+    fn set_addresses(&mut self, code: u64, taken: u64);
+
+    /// Returns the address of the instructions.
+    fn code(&self) -> u64;
+
+    /// Returns the record that the runner loads.
+    fn record(&self) -> Vec<u8>;
+
+    /// Returns the register that a disassembly names, with its name in the report.
+    fn register(&self, name: &str) -> Option<(String, u128)>;
+
+    /// Returns the modes and flags, for the report.
+    fn modes(&self) -> Vec<(String, u128)>;
+
+    /// Returns a copy.
+    fn copy(&self) -> Box<dyn Start>;
+}
+
+/// An instruction to test.
+pub(crate) trait Word: Clone {
+    /// The name it is reported under.
+    fn mnemonic(&self) -> &'static str;
+}
+
+/// An architecture.
+pub(crate) trait Guest {
+    /// Its instructions.
+    type Word: Word;
+
+    /// Its fixed facts.
+    const MACHINE: &'static Machine;
+
+    /// A processor that has no more than what is tested without `--extensions`, if there is one.
+    const OLDER_CPU: Option<&'static str>;
+
+    /// Returns `per_encoding` words of every encoding whose mnemonic or class `wanted` accepts, in a fixed order.
+    fn draw(random: &mut Random, per_encoding: usize, wanted: &dyn Fn(&str) -> bool) -> Vec<Self::Word>;
+
+    /// Returns `count` random words that may be refused.
+    fn no_instructions(random: &mut Random, count: usize) -> Vec<Self::Word>;
+
+    /// True for a word that is tested although the older processor does not have it.
+    fn is_wanted_anyway(word: &Self::Word) -> bool;
+
+    /// True for a word that sequences may have.
+    fn can_be_followed(word: &Self::Word) -> bool;
+
+    /// Makes `sets` cases of one instruction.
+    fn single(random: &mut Random, word: &Self::Word, sets: usize, group: usize) -> Vec<Case>;
+
+    /// Makes `sets` cases of a random sequence of `length` instructions.
+    fn sequence(random: &mut Random, pool: &[Self::Word], length: usize, sets: usize, group: usize) -> Vec<Case>;
+}

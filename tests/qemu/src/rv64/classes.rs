@@ -1,0 +1,113 @@
+//! The classes of RV64 encodings that are tested: by opcode, and the compressed ones by quadrant and function. A class is
+//! wider than an instruction: which words of it are allocated, the decoder and QEMU decide.
+
+/// What the state before an instruction of a class must provide, and what of its word is chosen.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Kind {
+    /// Nothing.
+    Plain,
+    /// `n` is the base of an access to the window.
+    Memory,
+    /// As `Memory`, most of the time aligned.
+    Atomic,
+    /// A direct branch, which is made to skip the way back.
+    Branch(Offset),
+    /// A branch to the register `n` and an offset, which gets the address of a place that notes it.
+    BranchRegister,
+}
+
+/// How a direct branch holds its offset.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Offset {
+    /// The conditional branches.
+    B,
+    /// `jal`.
+    J,
+    /// The compressed conditional branches.
+    CompressedB,
+    /// `c.j`.
+    CompressedJ,
+}
+
+/// A class of encodings.
+pub(crate) struct Class {
+    /// The name by which `--filter` finds it, besides the mnemonics.
+    pub(crate) name: &'static str,
+    /// Bits from the highest to the lowest, 32 or 16: `0` and `1` are fixed; `d`, `n`, `m` are the numbers of integer
+    /// registers, of which `n` is a base or target; `N` is one of three bits; `x` is anything.
+    pub(crate) pattern: &'static str,
+    /// What its instructions need.
+    pub(crate) kind: Kind,
+}
+
+const fn class(name: &'static str, pattern: &'static str, kind: Kind) -> Class {
+    Class { name, pattern, kind }
+}
+
+use Kind::{Atomic, Branch, BranchRegister, Memory, Plain};
+
+/// All classes.
+#[rustfmt::skip]
+pub(crate) const CLASSES: &[Class] = &[
+    class("load",        "xxxxxxxxxxxxnnnnnxxxddddd0000011", Memory),
+    class("load-fp",     "xxxxxxxxxxxxnnnnnxxxxxxxx0000111", Memory),
+    class("misc-mem",    "xxxxxxxxxxxxnnnnnxxxddddd0001111", Memory),
+    class("op-imm",      "xxxxxxxxxxxxnnnnnxxxddddd0010011", Plain),
+    class("auipc",       "xxxxxxxxxxxxxxxxxxxxddddd0010111", Plain),
+    class("op-imm-32",   "xxxxxxxxxxxxnnnnnxxxddddd0011011", Plain),
+    class("store",       "xxxxxxxmmmmmnnnnnxxxxxxxx0100011", Memory),
+    class("store-fp",    "xxxxxxxxxxxxnnnnnxxxxxxxx0100111", Memory),
+    class("atomic",      "xxxxxxxmmmmmnnnnnxxxddddd0101111", Atomic),
+    class("op",          "xxxxxxxmmmmmnnnnnxxxddddd0110011", Plain),
+    class("op-multiply", "0000001mmmmmnnnnnxxxddddd0110011", Plain),
+    class("lui",         "xxxxxxxxxxxxxxxxxxxxddddd0110111", Plain),
+    class("op-32",       "xxxxxxxmmmmmnnnnnxxxddddd0111011", Plain),
+    class("fused",       "xxxxx0xxxxxxxxxxxxxxxxxxx100xx11", Plain),
+    class("op-fp",       "xxxxx0xxxxxxnnnnnxxxddddd1010011", Plain),
+    class("fcvt",        "11x000x000xxnnnnnxxxddddd1010011", Plain),
+    class("fcvt-fp",     "010000x0000xxxxxxxxxxxxxx1010011", Plain),
+    class("fmv",         "111x00x00000nnnnn00xddddd1010011", Plain),
+    class("branch",      "xxxxxxxmmmmmnnnnnxxxxxxxx1100011", Branch(Offset::B)),
+    class("jalr",        "xxxxxxxxxxxxnnnnn000ddddd1100111", BranchRegister),
+    class("jal",         "xxxxxxxxxxxxxxxxxxxxddddd1101111", Branch(Offset::J)),
+    class("ebreak",      "00000000000100000000000001110011", Plain),
+    class("csr",         "0000000000xxnnnnnxxxddddd1110011", Plain),
+    // ---- compressed
+    class("c.addi4spn",  "000xxxxxxxxxxx00", Plain),
+    class("c.load",      "0xxxxxNNNxxxxx00", Memory),
+    class("c.store",     "1xxxxxNNNxxxxx00", Memory),
+    class("c.immediate", "00xxdddddxxxxx01", Plain),
+    class("c.constant",  "01xxdddddxxxxx01", Plain),
+    class("c.alu",       "100xxxxxxxxxxx01", Plain),
+    class("c.j",         "101xxxxxxxxxxx01", Branch(Offset::CompressedJ)),
+    class("c.branch",    "11xxxxxxxxxxxx01", Branch(Offset::CompressedB)),
+    class("c.slli",      "000xdddddxxxxx10", Plain),
+    class("c.loadsp",    "001xxxxxxxxxxx10", Memory),
+    class("c.loadsp-x",  "01xxdddddxxxxx10", Memory),
+    class("c.jr",        "100xnnnnn0000010", BranchRegister),
+    class("c.mv",        "100xdddddmmmmm10", Plain),
+    class("c.fsdsp",     "101xxxxxxxxxxx10", Memory),
+    class("c.storesp",   "11xxxxxxxmmmmm10", Memory),
+];
+
+/// Any word at all, for words that are no instructions.
+pub(crate) const ANYTHING: Class = class("anything", "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx", Plain);
+
+impl Class {
+    /// Returns the size of its instructions in bits.
+    pub(crate) fn bits(&self) -> u32 {
+        self.pattern.len() as u32
+    }
+
+    /// Returns the fixed bits and their values.
+    pub(crate) fn fixed(&self) -> (u32, u32) {
+        self.pattern.bytes().fold((0, 0), |(mask, value), c| {
+            (mask << 1 | u32::from(matches!(c, b'0' | b'1')), value << 1 | u32::from(c == b'1'))
+        })
+    }
+
+    /// Returns the lowest bit of the field of a letter, if it has one.
+    pub(crate) fn field(&self, letter: char) -> Option<u32> {
+        self.pattern.rfind(letter).map(|at| self.bits() - 1 - at as u32)
+    }
+}

@@ -1,0 +1,96 @@
+//! RV64: cases of random instructions, compressed ones among them, and the guest's half that runs them.
+
+mod classes;
+mod state;
+mod words;
+
+use crate::batch::Case;
+use crate::guest::{Guest, Machine, Start};
+use crate::random::Random;
+use classes::Kind;
+use state::State;
+use words::{Word, matching_load};
+
+const NOP: u32 = 0x0000_0013;
+
+/// The architecture.
+pub(crate) struct Rv64;
+
+static MACHINE: Machine = Machine {
+    elf: (243, 5), // compressed instructions, and numbers of double precision in registers
+    runner: include_bytes!("runner.bin"),
+    result_size: 584,
+    signal: 528,
+    fields,
+    size: |bits| if bits & 3 == 3 { 4 } else { 2 },
+    jump,
+    text: |bits, pc| disc_v::decode(disc_v::Isa::Rv64, pc, bits.into()).to_string(),
+    qemu: "qemu-riscv64",
+    cpu: "rv64",
+};
+
+fn fields() -> Vec<(String, usize)> {
+    let integers = (1..32).map(|n| (format!("x{n}"), 8));
+    let system = ["fcsr", "taken", "padding"].map(|name| (name.to_owned(), 8));
+    let floats = (0..32).map(|n| (format!("f{n}"), 8));
+    integers.chain(system).chain(floats).chain(crate::report::fault_fields()).collect()
+}
+
+/// `j` to an offset.
+fn jump(offset: i64) -> u32 {
+    let bits = |lsb: u32, len: u32| (offset >> lsb) as u32 & ((1 << len) - 1);
+    bits(20, 1) << 31 | bits(1, 10) << 21 | bits(11, 1) << 20 | bits(12, 8) << 12 | 0x6f
+}
+
+impl Guest for Rv64 {
+    type Word = Word;
+
+    const MACHINE: &'static Machine = &MACHINE;
+
+    const OLDER_CPU: Option<&'static str> = None;
+
+    fn draw(random: &mut Random, per_encoding: usize, wanted: &dyn Fn(&str) -> bool) -> Vec<Word> {
+        words::draw(random, per_encoding, wanted)
+    }
+
+    fn no_instructions(random: &mut Random, count: usize) -> Vec<Word> {
+        words::no_instructions(random, count)
+    }
+
+    fn is_wanted_anyway(_: &Word) -> bool {
+        true
+    }
+
+    /// A branch would lead into the middle of another instruction.
+    fn can_be_followed(word: &Word) -> bool {
+        !matches!(word.class.kind, Kind::Branch(_) | Kind::BranchRegister)
+    }
+
+    fn single(random: &mut Random, word: &Word, sets: usize, group: usize) -> Vec<Case> {
+        let mut code = vec![word.bits];
+        if word.is_store_conditional() && random.one_in(2) {
+            code.insert(0, matching_load(random, word.bits));
+        }
+        let start = |random: &mut Random| Box::new(State::random(random, word)) as Box<dyn Start>;
+        Case::several(code, word.mnemonic, sets, group, || start(random))
+    }
+
+    /// A store-conditional comes first or not at all: without a reservation QEMU does not look at its address.
+    fn sequence(random: &mut Random, pool: &[Word], length: usize, sets: usize, group: usize) -> Vec<Case> {
+        let mut words: Vec<&Word> = (0..length).map(|_| &pool[random.below(pool.len())]).collect();
+        let mut first = true;
+        words.retain(|word| std::mem::take(&mut first) || !word.is_store_conditional());
+        let mut code: Vec<u32> = words.iter().map(|word| word.bits).collect();
+        if words[0].is_store_conditional() {
+            code.insert(0, matching_load(random, words[0].bits));
+        }
+        code.push(NOP);
+        let start = |random: &mut Random| {
+            let mut state = State::random(random, words[0]);
+            words[1..].iter().for_each(|word| state.prepare(random, word));
+            state.prepare(random, words[0]);
+            Box::new(state) as Box<dyn Start>
+        };
+        Case::several(code, "sequence", sets, group, || start(random))
+    }
+}

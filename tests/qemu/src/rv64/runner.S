@@ -1,0 +1,180 @@
+// The guest half of the oracle for RV64: for each case it loads every register from a record, runs the case's
+// instructions and writes every register to standard output. `image.rs` puts this code, the cases and their instructions
+// into an ELF.
+//
+// Fixed places, the same in image.rs:
+//   0x00400000  this code, whose first three words are the entry, `save` and `save_taken`; then the cases' instructions
+//   0x5a5a0000  cells: number of cases left, pointer to the next case; the result at +0x100; the cases' records
+//   0x20000000  the window of 8 KiB that the instructions load from and store to
+//   0x20010000  what the window holds at the start of every case
+//   0x20020000  the stack of signal handlers, 64 KiB
+//
+// A case's record: x1-x31, of which x31 is the address of its instructions, fcsr, f0-f31.
+// A result: x1-x31, fcsr, taken, 0, f0-f31, then signal, pc and address of a fault, hash of the changed 16-byte pieces of
+// the window, 1 + the index of the first changed piece, its value.
+//
+// No register is free when a case ends, so cases do without tp, and the result has 0 for it.
+    .option norvc
+    .option norelax
+    .equ RECORD, 512
+    .equ RESULT, 584
+    .equ CELLS, 0x5a5a0000
+    .equ AT, 0x100
+    .equ PIECES, 512
+    .globl _start
+_start:
+    j begin
+    j save
+    j save_taken
+
+    .macro each_integer op, base, offset
+    .irp n, 2, 3, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30
+    \op x\n, (8 * (\n - 1) + \offset)(\base)
+    .endr
+    .endm
+    .macro each_float op, base, offset
+    .irp n, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31
+    \op f\n, (8 * \n + \offset)(\base)
+    .endr
+    .endm
+
+begin:
+    lla a0, signal_stack
+    li a1, 0
+    li a7, 132                  // sigaltstack
+    ecall
+    li s0, 4                    // SIGILL
+    jal install
+    li s0, 5                    // SIGTRAP
+    jal install
+    li s0, 7                    // SIGBUS
+    jal install
+    li s0, 8                    // SIGFPE
+    jal install
+    li s0, 11                   // SIGSEGV
+    jal install
+
+next:
+    lui tp, CELLS >> 12
+    ld a0, 0(tp)
+    beqz a0, done
+    ld x31, 8(tp)
+    addi a0, a0, -1
+    sd a0, 0(tp)
+    addi a1, x31, RECORD
+    sd a1, 8(tp)
+    .irp field, 528, 536, 544, 552, 560, 568, 576
+    sd zero, AT + \field(tp)    // clear what only a fault or a store fills in
+    .endr
+    ld a0, 248(x31)
+    fscsr a0
+    each_float fld, x31, 256
+    ld x1, 0(x31)
+    each_integer ld, x31, 0
+    ld x31, 240(x31)
+    jr x31
+
+save:
+    lui tp, CELLS >> 12
+    sd x1, AT(tp)
+    li x1, 0
+    j save_rest
+save_taken:
+    lui tp, CELLS >> 12
+    sd x1, AT(tp)
+    li x1, 1
+save_rest:
+    sd x1, AT + 256(tp)
+    each_integer sd, tp, AT
+    sd zero, AT + 24(tp)
+    sd x31, AT + 240(tp)
+    frcsr x1
+    sd x1, AT + 248(tp)
+    each_float fsd, tp, (AT + 272)
+    addi a0, tp, AT + 264
+    sc.w zero, zero, (a0)       // ends a reservation
+
+    // Compare the window with its copy, and restore it.
+    lui t0, 0x20000
+    lui t1, 0x20010
+    li t2, PIECES
+    li t3, 0                    // hash
+    li t4, 0x100000001b3
+piece:
+    ld a0, 0(t0)
+    ld a1, 8(t0)
+    ld a2, 0(t1)
+    ld a3, 8(t1)
+    addi t1, t1, 16
+    bne a0, a2, changed
+    bne a1, a3, changed
+unchanged:
+    addi t0, t0, 16
+    addi t2, t2, -1
+    bnez t2, piece
+    sd t3, AT + 552(tp)
+
+    li a0, 1
+    addi a1, tp, AT
+    li a2, RESULT
+    li a7, 64                   // write
+    ecall
+    li a1, RESULT
+    beq a0, a1, next
+    li a0, 3                    // a short write: the reader is gone
+    j leave
+
+changed:
+    bnez t3, 1f
+    li a4, PIECES + 1
+    sub a4, a4, t2
+    sd a4, AT + 560(tp)
+    sd a0, AT + 568(tp)
+    sd a1, AT + 576(tp)
+1:  xor t3, t3, t2
+    mul t3, t3, t4
+    xor t3, t3, a0
+    mul t3, t3, t4
+    xor t3, t3, a1
+    mul t3, t3, t4
+    sd a2, 0(t0)
+    sd a3, 8(t0)
+    j unchanged
+
+done:
+    li a0, 0
+leave:
+    li a7, 94                   // exit_group
+    ecall
+
+install:
+    mv a0, s0
+    lla a1, action
+    li a2, 0
+    li a3, 8
+    li a7, 134                  // rt_sigaction
+    ecall
+    beqz a0, 1f
+    li a0, 4
+    j leave
+1:  ret
+
+// Handler: a0 signal, a1 siginfo, a2 ucontext. Notes what happened and lets the program go on at `save`.
+on_signal:
+    lui a3, CELLS >> 12
+    sd a0, AT + 528(a3)
+    ld a4, 176(a2)              // pc
+    sd a4, AT + 536(a3)
+    ld a4, 16(a1)               // si_addr
+    sd a4, AT + 544(a3)
+    lla a4, save
+    sd a4, 176(a2)
+    ret
+
+    .balign 8
+signal_stack:
+    .quad 0x20020000, 0, 0x10000
+action:
+    .quad 0x400000 + (on_signal - _start)
+    .quad 0x08000004            // SA_ONSTACK | SA_SIGINFO
+    .quad 0

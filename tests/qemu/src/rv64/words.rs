@@ -1,0 +1,192 @@
+//! Random instruction words: for every mnemonic that the decoder knows, several words with random fields.
+
+use super::classes::{ANYTHING, CLASSES, Class, Kind, Offset};
+use crate::random::Random;
+use disc_v::{Decoder, Isa, decode};
+use std::collections::BTreeMap;
+
+/// How many random words of a class are looked at, so that its rarest instructions are met too.
+const DRAWS: usize = 60_000;
+
+/// What stops the guest; and `ctzw`, which QEMU 7.2 lets count beyond the word: `tests/isa/riscv64` has it.
+const LEFT_OUT: &[&str] = &["ecall", "wfi", "ctzw"];
+
+/// The register that cases do without, and the one that holds their address.
+const SCRATCH: u32 = 4;
+const ADDRESS: u32 = 31;
+
+/// One instruction to test.
+#[derive(Clone)]
+pub(crate) struct Word {
+    pub(crate) bits: u32,
+    pub(crate) class: &'static Class,
+    /// The name it is reported under.
+    pub(crate) mnemonic: &'static str,
+}
+
+impl crate::guest::Word for Word {
+    fn mnemonic(&self) -> &'static str {
+        self.mnemonic
+    }
+}
+
+impl Word {
+    /// Returns the number of the base or target register, if it has one.
+    pub(crate) fn base(&self) -> Option<usize> {
+        const SP: usize = 2;
+        let from_sp = self.class.name.ends_with("sp") || self.class.name.ends_with("sp-x");
+        match (self.class.field('n'), self.class.field('N')) {
+            (Some(lsb), _) => Some((self.bits >> lsb & 31) as usize),
+            (_, Some(lsb)) => Some(8 + (self.bits >> lsb & 7) as usize),
+            _ => (self.class.kind == Kind::Memory && from_sp).then_some(SP),
+        }
+    }
+
+    /// Returns the offset of an indirect jump.
+    pub(crate) fn offset(&self) -> i64 {
+        if self.class.bits() == 32 { i64::from(self.bits as i32 >> 20) } else { 0 }
+    }
+
+    pub(crate) fn is_store_conditional(&self) -> bool {
+        self.mnemonic.starts_with("sc.")
+    }
+}
+
+/// What is tested: what Spile announces.
+const MARCH: &str = "rv64gc_zicbom_zicbop_zicboz_zicond_zihintpause_zba_zbb_zbc_zbs";
+
+/// A decoder of what is tested.
+fn decoder() -> Decoder {
+    Decoder::from_march(MARCH).expect("an architecture string that the decoder knows")
+}
+
+/// Returns the mnemonic of a word that is an instruction of the kind that is tested.
+fn allocated(decoder: &Decoder, bits: u32) -> Option<&'static str> {
+    let instruction = decoder.decode(0, bits.into()).without_aliases();
+    let mnemonic = instruction.mnemonic();
+    (!instruction.is_illegal() && !LEFT_OUT.contains(&mnemonic)).then_some(mnemonic)
+}
+
+/// Returns `per_encoding` words of every mnemonic that `wanted` accepts, or the class, in a fixed order.
+pub(crate) fn draw(random: &mut Random, per_encoding: usize, wanted: impl Fn(&str) -> bool) -> Vec<Word> {
+    let decoder = decoder();
+    let mut by_encoding: BTreeMap<(usize, &str), Vec<Word>> = BTreeMap::new();
+    for (number, class) in CLASSES.iter().enumerate() {
+        for _ in 0..DRAWS {
+            let bits = candidate(random, class);
+            let Some(mnemonic) = allocated(&decoder, bits) else { continue };
+            // Jumps need a target, which the class of their own gives them.
+            let is_jump = matches!(mnemonic, "c.jr" | "c.jalr") && class.kind != Kind::BranchRegister;
+            if is_jump || (!wanted(mnemonic) && !wanted(class.name)) {
+                continue;
+            }
+            let words = by_encoding.entry((number, mnemonic)).or_default();
+            if words.len() < per_encoding && words.iter().all(|word| word.bits != bits) {
+                words.push(Word { bits, class, mnemonic });
+            }
+        }
+    }
+    by_encoding.into_values().flatten().collect()
+}
+
+/// Returns `count` random words that may be refused: reserved ones near instructions and anywhere, and instructions of
+/// extensions.
+pub(crate) fn no_instructions(random: &mut Random, count: usize) -> Vec<Word> {
+    let decoder = decoder();
+    let is_anything = |bits: u32| !decode(Isa::Rv64, 0, bits.into()).is_illegal();
+    let mut words = Vec::new();
+    while words.len() < count {
+        let near = !random.one_in(3);
+        let class = if near { &CLASSES[random.below(CLASSES.len())] } else { &ANYTHING };
+        let mut bits = candidate(random, class);
+        if random.one_in(8) {
+            bits ^= 1 << random.below(class.bits() as usize);
+        }
+        if bits & 3 != 3 {
+            bits &= 0xffff;
+        }
+        if !decoder.decode(0, bits.into()).is_illegal() {
+            continue;
+        }
+        let mnemonic = if is_anything(bits) { "extension" } else { "unallocated" };
+        words.push(Word { bits, class: &ANYTHING, mnemonic });
+    }
+    words
+}
+
+/// Returns a random word of the class, with offsets that keep it in the case and registers that can be set.
+fn candidate(random: &mut Random, class: &Class) -> u32 {
+    let (mask, value) = class.fixed();
+    let mut bits = random.bits() as u32 & !mask & (u32::MAX >> (32 - class.bits())) | value;
+    for letter in ['d', 'n', 'm'] {
+        let Some(lsb) = class.field(letter) else { continue };
+        let number = bits >> lsb & 31;
+        let is_base = letter == 'n' && class.kind != Kind::Plain;
+        if number == SCRATCH || (number == ADDRESS && is_base) {
+            let other = 5 + random.below(26) as u32;
+            bits = bits & !(31 << lsb) | other << lsb;
+        }
+    }
+    // The compressed loads and stores have registers of three bits at two places, none of them tp.
+    match class.kind {
+        Kind::Branch(Offset::B) => bits & !0xfe00_0f80 | 4 << 8,
+        Kind::Branch(Offset::J) => bits & !0xffff_f000 | 4 << 21,
+        Kind::Branch(Offset::CompressedB) => bits & !0x1c7c | 3 << 3,
+        Kind::Branch(Offset::CompressedJ) => bits & !0x1ffc | 3 << 3,
+        _ => bits,
+    }
+}
+
+/// Returns the load-reserved that makes the reservation for the store-conditional `store`, with a target of its own.
+pub(crate) fn matching_load(random: &mut Random, store: u32) -> u32 {
+    let base = store >> 15 & 31;
+    let target = loop {
+        let target = 5 + random.below(26) as u32;
+        if target != base {
+            break target;
+        }
+    };
+    store & 0x000f_f000 | 0b00010 << 27 | target << 7 | 0x2f
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_class_has_an_instruction() {
+        let words = draw(&mut Random::new(1), 1, |_| true);
+        for class in CLASSES {
+            assert!(words.iter().any(|word| word.class.name == class.name), "no word of {} is allocated", class.name);
+        }
+    }
+
+    #[test]
+    fn no_word_uses_the_scratch_register() {
+        for word in draw(&mut Random::new(2), 3, |_| true) {
+            let text = decoder().decode(0, word.bits.into()).to_string();
+            let parts = text.split(|c: char| !c.is_ascii_alphanumeric());
+            assert!(!parts.clone().any(|part| part == "tp"), "{text}");
+        }
+    }
+
+    #[test]
+    fn branches_skip_the_way_back() {
+        for word in draw(&mut Random::new(3), 2, |_| true) {
+            let Kind::Branch(_) = word.class.kind else { continue };
+            let expected = if word.class.bits() == 16 { "0x6" } else { "0x8" };
+            let text = decoder().decode(0, word.bits.into()).to_string();
+            assert!(text.ends_with(expected), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_matching_load_is_the_load_of_its_store() {
+        let text = |bits: u32| decoder().decode(0, bits.into()).to_string();
+        for store in [0x1853_a62f, 0x1e53_b62f] {
+            let load = matching_load(&mut Random::new(3), store);
+            assert!(text(store).starts_with("sc.") && text(load).starts_with("lr."), "{}", text(load));
+            assert!(text(load).ends_with("(t2)"), "{}", text(load));
+        }
+    }
+}
