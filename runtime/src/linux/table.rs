@@ -65,7 +65,6 @@ macro_rules! rows {
     ($($number:literal $($restart:ident)? : $name:ident($($arg:ident: $kind:ident),*) => $handler:path;)*) => {
         /// All rows, by number.
         pub static ROWS: &[Row] = &{
-            #[allow(clippy::enum_glob_use, clippy::wildcard_imports)]
             use {Arg::*, flags::*};
             [$(Row {
             number: $number,
