@@ -295,6 +295,22 @@ fn a_shrinking_file_is_the_guests_bus_error() {
     }
 }
 
+/// A file that becomes longer: the access that finds that out is gone on with, and with it what a probe has made of it,
+/// which can have been its last hit.
+#[test]
+fn a_store_behind_a_growing_file_is_the_patched_one() {
+    let scratch = Scratch::new("growing");
+    for tier in TIERS {
+        for (script, stored) in
+            [("on end print \"over\"", 1), ("on write when value == 1 and func == \"store\" once write value = 7", 7)]
+        {
+            let ended = run(&mut faults(&scratch.0, tier, &["-q", "-e", script], &["grow"]));
+            let expected = format!("size 0\nsize 0\nbehind the old end {stored}\n");
+            assert_eq!((ended.status.as_str(), ended.stdout), ("0", expected), "{tier}: {}", ended.stderr);
+        }
+    }
+}
+
 // --------------------------------------------------------------------------------------------------------- output
 
 /// Lines that `-o` gets before the file is at its limit are kept; the guest sees no signal for what it did not write.

@@ -209,6 +209,19 @@ static void shrink_file(void) {
     for (u64 i = 0; i < 10000000; i++) work(i);
 }
 
+static NOINLINE void store(u8 *at, u8 value) { *(volatile u8 *)at = value; }
+
+// A mapped file becomes longer; what was mapped behind its old end is there now, which the next access finds out.
+static void grow_file(void) {
+    i64 fd = syscall6(SYS_openat, AT_FDCWD, (i64)"growing", 01102, 0600, 0, 0);
+    result("size", syscall3(46, fd, 100, 0));
+    u8 *at = (u8 *)syscall6(SYS_mmap, 0, 8192, 3, 1, fd, 0);
+    for (u64 i = 0; i < 10000; i++) store(at, 2);
+    result("size", syscall3(46, fd, 8192, 0));
+    store(at + 4096, 1);
+    show("behind the old end", at[4096]);
+}
+
 // Gives way to another program, started where relative paths mean something else.
 static void execute(char **argv, char **envp) {
     result("chdir", syscall3(SYS_chdir, (i64)"/", 0, 0));
@@ -246,6 +259,7 @@ int main(int argc, char **argv, char **envp) {
     else if (same(what, "close")) close_everything();
     else if (same(what, "shrink")) shrink_file();
     else if (same(what, "shrink-caught")) { install(7, on_signal, 0); shrink_file(); }
+    else if (same(what, "grow")) grow_file();
     else if (same(what, "exec")) execute(argv + 2, envp);
     else if (same(what, "run-twice")) run_twice(argv + 2, envp);
     else if (same(what, "die")) {

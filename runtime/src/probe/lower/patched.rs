@@ -161,7 +161,7 @@ fn bring(body: &[Uop], access: Access, uops: &mut Vec<Uop>) {
         return;
     };
     // Forward: what the value goes through.
-    let mut carries: Vec<Slot> = slot_of(changed.operand()).into_iter().collect();
+    let mut carries: Vec<Slot> = slot_of(changed.operand()).into_iter().filter(|&d| d != Slot::X(slot::ZERO)).collect();
     let mut chosen = vec![false; body.len()];
     for (index, uop) in body.iter().enumerate().skip(at + 1) {
         chosen[index] = loads[index].is_empty() && used(uop).iter().any(|slot| carries.contains(slot));
