@@ -322,3 +322,19 @@ fn saved_scripts_are_read_again_and_broken_ones_are_not_used() {
     drop(running);
     let _ = std::fs::remove_dir_all(folder);
 }
+
+/// Registers are forced by code that blocks have only once a script names them: those that are there are made anew.
+#[test]
+fn bits_that_are_stuck_later_are_so_in_code_that_was_there_before() {
+    for tier in TIERS {
+        let seen = ["-e", "on insn at pop count by x14 & 8 into @seen", "-e", "after insn at pop write x14 = 0"];
+        let running = Running::start("sticks", tier, &seen);
+        let rows = || running.accepted(&["print", "@seen"]).lines().skip(1).map(str::to_owned).collect::<Vec<_>>();
+        running.until("it runs", || rows().iter().any(|row| row.ends_with('0')));
+        running.accepted(&["add", "on insn at pop once per thread { stick x14 bit 3 = 1; count by tid into @stuck }"]);
+        running.until("all threads come by", || running.by_thread("@stuck").len() == 8);
+        running.accepted(&["reset", "@seen"]);
+        running.until("they go on", || !rows().is_empty());
+        assert!(rows().iter().all(|row| row.ends_with('8')), "{tier}: {:?}", rows());
+    }
+}

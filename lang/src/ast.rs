@@ -205,6 +205,7 @@ pub(crate) enum StmtKind {
         select: BitSelect,
         duration: Option<Duration>,
     },
+    Stick(Stick),
     Skip(Option<Expr>),
     /// `return e`; nothing for `return void`.
     Return(Option<Expr>),
@@ -248,6 +249,15 @@ pub(crate) enum StmtKind {
     Raise(Text),
     /// Known and not compiled yet, with its word; the expressions in it are not looked at.
     Later(&'static str, Span),
+}
+
+/// `stick LV [bits] = E [duration]`.
+#[derive(Clone, Debug)]
+pub(crate) struct Stick {
+    pub(crate) target: Expr,
+    pub(crate) select: Option<BitSelect>,
+    pub(crate) value: Expr,
+    pub(crate) duration: Option<Duration>,
 }
 
 /// How long a patch or a trace lasts.

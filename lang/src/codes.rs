@@ -577,7 +577,7 @@ pub const TABLE: &[Page] = &[
         "this version cannot do that yet",
         "The language has it, and this version refuses it before anything runs rather than doing something else. The reference \
          marks such rows.",
-        "on insn at main stick x3 bit 5 = 1",
+        "on insn at main snapshot \"ready\"",
         "on insn at main print func",
     ),
     given(

@@ -545,6 +545,17 @@ pub enum StmtKind {
         /// How long it lasts.
         lasts: Lasting,
     },
+    /// `stick`: bits that are forced on every read. Of registers they are the thread's, of memory everybody's.
+    Stick {
+        /// A register or memory.
+        target: LValue,
+        /// The bits concerned; all of them if `None`.
+        mask: Option<Expr>,
+        /// What they are forced to, where they stand; other bits do not count.
+        value: Expr,
+        /// How long; for good if `None`.
+        lasts: Option<Lasting>,
+    },
     /// `trace for …`, `trace until …`: from here on each instruction of the thread is printed.
     TraceFor(Lasting),
     /// `skip [n]`: execution goes on `n` instructions further, this one counted.

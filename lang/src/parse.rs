@@ -723,7 +723,7 @@ impl Builder<'_> {
                     StmtKind::Return(value.filter(|part| part.as_rule() == Rule::expr).map(|part| self.expr(part)))
                 }
             },
-            Rule::s_stick => later("stick"),
+            Rule::s_stick => StmtKind::Stick(self.stick(node)?),
             Rule::s_raise => match parts(node).last() {
                 Some(signal) if signal.as_rule() == Rule::ident => StmtKind::Raise(self.text(&signal)),
                 _ => later("raise irq"),
@@ -817,16 +817,33 @@ impl Builder<'_> {
             _ => BitsOp::Clear,
         };
         let target = self.lvalue(inner.next()?)?;
-        let select = parts(inner.next()?).next()?;
+        let select = self.select(inner.next()?)?;
+        Some(StmtKind::Bits { op, target, select, duration })
+    }
+
+    fn select(&mut self, node: Node<'_>) -> Option<BitSelect> {
+        let select = parts(node).next()?;
         let rule = select.as_rule();
         let mut bounds = parts(select).filter(|part| part.as_rule() != Rule::dots);
         let first = self.expr(bounds.next()?);
-        let select = match rule {
+        Some(match rule {
             Rule::sel_bit => BitSelect::Bit(first),
             Rule::sel_mask => BitSelect::Mask(first),
             _ => BitSelect::Bits(first, self.expr(bounds.next()?)),
-        };
-        Some(StmtKind::Bits { op, target, select, duration })
+        })
+    }
+
+    fn stick(&mut self, node: Node<'_>) -> Option<Stick> {
+        let duration = self.duration(&node);
+        let mut inner = parts(node);
+        let target = self.lvalue(inner.next()?)?;
+        let mut value = inner.next()?;
+        let mut select = None;
+        if value.as_rule() == Rule::bitsel {
+            select = Some(self.select(value)?);
+            value = inner.next()?;
+        }
+        Some(Stick { target, select, value: self.expr(value), duration })
     }
 
     fn goto(&mut self, node: Node<'_>) -> Option<StmtKind> {

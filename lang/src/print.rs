@@ -248,6 +248,11 @@ impl Cx<'_> {
                 format!("{op} {} mask {}", self.lvalue(target), self.expr(mask))
             }
             StmtKind::Transient { patch, lasts } => format!("{} {}", self.simple(&patch.kind), lasting(lasts)),
+            StmtKind::Stick { target, mask, value, lasts } => {
+                let mask = mask.as_ref().map(|mask| format!(" mask {}", self.expr(mask))).unwrap_or_default();
+                let lasts = lasts.as_ref().map(|lasts| format!(" {}", lasting(lasts))).unwrap_or_default();
+                format!("stick {}{mask} = {}{lasts}", self.lvalue(target), self.expr(value))
+            }
             StmtKind::TraceFor(lasts) => format!("trace {}", lasting(lasts)),
             StmtKind::FinishSyscall(value) => format!("return {}", self.expr(value)),
             StmtKind::FinishAccess(Some(value)) => format!("return {}", self.expr(value)),

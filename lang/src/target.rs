@@ -76,6 +76,12 @@ pub trait Target {
     /// All names that [`Target::register`] knows, for "did you mean" and `spile list PROG regs`.
     fn register_names(&self) -> Vec<String>;
 
+    /// True if bits of the register can be stuck: nothing but instructions that name it, and the kernel, read and write
+    /// it.
+    fn can_stick(&self, _register: &Register) -> bool {
+        true
+    }
+
     /// The register that carries integer argument `n` at a function's entry (`arg0` …), if in a register.
     fn argument(&self, n: u8) -> Option<Register>;
 

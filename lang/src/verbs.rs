@@ -33,7 +33,7 @@ pub const TABLE: &[Verb] = &[
     patch("flip", "flip x0 bit 3", "inverts bits"),
     patch("set", "set u8[0x2000] bits 0..4", "sets bits to 1"),
     patch("clear", "clear x7 mask 0xff", "sets bits to 0"),
-    later(patch("stick", "stick x3 bit 5 = 1", "forces bits on every read")),
+    patch("stick", "stick x3 bit 5 = 1", "forces bits on every read of a register or of memory"),
     patch("skip", "skip 2", "goes on after this instruction, or after so many; drops a system call or a store"),
     patch("goto", "goto main+0x40", "goes on at another place"),
     patch(

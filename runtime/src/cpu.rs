@@ -58,8 +58,67 @@ pub struct CpuState {
     pub cold: u32,
     /// The exclusive monitor.
     pub monitor: Monitor,
+    /// Bits of registers that are stuck.
+    pub stuck: StuckRegisters,
     /// What generated code needs besides the guest's state.
     pub links: CodeLinks,
+}
+
+/// Bits of a register that are stuck at a value. The register itself holds what instructions read; what they have
+/// written instead is kept here, and comes back when the bits are free again.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct StuckBits {
+    /// The bits that are stuck.
+    pub(crate) mask: u128,
+    /// What they read as; nothing else.
+    pub(crate) value: u128,
+    /// What has been written in them; nothing else.
+    pub(crate) written: u128,
+    /// What the register held when this was last looked at.
+    pub(crate) last: u128,
+}
+
+impl StuckBits {
+    /// The register has been written. Returns what it is to hold.
+    pub fn hold(&mut self, written: u128) -> u128 {
+        self.written = written & self.mask;
+        self.last = written & !self.mask | self.value;
+        self.last
+    }
+
+    /// The bits of `mask` are stuck at those of `value` from now on, where the register holds `now`. Returns what it is to
+    /// hold.
+    pub fn stick(&mut self, mask: u128, value: u128, now: u128) -> u128 {
+        self.written |= now & mask & !self.mask;
+        self.mask |= mask;
+        self.value = self.value & !mask | value & mask;
+        self.last = now & !self.mask | self.value;
+        self.last
+    }
+
+    /// The bits of `mask` are stuck no more, where the register holds `now`. Returns what it is to hold.
+    pub fn release(&mut self, mask: u128, now: u128) -> u128 {
+        let mask = mask & self.mask;
+        self.last = now & !mask | self.written & mask;
+        self.mask &= !mask;
+        self.value &= !mask;
+        self.written &= !mask;
+        self.last
+    }
+}
+
+/// Bits of a thread's registers that are stuck; see [`Uop::StickX`](crate::uop::Uop::StickX).
+#[derive(Clone, Debug, Default)]
+pub struct StuckRegisters {
+    /// Of the general registers.
+    pub x: [StuckBits; slot::SYS as usize],
+    /// Of the vector registers.
+    pub v: [StuckBits; slot::VTEMP as usize],
+    /// Of the packed flags.
+    pub flags: StuckBits,
+    /// Bits have been stuck in one of them.
+    pub any: bool,
 }
 
 /// What a thread's exclusive load has marked.
@@ -119,6 +178,7 @@ impl Default for CpuState {
             resume: resume::ENTRY,
             cold: 0,
             monitor: Monitor::default(),
+            stuck: StuckRegisters::default(),
             links: CodeLinks::default(),
         }
     }
@@ -130,6 +190,35 @@ impl CpuState {
         let kind = self.x[slot::FLAG_KIND as usize];
         let (a, b) = (self.x[slot::FLAG_A as usize], self.x[slot::FLAG_B as usize]);
         FlagKind::ALL[kind as usize].nzcv(a, b)
+    }
+
+    /// Forces the stuck bits of registers that have been written by something else than an instruction: a system call,
+    /// the entry of a signal handler, a probe.
+    pub fn hold_stuck(&mut self) {
+        let StuckRegisters { x, v, flags, any } = &mut self.stuck;
+        if !*any {
+            return;
+        }
+        let is_written = |bits: &StuckBits, now: u128| bits.mask != 0 && bits.last != now;
+        for (register, bits) in self.x.iter_mut().zip(x) {
+            if is_written(bits, (*register).into()) {
+                *register = bits.hold((*register).into()) as u64;
+            }
+        }
+        for (register, bits) in self.v.iter_mut().zip(v) {
+            if is_written(bits, *register) {
+                *register = bits.hold(*register);
+            }
+        }
+        if flags.mask != 0 {
+            let mut bits = *flags;
+            let now = self.nzcv().into();
+            if bits.last != now {
+                let held = bits.hold(now) as u64;
+                self.set_nzcv(held);
+                self.stuck.flags = bits;
+            }
+        }
     }
 
     /// Makes the next store-exclusive fail.

@@ -624,6 +624,18 @@ impl Machine<'_, '_> {
                     self.set(d, result);
                 }
             }
+            Uop::StickX { d } => {
+                let held = self.cpu.stuck.x[usize::from(d)].hold(self.x(d).into());
+                self.set(d, held as u64);
+            }
+            Uop::StickV { d } => {
+                let held = self.cpu.stuck.v[usize::from(d)].hold(self.v(d));
+                self.set_v(d, held);
+            }
+            Uop::StickFlags => {
+                let held = self.cpu.stuck.flags.hold(self.cpu.nzcv().into());
+                self.cpu.set_nzcv(held as u64);
+            }
             Uop::Poll { body } => return self.poll(body),
             Uop::Goto { a, done } => {
                 self.cpu.icount += self.insn() as u64 + u64::from(done);

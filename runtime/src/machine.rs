@@ -400,6 +400,7 @@ impl Machine {
     /// Drops the code that changed probes concern, and code that has been written.
     pub(crate) fn apply_changes(&self) {
         gate::exclusive(|| {
+            self.memory.notice_stuck();
             self.drop_written_code_now();
             let changes = self.probes().map(|mut probes| probes.take_changes()).unwrap_or_default();
             let mut translations = self.translations();

@@ -37,12 +37,60 @@ pub trait Splice {
         None
     }
 
+    /// Appends what forces the stuck bits of the registers that the instruction has written.
+    fn stick(&mut self, _site: &Site<'_>, _uops: &mut Vec<Uop>) {}
+
     /// True if [`Splice::after`] has something for `site`.
     fn has_after(&mut self, site: &Site<'_>) -> bool;
 
     /// Appends what runs after the instruction at `site`. If `site.jumps`, the slot [`NEXT_PC`] holds the address of
     /// the next instruction, else that is `site.insn.pc + site.insn.len`.
     fn after(&mut self, site: &Site<'_>, uops: &mut Vec<Uop>);
+}
+
+/// Registers of which bits may be stuck.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stickable {
+    /// General registers, a bit each.
+    pub x: u32,
+    /// Vector registers, a bit each.
+    pub v: u32,
+    /// The flags.
+    pub flags: bool,
+}
+
+impl Stickable {
+    /// True if there is none.
+    pub fn is_empty(self) -> bool {
+        self == Stickable::default()
+    }
+
+    /// Those of either.
+    pub fn with(self, other: Stickable) -> Stickable {
+        Stickable { x: self.x | other.x, v: self.v | other.v, flags: self.flags | other.flags }
+    }
+
+    /// Those of which `uops` write one.
+    pub fn written(self, uops: &[Uop]) -> Stickable {
+        let mut found = Stickable::default();
+        for uop in uops {
+            uop.operands(|operand| match operand {
+                Operand::DefX(d) if d < slot::SYS => found.x |= 1 << d,
+                Operand::DefV(d) if d < slot::VTEMP => found.v |= 1 << d,
+                Operand::DefFlags => found.flags = true,
+                _ => {}
+            });
+            found.flags |= matches!(uop, Uop::WriteSys { .. });
+        }
+        Stickable { x: found.x & self.x, v: found.v & self.v, flags: found.flags & self.flags }
+    }
+
+    /// Appends what forces the stuck bits of all of them.
+    pub fn stick(self, uops: &mut Vec<Uop>) {
+        uops.extend((0..32).filter(|d| self.x >> d & 1 != 0).map(|d| Uop::StickX { d }));
+        uops.extend((0..32).filter(|d| self.v >> d & 1 != 0).map(|d| Uop::StickV { d }));
+        uops.extend(self.flags.then_some(Uop::StickFlags));
+    }
 }
 
 /// An instruction in its block, as probes see it.
@@ -191,6 +239,7 @@ fn spliced(plain: &Block, enters: bool, splice: &mut dyn Splice, before: Before)
             push_moved(&mut block.uops, straight, insn.start, end_of_before);
             end_of_before
         });
+        splice.stick(&site, &mut block.uops);
         let mut after = block.uops.len() as u32;
         let trap = matches!(jump, Some(Uop::Trap { .. }));
         if !trap && splice.has_after(&site) {

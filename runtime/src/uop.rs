@@ -687,6 +687,12 @@ pub enum Uop {
     /// Calls probe action `action` (an index into the engine's table) with the slots `args..args+n`; d is its result.
     /// `state`: the action may read and write any guest slot.
     Action { action: u32, d: X, args: X, n: u8, state: bool },
+    /// d = d with its stuck bits, after an instruction or a probe has written it. A general register.
+    StickX { d: X },
+    /// As `StickX` for a vector register.
+    StickV { d: V },
+    /// As `StickX` for the flags, which are packed then.
+    StickFlags,
     /// Leaves the block if the thread has been asked to look at something (`poll`). Execution resumes at this
     /// instruction: behind its before-probes if `body`, else at the next instruction.
     Poll { body: bool },
@@ -881,6 +887,18 @@ impl Uop {
                 f(DefV(d));
             }
             Uop::VMovI { d, .. } => f(DefV(d)),
+            Uop::StickX { d } => {
+                f(UseX(d));
+                f(DefX(d));
+            }
+            Uop::StickV { d } => {
+                f(UseV(d));
+                f(DefV(d));
+            }
+            Uop::StickFlags => {
+                f(UseFlags);
+                f(DefFlags);
+            }
             Uop::FCmp { a, b, .. } => {
                 f(UseV(a));
                 f(UseV(b));

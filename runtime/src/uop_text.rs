@@ -73,6 +73,8 @@ impl Display for Uop {
             | Uop::CellGet { .. }
             | Uop::CellSet { .. }
             | Uop::CellInc { .. }
+            | Uop::StickX { .. }
+            | Uop::StickV { .. }
             | Uop::CellIncAt { .. }
             | Uop::CellAdd { .. } => self.fmt_probe(f),
             Uop::MovI { d, imm } => write!(f, "{} = {imm:#x}", Int(d)),
@@ -98,6 +100,7 @@ impl Display for Uop {
             | Uop::FlagsI { .. }
             | Uop::SetNzcv { .. }
             | Uop::GetNzcv { .. }
+            | Uop::StickFlags
             | Uop::FlagsIf { .. }
             | Uop::Cond { .. }
             | Uop::SelectCc64 { .. }
@@ -178,6 +181,7 @@ impl Uop {
             Uop::FlagsI { kind, a, imm } => write!(f, "flags = {} {}, {imm:#x}", name(kind), Int(a)),
             Uop::SetNzcv { a } => write!(f, "flags = {}", Int(a)),
             Uop::GetNzcv { d } => write!(f, "{} = flags", Int(d)),
+            Uop::StickFlags => write!(f, "flags = stuck flags"),
             Uop::FlagsIf { kind, cc, a, b, nzcv } => {
                 write!(f, "flags = {} {}, {} if {} else {nzcv:#x}", name(kind), Int(a), Int(b), name(cc))
             }
@@ -248,6 +252,8 @@ impl Uop {
 
     fn fmt_probe(&self, f: &mut Formatter<'_>) -> fmt::Result {
         match *self {
+            Uop::StickX { d } => write!(f, "{} = stuck {}", Int(d), Int(d)),
+            Uop::StickV { d } => write!(f, "{} = stuck {}", Vector(d), Vector(d)),
             Uop::Icount { d } => write!(f, "{} = icount", Int(d)),
             Uop::ProbeLoad { ty, d, e, a } => {
                 write!(f, "{}, {} = {} {}", Int(d), Int(e), load("probeload", ty), at(a, 0))

@@ -193,6 +193,9 @@ pub trait ProbeEngine: Send {
     /// The run-time cells.
     fn cells(&self) -> Arc<Cells>;
 
+    /// A thread is about to be made, with these registers; the new one begins with them.
+    fn spawned(&mut self, _thread: u64, _new: &mut CpuState) {}
+
     /// A thread makes no more instructions while others go on: ends what would have ended with later ones.
     fn stop_thread(&mut self, _thread: u64, _cpu: &mut CpuState, _memory: &GuestMemory) {}
 
@@ -419,6 +422,8 @@ impl Vm {
             self.fire(PlainEvent::Exit, status);
         }
         self.fire(PlainEvent::End, status);
+        // What others map as well, a file, is to hold what has been stored.
+        self.memory.release_all();
         match self.probes().and_then(|probes| probes.end_request()) {
             Some(status) => End::Probe(status),
             None => ending.end,
@@ -481,7 +486,11 @@ impl Vm {
 
     /// Starts the thread that the guest has asked for, and returns once it has begun.
     fn spawn(&mut self) {
-        let Some(new) = self.environment.take_new_thread() else { return };
+        let Some(mut new) = self.environment.take_new_thread() else { return };
+        if let Some(mut probes) = self.machine.probes() {
+            probes.spawned(self.environment.thread_id(), &mut new.cpu);
+        }
+        new.cpu.hold_stuck();
         if self.machine.become_parallel() {
             self.counters = self.machine.cells.for_thread();
         }
@@ -513,6 +522,7 @@ impl Vm {
             }
         };
         self.environment.finish_spawn(&mut self.cpu, result);
+        self.cpu.hold_stuck();
     }
 
     // ---- the loop
@@ -900,6 +910,8 @@ impl Vm {
 
     /// Has the probes see each exception and signal before the guest gets it.
     fn delivered(&mut self, mut outcome: Outcome) -> Outcome {
+        // Registers may have been written, by the kernel or for a handler.
+        self.cpu.hold_stuck();
         while let Outcome::Raised(Raised { trap, signal }) = outcome {
             if let Some((cause, event)) = trap {
                 let (cause, addr) = match event {
@@ -919,6 +931,7 @@ impl Vm {
                 return Outcome::Redirect;
             }
             outcome = self.environment.poll(&mut self.cpu, &self.memory);
+            self.cpu.hold_stuck();
         }
         outcome
     }

@@ -737,6 +737,30 @@ fn conditions() {
 }
 
 #[test]
+fn stuck_bits() {
+    let mut bench = Bench::new();
+    let mut states = bench.states(40, Lanes::D2);
+    for cpu in &mut states {
+        for n in 0..4 {
+            let (mask, value) = (bench.random.integer(), bench.random.integer());
+            cpu.stuck.x[n].stick(mask.into(), value.into(), 0);
+            cpu.stuck.v[n].stick(bench.random.vector(Lanes::D2), bench.random.vector(Lanes::D2), 0);
+        }
+        cpu.stuck.flags.stick(u128::from(bench.random.next() & 15), u128::from(bench.random.next() & 15), 0);
+    }
+    for d in 0..4 {
+        assert!(bench.agree(&[Uop::StickX { d }, Uop::StickV { d }], &states));
+    }
+    let get = Uop::GetNzcv { d: 4 };
+    assert!(bench.agree(&[Uop::StickFlags, get], &states));
+    // The kind of the flags is known here, and another one behind it.
+    let flags = Uop::Flags { kind: FlagKind::Sub64, a: 0, b: 1 };
+    assert!(bench.agree(&[flags, Uop::StickFlags, get], &states));
+    let jump = Uop::Jump { hint: JumpHint::Jump, target: PC + 0x10 };
+    assert!(bench.agree_in_blocks(&[&[flags, Uop::StickFlags, jump], &[get]], &states));
+}
+
+#[test]
 fn comparisons_of_numbers() {
     let mut bench = Bench::new();
     for t in [Lanes::H, Lanes::S, Lanes::D] {

@@ -17,6 +17,7 @@ mod place;
 mod raised;
 mod rate;
 mod state;
+mod stick;
 mod stmt;
 mod syscall;
 

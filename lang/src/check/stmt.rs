@@ -16,7 +16,7 @@ use super::expr::{fits, int, literal, make, needs, shown};
 use super::state::{describe, kept};
 
 /// What a `write` changes: a place that holds bits, or the flow of control.
-enum Target {
+pub(super) enum Target {
     Place(LValue),
     Pc,
 }
@@ -73,6 +73,7 @@ impl Checker<'_> {
                 let kind = self.bits(*op, target, select)?;
                 self.transient(kind, lasts, stmt.span)
             }
+            Ast::Stick(stick) => self.stick(stick),
             Ast::Skip(n) => self.skip(n.as_ref(), stmt.span),
             Ast::GotoLoc(loc) => {
                 self.flow_allowed("goto", stmt.span)?;
@@ -152,7 +153,7 @@ impl Checker<'_> {
     }
 
     /// Checks that a value can be stored into a target, and gives it the target's kind.
-    fn stored(&mut self, target: &LValue, at: Span, value: ir::Expr) -> Option<ir::Expr> {
+    pub(super) fn stored(&mut self, target: &LValue, at: Span, value: ir::Expr) -> Option<ir::Expr> {
         let (name, bits, ty) = self.shape(target);
         let wide = ty == Type::U128 || bits > 64;
         match (&value.kind, value.ty) {
@@ -190,7 +191,7 @@ impl Checker<'_> {
         }
     }
 
-    fn shape(&self, target: &LValue) -> (String, u8, Type) {
+    pub(super) fn shape(&self, target: &LValue) -> (String, u8, Type) {
         match target {
             LValue::Insn => ("insn".to_string(), 32, Type::Int { bits: 32, signed: false }),
             LValue::Destination => ("insn.dst".to_string(), 64, Type::Word),
@@ -241,7 +242,7 @@ impl Checker<'_> {
         })
     }
 
-    fn lvalue(&mut self, e: &ast::Expr, verb: &str) -> Option<Target> {
+    pub(super) fn lvalue(&mut self, e: &ast::Expr, verb: &str) -> Option<Target> {
         match &e.kind {
             ast::ExprKind::Memory { ty, addr } => {
                 let (ty, addr) = self.memory(ty, addr)?;
@@ -336,22 +337,27 @@ impl Checker<'_> {
                 );
             }
         };
-        let (name, bits, _) = self.shape(&target);
-        let mask = match select {
+        let mask = self.selected(select, &target, target_span)?;
+        Some(StmtKind::Bits { op, target, mask })
+    }
+
+    /// The bits of a target that are selected, as a mask.
+    pub(super) fn selected(&mut self, select: &BitSelect, target: &LValue, target_span: Span) -> Option<ir::Expr> {
+        let (name, bits, _) = self.shape(target);
+        match select {
             BitSelect::Mask(e) => {
                 let value = self.mask_operand(e)?;
-                self.stored(&target, target_span, value)?
+                self.stored(target, target_span, value)
             }
             BitSelect::Bit(e) => {
                 let value = self.integer(e, "a bit number")?;
-                self.one_bit(value, &name, bits, target_span)?
+                self.one_bit(value, &name, bits, target_span)
             }
             BitSelect::Bits(a, b) => {
                 let (from, to) = (self.integer(a, "a bit number"), self.integer(b, "a bit number"));
-                self.many_bits(from?, to?, &name, bits, target_span)?
+                self.many_bits(from?, to?, &name, bits, target_span)
             }
-        };
-        Some(StmtKind::Bits { op, target, mask })
+        }
     }
 
     fn mask_operand(&mut self, e: &ast::Expr) -> Option<ir::Expr> {
@@ -386,7 +392,7 @@ impl Checker<'_> {
         }
     }
 
-    fn wide_bits<T>(&mut self, span: Span) -> Option<T> {
+    pub(super) fn wide_bits<T>(&mut self, span: Span) -> Option<T> {
         self.fail(
             Diagnostic::error("E0417", "the bits of a 128-bit value must be known before the run")
                 .primary(span, "depends on the run")

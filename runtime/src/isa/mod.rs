@@ -9,7 +9,17 @@ pub mod riscv;
 
 use crate::block::Lift;
 use crate::cpu::CpuState;
-use spile_lang::target::{Register, Target};
+use crate::uop::slot;
+use spile_lang::target::{Register, RegisterSlot, Target};
+
+/// What all architectures say to [`Target::can_stick`]: other registers are changed by operations that do not name them.
+fn can_stick(register: &Register) -> bool {
+    match register.slot {
+        RegisterSlot::Int(n) => n < slot::SYS,
+        RegisterSlot::Vector(_) | RegisterSlot::Flags => true,
+        RegisterSlot::Pc | RegisterSlot::System(_) => false,
+    }
+}
 
 /// A guest architecture.
 pub trait Isa: Target + Send + Sync {

@@ -16,7 +16,7 @@ use super::counters::{self, Increments, Tallies, Tally};
 use super::values::Values;
 use super::{JUMP_CACHE_BITS, jump_cache_index};
 use crate::block::Block;
-use crate::cpu::{CodeLinks, CpuState, resume};
+use crate::cpu::{CodeLinks, CpuState, StuckBits, resume};
 use crate::mem::{ADDRESS_BITS, PAGE, perm};
 use crate::uop::{AmoOp, BinOp, Cc, Fence, FlagKind, MemTy, Operand, SelOp, Uop, V, X, slot};
 use crate::vm::Counting;
@@ -286,9 +286,9 @@ fn flags_after(cold: &Cold, index: usize, block: &Block, mut kind: Kind, float: 
         match *uop {
             Uop::Flags { kind: k, .. } | Uop::FlagsI { kind: k, .. } => kind = Kind::One(k),
             // A probe may write the flags on one of several ways.
-            Uop::SetNzcv { .. } if conditional => kind = Kind::Any,
+            Uop::SetNzcv { .. } | Uop::StickFlags if conditional => kind = Kind::Any,
             Uop::FCmp { t, .. } if float && let Some(k) = super::float::flag_kind(t) => kind = Kind::One(k),
-            Uop::SetNzcv { .. } | Uop::FCmp { .. } => kind = Kind::One(FlagKind::Nzcv),
+            Uop::SetNzcv { .. } | Uop::FCmp { .. } | Uop::StickFlags => kind = Kind::One(FlagKind::Nzcv),
             Uop::Adc64 { set: true, .. } | Uop::Adc32 { set: true, .. } => kind = Kind::One(FlagKind::Nzcv),
             Uop::FlagsIf { .. } => kind = Kind::Any,
             Uop::Action { state: true, .. } => kind = Kind::Any,
@@ -1838,6 +1838,19 @@ impl<'f> Lowering<'_, 'f> {
                 let value = self.nzcv();
                 self.set(d, value);
             }
+            Uop::StickX { d } => {
+                let written = self.get(d);
+                let bits = offset_of!(CpuState, stuck.x) + size_of::<StuckBits>() * usize::from(d);
+                let held = self.stuck(written, I64, bits);
+                self.set(d, held);
+            }
+            Uop::StickV { d } => {
+                let written = self.get_v(d);
+                let bits = offset_of!(CpuState, stuck.v) + size_of::<StuckBits>() * usize::from(d);
+                let held = self.stuck(written, I8X16, bits);
+                self.set_v(d, held);
+            }
+            Uop::StickFlags => self.plain(uop),
             Uop::FlagsIf { kind, cc, a, b, nzcv } => {
                 let (a, b) = (self.get(a), self.get(b));
                 self.flags_if(kind, cc, a, b, nzcv);
@@ -2231,6 +2244,20 @@ impl<'f> Lowering<'_, 'f> {
         }
         let address = std::ptr::from_ref(&self.plan.blocks[self.index].uops[self.at]) as u64;
         [self.state, self.imm(address)]
+    }
+
+    /// What a register holds if `written` is written, with its stuck bits at this offset; see [`StuckBits::hold`]. An
+    /// integer register has no upper half there.
+    fn stuck(&mut self, written: Value, ty: Type, bits: usize) -> Value {
+        let at = |field: usize| (bits + field) as i32;
+        let mask = self.b.ins().load(ty, trusted(), self.state, at(offset_of!(StuckBits, mask)));
+        let value = self.b.ins().load(ty, trusted(), self.state, at(offset_of!(StuckBits, value)));
+        let kept = self.b.ins().band(written, mask);
+        self.b.ins().store(trusted(), kept, self.state, at(offset_of!(StuckBits, written)));
+        let free = self.b.ins().band_not(written, mask);
+        let held = self.b.ins().bor(free, value);
+        self.b.ins().store(trusted(), held, self.state, at(offset_of!(StuckBits, last)));
+        held
     }
 
     fn spill(&mut self, operand: Operand) {

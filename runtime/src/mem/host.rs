@@ -345,6 +345,21 @@ impl Window {
         }
     }
 
+    /// Reads a byte, whatever the permissions. Requires: the page is mapped.
+    pub(super) fn read_forced(&self, addr: u64) -> u8 {
+        let (page, prot) = (addr & !(PAGE - 1), self.perms(addr));
+        let mut byte = [0];
+        // A page that is mapped without any permission is not accessible in the host either.
+        let hidden = prot & (perm::READ | perm::WRITE | perm::EXEC) == 0;
+        if !hidden || self.protect(page, PAGE, perm::READ).is_ok() {
+            self.read(addr, &mut byte);
+        }
+        if hidden {
+            let _ = self.protect(page, PAGE, prot);
+        }
+        byte[0]
+    }
+
     /// See [`super::GuestMemory::compare_exchange`]. Requires: checked as writable, aligned to `size`.
     pub(super) fn compare_exchange(&self, addr: u64, size: u64, expected: u128, new: u128) -> u128 {
         assert!(addr.is_multiple_of(size), "misaligned atomic access to {addr:#x}");

@@ -6,15 +6,18 @@
 
 pub mod host;
 mod shared;
+mod stuck;
 
 pub use host::HostRange;
 use host::Window;
 use shared::SharedMaps;
 use std::cell::RefCell;
 use std::fmt;
+use std::ops::Range;
 use std::os::fd::BorrowedFd;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
 use std::sync::{Mutex, MutexGuard};
+use stuck::Stuck;
 
 /// log2 of the size of the guest address space.
 pub const ADDRESS_BITS: u32 = 39;
@@ -103,6 +106,9 @@ pub struct GuestMemory {
     shared: Mutex<SharedMaps>,
     /// There has been a shared file mapping.
     has_shared: AtomicBool,
+    /// Bits that are stuck, at the addresses that scripts name.
+    stuck: Mutex<Stuck>,
+    has_stuck: AtomicBool,
     /// One number for the 16-byte granules of each of several parts of memory: even, and one step up for each
     /// successful exclusive store; odd while one is under way.
     versions: Box<[AtomicU64]>,
@@ -121,6 +127,8 @@ impl GuestMemory {
             has_written_code: AtomicBool::new(false),
             shared: Mutex::default(),
             has_shared: AtomicBool::new(false),
+            stuck: Mutex::default(),
+            has_stuck: AtomicBool::new(false),
             versions: (0..1 << VERSION_BITS).map(|_| AtomicU64::new(0)).collect(),
         })
     }
@@ -140,6 +148,7 @@ impl GuestMemory {
         self.window.map_anonymous(addr, len, prot, shared)?;
         self.shared_maps().remove(addr, len);
         self.set_perms(addr, len, prot);
+        self.renew_stuck(addr, len);
         Ok(())
     }
 
@@ -166,6 +175,7 @@ impl GuestMemory {
             self.shared_maps().remove(addr, len);
         }
         self.set_perms(addr, len, prot);
+        self.renew_stuck(addr, len);
         Ok(())
     }
 
@@ -178,6 +188,7 @@ impl GuestMemory {
         self.window.map_segment(addr, len, prot, id)?;
         self.shared_maps().remove(addr, len);
         self.set_perms(addr, len, prot);
+        self.renew_stuck(addr, len);
         Ok(())
     }
 
@@ -216,7 +227,9 @@ impl GuestMemory {
     /// The host's error.
     pub fn discard(&self, addr: u64, len: u64) -> std::io::Result<()> {
         self.note_write(addr, len);
-        self.window.discard(addr, len)
+        self.window.discard(addr, len)?;
+        self.renew_stuck(addr, len);
+        Ok(())
     }
 
     /// True if changing the permissions of `addr..addr+len` to `prot` takes some away, or concerns translated code.
@@ -232,6 +245,7 @@ impl GuestMemory {
         let bits = prot & (perm::READ | perm::WRITE | perm::EXEC) | perm::MAPPED;
         let bits = if bits & perm::WRITE != 0 { bits | perm::FAST_WRITE } else { bits };
         self.window.fill_perms(addr, len, |_| bits);
+        self.slow_stuck(addr, len);
         if !self.has_shared.load(Ordering::Relaxed) {
             return;
         }
@@ -322,6 +336,10 @@ impl GuestMemory {
         } else {
             let addr = self.check(addr, N as u64, Access::Write)?;
             self.note_write(addr, N as u64);
+            if self.has_stuck() {
+                self.store_stuck(addr, bytes);
+                return Ok(());
+            }
             addr
         };
         self.window.store(addr, bytes);
@@ -377,7 +395,7 @@ impl GuestMemory {
     pub fn write(&self, addr: u64, bytes: &[u8]) -> Result<(), Fault> {
         let addr = self.check(addr, bytes.len() as u64, Access::Write)?;
         self.note_write(addr, bytes.len() as u64);
-        self.window.write(addr, bytes);
+        self.with_stuck(addr, bytes, |bytes| self.window.write(addr, bytes));
         Ok(())
     }
 
@@ -392,7 +410,7 @@ impl GuestMemory {
             return Err(Fault { addr: addr.max(page * PAGE), access: Access::Write, mapped: false });
         }
         self.note_write(addr, bytes.len() as u64);
-        self.window.write_forced(addr, bytes);
+        self.with_stuck(addr, bytes, |bytes| self.window.write_forced(addr, bytes));
         Ok(())
     }
 
@@ -413,7 +431,7 @@ impl GuestMemory {
     pub fn compare_exchange(&self, addr: u64, size: u64, expected: u128, new: u128) -> Result<u128, Fault> {
         let addr = self.check(addr, size, Access::Write)?;
         self.note_write(addr, size);
-        Ok(self.window.compare_exchange(addr, size, expected, new))
+        Ok(self.exchange(addr, size, expected, new))
     }
 
     fn version(&self, addr: u64) -> &AtomicU64 {
@@ -463,7 +481,7 @@ impl GuestMemory {
             return Ok(false);
         }
         self.note_write(addr, size);
-        let stored = self.window.compare_exchange(addr, size, expected, new) == expected;
+        let stored = self.exchange(addr, size, expected, new) == expected;
         cell.store(if stored { version + 2 } else { version }, Ordering::SeqCst);
         Ok(stored)
     }
@@ -497,6 +515,8 @@ impl GuestMemory {
     pub fn move_pages(&self, old: u64, len: u64, new: u64) -> std::io::Result<()> {
         self.note_write(old, len);
         self.note_write(new, len);
+        // What has been stored moves, stuck bits stay.
+        self.free_stuck(old, len);
         self.window.move_pages(old, len, new)?;
         let mut shared = self.shared_maps();
         shared.remove(new, len);
@@ -508,6 +528,7 @@ impl GuestMemory {
             self.set_perms(new + page, PAGE, self.window.perms(old + page));
         }
         self.window.fill_perms(old, len, |_| 0);
+        self.renew_stuck(new, len);
         Ok(())
     }
 
@@ -530,6 +551,7 @@ impl GuestMemory {
                 let bits = bits & !perm::CODE;
                 if bits & perm::WRITE != 0 { bits | perm::FAST_WRITE } else { bits }
             });
+            self.slow_stuck(page, PAGE);
         }
     }
 
@@ -569,8 +591,203 @@ impl GuestMemory {
     /// Looks again at the executable ranges that this host thread has given to the host kernel: it writes to them while
     /// other threads run, which may have translated them meanwhile.
     pub fn note_host_writes(&self) {
+        self.notice_stuck();
         for (addr, len) in HOST_WRITES.take() {
             self.note_write(addr, len);
+        }
+    }
+
+    // ---- stuck bits: memory holds what loads give, and stores to pages with them come by here
+
+    fn stuck(&self) -> MutexGuard<'_, Stuck> {
+        self.stuck.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    fn has_stuck(&self) -> bool {
+        self.has_stuck.load(Ordering::Relaxed)
+    }
+
+    /// The bits of `mask` are stuck at those of `value` from now on, from `addr` on. Loads give these, whoever makes them,
+    /// and what is stored there comes back by [`GuestMemory::release`]. Stores of other threads that are under way
+    /// are seen by [`GuestMemory::notice_stuck`] in the next exclusive section. Returns the address without ignored bits.
+    ///
+    /// # Errors
+    /// The fault at the first byte that is not readable; nothing is stuck then.
+    pub fn stick(&self, addr: u64, mask: &[u8], value: &[u8]) -> Result<u64, Fault> {
+        let addr = self.check(addr, mask.len() as u64, Access::Read)?;
+        self.note_write(addr, mask.len() as u64);
+        let mut stuck = self.stuck();
+        self.has_stuck.store(true, Ordering::Relaxed);
+        for (at, (&mask, &value)) in (addr..).zip(mask.iter().zip(value)) {
+            // Stores look first at the page, then at the byte.
+            self.slow_page(at);
+            self.change_byte(&mut stuck, at, |stuck, held| stuck.stick(at, mask, value, held));
+        }
+        Ok(addr)
+    }
+
+    /// The bits of `mask` are stuck no more, from `addr` on; they hold what has been stored in them.
+    pub fn release(&self, addr: u64, mask: &[u8]) {
+        self.note_write(addr, mask.len() as u64);
+        let mut stuck = self.stuck();
+        for (at, &mask) in (addr..).zip(mask) {
+            self.change_byte(&mut stuck, at, |stuck, held| stuck.release(at, mask, held));
+        }
+        self.has_stuck.store(!stuck.is_empty(), Ordering::Relaxed);
+        for page in (addr / PAGE..(addr + mask.len() as u64).div_ceil(PAGE)).map(|page| page * PAGE) {
+            for page in self.aliases(page).into_iter().chain([page]) {
+                if !self.is_slow(&stuck, page) {
+                    self.window.fill_perms(page, PAGE, |bits| match bits & (perm::WRITE | perm::CODE) {
+                        perm::WRITE => bits | perm::FAST_WRITE,
+                        _ => bits,
+                    });
+                }
+            }
+        }
+    }
+
+    /// All bits are free: memory holds what has been stored.
+    pub fn release_all(&self) {
+        if self.has_stuck() {
+            let all = self.stuck().addresses(0..u64::MAX);
+            all.into_iter().for_each(|addr| self.release(addr, &[u8::MAX]));
+        }
+    }
+
+    /// Looks at what has been stored in stuck bits without coming by: by the host kernel, by a store that was under way.
+    pub fn notice_stuck(&self) {
+        if self.has_stuck() {
+            let mut stuck = self.stuck();
+            for at in stuck.addresses(0..u64::MAX) {
+                self.change_byte(&mut stuck, at, |stuck, held| stuck.notice(at, held));
+            }
+        }
+    }
+
+    /// Something else is mapped in `addr..addr+len`.
+    fn renew_stuck(&self, addr: u64, len: u64) {
+        if self.has_stuck() {
+            let mut stuck = self.stuck();
+            for at in stuck.addresses(addr..addr.saturating_add(len)) {
+                self.change_byte(&mut stuck, at, |stuck, held| stuck.renew(at, held));
+            }
+        }
+    }
+
+    /// Memory in `addr..addr+len` holds what has been stored: it is about to be moved away.
+    fn free_stuck(&self, addr: u64, len: u64) {
+        if self.has_stuck() {
+            let mut stuck = self.stuck();
+            for at in stuck.addresses(addr..addr.saturating_add(len)) {
+                self.change_byte(&mut stuck, at, |stuck, held| stuck.stored(at, held));
+            }
+        }
+    }
+
+    /// Changes a byte whatever its permissions, if it is mapped. What is mapped there later is looked at then.
+    fn change_byte(&self, stuck: &mut Stuck, at: u64, change: impl FnOnce(&mut Stuck, u8) -> u8) {
+        let bits = self.window.perms(at);
+        if bits & perm::MAPPED == 0 {
+            change(stuck, 0);
+            return;
+        }
+        let mut held = self.window.read_forced(at);
+        let mut new = change(stuck, held);
+        if bits & perm::WRITE == 0 {
+            if new != held {
+                self.window.write_forced(at, &[new]);
+            }
+            return;
+        }
+        // A store of another thread may be under way.
+        while new != held {
+            let seen = self.window.compare_exchange(at, 1, held.into(), new.into()) as u8;
+            if seen == held {
+                return;
+            }
+            (held, new) = (seen, stuck.notice(at, seen));
+        }
+    }
+
+    /// Calls `store` with what memory is to hold if `bytes` are stored at `addr`. Nobody else stores meanwhile.
+    fn with_stuck(&self, addr: u64, bytes: &[u8], store: impl FnOnce(&[u8])) {
+        if !self.has_stuck() {
+            return store(bytes);
+        }
+        let mut stuck = self.stuck();
+        let homes = self.homes(&stuck, addr, bytes.len());
+        let mut held = bytes.to_vec();
+        homes.iter().for_each(|(home, range)| stuck.mask(*home, &mut held[range.clone()]));
+        store(&held);
+        homes.into_iter().for_each(|(home, range)| stuck.note(home, &bytes[range]));
+    }
+
+    fn store_stuck<const N: usize>(&self, addr: u64, bytes: [u8; N]) {
+        self.with_stuck(addr, &bytes, |held| {
+            // They are as many as they were.
+            if let Ok(held) = held.try_into() {
+                self.window.store::<N>(addr, held);
+            }
+        });
+    }
+
+    fn exchange(&self, addr: u64, size: u64, expected: u128, new: u128) -> u128 {
+        if !self.has_stuck() {
+            return self.window.compare_exchange(addr, size, expected, new);
+        }
+        let mut stuck = self.stuck();
+        let homes = self.homes(&stuck, addr, size as usize);
+        let stored = new.to_le_bytes();
+        let mut held = stored;
+        homes.iter().for_each(|(home, range)| stuck.mask(*home, &mut held[range.clone()]));
+        let old = self.window.compare_exchange(addr, size, expected, u128::from_le_bytes(held));
+        if old == expected {
+            homes.into_iter().for_each(|(home, range)| stuck.note(home, &stored[range]));
+        }
+        old
+    }
+
+    /// Where the stuck bits of `addr..addr+len` are kept, page by page: at another address of the same page of a file, if
+    /// they were named there.
+    fn homes(&self, stuck: &Stuck, addr: u64, len: usize) -> Vec<(u64, Range<usize>)> {
+        let mut homes = Vec::new();
+        let mut done = 0;
+        while done < len {
+            let at = addr + done as u64;
+            let page = at & !(PAGE - 1);
+            let part = done..len.min(done + (page + PAGE - at) as usize);
+            let has = |page: &u64| stuck.is_in(*page..*page + PAGE);
+            let home = if has(&page) { Some(page) } else { self.aliases(page).into_iter().find(has) };
+            homes.extend(home.map(|home| (home + at % PAGE, part.clone())));
+            done = part.end;
+        }
+        homes
+    }
+
+    /// True if stores to the page must come by.
+    fn is_slow(&self, stuck: &Stuck, page: u64) -> bool {
+        self.aliases(page).into_iter().chain([page]).any(|page| stuck.is_in(page..page + PAGE))
+    }
+
+    /// Takes the fast way of stores to the page of `addr`, through all mappings of it.
+    fn slow_page(&self, addr: u64) {
+        let page = addr & !(PAGE - 1);
+        for page in self.aliases(page).into_iter().chain([page]) {
+            if self.window.perms(page) & perm::FAST_WRITE != 0 {
+                self.window.fill_perms(page, PAGE, |bits| bits & !perm::FAST_WRITE);
+            }
+        }
+    }
+
+    /// Takes the fast way of stores to those pages of `addr..addr+len` that have stuck bits.
+    fn slow_stuck(&self, addr: u64, len: u64) {
+        if self.has_stuck() {
+            let stuck = self.stuck();
+            for page in (addr..addr + len).step_by(PAGE as usize) {
+                if self.is_slow(&stuck, page) {
+                    self.window.fill_perms(page, PAGE, |bits| bits & !perm::FAST_WRITE);
+                }
+            }
         }
     }
 
@@ -672,6 +889,57 @@ mod tests {
         assert_eq!((pairs(0x1000), pairs(0x2000), pairs(0x3000)), (perm::READ_PAIR, perm::READ_PAIR, 0));
         memory.unmap(0x3000, 0x1000).unwrap();
         assert_eq!(pairs(0x2000), 0);
+    }
+
+    #[test]
+    fn stuck_bits_are_what_loads_give_and_what_is_stored_comes_back() {
+        let memory = memory();
+        let fast = || (memory.fast_write(0x1800, 8), memory.fast_write(0x2800, 8));
+        memory.store(0x1ffc, [0x11u8; 8]).unwrap();
+        assert!(memory.stick(0x2fff, &[1, 1], &[1, 1]).is_err(), "across the end");
+        assert_eq!(fast(), (true, true));
+        // The tag of the address does not count. Two bytes, one on each page.
+        assert_eq!(memory.stick(0xab00_0000_0000_1fff, &[0xff, 0x0f], &[0xaa, 0x05]), Ok(0x1fff));
+        assert_eq!((fast(), memory.load::<4>(0x1ffe).unwrap()), ((false, false), [0x11, 0xaa, 0x15, 0x11]));
+        memory.store(0x1ffe, [1u8, 2, 3, 4]).unwrap();
+        assert_eq!(memory.load::<4>(0x1ffe).unwrap(), [1, 0xaa, 5, 4]);
+        // Atomic steps see what loads see, and store what they are told.
+        assert_eq!(memory.compare_exchange(0x2000, 2, 0x0403, 0), Ok(0x0405));
+        assert_eq!(memory.compare_exchange(0x2000, 2, 0x0405, 0x7788), Ok(0x0405));
+        assert_eq!(memory.load::<2>(0x2000).unwrap(), [0x85, 0x77]);
+        // The host kernel stores without a look.
+        memory.window.write(0x1fff, &[0x33, 0x99]);
+        memory.notice_stuck();
+        assert_eq!(memory.load::<2>(0x1fff).unwrap(), [0xaa, 0x95]);
+        memory.release(0x2000, &[0xff]);
+        assert_eq!((fast(), memory.load::<2>(0x1fff).unwrap()), ((false, true), [0xaa, 0x99]));
+        memory.release_all();
+        assert_eq!((fast(), memory.load::<2>(0x1fff).unwrap()), ((true, true), [0x33, 0x99]));
+    }
+
+    #[test]
+    fn bits_are_stuck_at_an_address_whatever_is_mapped_there() {
+        let memory = memory();
+        memory.store(0x1800, [5u8]).unwrap();
+        memory.stick(0x1800, &[0xf0], &[0xa0]).unwrap();
+        // Without permissions, with those of a reader, as code, and back.
+        for prot in [0, perm::READ, perm::READ | perm::EXEC, perm::READ | perm::WRITE] {
+            memory.protect(0x1000, 0x1000, prot).unwrap();
+            memory.notice_stuck();
+            assert!(!memory.fast_write(0x1000, 1));
+        }
+        memory.mark_code(0x1000);
+        memory.unmark_code(0x1000);
+        assert!(!memory.fast_write(0x1000, 1));
+        // What has been stored moves with the page.
+        memory.move_pages(0x1000, 0x1000, 0x8000).unwrap();
+        assert_eq!(memory.load::<1>(0x8800).unwrap(), [5]);
+        memory.map_anonymous(0x1000, 0x1000, perm::READ | perm::WRITE, false).unwrap();
+        assert_eq!((memory.load::<1>(0x1800).unwrap(), memory.fast_write(0x1000, 1)), ([0xa0], false));
+        memory.unmap(0x1000, 0x1000).unwrap();
+        memory.release_all();
+        memory.map_anonymous(0x1000, 0x1000, perm::READ | perm::WRITE, false).unwrap();
+        assert_eq!((memory.load::<1>(0x1800).unwrap(), memory.fast_write(0x1000, 1)), ([0], true));
     }
 
     #[test]

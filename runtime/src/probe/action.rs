@@ -168,6 +168,15 @@ pub enum Action {
     LastingBegin,
     /// It has been made.
     LastingEnd(Lasting),
+    /// Bits are stuck from now on, for good or for some time. Args: what they are in, as `Changed::word`; its address, or
+    /// its first bit in there; its width in bits; which bits, and what they are stuck at (two slots each). Result: 1, or 0
+    /// if the memory is not readable.
+    Stick {
+        /// Memory is most significant byte first.
+        big_endian: bool,
+        /// How long; for good if `None`.
+        lasts: Option<Lasting>,
+    },
     /// What the instruction is executed as stays for some time. No args.
     HoldInsn(Lasting),
     /// The probe is hit: for what lasts for a number of its hits. No args.

@@ -1118,6 +1118,13 @@ impl<'a> Locs<'a> {
                 self.lasting(lasts);
             }
             StmtKind::TraceFor(lasts) => self.lasting(lasts),
+            StmtKind::Stick { target, mask, value, lasts } => {
+                if let LValue::Memory { addr, .. } = target {
+                    self.expr(addr);
+                }
+                mask.iter().chain([value]).for_each(|expr| self.expr(expr));
+                lasts.iter().for_each(|lasts| self.lasting(lasts));
+            }
             StmtKind::Goto(GotoTarget::Loc(loc)) => self.targets.push(loc),
             StmtKind::Goto(GotoTarget::Expr(expr)) | StmtKind::Skip(expr) | StmtKind::Warn(expr) => self.expr(expr),
             StmtKind::FinishSyscall(expr) | StmtKind::FinishAccess(Some(expr)) => self.expr(expr),

@@ -378,7 +378,9 @@ impl ProbeEngine for Probes {
             });
             walk::statements(&probe.body, &mut |stmt| {
                 limited |= match &stmt.kind {
-                    StmtKind::Transient { lasts, .. } => matches!(lasts, Lasting::Insns(_) | Lasting::Nanoseconds(_)),
+                    StmtKind::Transient { lasts, .. } | StmtKind::Stick { lasts: Some(lasts), .. } => {
+                        matches!(lasts, Lasting::Insns(_) | Lasting::Nanoseconds(_))
+                    }
                     StmtKind::TraceFor(_) => true,
                     _ => false,
                 };
@@ -464,6 +466,10 @@ impl ProbeEngine for Probes {
 
     fn cells(&self) -> Arc<Cells> {
         self.core.runtime.cells().clone()
+    }
+
+    fn spawned(&mut self, thread: u64, new: &mut CpuState) {
+        self.core.runtime.lasting.spawn(thread, new);
     }
 
     fn stop_thread(&mut self, thread: u64, cpu: &mut CpuState, memory: &GuestMemory) {
@@ -590,6 +596,7 @@ impl Core {
         for probe in &self.program.probes {
             walk::statements(&probe.body, &mut |stmt| {
                 if let StmtKind::Transient { lasts: Lasting::Until(loc), .. }
+                | StmtKind::Stick { lasts: Some(Lasting::Until(loc)), .. }
                 | StmtKind::TraceFor(Lasting::Until(loc)) = &stmt.kind
                 {
                     let now = self.addresses.get(&loc.span).copied();

@@ -60,6 +60,10 @@ impl Splice for Watch<'_> {
         self.inner.body(site, straight, uops)
     }
 
+    fn stick(&mut self, site: &Site<'_>, uops: &mut Vec<Uop>) {
+        self.inner.stick(site, uops);
+    }
+
     fn has_after(&mut self, site: &Site<'_>) -> bool {
         self.inner.has_after(site)
     }

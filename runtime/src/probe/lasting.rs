@@ -123,6 +123,77 @@ impl Changed {
                 let _ = memory.write_forced(addr, &value.to_le_bytes()[..usize::from(bytes)]);
             }
         }
+        cpu.hold_stuck();
+    }
+
+    /// The bits of `mask` are stuck at those of `value`. Returns the place without ignored address bits; `None` if it is
+    /// not readable.
+    fn stick(self, mask: u128, value: u128, cpu: &mut CpuState, memory: &GuestMemory) -> Option<Changed> {
+        cpu.stuck.any = true;
+        match self {
+            Changed::Int(n) => {
+                let (register, bits) = (&mut cpu.x[usize::from(n)], cpu.stuck.x.get_mut(usize::from(n))?);
+                *register = bits.stick(mask, value, (*register).into()) as u64;
+            }
+            Changed::Vector(n) => {
+                let (register, bits) = (&mut cpu.v[usize::from(n)], cpu.stuck.v.get_mut(usize::from(n))?);
+                *register = bits.stick(mask, value, *register);
+            }
+            Changed::Flags => {
+                let now = cpu.nzcv().into();
+                let held = cpu.stuck.flags.stick(mask, value, now);
+                cpu.set_nzcv(held as u64);
+            }
+            // The checker has refused it.
+            Changed::Float => return None,
+            Changed::Memory { addr, bytes } => {
+                let n = usize::from(bytes);
+                let addr = memory.stick(addr, &mask.to_le_bytes()[..n], &value.to_le_bytes()[..n]).ok()?;
+                return Some(Changed::Memory { addr, bytes });
+            }
+        }
+        Some(self)
+    }
+
+    /// The bits of `mask` are stuck no more.
+    fn free(self, mask: u128, cpu: &mut CpuState, memory: &GuestMemory) {
+        match self {
+            Changed::Memory { addr, bytes } => memory.release(addr, &mask.to_le_bytes()[..usize::from(bytes)]),
+            register => register.free_register(mask, cpu),
+        }
+    }
+
+    fn free_register(self, mask: u128, cpu: &mut CpuState) {
+        match self {
+            Changed::Int(n) => {
+                let register = &mut cpu.x[usize::from(n)];
+                *register = cpu.stuck.x[usize::from(n)].release(mask, (*register).into()) as u64;
+            }
+            Changed::Vector(n) => {
+                let register = &mut cpu.v[usize::from(n)];
+                *register = cpu.stuck.v[usize::from(n)].release(mask, *register);
+            }
+            Changed::Flags => {
+                let now = cpu.nzcv().into();
+                let held = cpu.stuck.flags.release(mask, now);
+                cpu.set_nzcv(held as u64);
+            }
+            Changed::Float | Changed::Memory { .. } => {}
+        }
+    }
+
+    /// The bits of this place that the bits `mask` of another one are.
+    fn overlap(self, other: Changed, mask: u128) -> u128 {
+        match (self, other) {
+            (Changed::Memory { addr: own, .. }, Changed::Memory { addr, .. }) => {
+                let bits = |bytes: u64| u32::try_from(bytes.saturating_mul(8)).unwrap_or(u32::MAX);
+                let shifted =
+                    if addr >= own { mask.checked_shl(bits(addr - own)) } else { mask.checked_shr(bits(own - addr)) };
+                shifted.unwrap_or(0)
+            }
+            _ if self == other => mask,
+            _ => 0,
+        }
     }
 }
 
@@ -200,10 +271,18 @@ impl Step<'_> {
 struct Patch {
     place: Changed,
     due: Due,
-    old: u128,
-    new: u128,
+    how: How,
     /// They are taken back in the reverse of this order.
     number: u64,
+}
+
+/// What taking back a patch is.
+#[derive(Clone, Copy, Debug)]
+enum How {
+    /// The bits that differ get their old values.
+    Undo { old: u128, new: u128 },
+    /// These bits are stuck no more.
+    Free(u128),
 }
 
 /// An instruction that is executed as another one for some time.
@@ -326,10 +405,51 @@ impl Lastings {
         let state = self.thread(thread);
         let Some((place, old)) = state.making.take() else { return false };
         let Some(new) = place.read(cpu, memory).filter(|new| *new != old) else { return false };
-        state.patches.push(Patch { place, due: Due::new(lasts, probe, now), old, new, number });
+        state.patches.push(Patch { place, due: Due::new(lasts, probe, now), how: How::Undo { old, new }, number });
         self.made += 1;
         self.count_waiting();
         true
+    }
+
+    /// Bits of a place are stuck at those of a value from now on, for some time if that is given. What was said of these
+    /// bits before no longer counts. False if the memory is not readable.
+    pub(super) fn stick(
+        &mut self,
+        thread: u64,
+        probe: ProbeId,
+        (place, mask, value): (Changed, u128, u128),
+        lasts: Option<(&Lasting, (u64, u64))>,
+        cpu: &mut CpuState,
+        memory: &GuestMemory,
+    ) -> bool {
+        let Some(place) = place.stick(mask, value, cpu, memory) else { return false };
+        for (id, state) in &mut self.threads {
+            if *id == thread || matches!(place, Changed::Memory { .. }) {
+                state.patches.retain_mut(|patch| match &mut patch.how {
+                    How::Free(bits) => {
+                        *bits &= !patch.place.overlap(place, mask);
+                        *bits != 0
+                    }
+                    How::Undo { .. } => true,
+                });
+            }
+        }
+        if let Some((lasts, now)) = lasts {
+            let (due, number) = (Due::new(lasts, probe, now), self.made);
+            self.thread(thread).patches.push(Patch { place, due, how: How::Free(mask), number });
+            self.made += 1;
+        }
+        self.count_waiting();
+        true
+    }
+
+    /// A new thread begins with the registers of `thread`: what is stuck there for some time is the other's.
+    pub(super) fn spawn(&self, thread: u64, new: &mut CpuState) {
+        for patch in self.threads.get(&thread).into_iter().flat_map(|state| &state.patches) {
+            if let How::Free(mask) = patch.how {
+                patch.place.free_register(mask, new);
+            }
+        }
     }
 
     /// Traces a thread from here on. If it is traced already, it is so as this one says.
@@ -442,13 +562,16 @@ impl Lastings {
 
     fn undo(&mut self, mut over: Vec<Patch>, cpu: &mut CpuState, memory: &GuestMemory) {
         while let Some(patch) = over.pop() {
-            let changed = patch.old ^ patch.new;
-            match patch.place.read(cpu, memory) {
-                Some(value) if value == patch.new => {
-                    patch.place.write(cpu, memory, value & !changed | patch.old & changed);
+            match patch.how {
+                How::Undo { new, .. } if patch.place.read(cpu, memory) != Some(new) => self.overwritten += 1,
+                How::Undo { old, .. } => {
+                    patch.place.write(cpu, memory, old);
                     self.undone += 1;
                 }
-                _ => self.overwritten += 1,
+                How::Free(mask) => {
+                    patch.place.free(mask, cpu, memory);
+                    self.undone += 1;
+                }
             }
         }
     }

@@ -219,6 +219,7 @@ fn collect_patches(body: &[Stmt], found: &mut Vec<String>) {
                 };
                 found.push(format!("{word} {}", target_name(target)));
             }
+            StmtKind::Stick { target, .. } => found.push(format!("bits (stuck) of {}", target_name(target))),
             StmtKind::Skip(_) | StmtKind::Goto(_) => found.push("pc".into()),
             StmtKind::Raise(signal) => found.push(format!("signals ({})", signal_names::name(*signal))),
             StmtKind::Return { .. } => found.push("the result".into()),

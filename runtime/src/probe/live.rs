@@ -50,7 +50,11 @@ impl Probes {
         let before = std::mem::replace(&mut self.program, program.clone());
         self.core.program = program.clone();
         self.core.attachments.extend(new);
+        let stickable = self.lowering.stickable();
         let moved = self.lowering.extend(program, &mut self.core);
+        if self.lowering.stickable() != stickable {
+            self.moved.push(0..u64::MAX);
+        }
         self.look_again(memory);
         if let Err(diagnostics) = refuse_complex(self.lowering.check(known, &mut self.core)) {
             (known..self.program.probes.len()).for_each(|id| self.remove(ProbeId(id as u32)));

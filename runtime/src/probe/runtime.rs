@@ -22,6 +22,7 @@ use crate::probe::happening::{FactValue, Happening};
 use crate::probe::lasting::{Changed, Lastings, Step};
 use crate::probe::limits::Limits;
 use crate::probe::loops::MapLoops;
+use crate::probe::lower::NZCV_SHIFT;
 use crate::probe::output::{self, Fields, Json, Output, Style};
 use crate::probe::stack::Walker;
 use crate::probe::state::{Full, KeyPart, States, Stored};
@@ -605,6 +606,9 @@ impl ProbeRuntime {
             self.lasting.step(guest.thread_id, Step::Hit(site.probe), cpu, guest.memory);
             return 0;
         }
+        if let Action::Stick { big_endian, lasts } = &site.action {
+            return self.stick(&site, call, (*big_endian, lasts.as_ref()), cpu, guest).into();
+        }
         let args = &cpu.x[usize::from(call.args)..][..usize::from(call.n)];
         let mut fire = Firing { call, site: &site, guest, args: Args { slots: args, at: 0 }, poll: 0 };
         let result = self.dispatch(&mut fire, cpu);
@@ -725,7 +729,7 @@ impl ProbeRuntime {
                 0
             }
             // See `perform`.
-            Action::LastingHit => 0,
+            Action::LastingHit | Action::Stick { .. } => 0,
             Action::TraceFor(lasts) => {
                 self.lasting.trace(thread, fire.site.probe, lasts, fire.now());
                 fire.poll |= poll::CODE;
@@ -1341,6 +1345,34 @@ impl ProbeRuntime {
             fire.poll |= poll::CODE;
         }
         u64::from(written)
+    }
+
+    fn stick(
+        &mut self,
+        site: &ActionSite,
+        call: ActionCall,
+        (big_endian, lasts): (bool, Option<&Lasting>),
+        cpu: &mut CpuState,
+        guest: &Guest<'_>,
+    ) -> bool {
+        let mut args = Args { slots: &cpu.x[usize::from(call.args)..][..usize::from(call.n)], at: 0 };
+        let (word, at, width) = (args.word(), args.word(), args.word() as u32);
+        let ones = u128::MAX >> (128 - width);
+        let (mask, value) = (args.wide() & ones, args.wide() & ones);
+        let in_order = |bits: u128| match big_endian {
+            true => bits.swap_bytes() >> (128 - width),
+            false => bits,
+        };
+        let (place, mask, value) = match Changed::of(word) {
+            None => (Changed::Memory { addr: at, bytes: (width / 8) as u8 }, in_order(mask), in_order(value)),
+            Some(Changed::Flags) => (Changed::Flags, mask >> NZCV_SHIFT & 15, value >> NZCV_SHIFT & 15),
+            Some(register) => (register, mask << at, value << at),
+        };
+        let lasts = lasts.map(|lasts| (lasts, (call.icount, (guest.ticks)(call.icount))));
+        let done = self.lasting.stick(guest.thread_id, site.probe, (place, mask, value), lasts, cpu, guest.memory);
+        // The thread is asked to look at when that is over, and stores of others that are under way are seen.
+        cpu.poll.fetch_or(poll::CODE, Ordering::Relaxed);
+        done
     }
 
     fn patched(&mut self, fire: &Firing<'_>, what: &str) -> u64 {

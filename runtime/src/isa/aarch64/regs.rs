@@ -1,8 +1,8 @@
 //! The registers that a script or a debugger can name, and where the engine keeps them.
 
 use super::AArch64;
-use crate::linux;
 use crate::uop::slot;
+use crate::{isa, linux};
 use spile_lang::target::{ReadOnly, Register, RegisterSlot, SystemCall, Target};
 use spile_lang::types::Type;
 
@@ -73,6 +73,10 @@ impl Target for AArch64 {
             zero_extends: false,
             read_only: None,
         })
+    }
+
+    fn can_stick(&self, register: &Register) -> bool {
+        isa::can_stick(register)
     }
 
     fn register_names(&self) -> Vec<String> {
@@ -152,6 +156,13 @@ mod tests {
         for name in ["x31", "w31", "v32", "x01", "x", "", "y0", "x+1", "é1"] {
             assert!(AARCH64.register(name).is_none(), "{name}");
         }
+    }
+
+    #[test]
+    fn what_operations_change_by_themselves_cannot_be_stuck() {
+        let can = |name| AARCH64.can_stick(&AARCH64.register(name).unwrap());
+        assert!(["x0", "w30", "sp", "wsp", "v31", "b0", "nzcv"].into_iter().all(can));
+        assert!(!["xzr", "pc", "fpcr", "fpsr", "tpidr_el0"].into_iter().any(can));
     }
 
     #[test]

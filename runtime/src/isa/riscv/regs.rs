@@ -4,8 +4,8 @@
 
 use super::RiscV;
 use super::system::{FCSR, FFLAGS, FRM};
-use crate::linux;
 use crate::uop::slot;
+use crate::{isa, linux};
 use spile_lang::target::{ReadOnly, Register, RegisterSlot, SystemCall, Target};
 use spile_lang::types::Type;
 
@@ -69,6 +69,10 @@ impl Target for RiscV {
         }
         let name = format!("{}.{shape}[{lane}]", FLOATS[usize::from(n)]);
         Some(Register { name, offset: lane as u8 * bits, bits, ty, zero_extends: false, ..float(n) })
+    }
+
+    fn can_stick(&self, register: &Register) -> bool {
+        isa::can_stick(register)
     }
 
     fn register_names(&self) -> Vec<String> {

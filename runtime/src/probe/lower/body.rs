@@ -344,7 +344,12 @@ impl<'a> Body<'a> {
         }
         let state = matches!(
             action,
-            Action::TraceBegin | Action::TraceEnd | Action::LastingBegin | Action::LastingEnd(_) | Action::LastingHit
+            Action::TraceBegin
+                | Action::TraceEnd
+                | Action::LastingBegin
+                | Action::LastingEnd(_)
+                | Action::LastingHit
+                | Action::Stick { .. }
         );
         let key = self.inside.unwrap_or(at.key());
         let action = self.shared.action(self.host, self.id, action, key);

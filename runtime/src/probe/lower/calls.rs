@@ -206,6 +206,7 @@ impl Body<'_> {
                 self.code.jump_if(true, Atom::Slot(REDIRECT_FLAG), &mut lost);
             }
             self.write_register(register, new)?;
+            self.hold_stuck(register.slot);
             self.patched("retval", s)?;
             self.code.bind(lost);
             self.code.release(mark);

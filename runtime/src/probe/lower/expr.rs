@@ -19,7 +19,7 @@ type Result<T> = std::result::Result<T, TooComplex>;
 const VARIABLE_SLOTS: usize = 12;
 
 /// Where the flags stand in the value that scripts see: as `mrs x0, nzcv` gives them.
-pub(super) const NZCV_SHIFT: u64 = 28;
+pub(in crate::probe) const NZCV_SHIFT: u64 = 28;
 
 impl Body<'_> {
     /// Lowers `e` and returns its value.

@@ -6,7 +6,7 @@ use super::{ProbeSplicer, REDIRECT_TARGET, TooComplex, walk};
 use crate::probe::action::Action;
 use crate::probe::lasting::{Changed, Request};
 use crate::translate::{PROBE_END, Site};
-use crate::uop::{Operand, Uop, slot};
+use crate::uop::{Operand, Uop, X, slot};
 use spile_lang::ir::{BitsOp, Builtin, Expr, ExprKind, LValue, Lasting, Stmt, StmtKind};
 use spile_lang::target::RegisterSlot;
 use spile_lang::types::Type;
@@ -19,7 +19,9 @@ pub(super) fn lasts_for_hits(body: &[Stmt]) -> bool {
     walk::statements(body, &mut |stmt| {
         found |= matches!(
             stmt.kind,
-            StmtKind::Transient { lasts: Lasting::Hits(_), .. } | StmtKind::TraceFor(Lasting::Hits(_))
+            StmtKind::Transient { lasts: Lasting::Hits(_), .. }
+                | StmtKind::Stick { lasts: Some(Lasting::Hits(_)), .. }
+                | StmtKind::TraceFor(Lasting::Hits(_))
         );
     });
     found
@@ -32,13 +34,7 @@ impl ProbeSplicer<'_> {
         if !self.host.ends_at(site.insn.pc) {
             return;
         }
-        let cell = self.host.waiting_cell();
-        let mut over = Label::default();
-        let mut code = Code::new(uops, REDIRECT_TARGET, PROBE_END);
-        code.push(Uop::CellGet { d: REDIRECT_TARGET, cell });
-        code.jump_if(false, Atom::Slot(REDIRECT_TARGET), &mut over);
-        let action = Request::Reached.action();
-        code.push(Uop::Action { action, d: REDIRECT_TARGET, args: slot::ZERO, n: 0, state: true });
+        let (mut code, mut over) = self.ask_while_something_waits(Request::Reached, REDIRECT_TARGET, uops);
         code.jump_if(false, Atom::Slot(REDIRECT_TARGET), &mut over);
         code.push(Uop::MovI { d: REDIRECT_TARGET, imm: site.insn.pc });
         code.push(Uop::Goto { a: REDIRECT_TARGET, done: false });
@@ -47,18 +43,23 @@ impl ProbeSplicer<'_> {
 
     /// In front of the probes of an instruction that may be another one for some time. True if so.
     pub(super) fn hold_here(&mut self, site: &Site<'_>, uops: &mut Vec<Uop>) -> bool {
-        if !self.host.holds(site.insn.pc) {
-            return false;
+        let holds = self.host.holds(site.insn.pc);
+        if holds {
+            let (mut code, none) = self.ask_while_something_waits(Request::Held, slot::ZERO, uops);
+            code.bind(none);
         }
+        holds
+    }
+
+    /// Appends the request, with its result in `d`. The label is for where code goes on if nothing waits.
+    fn ask_while_something_waits<'u>(&mut self, request: Request, d: X, uops: &'u mut Vec<Uop>) -> (Code<'u>, Label) {
         let cell = self.host.waiting_cell();
-        let mut none = Label::default();
+        let mut nothing = Label::default();
         let mut code = Code::new(uops, REDIRECT_TARGET, PROBE_END);
         code.push(Uop::CellGet { d: REDIRECT_TARGET, cell });
-        code.jump_if(false, Atom::Slot(REDIRECT_TARGET), &mut none);
-        let action = Request::Held.action();
-        code.push(Uop::Action { action, d: slot::ZERO, args: slot::ZERO, n: 0, state: false });
-        code.bind(none);
-        true
+        code.jump_if(false, Atom::Slot(REDIRECT_TARGET), &mut nothing);
+        code.push(Uop::Action { action: request.action(), d, args: slot::ZERO, n: 0, state: true });
+        (code, nothing)
     }
 }
 
@@ -153,6 +154,7 @@ impl Body<'_> {
             Operand::DefV(d) => self.write_vector(d, 0, 64, true, new)?,
             _ => {}
         }
+        self.hold_destination(destination);
         self.patched("insn.dst", s)
     }
 
@@ -167,6 +169,7 @@ impl Body<'_> {
             Operand::DefV(d) => self.insert(d, crate::uop::Lanes::D2, 0, new.low())?,
             _ => {}
         }
+        self.hold_destination(destination);
         self.code.release(mark);
         self.patched("insn.dst", s)
     }

@@ -19,6 +19,7 @@ mod lasting;
 mod loops;
 mod patched;
 mod place;
+mod stick;
 mod stmt;
 mod syscall;
 #[cfg(test)]
@@ -32,11 +33,12 @@ use crate::block::{Block, Insn};
 use crate::env::AskedCall;
 use crate::glob;
 use crate::isa::{InsnFacts, Isa};
-use crate::translate::{PROBE_END, Site, Splice};
+use crate::translate::{PROBE_END, Site, Splice, Stickable};
 use crate::uop::{Lanes, Uop, X, slot};
 use crate::vector::V2Op;
 use body::{Body, ProbeKey};
 use code::{Atom, Code, Label};
+pub(in crate::probe) use expr::NZCV_SHIFT;
 use fold::Folder;
 use hashbrown::HashMap;
 use place::Place;
@@ -236,6 +238,8 @@ struct Shared {
     uses_hits: Vec<bool>,
     /// For each probe, whether something in its body lasts for a number of its hits.
     lasts_for_hits: Vec<bool>,
+    /// Registers of which a probe may make bits stuck, those of probes that are gone included.
+    stickable: Stickable,
 }
 
 /// Where the firings of a probe are counted.
@@ -345,6 +349,7 @@ impl Lowering {
             hit_cells: Vec::new(),
             uses_hits: Vec::new(),
             lasts_for_hits: Vec::new(),
+            stickable: Stickable::default(),
             program: Arc::default(),
         };
         let mut lowering = Lowering { shared };
@@ -377,9 +382,15 @@ impl Lowering {
             shared.hit_cells.push(hit_cells(probe, host));
             shared.uses_hits.push(mentions_hits(&probe.body));
             shared.lasts_for_hits.push(lasting::lasts_for_hits(&probe.body));
+            shared.stickable = shared.stickable.with(stick::stickable(&probe.body));
         }
         shared.program = program;
         moved
+    }
+
+    /// The registers that code forces the stuck bits of.
+    pub fn stickable(&self) -> Stickable {
+        self.shared.stickable
     }
 
     /// Forgets what belongs to a probe that has been removed, of which no code is left. Returns its actions and cells.
@@ -481,7 +492,11 @@ enum Part {
 impl Splice for ProbeSplicer<'_> {
     fn touches(&mut self, block: &Block) -> bool {
         let replaces = self.replaces_stack(block);
-        replaces || self.host.touches(block.pc, block.end)
+        replaces || !self.shared.stickable.is_empty() || self.host.touches(block.pc, block.end)
+    }
+
+    fn stick(&mut self, site: &Site<'_>, uops: &mut Vec<Uop>) {
+        self.stick_written(site, uops);
     }
 
     fn before(&mut self, site: &Site<'_>, uops: &mut Vec<Uop>) {

@@ -340,7 +340,9 @@ impl Body<'_> {
     fn set_accessed(&mut self, access: Access, new: Atom, s: &Stmt) -> Result<()> {
         self.cut(access, new);
         if self.place.is_after() {
+            let start = self.code.uops.len();
             bring(self.place.body(), access, self.code.uops);
+            self.hold_written(start);
         } else {
             self.code.push(Uop::BinI { op: BinOp::Or64, d: PATCHED, a: PATCHED, imm: CHANGED });
         }

@@ -37,6 +37,9 @@ impl Body<'_> {
         match &s.kind {
             StmtKind::Write { .. } | StmtKind::Bits { .. } => self.change(s)?,
             StmtKind::Transient { patch, lasts } => self.transient(patch, lasts, s)?,
+            StmtKind::Stick { target, mask, value, lasts } => {
+                self.stick(target, mask.as_ref(), value, lasts.as_ref(), s)?;
+            }
             StmtKind::TraceFor(lasts) => self.trace_for(lasts, s)?,
             StmtKind::Skip(_) if self.is_at_syscall() => self.act(Action::FinishSyscall, (slot::ZERO, 0), s)?,
             StmtKind::Skip(n) => self.skip(n, s)?,
@@ -240,6 +243,7 @@ impl Body<'_> {
             LValue::Register(register) => {
                 let new = self.value_for(value, register.ty)?;
                 self.write_register(register, new)?;
+                self.hold_stuck(register.slot);
                 self.patched(&register.name, s)?;
             }
             LValue::Memory { ty, addr } => {
@@ -378,6 +382,7 @@ impl Body<'_> {
                     let new = self.apply(op, old, bits)?;
                     self.write_register(register, new)?;
                 }
+                self.hold_stuck(register.slot);
                 self.code.release(mark);
                 self.patched(&register.name, s)
             }
@@ -431,12 +436,18 @@ impl Body<'_> {
         let action = Action::MemoryWrite { bytes: ty.bytes, big_endian: ty.big_endian };
         let written = self.call_action(action, args, s)?.low();
         self.require_memory(written, args.0, s)?;
+        let what = self.memory_name(ty, addr);
+        self.patched(&what, s)
+    }
+
+    /// What the report calls it.
+    pub(super) fn memory_name(&self, ty: &MemType, addr: &Expr) -> String {
         let address = match self.fold(addr) {
             Some(super::fold::Static::Int(address)) => format!("{address:#x}"),
             _ => "…".to_owned(),
         };
         let order = if ty.big_endian { "be" } else { "" };
-        self.patched(&format!("{}{order}[{address}]", ty.ty), s)
+        format!("{}{order}[{address}]", ty.ty)
     }
 
     /// Counts a patch; the first one is reported with where and when it happened.

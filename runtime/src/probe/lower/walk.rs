@@ -29,6 +29,9 @@ pub(super) fn expressions<'p>(statement: &'p Stmt, f: &mut dyn FnMut(&'p Expr)) 
         StmtKind::Write { target: to, value } | StmtKind::Bits { target: to, mask: value, .. } => {
             target(to).into_iter().chain([value]).for_each(each);
         }
+        StmtKind::Stick { target: to, mask, value, .. } => {
+            target(to).into_iter().chain(mask).chain([value]).for_each(each);
+        }
         StmtKind::Skip(e)
         | StmtKind::FinishSyscall(e)
         | StmtKind::Warn(e)
