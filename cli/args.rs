@@ -130,6 +130,10 @@ pub(crate) struct ScriptArgs {
     /// Draw diagnostics with plain ASCII characters
     #[arg(long)]
     pub(crate) ascii: bool,
+
+    /// The folder that `use` in probe texts is relative to; for programs that a guest executes
+    #[arg(long, value_name = "FOLDER", hide = true)]
+    pub(crate) folder: Option<PathBuf>,
 }
 
 /// How to load the guest.

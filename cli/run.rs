@@ -56,7 +56,7 @@ pub(crate) fn run(args: &RunArgs) -> Result<u8, Failure> {
         _ => None,
     };
     if let (true, Some(live)) = (args.watch, &live) {
-        session::watch(args, live.clone())?;
+        session::watch(&sources, live.clone())?;
     }
     let end = vm.run();
     drop(session);
@@ -241,7 +241,7 @@ fn is_the_loader_s(variable: &CString) -> bool {
 /// environment is what the guest gives it, so `-E` and `-U` are not repeated.
 fn options_of(args: &RunArgs) -> Vec<OsString> {
     let RunArgs {
-        scripts: ScriptArgs { text, on, script, param, read_only, json, ascii },
+        scripts: ScriptArgs { text, on, script, param, read_only, json, ascii, folder: _ },
         guest: GuestArgs { sysroot, raw: _, arch: _, base: _, entry: _ },
         output,
         max_insns,
@@ -274,6 +274,9 @@ fn options_of(args: &RunArgs) -> Vec<OsString> {
         options.values("-e", text.iter().cloned());
         options.values("--on", on.iter().map(OsString::from));
         options.values("-s", script.iter().map(absolute));
+        if !text.is_empty() || !on.is_empty() {
+            options.values("--folder", [scripts::folder(&args.scripts).into_os_string()]);
+        }
         options.values("-p", param.iter().map(OsString::from));
         options.values("-o", output.iter().map(absolute));
         options.flags(&[("--read-only", *read_only), ("--strict", *strict), ("-q", *quiet)]);

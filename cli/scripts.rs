@@ -5,10 +5,11 @@ use crate::failure::{Failure, Look, messages, show};
 use spile_lang::Options;
 use spile_lang::debug::DebugInfo;
 use spile_lang::ir::Program;
-use spile_lang::source::Sources;
+use spile_lang::source::{Source, Sources};
 use spile_lang::target::Target;
+use spile_lang::uses::{self, Found};
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// How findings in these scripts are shown.
 pub(crate) fn look(args: &ScriptArgs) -> Look {
@@ -27,9 +28,40 @@ pub(crate) fn sources(args: &ScriptArgs, files: &[impl AsRef<Path>]) -> Result<S
     for path in args.script.iter().map(AsRef::as_ref).chain(files.iter().map(AsRef::as_ref)) {
         let text = std::fs::read(path)
             .map_err(|error| Failure::new(format!("cannot read the script {}: {}", path.display(), reason(&error))))?;
-        sources.add(path.display().to_string(), text);
+        sources.add_file(path.display().to_string(), text, identity(path));
     }
+    load(&mut sources, 0, &folder(args));
     Ok(sources)
+}
+
+/// The folder that `use` in texts is relative to.
+pub(crate) fn folder(args: &ScriptArgs) -> PathBuf {
+    args.folder.clone().or_else(|| std::env::current_dir().ok()).unwrap_or_default()
+}
+
+/// What tells a file from all others.
+pub(crate) fn identity(path: &Path) -> String {
+    let path = std::fs::canonicalize(path).or_else(|_| std::path::absolute(path)).unwrap_or_else(|_| path.to_owned());
+    path.to_string_lossy().into_owned()
+}
+
+/// Reads the files that the sources from number `first` on use.
+pub(crate) fn load(sources: &mut Sources, first: u32, folder: &Path) {
+    uses::load(sources, first, &mut |from: &Source, path: &str| {
+        let beside = match from.identity() {
+            Some(_) => Path::new(from.name()).parent().unwrap_or(Path::new("")).join(path),
+            None => folder.join(path),
+        };
+        // A device or pipe would be read for ever, or wait.
+        let is_file = std::fs::metadata(&beside).map_err(|error| reason(&error))?.is_file();
+        if !is_file {
+            return Err("not a file".into());
+        }
+        let bytes = std::fs::read(&beside).map_err(|error| reason(&error))?;
+        let here = std::env::current_dir().unwrap_or_default();
+        let name = beside.strip_prefix(here).unwrap_or(&beside).display().to_string();
+        Ok(Found { identity: identity(&beside), name, bytes })
+    });
 }
 
 /// Checks the sources against a guest architecture and a program's debug information. Warnings are shown at once.

@@ -1,14 +1,14 @@
 //! A run that can be changed while it runs: the commands of `spile ctl`, and scripts that are read again when they are
 //! saved. The socket carries one request and one reply, each a line of JSON.
 
-use crate::args::{RunArgs, ScriptArgs};
+use crate::args::ScriptArgs;
 use crate::failure::{Failure, Look, messages};
 use crate::scripts::{self, reason};
 use serde_json::{Value, json};
 use spile_lang::diag::Diagnostics;
 use spile_lang::ir::{Probe, ProbeId, Program};
 use spile_lang::render;
-use spile_lang::source::Sources;
+use spile_lang::source::{Source, Sources};
 use spile_lang::suggest::nearest;
 use spile_runtime::control::Control;
 use spile_runtime::isa::Isa;
@@ -17,6 +17,7 @@ use spile_runtime::mem::GuestMemory;
 use spile_runtime::probe::engine::Probes;
 use spile_runtime::probe::live::Standing;
 use spile_runtime::probe::variables::ProgramInfo;
+use std::collections::{HashMap, HashSet};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -39,6 +40,8 @@ pub(crate) struct Live {
     first: usize,
     added: u64,
     scripts: ScriptArgs,
+    /// The folder that `use` in texts is relative to: the guest may leave the current one.
+    folder: PathBuf,
     isa: &'static dyn Isa,
 }
 
@@ -65,7 +68,8 @@ impl Reply {
 impl Live {
     pub(crate) fn new(control: Control, sources: Sources, scripts: &ScriptArgs, isa: &'static dyn Isa) -> Shared {
         let first = sources.iter().count();
-        Arc::new(Mutex::new(Live { control, sources, first, added: 0, scripts: scripts.clone(), isa }))
+        let folder = scripts::folder(scripts);
+        Arc::new(Mutex::new(Live { control, sources, first, added: 0, scripts: scripts.clone(), folder, isa }))
     }
 
     /// The sources, with those that were added.
@@ -82,10 +86,23 @@ impl Live {
         render::render(diagnostics, sources, style)
     }
 
-    /// Adds the probes of a source, and takes others out in the same moment. Nothing changes if it is refused.
+    /// Adds the probes of a text, and takes others out in the same moment. Nothing changes if it is refused.
     fn exchange(&mut self, gone: &[ProbeId], name: String, text: &[u8]) -> Result<Vec<String>, Refused> {
         let mut sources = self.sources.clone();
         let first = sources.add(name, text);
+        self.exchange_sources(gone, sources, first, 1)
+    }
+
+    /// Goes on with `sources`, which have new ones from number `first` on with at least so many probes, and takes probes out
+    /// in the same moment. Nothing changes if it is refused.
+    fn exchange_sources(
+        &mut self,
+        gone: &[ProbeId],
+        mut sources: Sources,
+        first: u32,
+        least: usize,
+    ) -> Result<Vec<String>, Refused> {
+        scripts::load(&mut sources, first, &self.folder);
         let options = scripts::options(&self.scripts).map_err(|failure| failure.text())?;
         let old = self.program(gone)?;
         let compile = |probes: &mut Probes, memory: &GuestMemory| {
@@ -95,7 +112,7 @@ impl Live {
         let (program, diagnostics) = self.control.change(compile).ok_or_else(over)?;
         let Some(program) = program else { return Err(self.render(&diagnostics, &sources)) };
         let known = old.probes.len();
-        if program.probes.len() == known {
+        if program.probes.len() < known + least {
             return Err("there is no probe in it\n".into());
         }
         let names = program.probes[known..].iter().map(|probe| probe.name.clone()).collect();
@@ -150,7 +167,8 @@ impl Live {
     /// Forgets added sources at the end of the list that no probe comes from.
     fn tidy(&mut self) {
         let Some(program) = self.control.change(|probes, _| probes.program().clone()) else { return };
-        let used = program.probes.iter().map(|probe| probe.span.source as usize + 1).max().unwrap_or(0);
+        let of_probes = program.probes.iter().flat_map(|probe| self.sources.reach(probe.span.source));
+        let used = of_probes.map(|source| source as usize + 1).max().unwrap_or(0);
         self.sources.truncate(used.max(self.first));
     }
 
@@ -378,59 +396,137 @@ pub(crate) fn names() -> Vec<String> {
 
 // ---- scripts that are saved
 
-/// A script file, and the source that its probes come from.
-struct Watched {
-    path: PathBuf,
+/// A script of the command line, and the source that its probes come from.
+struct Script {
+    /// What it is called, which for a file is its absolute path.
+    name: String,
+    /// What it says, if it is no file.
+    text: Option<Vec<u8>>,
     source: u32,
-    saved: Option<SystemTime>,
+}
+
+/// The scripts of a run, with all files that they are made of.
+struct Watched {
+    scripts: Vec<Script>,
+    files: HashMap<PathBuf, Option<SystemTime>>,
+    /// Files that have been saved and are not part of the run yet, those with errors included: another file may have been
+    /// what was wrong.
+    unread: Vec<PathBuf>,
+}
+
+fn absolute(path: &str) -> String {
+    std::path::absolute(path).map_or(path.to_owned(), |path| path.display().to_string())
 }
 
 fn saved(path: &Path) -> Option<SystemTime> {
     std::fs::metadata(path).and_then(|file| file.modified()).ok()
 }
 
-/// Starts to look whether the scripts of a run are saved.
-pub(crate) fn watch(args: &RunArgs, live: Shared) -> Result<(), Failure> {
-    let texts = args.scripts.text.len() + args.scripts.on.len();
-    let file = |(path, index): (&PathBuf, usize)| {
-        let path = std::path::absolute(path).unwrap_or_else(|_| path.clone());
-        Watched { saved: saved(&path), source: (texts + index) as u32, path }
-    };
-    let mut files: Vec<Watched> = args.scripts.script.iter().zip(0..).map(file).collect();
+/// Starts to look whether the scripts of a run, or the files that they use, are saved. `sources` are those that it begins
+/// with: whoever has locked `live` may be waiting for it to begin.
+pub(crate) fn watch(sources: &Sources, live: Shared) -> Result<(), Failure> {
+    let mut watched = Watched::new(sources);
     let work = move |()| {
         loop {
             std::thread::sleep(WATCH_INTERVAL);
-            for file in &mut files {
-                let now = saved(&file.path);
-                if now.is_some() && now != file.saved {
-                    file.saved = now;
-                    reload(file, &live);
-                }
-            }
+            watched.look(&mut lock(&live));
         }
     };
     session::beside("watch", || Ok(((), ())), work)
         .map_err(|error| Failure::new(format!("cannot watch the scripts: {}", reason(&error))))
 }
 
-/// Reads a script again. With errors the probes of before stay.
-fn reload(file: &mut Watched, live: &Shared) {
-    let name = file.path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    let mut live = lock(live);
-    let result = std::fs::read(&file.path).map_err(|error| format!("cannot read it: {}\n", reason(&error)));
-    let result = result.and_then(|text| {
-        let program = live.program(&[])?;
-        let from_here = |id: &ProbeId| program.probes[id.0 as usize].span.source == file.source;
-        let gone: Vec<ProbeId> = live.standings()?.into_iter().map(|probe| probe.id).filter(from_here).collect();
-        let names = live.exchange(&gone, file.path.display().to_string(), &text)?;
-        Ok((names.len(), live.sources.iter().count() as u32 - 1))
-    });
-    let message = match result {
-        Ok((probes, source)) => {
-            file.source = source;
-            format!("spile: {name} has been read again: {probes} {}\n", if probes == 1 { "probe" } else { "probes" })
+impl Watched {
+    fn new(sources: &Sources) -> Watched {
+        let script = |(source, index): (&Source, u32)| match source.identity() {
+            Some(_) => Script { name: absolute(source.name()), text: None, source: index },
+            None => {
+                Script { name: source.name().to_owned(), text: Some(source.text().as_bytes().to_vec()), source: index }
+            }
+        };
+        let scripts = sources.iter().zip(0..).filter(|(source, _)| source.is_root()).map(script).collect();
+        let mut watched = Watched { scripts, files: HashMap::new(), unread: Vec::new() };
+        watched.follow(sources);
+        watched
+    }
+
+    /// Watches the files that the scripts are made of now.
+    fn follow(&mut self, sources: &Sources) {
+        let all = self.scripts.iter().flat_map(|script| sources.reach(script.source));
+        let paths = all.filter_map(|index| sources.get(index)?.identity().map(PathBuf::from));
+        let before = std::mem::take(&mut self.files);
+        let entry = |path: PathBuf| {
+            let time = before.get(&path).copied().unwrap_or_else(|| saved(&path));
+            (path, time)
+        };
+        self.files = paths.map(entry).collect();
+    }
+
+    /// Reads the scripts again that files have been saved of.
+    fn look(&mut self, live: &mut Live) {
+        let mut names = Vec::new();
+        for (path, before) in &mut self.files {
+            let now = saved(path);
+            if now.is_some() && now != *before {
+                *before = now;
+                names.push(path.file_name().unwrap_or_default().to_string_lossy().into_owned());
+                if !self.unread.contains(path) {
+                    self.unread.push(path.clone());
+                }
+            }
         }
-        Err(why) => format!("{why}spile: {name} has errors: its probes stay as they were\n"),
-    };
-    let _ = messages().write_all(message.as_bytes());
+        if names.is_empty() {
+            return;
+        }
+        names.sort();
+        let (names, one) = (names.join(", "), names.len() == 1);
+        let message = match self.reload(live) {
+            Ok(n) => {
+                let (has, probes) = (if one { "has" } else { "have" }, if n == 1 { "probe" } else { "probes" });
+                self.unread.clear();
+                format!("spile: {names} {has} been read again: {n} {probes}\n")
+            }
+            Err(why) => {
+                let (has, its) = if one { ("has", "its") } else { ("have", "their") };
+                format!("{why}spile: {names} {has} errors: {its} probes stay as they were\n")
+            }
+        };
+        let _ = messages().write_all(message.as_bytes());
+    }
+
+    /// Reads the scripts again that are made of unread files, and returns how many probes they have. With errors the probes
+    /// of before stay.
+    fn reload(&mut self, live: &mut Live) -> Result<usize, Refused> {
+        let mut sources = live.sources.clone();
+        let unread = |index: &u32| {
+            let file = sources.get(*index).and_then(Source::identity);
+            file.is_some_and(|file| self.unread.iter().any(|path| Path::new(file) == path))
+        };
+        let made_of = |index: u32| sources.reach(index).iter().any(unread);
+        let (concerned, others): (Vec<&mut Script>, Vec<_>) =
+            self.scripts.iter_mut().partition(|script| made_of(script.source));
+        let kept: HashSet<u32> = others.iter().flat_map(|script| sources.reach(script.source)).collect();
+        let old = concerned.iter().flat_map(|script| sources.reach(script.source));
+        let old: HashSet<u32> = old.filter(|index| !kept.contains(index)).collect();
+        old.iter().for_each(|&index| sources.retire(index));
+        let first = sources.iter().count() as u32;
+        let mut fresh = Vec::new();
+        for script in &concerned {
+            fresh.push(match &script.text {
+                Some(text) => sources.add(script.name.clone(), text),
+                None => {
+                    let path = Path::new(&script.name);
+                    let text = std::fs::read(path).map_err(|error| format!("cannot read it: {}\n", reason(&error)))?;
+                    sources.add_file(script.name.clone(), text, scripts::identity(path))
+                }
+            });
+        }
+        let program = live.program(&[])?;
+        let from_there = |id: &ProbeId| old.contains(&program.probes[id.0 as usize].span.source);
+        let gone: Vec<ProbeId> = live.standings()?.into_iter().map(|probe| probe.id).filter(from_there).collect();
+        let names = live.exchange_sources(&gone, sources, first, 0)?;
+        concerned.into_iter().zip(fresh).for_each(|(script, source)| script.source = source);
+        self.follow(&live.sources);
+        Ok(names.len())
+    }
 }

@@ -38,6 +38,11 @@ fn commands() {
     session("commands.session");
 }
 
+#[test]
+fn scripts_of_several_files() {
+    session("use.session");
+}
+
 /// The help is a contract too.
 #[test]
 fn help() {

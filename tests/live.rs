@@ -240,6 +240,48 @@ fn windows_open_and_close_for_all_threads() {
     }
 }
 
+/// A script is read again when a file is saved that it uses, also by way of another one.
+#[test]
+fn used_files_are_read_again() {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("live-used-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).expect("a scratch folder");
+    let save = |name: &str, text: &str| {
+        std::fs::write(folder.join("new"), text).expect("a script");
+        std::fs::rename(folder.join("new"), folder.join(name)).expect("a script");
+    };
+    save("constants.spile", "const KEY = 1\n");
+    save("lib.spile", "use \"constants.spile\"\nfn key(x) = KEY + (x & 0)\nb: on insn at pop count into @library\n");
+    save("main.spile", "use \"lib.spile\"\na: on insn at pop count by key(x0) into @keys\n");
+    let path = folder.join("main.spile");
+    let text = format!("use \"{}\"", folder.join("constants.spile").display());
+    let path = path.to_str().expect("a name");
+    let running =
+        Running::start("used", "auto", &["--watch", "-s", path, "-e", &text, "-e", "c: on mark m count by KEY"]);
+    let log = || std::fs::read_to_string(&running.log).unwrap_or_default();
+    let keys = |n: u64| running.accepted(&["print", "@keys"]).contains(&format!("  {n:#x}\n"));
+    running.until("it fires", || keys(1));
+    save("constants.spile", "const KEY = 2\n");
+    running.until("it is read", || log().contains("constants.spile has been read again: 2 probes\n"));
+    running.until("the new key is used", || keys(2));
+    save("constants.spile", "const KEYS = 3\n");
+    running
+        .until("the error is shown", || log().contains("constants.spile has errors: its probes stay as they were\n"));
+    assert!(log().contains("nothing is called `KEY` here"), "{}", log());
+    save("lib.spile", "fn key(x) = 4 + (x & 0)\n");
+    running.until("both are read", || log().contains("lib.spile has been read again: 1 probe\n"));
+    running.until("the new key is used", || keys(4));
+    assert!(!running.accepted(&["list"]).contains("@library"), "{}", running.accepted(&["list"]));
+    save("main.spile", "use \"constants.spile\"\na: on insn at pop count by KEYS + 2 into @keys\n");
+    running.until("it is read", || log().contains("main.spile has been read again: 1 probe\n"));
+    running.until("the new key is used", || keys(5));
+    let refused = running.refused(&["add", &text]);
+    assert_eq!(refused, "there is no probe in it\n");
+    let added = running.accepted(&["add", &format!("{text} d: on insn at pop count by KEYS into @added")]);
+    assert_eq!(added, "added d\n");
+    running.until("it fires", || running.accepted(&["print", "@added"]).contains("  3\n"));
+    let _ = std::fs::remove_dir_all(&folder);
+}
+
 /// Conditions on calls that come later hold in the calls that begin then, in each thread by itself.
 #[test]
 fn conditions_on_calls_come_and_go() {

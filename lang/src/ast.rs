@@ -18,9 +18,13 @@ pub(crate) struct Text {
 /// One top-level item.
 #[derive(Clone, Debug)]
 pub(crate) enum Item {
-    Use(Span),
+    /// The path; the items of the file come before it.
+    Use(Text),
     Param(Param),
-    Const { name: Text, value: Expr },
+    Const {
+        name: Text,
+        value: Expr,
+    },
     State(StateItem),
     Fn(FnItem),
     Struct(StructItem),

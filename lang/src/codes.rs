@@ -571,6 +571,37 @@ pub const TABLE: &[Page] = &[
         "on call parse print stack(0)",
         "on call parse print stack(5)",
     ),
+    given(
+        Command,
+        page(
+            "E0440",
+            "a file that a script uses cannot be read",
+            "The path behind `use` is relative to the file that says it; in `-e` and `--on`, to the current folder.",
+            "# use \"lbi.spile\"\non insn at main trace",
+            "# use \"lib.spile\"\non insn at main trace",
+        ),
+    ),
+    given(
+        Command,
+        page(
+            "E0441",
+            "files use each other in a circle",
+            "What stands in a used file comes first, which cannot be if it uses the file that uses it. Put what both need into a \
+             third file.",
+            "# in a.spile: use \"b.spile\"; in b.spile: use \"a.spile\"",
+            "# in both: use \"common.spile\"",
+        ),
+    ),
+    given(
+        Command,
+        page(
+            "E0442",
+            "a script uses a file twice",
+            "Once is enough. A file that several files use is read once, where it is used first.",
+            "# use \"lib.spile\" … use \"lib.spile\"",
+            "# use \"lib.spile\"",
+        ),
+    ),
     // ---- what this version cannot do
     page(
         "E0700",

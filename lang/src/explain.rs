@@ -441,6 +441,7 @@ impl<'a> Failure<'a> {
             .or_else(|| self.outside())
             .or_else(|| self.clause_after_action())
             .or_else(|| self.reserved_name())
+            .or_else(|| self.unquoted_file())
             .or_else(|| self.two_values())
             .or_else(|| self.string())
             .or_else(|| self.limit())
@@ -1093,6 +1094,20 @@ impl<'a> Failure<'a> {
             Some(verb) => out.help(format!("for example: {}", verb.form)),
             None => out.help(self.item_form()),
         }
+    }
+
+    /// `use` and a name without quotes.
+    fn unquoted_file(&self) -> Option<Diagnostic> {
+        let token = self.token().filter(|token| token.kind == TokenKind::Word)?;
+        if self.word_before() != "use" || self.begins_statement(self.at) {
+            return None;
+        }
+        let rest = &self.text[token.start..];
+        let name = rest.split(|c: char| c.is_whitespace() || matches!(c, ';' | '#')).next().unwrap_or(rest);
+        let at = span(self.source, token.start, token.start + name.len());
+        let quoted = format!("\"{}\"", shortened_at(name, 60));
+        let out = Diagnostic::error("E0114", "the name of a file stands in quotes").primary(at, "not in quotes");
+        Some(out.help(format!("use {quoted}")).fix(at, quoted))
     }
 
     /// A `limit` without a period, or with one without a unit.

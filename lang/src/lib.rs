@@ -2,7 +2,7 @@
 //!
 //! Pure: no files, no clock, no printing. It returns diagnostics and never panics, whatever the input.
 //!
-//! [`compile`] does everything: [`source::Sources`] are parsed, checked against a [`target::Target`] and lowered into an
+//! [`compile`] does everything: [`source::Sources`], with the files that [`uses::load`] has added, are parsed, checked against a [`target::Target`] and lowered into an
 //! [`ir::Program`]. [`render`] makes text or JSON of the [`diag::Diagnostics`].
 
 #![forbid(unsafe_code)]
@@ -13,6 +13,7 @@ pub mod span;
 pub mod diag;
 pub mod render;
 pub mod suggest;
+pub mod uses;
 
 pub mod builtins;
 pub mod codes;
@@ -64,7 +65,7 @@ pub fn compile_with(
     options: &Options,
 ) -> (Option<Program>, Diagnostics) {
     let mut diagnostics = Diagnostics::new();
-    let items = parse_all(sources, &mut diagnostics);
+    let items = uses::items(sources, &mut diagnostics);
     let program = check::check(sources, target, debug, options, &items, check::Base::default(), &mut diagnostics);
     let program = (!diagnostics.has_errors()).then_some(program);
     (program, diagnostics.finish())
@@ -81,7 +82,7 @@ pub fn extend(
     options: &Options,
 ) -> (Option<Program>, Diagnostics) {
     let mut diagnostics = Diagnostics::new();
-    let items = parse_all(sources, &mut diagnostics);
+    let items = uses::items(sources, &mut diagnostics);
     let base = check::Base { program: Some(old), first };
     let program = check::check(sources, target, debug, options, &items, base, &mut diagnostics);
     let program = (!diagnostics.has_errors()).then_some(program);
@@ -91,24 +92,12 @@ pub fn extend(
 /// Parses all sources and returns the syntax tree as text, for reading only.
 pub fn dump_ast(sources: &Sources) -> (String, Diagnostics) {
     let mut diagnostics = Diagnostics::new();
-    let items = parse_all(sources, &mut diagnostics);
+    let items = uses::items(sources, &mut diagnostics);
     let mut out = String::new();
     for item in &items {
         out.push_str(&format!("{item:#?}\n"));
     }
     (out, diagnostics.finish())
-}
-
-fn parse_all(sources: &Sources, diagnostics: &mut Diagnostics) -> Vec<ast::Item> {
-    let mut items = Vec::new();
-    for (index, source) in sources.iter().enumerate() {
-        let index = index as u32;
-        match source.bad_byte() {
-            Some(at) => diagnostics.push(explain::not_text(index, at)),
-            None => items.extend(parse::parse(index, source.text(), diagnostics)),
-        }
-    }
-    items
 }
 
 /// Reports a diagnostic for something that a script says and this version cannot do.

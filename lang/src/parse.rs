@@ -273,9 +273,8 @@ impl Builder<'_> {
     }
 
     fn item(&mut self, node: Node<'_>) -> Option<Item> {
-        let span = self.span(&node);
         Some(match node.as_rule() {
-            Rule::use_i => Item::Use(word_of(span, "use")),
+            Rule::use_i => Item::Use(self.qname(parts(node).next()?)),
             Rule::struct_i => self.structure(node)?,
             Rule::param_i => self.param(node)?,
             Rule::const_i => self.constant(node)?,
@@ -1265,10 +1264,6 @@ impl Builder<'_> {
             None => Expr { span, ..expr },
         }
     }
-}
-
-fn word_of(span: Span, word: &str) -> Span {
-    Span { end: span.start + word.len() as u32, ..span }
 }
 
 fn moment_of(text: &str) -> Moment {

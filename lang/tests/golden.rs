@@ -34,7 +34,7 @@ fn every_example_parses() {
     let all = scripts("ok");
     assert!(all.len() >= 60);
     for (path, text) in all {
-        let sources = Sources::single("ok", &text);
+        let sources = common::sources("ok", &text);
         let (tree, diagnostics) = spile_lang::dump_ast(&sources);
         let shown = rendered(&diagnostics, &sources);
         assert!(diagnostics.is_empty(), "{}\n{shown}", path.display());

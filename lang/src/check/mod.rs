@@ -219,11 +219,10 @@ impl<'a> Checker<'a> {
         self.declare_structs(items);
         for item in items {
             match item {
-                Item::Use(span) => self.unsupported("use", *span),
                 Item::Param(param) => self.param(param),
                 Item::Const { name, value } => self.constant_item(name, value),
                 Item::State(item) if item.name.span.source >= self.base.first => self.declare_state(item),
-                Item::State(_) | Item::Fn(_) | Item::Struct(_) | Item::Probe(_) => {}
+                Item::Use(_) | Item::State(_) | Item::Fn(_) | Item::Struct(_) | Item::Probe(_) => {}
             }
         }
         let probes: Vec<&ast::Probe> = items

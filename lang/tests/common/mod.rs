@@ -8,9 +8,10 @@ use std::path::{Path, PathBuf};
 use spile_lang::diag::Diagnostics;
 use spile_lang::ir::Program;
 use spile_lang::render::{Style, render};
-use spile_lang::source::Sources;
+use spile_lang::source::{Source, Sources};
 use spile_lang::target::{ReadOnly, Register, RegisterSlot, SystemCall, Target};
 use spile_lang::types::Type;
+use spile_lang::uses::Found;
 
 /// The target.
 pub(crate) struct Arm;
@@ -139,9 +140,19 @@ impl Target for Arm {
     }
 }
 
+/// One text, with the files of `tests/lang/use` that it uses.
+pub(crate) fn sources(name: &str, text: &str) -> Sources {
+    let mut sources = Sources::single(name, text);
+    spile_lang::uses::load(&mut sources, 0, &mut |_: &Source, name: &str| {
+        let bytes = std::fs::read(data("use").join(name)).map_err(|_| "no such file".to_string())?;
+        Ok(Found { identity: name.to_string(), name: name.to_string(), bytes })
+    });
+    sources
+}
+
 /// Compiles one text.
 pub(crate) fn compile(text: &str) -> (Option<Program>, Diagnostics, Sources) {
-    let sources = Sources::single("-e", text);
+    let sources = sources("-e", text);
     let options = spile_lang::Options::default();
     let (program, diagnostics) = spile_lang::compile_with(&sources, &Arm, &program::Program, &options);
     (program, diagnostics, sources)
