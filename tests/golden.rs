@@ -20,7 +20,8 @@ fn main() -> ExitCode {
         trials.push(Trial::test(name("example", &path), move || example(&path).map_err(Failed::from)));
     }
     for case in guest_cases() {
-        let name = format!("guest/{}", if case.is_usual() { &case.name } else { &case.command[0] });
+        let name = if case.is_usual() { case.name.clone() } else { case.command.join("-") };
+        let name = format!("guest/{name}");
         trials.push(Trial::test(name, move || guest_case(&case).map_err(Failed::from)));
     }
     trials.push(Trial::test("the_example_table_is_complete", || example_table().map_err(Failed::from)));

@@ -512,7 +512,13 @@ pub const VARIABLES: &[Variable] = &[
             "on call free count by stack",
         ),
     ),
-    later("cpu", &[], "number of the CPU"),
+    fixed(
+        "cpu",
+        Builtin::Cpu,
+        Type::U64,
+        "number of the processor: 0, as programs have no say in which one they run on",
+        "on insn at main when cpu == 0 trace",
+    ),
     later("mode", &[], "mode of the CPU"),
     later("icount_all", &[], "instructions of all threads"),
 ];

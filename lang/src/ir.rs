@@ -1017,6 +1017,8 @@ pub enum Builtin {
     File,
     /// Static: the source line, or 0.
     Line,
+    /// Static: there is one.
+    Cpu,
     Icount,
     Hits,
     ProbeName,
@@ -1142,6 +1144,7 @@ impl Builtin {
             | Builtin::File
             | Builtin::Line
             | Builtin::ProbeName
+            | Builtin::Cpu
             | Builtin::InsnText
             | Builtin::InsnMnemonic
             | Builtin::InsnSize

@@ -206,9 +206,10 @@ impl Machine {
     pub(crate) fn replaced_entry(&self, pc: u64, bits: u32) -> Arc<Entry> {
         let mut block = None;
         if let Some(mut probes) = self.probes() {
-            probes.splice(&mut |splice| block = Some(translate_replaced(self.isa, pc, bits, Some(splice))));
+            probes
+                .splice(&mut |splice| block = Some(translate_replaced(self.isa, &self.memory, pc, bits, Some(splice))));
         }
-        let block = block.unwrap_or_else(|| translate_replaced(self.isa, pc, bits, None));
+        let block = block.unwrap_or_else(|| translate_replaced(self.isa, &self.memory, pc, bits, None));
         Arc::new(Entry::new(block))
     }
 

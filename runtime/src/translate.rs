@@ -143,9 +143,16 @@ pub fn translate(isa: &dyn Isa, memory: &GuestMemory, pc: u64, enters: bool, spl
     block
 }
 
-/// Translates `bits` as the instruction at `pc`, behind the probes that stand before it.
-pub fn translate_replaced(isa: &dyn Isa, pc: u64, bits: u32, splice: Option<&mut dyn Splice>) -> Block {
-    let len = if isa.insn_len(bits as u16) == 2 { 2 } else { 4 };
+/// Translates `bits` as the instruction at `pc`, behind the probes that stand before it. Whatever its own size, what
+/// stands behind the instruction in memory is next.
+pub fn translate_replaced(
+    isa: &dyn Isa,
+    memory: &GuestMemory,
+    pc: u64,
+    bits: u32,
+    splice: Option<&mut dyn Splice>,
+) -> Block {
+    let len = fetch(isa, memory, pc).map_or_else(|_| isa.insn_len(bits as u16), |(_, len)| len);
     let mut block = Block { pc, end: pc.wrapping_add(u64::from(len)), ..Block::default() };
     isa.lift(bits, &mut Lift::new(&mut block.uops, pc, len));
     let after = block.uops.len() as u32;

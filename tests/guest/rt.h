@@ -41,8 +41,10 @@ static inline i64 syscall6(i64 n, i64 a, i64 b, i64 c, i64 d, i64 e, i64 f) {
     return x0;
 }
 #elif defined(__riscv)
+// As above, in a0 to a2; the linker makes use of gp.
 __asm__(".globl _start\n.type _start, %function\n"
         "_start:\n"
+        "  .option push\n  .option norelax\n  lla gp, __global_pointer$\n  .option pop\n"
         "  li s0, 0\n  li ra, 0\n"
         "  ld a0, 0(sp)\n  addi a1, sp, 8\n"
         "  slli a2, a0, 3\n  add a2, a2, a1\n  addi a2, a2, 8\n"

@@ -119,6 +119,23 @@ pub enum Passed {
     Unknown,
 }
 
+#[cfg(test)]
+impl Passed {
+    /// As the tests of each architecture write it: `x0:8+x1:4`, `sp+8`, `[x2:8]` for an address.
+    fn text(&self) -> String {
+        match self {
+            Passed::Registers(parts) => {
+                let parts: Vec<_> =
+                    parts.iter().map(|(bytes, register)| format!("{}:{bytes}", register.name)).collect();
+                parts.join("+")
+            }
+            Passed::Stack(offset) => format!("sp+{offset}"),
+            Passed::Behind(inner) => format!("[{}]", inner.text()),
+            Passed::Unknown => "?".to_string(),
+        }
+    }
+}
+
 /// What is known of an instruction without executing it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct InsnFacts {

@@ -20,10 +20,11 @@ use crate::cpu::{CodeLinks, CpuState, StuckBits, resume};
 use crate::mem::{ADDRESS_BITS, PAGE, perm};
 use crate::uop::{AmoOp, BinOp, Cc, Fence, FlagKind, MemTy, Operand, SelOp, Uop, V, X, slot};
 use crate::vm::Counting;
-use cranelift_codegen::ir::condcodes::IntCC;
+use cranelift_codegen::ir::condcodes::{CondCode, IntCC};
 use cranelift_codegen::ir::types::{F32, F64, I8, I8X16, I16, I16X8, I32, I32X4, I64, I64X2};
 use cranelift_codegen::ir::{
-    AbiParam, AtomicRmwOp, Block as Label, Function, InstBuilder, JumpTableData, MemFlagsData, Signature, Type, Value,
+    AbiParam, AtomicRmwOp, Block as Label, Function, InstBuilder, InstructionData, JumpTableData, MemFlagsData, Opcode,
+    Signature, Type, Value,
 };
 use cranelift_codegen::isa::{CallConv, TargetIsa};
 use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext, Switch, Variable};
@@ -1280,6 +1281,20 @@ impl<'f> Lowering<'_, 'f> {
         self.b.ins().icmp_imm_s(compare, special, 0)
     }
 
+    /// Whether a value is not zero (`nz`) or is. Of a comparison's result that is the comparison, or its opposite: a
+    /// processor without flags compares and branches in one instruction, which is two micro-ops.
+    fn truth(&mut self, value: Value, nz: bool) -> Value {
+        let dfg = &self.b.func.dfg;
+        let definition = |value: Value| dfg.value_def(dfg.resolve_aliases(value)).inst().map(|inst| dfg.insts[inst]);
+        if let Some(InstructionData::Unary { opcode: Opcode::Uextend, arg }) = definition(value)
+            && let Some(InstructionData::IntCompare { cond, args: [a, b], .. }) = definition(arg)
+        {
+            return if nz { arg } else { self.b.ins().icmp(cond.complement(), a, b) };
+        }
+        let compare = if nz { IntCC::NotEqual } else { IntCC::Equal };
+        self.b.ins().icmp_imm_s(compare, value, 0)
+    }
+
     fn branch(&mut self, condition: Value, target: u64) {
         let end = self.plan.blocks[self.index].end;
         self.end_of_block();
@@ -1971,8 +1986,7 @@ impl<'f> Lowering<'_, 'f> {
             }
             Uop::BrZero { nz, a, target } => {
                 let a = self.get(a);
-                let compare = if nz { IntCC::NotEqual } else { IntCC::Equal };
-                let condition = self.b.ins().icmp_imm_s(compare, a, 0);
+                let condition = self.truth(a, nz);
                 self.branch(condition, target);
             }
             Uop::BrBit { set, bit, a, target } => {

@@ -66,7 +66,9 @@ pub trait LinuxAbi: Send + Sync {
     fn system_call_address(&self, cpu: &CpuState) -> u64;
 
     /// Steps back to the system call instruction that was just executed, so that it is executed again.
-    fn rewind_system_call(&self, cpu: &mut CpuState);
+    fn rewind_system_call(&self, cpu: &mut CpuState) {
+        cpu.pc = self.system_call_address(cpu);
+    }
 
     /// Sets the stack pointer.
     fn set_stack_pointer(&self, cpu: &mut CpuState, sp: u64);

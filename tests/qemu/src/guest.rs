@@ -27,6 +27,12 @@ pub(crate) struct Machine {
     pub(crate) cpu: &'static str,
 }
 
+/// Returns the bits that a pattern fixes by `0` and `1`, and their values.
+pub(crate) fn fixed_bits(pattern: &str) -> (u32, u32) {
+    let bits = |wanted: &[u8]| pattern.bytes().fold(0, |word, b| word << 1 | u32::from(wanted.contains(&b)));
+    (bits(b"01"), bits(b"1"))
+}
+
 /// The state before a case.
 pub(crate) trait Start {
     /// Notes where the case's instructions are, and where a taken branch is noted.

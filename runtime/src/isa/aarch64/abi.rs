@@ -66,10 +66,6 @@ impl LinuxAbi for AArch64Linux {
         cpu.pc.wrapping_sub(4)
     }
 
-    fn rewind_system_call(&self, cpu: &mut CpuState) {
-        cpu.pc = self.system_call_address(cpu);
-    }
-
     fn set_stack_pointer(&self, cpu: &mut CpuState, sp: u64) {
         cpu.x[SP] = sp;
     }

@@ -101,21 +101,8 @@ mod tests {
     use super::*;
     use Parameter::{Composite, Float, Floats, Integer, Mixed, Reference};
 
-    fn text(passed: &Passed) -> String {
-        match passed {
-            Passed::Registers(parts) => {
-                let parts: Vec<_> =
-                    parts.iter().map(|(bytes, register)| format!("{}:{bytes}", register.name)).collect();
-                parts.join("+")
-            }
-            Passed::Stack(offset) => format!("sp+{offset}"),
-            Passed::Behind(inner) => format!("[{}]", text(inner)),
-            Passed::Unknown => "?".to_string(),
-        }
-    }
-
     fn check(parameters: &[Parameter], expected: &str) {
-        let all: Vec<String> = passed(parameters).iter().map(text).collect();
+        let all: Vec<String> = passed(parameters).iter().map(Passed::text).collect();
         assert_eq!(all.join(" "), expected);
     }
 

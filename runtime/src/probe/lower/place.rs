@@ -148,6 +148,7 @@ impl<'a> Place<'a> {
             Builtin::File => Some(Static::Text(host.source_line(self.pc()).0)),
             Builtin::Line => int(host.source_line(self.pc()).1.into()),
             Builtin::Status => int(self.event.status),
+            Builtin::Cpu => int(0),
             Builtin::InsnText => text(|facts| &facts.text),
             Builtin::InsnMnemonic => text(|facts| &facts.mnemonic),
             Builtin::InsnTarget => fact(|facts| facts.target.unwrap_or(0)),

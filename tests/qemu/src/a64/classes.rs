@@ -165,8 +165,7 @@ impl Class {
 
     /// Returns the bits that are fixed, and their values.
     pub(crate) fn fixed(&self) -> (u32, u32) {
-        let bits = |wanted: &[u8]| self.pattern.bytes().fold(0, |w, b| w << 1 | u32::from(wanted.contains(&b)));
-        (bits(b"01"), bits(b"1"))
+        crate::guest::fixed_bits(self.pattern)
     }
 
     /// Returns whether the pattern names the register field `letter`.

@@ -101,9 +101,7 @@ impl Class {
 
     /// Returns the fixed bits and their values.
     pub(crate) fn fixed(&self) -> (u32, u32) {
-        self.pattern.bytes().fold((0, 0), |(mask, value), c| {
-            (mask << 1 | u32::from(matches!(c, b'0' | b'1')), value << 1 | u32::from(c == b'1'))
-        })
+        crate::guest::fixed_bits(self.pattern)
     }
 
     /// Returns the lowest bit of the field of a letter, if it has one.
