@@ -52,7 +52,7 @@ const VARIABLES_OF: &[&str] = &["insn", "block", "line", "branch", "call", "retu
 /// Events at which a thread is somewhere in its code.
 const STACKS: &[&str] = &[
     "insn", "block", "line", "branch", "every", "signal", "trap", "mark", "read", "write", "access", "call", "return",
-    "syscall",
+    "syscall", "output",
 ];
 const ACCESS: &[&str] = &["read", "write", "access"];
 const CALLS: &[&str] = &["call", "return"];
@@ -150,12 +150,12 @@ pub const VARIABLES: &[Variable] = &[
         alias("retval", "the function's result, as its register holds it", "after call malloc print retval"),
     ),
     only(
-        CALLS,
+        STACKS,
         dynamic(
             "caller",
             Builtin::Caller,
             Type::CodeAddr,
-            "the address that this function returns to",
+            "the address that this function returns to; outside `call` and `return` that of the second entry of `stack`, or 0",
             "on call malloc count by caller",
         ),
     ),

@@ -61,6 +61,9 @@ pub enum Action {
     /// The call stack, at most so many frames. Args: the address that the registers belong to. Result: text (of type
     /// `Stack`).
     Stack(u64),
+    /// Args: the address that the registers belong to. Result: the address that its function returns to, 0 if there is
+    /// none.
+    Caller,
     /// Wall-clock nanoseconds since the run began. Result: the number.
     Now,
     /// Result: the guest's thread number.

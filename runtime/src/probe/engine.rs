@@ -201,6 +201,8 @@ fn names_lines(program: &Program) -> bool {
         found |= matches!(probe.event, ir::Event::Line);
         walk::probe_expressions(probe, &mut |e| {
             found |= match &e.kind {
+                // A call knows its caller without looking at the stack.
+                ExprKind::Builtin(Builtin::Caller) => !matches!(probe.event, ir::Event::Call | ir::Event::Return),
                 ExprKind::Builtin(builtin) => matches!(builtin, Builtin::File | Builtin::Line | Builtin::Stack),
                 ExprKind::Call(function, _) => matches!(function, Func::Line | Func::Stack),
                 _ => false,

@@ -24,7 +24,7 @@ use crate::probe::limits::Limits;
 use crate::probe::loops::MapLoops;
 use crate::probe::lower::NZCV_SHIFT;
 use crate::probe::output::{self, Fields, Json, Output, Style};
-use crate::probe::stack::Walker;
+use crate::probe::stack::{self, Walker};
 use crate::probe::state::{Full, KeyPart, States, Stored};
 use crate::probe::syscalls::{self, Call};
 use crate::probe::window::Awaited;
@@ -748,6 +748,10 @@ impl ProbeRuntime {
                 let walker = self.walker.get_or_insert_with(|| Walker::new(fire.guest.isa));
                 let frames = walker.walk(fire.args.word(), *most, cpu, *fire.guest);
                 self.texts.add(frames, false)
+            }
+            Action::Caller => {
+                let walker = self.walker.get_or_insert_with(|| Walker::new(fire.guest.isa));
+                stack::caller(&walker.walk(fire.args.word(), 2, cpu, *fire.guest))
             }
             Action::Patched(what) => self.patched(fire, what),
             Action::BadMemory => {

@@ -147,6 +147,12 @@ fn is_code(addr: u64, memory: &GuestMemory) -> bool {
     memory.perms(addr) & perm::EXEC != 0
 }
 
+/// The address of the second frame of a value of type `Stack`, or 0.
+pub(super) fn caller(stack: &[u8]) -> u64 {
+    let second = stack.chunks_exact(8).nth(1).map(|word| u64::from_le_bytes(std::array::from_fn(|i| word[i])));
+    second.map_or(0, |word| word & !(RETURNS | SIGNAL))
+}
+
 /// The frames of a value of type `Stack` as text, the innermost first: `main+0x14 (main.c:42)`.
 pub(super) fn frames<'a>(stack: &'a [u8], symbols: &'a dyn Symbols) -> impl Iterator<Item = String> + 'a {
     stack.chunks_exact(8).map(move |word| {

@@ -176,7 +176,7 @@ impl Body<'_> {
         let probe = &self.program.probes[self.id.0 as usize];
         let asked = match builtin {
             Builtin::Caller if is_after_call(probe) => return Ok(Some(Value::One(Atom::Const(self.place.pc())))),
-            Builtin::Caller => {
+            Builtin::Caller if matches!(probe.event, Event::Call | Event::Return) => {
                 let link = ["lr", "ra"].iter().find_map(|name| self.shared.isa.register(name));
                 return link.map(|link| self.register(&link)).transpose();
             }

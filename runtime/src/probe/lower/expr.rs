@@ -214,7 +214,8 @@ impl Body<'_> {
             Builtin::Pid => self.result_of(Action::ProcessId, &[], e),
             Builtin::Now => self.result_of(Action::Now, &[], e),
             Builtin::InsnDst => self.destination(),
-            Builtin::Stack => self.stack(stack::USUAL, e),
+            Builtin::Stack => self.stack(Action::Stack(stack::USUAL), e),
+            Builtin::Caller => self.stack(Action::Caller, e),
             Builtin::Fact(fact) => self.result_of(Action::Fact(fact), &[], e),
             Builtin::BranchTarget => self.indirect_target(),
             Builtin::AccessAddr | Builtin::AccessValue | Builtin::AccessOld => self.of_access(builtin),
@@ -809,8 +810,8 @@ impl Body<'_> {
                 _ => Ok(Value::One(Atom::ZERO)),
             },
             Func::Stack => match &args[0].kind {
-                ExprKind::Int(most) => self.stack(*most, e),
-                _ => self.stack(stack::USUAL, e),
+                ExprKind::Int(most) => self.stack(Action::Stack(*most), e),
+                _ => self.stack(Action::Stack(stack::USUAL), e),
             },
             Func::Hex
             | Func::Sym
@@ -827,14 +828,14 @@ impl Body<'_> {
         }
     }
 
-    /// The call stack, seen from where the registers are: after an instruction, from the next one.
-    fn stack(&mut self, most: u64, e: &Expr) -> Result<Value> {
+    /// What the call stack says, seen from where the registers are: after an instruction, from the next one.
+    fn stack(&mut self, action: Action, e: &Expr) -> Result<Value> {
         let mark = self.code.mark();
         let args = self.code.temps(1)?;
         let from = self.place.skip_base();
         self.code.move_to(args, from);
         self.code.release(mark);
-        self.call_action(Action::Stack(most), (args, 1), e)
+        self.call_action(action, (args, 1), e)
     }
 
     /// The smaller or the greater of two values, which `less` compares.
