@@ -2,6 +2,9 @@
 //! holds what the instruction has written with the stuck bits forced, and what was written comes back when the bits are
 //! free again.
 
+mod random;
+
+use random::Random;
 use spile_runtime::block::Block;
 use spile_runtime::cells::Cells;
 use spile_runtime::cpu::{CpuState, StuckBits, StuckRegisters, resume};
@@ -49,17 +52,7 @@ impl Splice for All {
     fn after(&mut self, _: &Site<'_>, _: &mut Vec<Uop>) {}
 }
 
-/// A small random number generator (xorshift64*).
-struct Random(u64);
-
 impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        self.0.wrapping_mul(0x2545_f491_4f6c_dd1d)
-    }
-
     fn wide(&mut self) -> u128 {
         u128::from(self.next()) << 64 | u128::from(self.next())
     }

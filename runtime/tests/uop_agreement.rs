@@ -1,6 +1,9 @@
 //! Generated code agrees with the reference meaning on every micro-op that computes: all operations, all arrangements,
 //! random and special operands. Operations without a native form take part, so that new ones are covered.
 
+mod random;
+
+use random::Random;
 use spile_runtime::block::{Block, Insn};
 use spile_runtime::cells::Cells;
 use spile_runtime::cpu::{CpuState, resume};
@@ -25,17 +28,7 @@ impl Host for NoHost {
     }
 }
 
-/// A small random number generator (xorshift64*).
-struct Random(u64);
-
 impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        self.0.wrapping_mul(0x2545_f491_4f6c_dd1d)
-    }
-
     fn below(&mut self, n: usize) -> usize {
         (self.next() % n as u64) as usize
     }

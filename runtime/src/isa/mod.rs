@@ -119,6 +119,16 @@ pub enum Passed {
     Unknown,
 }
 
+impl Passed {
+    /// The next place on the stack, for a parameter of so many bytes; `free` is moved behind it. Both standards pass
+    /// them in words of eight bytes, and align to sixteen what asks for it (AAPCS64, 6.8.2; RISC-V ELF psABI, "Integer Calling Convention").
+    fn on_stack(free: &mut u64, bytes: u64, align: u64) -> Passed {
+        let at = free.next_multiple_of(if align == 16 { 16 } else { 8 });
+        *free = at + bytes.next_multiple_of(8);
+        Passed::Stack(at)
+    }
+}
+
 #[cfg(test)]
 impl Passed {
     /// As the tests of each architecture write it: `x0:8+x1:4`, `sp+8`, `[x2:8]` for an address.

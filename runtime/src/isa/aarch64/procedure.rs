@@ -75,9 +75,7 @@ impl Next {
     }
 
     fn stack(&mut self, bytes: u64, align: u64) -> Passed {
-        let at = self.stack.next_multiple_of(if align == 16 { 16 } else { 8 });
-        self.stack = at + bytes.next_multiple_of(8);
-        Passed::Stack(at)
+        Passed::on_stack(&mut self.stack, bytes, align)
     }
 }
 
