@@ -31,9 +31,11 @@ pub(crate) fn blessing() -> bool {
     std::env::var_os("BLESS").is_some_and(|value| value == "1")
 }
 
-/// `spile`, in a folder, with the environment that guests are tested in and nothing on its standard input.
+/// `spile`, in a folder, with the environment that guests are tested in and nothing on its standard input. The signals
+/// that whoever started the tests has ignored (`nohup`, shells in the background) would be ignored by guests, too.
 pub(crate) fn spile(folder: &Path) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_spile"));
+    let mut command = Command::new("env");
+    command.args(["--default-signal", env!("CARGO_BIN_EXE_spile")]);
     command.current_dir(folder).env_clear().env("GREETING", "hello").stdin(Stdio::null());
     command
 }
