@@ -153,6 +153,7 @@ const MAX_JUMP_TABLE: u64 = 1024;
 /// Distance in bytes of the addresses that neighbouring entries stand for.
 const JUMP_TABLE_STEP: u64 = 2;
 
+const ICOUNT: i32 = offset_of!(CpuState, icount) as i32;
 const LINK: i32 = (offset_of!(CpuState, links) + offset_of!(CodeLinks, link)) as i32;
 const JUMP_CACHE: i32 = (offset_of!(CpuState, links) + offset_of!(CodeLinks, jump_cache)) as i32;
 const COUNTERS: i32 = (offset_of!(CpuState, links) + offset_of!(CodeLinks, counters)) as i32;
@@ -343,7 +344,7 @@ struct Exit {
     /// Slots to store, with their values.
     x: Vec<(X, Value)>,
     v: Vec<(V, Value)>,
-    icount: Option<Value>,
+    counted: Option<Value>,
     /// Increments of cells that the straight path adds later.
     cells: Increments,
     /// The tallies that may not be 0, with their values.
@@ -374,7 +375,9 @@ pub(super) struct Lowering<'a, 'f> {
     index_of: HashMap<u64, usize>,
     x: Vec<Option<Variable>>,
     v: Vec<Option<Variable>>,
-    icount: Variable,
+    /// The instruction count, or what this region adds to it: `icount_at` is all of it.
+    /// Where the count is only kept, a region does not begin by loading it, and ends by one addition in memory.
+    counted: Variable,
     /// For each tally, its steps that cells do not have yet.
     steps: Vec<Variable>,
     pub(super) state: Value,
@@ -392,7 +395,7 @@ pub(super) struct Lowering<'a, 'f> {
     checked: Vec<Checked>,
     /// Increments of cells that have not been emitted yet.
     pending: Increments,
-    /// Completed instructions of earlier blocks that `icount` does not have yet.
+    /// Completed instructions of earlier blocks that `counted` does not have yet.
     ahead: u64,
     /// For blocks that are reached from a single place: `pending` and `ahead` there.
     carried: HashMap<usize, (Increments, u64)>,
@@ -445,7 +448,7 @@ pub(super) fn region(
     let steps = tallies.all.iter().map(|_| b.declare_var(I64)).collect();
     let heads = plan.blocks.iter().map(|_| b.create_block()).collect();
     let copies = plan.blocks.iter().map(|_| b.create_block()).collect();
-    let icount = b.declare_var(I64);
+    let counted = b.declare_var(I64);
     let mut lowering = Lowering {
         b,
         plan,
@@ -457,7 +460,7 @@ pub(super) fn region(
         index_of,
         x: vec![None; slot::COUNT],
         v: vec![None; slot::VCOUNT],
-        icount,
+        counted,
         steps,
         state,
         memory,
@@ -628,9 +631,16 @@ impl<'f> Lowering<'_, 'f> {
                 self.b.switch_to_block(label);
             }
             self.load_slots(self.facts.touched);
-            if self.counts() {
-                let icount = self.b.ins().load(I64, trusted(), self.state, offset_of!(CpuState, icount) as i32);
-                self.b.def_var(self.icount, icount);
+            match self.plan.counting {
+                Counting::Off => {}
+                Counting::Exact => {
+                    let none = self.imm(0);
+                    self.b.def_var(self.counted, none);
+                }
+                Counting::Limited => {
+                    let icount = self.b.ins().load(I64, trusted(), self.state, ICOUNT);
+                    self.b.def_var(self.counted, icount);
+                }
             }
             for tally in 0..self.steps.len() {
                 let none = self.imm(0);
@@ -653,11 +663,11 @@ impl<'f> Lowering<'_, 'f> {
         let dirty = self.dirty;
         let x = dirty.each_x().map(|x| (x, self.stored(x))).collect();
         let v = dirty.each_v().map(|v| (v, self.get_v(v))).collect();
-        let icount = insns.filter(|_| self.counts()).map(|insns| self.icount_at(insns));
+        let counted = insns.filter(|_| self.counts()).map(|insns| self.counted_at(insns));
         let cells = self.pending.clone();
         let running = self.each_running();
         let tallies = running.map(|tally| (tally, self.b.use_var(self.steps[tally]))).collect();
-        self.exits.push(Exit { label, x, v, icount, cells, tallies, pc, resume, cold: 0 });
+        self.exits.push(Exit { label, x, v, counted, cells, tallies, pc, resume, cold: 0 });
         label
     }
 
@@ -767,11 +777,30 @@ impl<'f> Lowering<'_, 'f> {
         self.plan.counting != Counting::Off
     }
 
-    /// The instruction count when `insns` instructions of this block have been completed.
-    fn icount_at(&mut self, insns: u64) -> Value {
-        let start = self.b.use_var(self.icount);
+    /// What `counted` is when `insns` instructions of this block have been completed.
+    fn counted_at(&mut self, insns: u64) -> Value {
+        let start = self.b.use_var(self.counted);
         let insns = insns + self.ahead;
         if insns == 0 { start } else { self.b.ins().iadd_imm_s(start, insns as i64) }
+    }
+
+    /// The instruction count when `insns` instructions of this block have been completed.
+    fn icount_at(&mut self, insns: u64) -> Value {
+        let counted = self.counted_at(insns);
+        if self.plan.counting == Counting::Limited {
+            return counted;
+        }
+        let before = self.b.ins().load(I64, trusted(), self.state, ICOUNT);
+        self.b.ins().iadd(before, counted)
+    }
+
+    /// Makes the instruction count in memory what it should be, for whoever goes on: `counted` is of [`Self::counted_at`].
+    fn store_counted(&mut self, counted: Value) {
+        if self.plan.counting == Counting::Limited {
+            self.b.ins().store(trusted(), counted, self.state, ICOUNT);
+        } else {
+            self.add_to_word(self.state, ICOUNT, counted);
+        }
     }
 
     fn emit_exits(&mut self) {
@@ -793,8 +822,8 @@ impl<'f> Lowering<'_, 'f> {
             for (v, value) in exit.v {
                 self.b.ins().store(trusted(), value, self.state, v_offset(v));
             }
-            if let Some(icount) = exit.icount {
-                self.b.ins().store(trusted(), icount, self.state, offset_of!(CpuState, icount) as i32);
+            if let Some(counted) = exit.counted {
+                self.store_counted(counted);
             }
             for (cell, n) in exit.cells {
                 self.add_to_cell(cell, n);
@@ -1018,8 +1047,8 @@ impl<'f> Lowering<'_, 'f> {
 
     fn store_icount(&mut self) {
         if self.counts() {
-            let icount = self.icount_at(0);
-            self.b.ins().store(trusted(), icount, self.state, offset_of!(CpuState, icount) as i32);
+            let counted = self.counted_at(0);
+            self.store_counted(counted);
         }
     }
 
@@ -1225,8 +1254,8 @@ impl<'f> Lowering<'_, 'f> {
         } else {
             self.flush_cells();
             if self.counts() {
-                let icount = self.icount_at(0);
-                self.b.def_var(self.icount, icount);
+                let counted = self.counted_at(0);
+                self.b.def_var(self.counted, counted);
             }
             self.ahead = 0;
         }
