@@ -10,7 +10,7 @@ use crate::types::Type;
 pub struct Variable {
     /// Its name; parts of an instruction or a block have a dot in it.
     pub name: &'static str,
-    /// What it is in the IR; `None` for an alias of a register and for what is not supported yet.
+    /// What it is in the IR; `None` for an alias of a register.
     pub value: Option<Builtin>,
     /// Its type.
     pub ty: Type,
@@ -22,8 +22,6 @@ pub struct Variable {
     pub doc: &'static str,
     /// A probe that uses it.
     pub example: &'static str,
-    /// False if this version refuses it.
-    pub supported: bool,
 }
 
 /// A builtin function.
@@ -64,7 +62,7 @@ const BRANCH: &[&str] = &["branch"];
 const ENDS: &[&str] = &["end", "exit"];
 
 const fn dynamic(name: &'static str, value: Builtin, ty: Type, doc: &'static str, example: &'static str) -> Variable {
-    Variable { name, value: Some(value), ty, is_static: false, events: &[], doc, example, supported: true }
+    Variable { name, value: Some(value), ty, is_static: false, events: &[], doc, example }
 }
 
 const fn fixed(name: &'static str, value: Builtin, ty: Type, doc: &'static str, example: &'static str) -> Variable {
@@ -77,10 +75,6 @@ const fn only(events: &'static [&'static str], variable: Variable) -> Variable {
 
 const fn alias(name: &'static str, doc: &'static str, example: &'static str) -> Variable {
     Variable { value: None, ..dynamic(name, Builtin::Pc, Type::Word, doc, example) }
-}
-
-const fn later(name: &'static str, events: &'static [&'static str], doc: &'static str) -> Variable {
-    Variable { value: None, events, supported: false, ..dynamic(name, Builtin::Pc, Type::Word, doc, "") }
 }
 
 const U32: Type = Type::Int { bits: 32, signed: false };
@@ -133,6 +127,14 @@ pub const VARIABLES: &[Variable] = &[
         fixed("line", Builtin::Line, Type::U64, "source line of pc, or 0", "on line in \"main.c\" count by line"),
     ),
     dynamic("icount", Builtin::Icount, Type::U64, "instructions that this thread has executed", "on end print icount"),
+    dynamic(
+        "icount_all",
+        Builtin::IcountAll,
+        Type::U64,
+        "instructions that all threads of the process have executed; while others run beside this one, theirs are a few \
+         thousand old at most, with `--deterministic` and in `end` all are exact",
+        "on end print icount_all",
+    ),
     dynamic(
         "hits",
         Builtin::Hits,
@@ -282,12 +284,42 @@ pub const VARIABLES: &[Variable] = &[
         ),
     ),
     only(
+        CODE,
+        fixed(
+            "insn.reads",
+            Builtin::InsnReads,
+            Type::Str,
+            "names of the registers that it reads, in the order of its text: `x1, x2`; `nzcv` for flags",
+            "on insn in main when insn.reads =~ /\\bx0\\b/ print insn",
+        ),
+    ),
+    only(
+        CODE,
+        fixed(
+            "insn.writes",
+            Builtin::InsnWrites,
+            Type::Str,
+            "names of the registers that it writes, in the order of its text",
+            "on insn in main count by insn.writes",
+        ),
+    ),
+    only(
+        CODE,
+        dynamic(
+            "insn.src",
+            Builtin::InsnSrc,
+            Type::Word,
+            "what the first register of `insn.reads` holds, the whole register; no value if there is none",
+            "on insn \"blr\" print insn.src",
+        ),
+    ),
+    only(
         &["insn"],
         dynamic(
             "insn.dst",
             Builtin::InsnDst,
             Type::Word,
-            "value of its first destination register",
+            "what the first register of `insn.writes` holds, the whole register; no value if there is none",
             "after insn \"ldr\" print insn.dst",
         ),
     ),
@@ -413,9 +445,6 @@ pub const VARIABLES: &[Variable] = &[
             "on load * print name, base, size",
         ),
     ),
-    later("insn.src", CODE, "value of the first source register"),
-    later("insn.reads", CODE, "registers that it reads"),
-    later("insn.writes", CODE, "registers that it writes"),
     only(
         SYSCALL,
         dynamic("nr", Builtin::SyscallNumber, Type::U64, "number of the system call", "on syscall * count by nr"),
@@ -519,8 +548,13 @@ pub const VARIABLES: &[Variable] = &[
         "number of the processor: 0, as programs have no say in which one they run on",
         "on insn at main when cpu == 0 trace",
     ),
-    later("mode", &[], "mode of the CPU"),
-    later("icount_all", &[], "instructions of all threads"),
+    fixed(
+        "mode",
+        Builtin::Mode,
+        Type::Str,
+        "mode of the processor: `user`, as programs and images run in no other",
+        "on trap * when mode == \"user\" trace",
+    ),
 ];
 
 const fn function_row(

@@ -716,8 +716,9 @@ pub const TABLE: &[Page] = &[
         Run,
         page(
             "R0607",
-            "a variable has no value at this instruction",
-            "The compiler keeps it at some of the probe's places only. `??` gives a value instead.",
+            "a variable or a register of the instruction has no value at this instruction",
+            "The compiler keeps a variable at some of the probe's places only, and not every instruction has an `insn.src` and \
+             an `insn.dst`. `??` gives a value instead.",
             "on call parse print args.len",
             "on call parse print args.len ?? 0",
         ),

@@ -1019,7 +1019,11 @@ pub enum Builtin {
     Line,
     /// Static: there is one.
     Cpu,
+    /// Static: there is one.
+    Mode,
     Icount,
+    /// Instructions of all threads of the process.
+    IcountAll,
     Hits,
     ProbeName,
     Tid,
@@ -1062,6 +1066,12 @@ pub enum Builtin {
     InsnIsLoad,
     /// Static.
     InsnIsStore,
+    /// Static: names of the registers that the instruction reads.
+    InsnReads,
+    /// Static: names of the registers that the instruction writes.
+    InsnWrites,
+    /// Value of the instruction's first source register.
+    InsnSrc,
     /// Value of the instruction's first destination register.
     InsnDst,
     /// Static.
@@ -1145,6 +1155,7 @@ impl Builtin {
             | Builtin::Line
             | Builtin::ProbeName
             | Builtin::Cpu
+            | Builtin::Mode
             | Builtin::InsnText
             | Builtin::InsnMnemonic
             | Builtin::InsnSize
@@ -1156,12 +1167,15 @@ impl Builtin {
             | Builtin::InsnIsBranch
             | Builtin::InsnIsLoad
             | Builtin::InsnIsStore
+            | Builtin::InsnReads
+            | Builtin::InsnWrites
             | Builtin::BlockAddr
             | Builtin::BlockSize
             | Builtin::BlockLen
             | Builtin::BranchKind => true,
             Builtin::Next
             | Builtin::Icount
+            | Builtin::IcountAll
             | Builtin::Hits
             | Builtin::Tid
             | Builtin::Pid
@@ -1173,6 +1187,7 @@ impl Builtin {
             | Builtin::Elapsed
             | Builtin::Activation
             | Builtin::EntryArg(_)
+            | Builtin::InsnSrc
             | Builtin::InsnDst
             | Builtin::BranchTarget
             | Builtin::BranchTaken

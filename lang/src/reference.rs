@@ -112,12 +112,12 @@ fn statements(out: &mut String) {
 fn variables(out: &mut String) {
     let text = "Static ones depend on the instruction only: they are decided when a block is translated and cost nothing.\n\
                 Registers have their names too: `spile list PROGRAM regs` lists those of a program's architecture.";
-    section(out, "Variables", text, &["variable", "what it is", "static", "in probes on", "example", ""]);
+    section(out, "Variables", text, &["variable", "what it is", "static", "in probes on", "example"]);
     for variable in VARIABLES {
         let fixed = if variable.is_static { "yes" } else { "" };
         let events = variable.events.join(", ");
         let (name, example) = (code(variable.name), code(variable.example));
-        row(out, &[&name, variable.doc, fixed, &events, &example, state(variable.supported)]);
+        row(out, &[&name, variable.doc, fixed, &events, &example]);
     }
 }
 

@@ -112,21 +112,6 @@ pub struct Site<'a> {
     pub jumps: bool,
 }
 
-impl Site<'_> {
-    /// The first guest register that the instruction writes: an integer or vector slot.
-    pub fn destination(&self) -> Option<Operand> {
-        let mut found = None;
-        for uop in self.body {
-            uop.operands(|operand| match operand {
-                Operand::DefX(x) if x < slot::SYS => found = found.or(Some(operand)),
-                Operand::DefV(v) if v < slot::VTEMP => found = found.or(Some(operand)),
-                _ => {}
-            });
-        }
-        found
-    }
-}
-
 /// Translates the block at `pc`. `enters` is false for the rest of a block that was left in the middle.
 ///
 /// Never fails: what cannot be fetched becomes a trap that is raised when execution gets there.

@@ -881,9 +881,11 @@ impl Uop {
                 f(UseV(a));
                 f(DefX(d));
             }
-            Uop::Xv { d, a, .. } => {
+            Uop::Xv { op, d, a, .. } => {
                 f(UseX(a));
-                f(UseV(d));
+                if op == XvOp::Insert {
+                    f(UseV(d));
+                }
                 f(DefV(d));
             }
             Uop::VMovI { d, .. } => f(DefV(d)),

@@ -144,6 +144,9 @@ pub trait ProbeEngine: Send {
         u64::MAX
     }
 
+    /// A thread has executed so many instructions.
+    fn note_count(&mut self, _thread: u64, _icount: u64) {}
+
     /// The instruction count at which [`ProbeEngine::look`] is to be called for a thread; `u64::MAX` if never.
     fn next_look(&self, _thread: u64, _icount: u64) -> u64 {
         u64::MAX
@@ -757,6 +760,7 @@ impl Vm {
     /// Performs a system call. `None` if the block goes on; else what [`Vm::turn`] returns.
     fn system_call(&mut self) -> Option<Option<Stop>> {
         let watched = self.probes().is_some_and(|mut probes| {
+            probes.note_count(self.environment.thread_id(), self.cpu.icount);
             probes.flush();
             probes.waits_for_calls()
         });
@@ -1016,20 +1020,28 @@ impl Vm {
             self.next_every = self.every_after(self.cpu.icount);
         }
         if self.cpu.icount >= self.turn_end {
+            self.note_count();
             self.environment.pass_turn(self.cpu.icount);
             self.turn_end = self.environment.turn_end();
         }
         None
     }
 
-    /// The instruction count above `icount` at which `every` probes fire.
+    /// The instruction count above `icount` at which `every` probes fire, or something else is to be looked at.
     fn every_after(&self, icount: u64) -> u64 {
         let thread = self.environment.thread_id();
         let counted = self.environment.ticks_are_counted();
-        self.probes().map_or(u64::MAX, |probes| {
+        self.probes().map_or(u64::MAX, |mut probes| {
+            probes.note_count(thread, icount);
             let clock = probes.next_clock(icount, counted);
             probes.next_every(icount).min(probes.next_look(thread, icount)).min(clock)
         })
+    }
+
+    fn note_count(&self) {
+        if let Some(mut probes) = self.probes() {
+            probes.note_count(self.environment.thread_id(), self.cpu.icount);
+        }
     }
 
     fn show_calls(&mut self) {

@@ -50,7 +50,7 @@ impl Checker<'_> {
     /// Names that a definition must not take: registers, and builtins that exist everywhere.
     pub(super) fn check_free_name(&mut self, name: &Text, what: &str) {
         let register = self.target.register(&name.text).is_some();
-        let builtin = builtins::variable(&name.text).is_some_and(|v| v.supported && v.events.is_empty());
+        let builtin = builtins::variable(&name.text).is_some_and(|v| v.events.is_empty());
         let title = match (register, builtin) {
             (true, _) => format!("`{}` is a register of {}", name.text, self.target.title()),
             (_, true) => format!("`{}` is a builtin variable", name.text),
@@ -184,8 +184,8 @@ impl Checker<'_> {
             return Some(self.no_own_value(root, access));
         }
         Some(match access {
-            [_, ..] if variable.supported => self.no_fields(root, access),
-            _ => self.available(variable, span),
+            [_, ..] => self.no_fields(root, access),
+            [] => self.available(variable, span),
         })
     }
 
@@ -243,17 +243,11 @@ impl Checker<'_> {
                     .primary(span, "not known yet")
                     .help("after insn at main print next"),
             ),
-            Some(builtin) if variable.supported => {
-                Some(ir::Expr { kind: ExprKind::Builtin(builtin), ty: variable.ty, span })
-            }
-            _ if variable.supported => self.fail(
+            Some(builtin) => Some(ir::Expr { kind: ExprKind::Builtin(builtin), ty: variable.ty, span }),
+            None => self.fail(
                 Diagnostic::error("E0404", format!("{} has no register for `{}`", self.target.title(), variable.name))
                     .primary(span, "no such register"),
             ),
-            _ => {
-                self.unsupported(variable.name, span);
-                None
-            }
         }
     }
 
@@ -261,7 +255,7 @@ impl Checker<'_> {
     fn of_hopeless_event(&self, variable: &Variable) -> bool {
         let root = variable.name.split('.').next().unwrap_or("");
         match probes::find(&self.probe.event) {
-            Some(row) => row.values.contains(&root) || (variable.supported && !variable.events.is_empty()),
+            Some(row) => row.values.contains(&root) || !variable.events.is_empty(),
             None => true,
         }
     }
@@ -339,7 +333,7 @@ impl Checker<'_> {
         constants.sort();
         names.extend(constants);
         names.extend(self.target.register_names());
-        let builtins = builtins::VARIABLES.iter().filter(|v| v.supported);
+        let builtins = builtins::VARIABLES.iter();
         names.extend(builtins.map(|variable| variable.name.to_string()));
         names
     }

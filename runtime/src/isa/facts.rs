@@ -1,17 +1,65 @@
 //! What is known of an instruction without executing it. It comes from the micro-ops, so that it cannot disagree with what
 //! is executed.
 
-use super::InsnFacts;
-use crate::uop::{JumpHint, Uop};
+use super::{InsnFacts, Isa};
+use crate::uop::{JumpHint, Operand, Uop};
+use spile_lang::target::{Register, RegisterSlot};
 
 impl InsnFacts {
     /// The facts of an instruction with this disassembly and these micro-ops.
-    pub(super) fn new(text: String, uops: &[Uop]) -> InsnFacts {
+    pub(super) fn new(isa: &dyn Isa, text: String, uops: &[Uop]) -> InsnFacts {
         let mnemonic = text.split(' ').next().unwrap_or_default().to_string();
-        let mut facts = InsnFacts { mnemonic, text, ..InsnFacts::default() };
+        let (reads, writes) = slots(uops);
+        let both = |slot| writes.contains(&slot);
+        let (reads, writes) = (registers(isa, &text, &reads, both), registers(isa, &text, &writes, |_| false));
+        let mut facts = InsnFacts { mnemonic, text, reads, writes, ..InsnFacts::default() };
         uops.iter().for_each(|uop| add_uop(&mut facts, uop));
         facts
     }
+}
+
+/// The slots that an instruction reads, and those that it writes. What it reads behind its own write is not read.
+fn slots(uops: &[Uop]) -> (Vec<RegisterSlot>, Vec<RegisterSlot>) {
+    let (mut reads, mut writes) = (Vec::new(), Vec::new());
+    for uop in uops {
+        let mut note = |slot: RegisterSlot, is_write: bool| {
+            let list = if is_write { &mut writes } else { &mut reads };
+            if !list.contains(&slot) {
+                list.push(slot);
+            }
+        };
+        uop.operands(|operand| match operand {
+            Operand::UseX(x) => note(RegisterSlot::Int(x), false),
+            Operand::UseV(v) => note(RegisterSlot::Vector(v), false),
+            Operand::UseFlags => note(RegisterSlot::Flags, false),
+            Operand::DefX(x) => note(RegisterSlot::Int(x), true),
+            Operand::DefV(v) => note(RegisterSlot::Vector(v), true),
+            Operand::DefFlags => note(RegisterSlot::Flags, true),
+        });
+        match *uop {
+            Uop::ReadSys { reg, .. } => note(RegisterSlot::System(reg), false),
+            Uop::WriteSys { reg, .. } => note(RegisterSlot::System(reg), true),
+            _ => {}
+        }
+    }
+    (reads, writes)
+}
+
+/// The registers in `slots`, those first that `text` names, in its order: what is read and written (`both`) where it is
+/// named for the second time, if it is, since destinations come first. What a script cannot name is left out, and so is
+/// what always reads as zero.
+fn registers(isa: &dyn Isa, text: &str, slots: &[RegisterSlot], both: impl Fn(RegisterSlot) -> bool) -> Vec<Register> {
+    let words = || text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').skip(1);
+    let place = |register: &Register| {
+        let named = |word| isa.register(word).is_some_and(|named| named.slot == register.slot);
+        let mut places = words().enumerate().filter(|(_, word)| named(word)).map(|(place, _)| place);
+        let first = places.next();
+        let second = if both(register.slot) { places.next() } else { None };
+        second.or(first).unwrap_or(usize::MAX)
+    };
+    let mut found: Vec<Register> = slots.iter().filter_map(|&slot| isa.register_in(slot)).collect();
+    found.sort_by_cached_key(place);
+    found
 }
 
 fn add_uop(facts: &mut InsnFacts, uop: &Uop) {

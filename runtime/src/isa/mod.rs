@@ -55,6 +55,10 @@ pub trait Isa: Target + Send + Sync {
     /// Writes system register `reg`. False means the guest may not write it.
     fn write_system(&self, cpu: &mut CpuState, reg: u32, value: u64) -> bool;
 
+    /// The whole register that is kept in `slot`, as the disassembly calls it; `None` where scripts have no name for it,
+    /// and for a register that is always zero.
+    fn register_in(&self, slot: RegisterSlot) -> Option<Register>;
+
     /// The registers that a dump or a trace shows, by name, in the manual's order.
     fn shown_registers(&self) -> &'static [&'static str];
 
@@ -165,6 +169,10 @@ pub struct InsnFacts {
     pub is_load: bool,
     /// Writes memory.
     pub is_store: bool,
+    /// The registers that it reads, flags among them, in the order of the disassembly; what that does not name comes last.
+    pub reads: Vec<Register>,
+    /// The registers that it writes, likewise.
+    pub writes: Vec<Register>,
 }
 
 /// All guest architectures.

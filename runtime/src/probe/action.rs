@@ -66,6 +66,8 @@ pub enum Action {
     Caller,
     /// Wall-clock nanoseconds since the run began. Result: the number.
     Now,
+    /// Result: the instructions that all threads of the process have executed.
+    IcountAll,
     /// Result: the guest's thread number.
     ThreadId,
     /// Result: the guest's process number.

@@ -1449,6 +1449,10 @@ pub(crate) mod testing {
             let text = if bits & 3 == 1 { format!("mov x0, #{}", bits >> 8 & 255) } else { mnemonic.clone() };
             InsnFacts { mnemonic, text, ..InsnFacts::default() }
         }
+        fn register_in(&self, _slot: spile_lang::target::RegisterSlot) -> Option<Register> {
+            None
+        }
+
         fn read_system(&self, _cpu: &CpuState, _reg: u32, _ticks: u64) -> Option<u64> {
             None
         }

@@ -47,6 +47,9 @@ use std::sync::atomic::Ordering;
 /// How often, in instructions, the clock is looked at for `every` probes with a time.
 const CLOCK_LOOK: u64 = 10_000;
 
+/// How often, in instructions, threads say how many they have executed where a probe asks for those of all threads.
+const COUNT_LOOK: u64 = 4_000;
+
 /// All probes of a run.
 pub struct Probes {
     pub(super) program: Arc<Program>,
@@ -66,6 +69,8 @@ pub struct Probes {
     pub(super) marks: Vec<String>,
     /// In which of its periods a thread was when an `every` probe was looked at last.
     periods: HashMap<(u64, ProbeId), u64>,
+    /// A probe asks for the instructions of all threads.
+    pub(super) adds_counts: bool,
 }
 
 /// What the lowering asks, and the runtime behind it.
@@ -115,8 +120,22 @@ impl Probes {
         refuse_complex(lowering.check(0, &mut core))?;
         let pending = Pending::default();
         let resolvers = indirect::awaited(&core.attachments);
+        let adds_counts = program.probes.iter().any(|probe| asks_for_all_counts(probe));
         let (moved, never_found, told, lines, marks, periods) = Default::default();
-        Ok(Probes { program, lowering, core, pending, resolvers, moved, never_found, told, lines, marks, periods })
+        Ok(Probes {
+            program,
+            lowering,
+            core,
+            pending,
+            resolvers,
+            moved,
+            never_found,
+            told,
+            lines,
+            marks,
+            periods,
+            adds_counts,
+        })
     }
 
     /// What places and variables are looked up in.
@@ -166,6 +185,13 @@ impl Probes {
     fn ids(&self) -> impl Iterator<Item = ProbeId> + use<> {
         (0..self.program.probes.len() as u32).map(ProbeId)
     }
+}
+
+/// True if a probe asks how many instructions all threads have executed.
+pub(super) fn asks_for_all_counts(probe: &ir::Probe) -> bool {
+    let mut asks = false;
+    walk::probe_expressions(probe, &mut |e| asks |= matches!(e.kind, ExprKind::Builtin(Builtin::IcountAll)));
+    asks
 }
 
 /// # Errors
@@ -336,8 +362,15 @@ impl ProbeEngine for Probes {
         periods.map(|n| (icount / n + 1).saturating_mul(n)).min().unwrap_or(u64::MAX)
     }
 
+    fn note_count(&mut self, thread: u64, icount: u64) {
+        if self.adds_counts {
+            self.core.runtime.note_count(thread, icount);
+        }
+    }
+
     fn next_look(&self, thread: u64, icount: u64) -> u64 {
-        self.core.runtime.next_look(thread, icount)
+        let look = self.core.runtime.next_look(thread, icount);
+        if self.adds_counts { look.min(icount.saturating_add(COUNT_LOOK)) } else { look }
     }
 
     fn look(&mut self, cpu: &mut CpuState, memory: &GuestMemory, environment: &dyn Environment) -> bool {
@@ -360,6 +393,8 @@ impl ProbeEngine for Probes {
         let needs = |probe: &Arc<ir::Probe>| {
             // What lasts for a number of instructions ends at a limit, and so do `every` probes.
             let mut limited = matches!(probe.event, ir::Event::EveryInsns(_) | ir::Event::EveryTime(_));
+            // Counts of other threads are told at limits.
+            limited |= asks_for_all_counts(probe);
             // A plain `count` or `print` never says where and when it is, unless an expression fails. Texts live until the
             // next firing, which is told by its time.
             let mut asks = false;
@@ -476,6 +511,7 @@ impl ProbeEngine for Probes {
 
     fn stop_thread(&mut self, thread: u64, cpu: &mut CpuState, memory: &GuestMemory) {
         self.core.runtime.lasting.stop_thread(thread, cpu, memory);
+        self.core.runtime.stop_thread(thread, cpu.icount);
     }
 
     fn end_thread(&mut self, thread: u64) {

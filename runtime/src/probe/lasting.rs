@@ -17,6 +17,7 @@ use crate::uop::slot;
 use hashbrown::{HashMap, HashSet};
 use spile_lang::ir::{Lasting, ProbeId};
 use spile_lang::span::Span;
+use spile_lang::target::{Register, RegisterSlot};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -70,6 +71,17 @@ pub(super) enum Changed {
 }
 
 impl Changed {
+    /// What a register is part of; `None` for the program counter.
+    pub(super) fn register(register: &Register) -> Option<Changed> {
+        match register.slot {
+            RegisterSlot::Int(n) => Some(Changed::Int(n)),
+            RegisterSlot::Vector(n) => Some(Changed::Vector(n)),
+            RegisterSlot::Flags => Some(Changed::Flags),
+            RegisterSlot::System(_) => Some(Changed::Float),
+            RegisterSlot::Pc => None,
+        }
+    }
+
     /// As the argument slot of an action.
     pub(super) fn word(self) -> u64 {
         match self {

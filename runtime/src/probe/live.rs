@@ -9,7 +9,7 @@
 
 use super::attach::{World, attach};
 use super::calls::concerns_calls;
-use super::engine::{Probes, refuse_complex};
+use super::engine::{Probes, asks_for_all_counts, refuse_complex};
 use super::lower::walk;
 use crate::glob;
 use crate::mem::GuestMemory;
@@ -62,6 +62,7 @@ impl Probes {
             debug_assert_eq!(self.program.probes.len(), before.probes.len());
             return Err(diagnostics);
         }
+        self.adds_counts |= self.program.probes[known..].iter().any(|probe| asks_for_all_counts(probe));
         moved.into_iter().for_each(|id| self.core.runtime.note_change(id));
         let ranges = self.core.attachments[known..].iter().flat_map(|attachment| attachment.ranges.clone());
         self.moved.extend(ranges);

@@ -103,6 +103,7 @@ pub struct ProbeRuntime {
     walker: Option<Walker>,
     /// Executions that a `hit … per thread` has counted, by thread and by the clause's action.
     thread_hits: HashMap<(u64, u32), u64>,
+    counts: Counts,
     limits: Limits,
     /// Cells and actions of probes that have been removed, for others.
     spare_cells: RefCell<Vec<u32>>,
@@ -113,6 +114,23 @@ pub struct ProbeRuntime {
     finished: Vec<(u64, Option<u64>)>,
     /// What happens to each thread between instructions, while bodies look at it.
     happenings: Vec<(u64, Happening)>,
+}
+
+/// Executed instructions, for a program that asks for those of all threads.
+#[derive(Default)]
+struct Counts {
+    /// Of threads that are over.
+    ended: u64,
+    /// Of each other thread, as it was told last.
+    threads: HashMap<u64, u64>,
+}
+
+impl Counts {
+    /// How many there are, `thread` having executed `icount`.
+    fn all(&self, thread: u64, icount: u64) -> u64 {
+        let others = self.threads.iter().filter(|(other, _)| **other != thread).map(|(_, count)| count);
+        self.ended + icount + others.sum::<u64>()
+    }
 }
 
 struct ProbeState {
@@ -237,6 +255,7 @@ impl ProbeRuntime {
             shown: None,
             walker: None,
             thread_hits: HashMap::new(),
+            counts: Counts::default(),
             limits: Limits::default(),
             spare_cells: RefCell::default(),
             spare_sites: Vec::new(),
@@ -481,6 +500,17 @@ impl ProbeRuntime {
         self.happenings.retain(|(other, _)| *other != thread);
     }
 
+    /// A thread has executed so many instructions.
+    pub(super) fn note_count(&mut self, thread: u64, icount: u64) {
+        self.counts.threads.insert(thread, icount);
+    }
+
+    /// A thread makes no more instructions while others go on.
+    pub(super) fn stop_thread(&mut self, thread: u64, icount: u64) {
+        self.counts.threads.remove(&thread);
+        self.counts.ended += icount;
+    }
+
     /// In a forked child: what belonged to the thread `parent` belongs to `child`, and other threads are not there.
     pub(super) fn forked(&mut self, parent: u64, child: u64) {
         self.texts.firings.clear();
@@ -492,6 +522,8 @@ impl ProbeRuntime {
         let hits = self.thread_hits.drain().filter(|((thread, _), _)| *thread == parent);
         self.thread_hits = hits.map(|((_, action), count)| ((child, action), count)).collect();
         self.limits.forked(parent, child);
+        // The child's first thread goes on counting from its parent's count.
+        self.counts = Counts::default();
     }
 
     /// The signal that an action raises.
@@ -641,6 +673,7 @@ impl ProbeRuntime {
             Action::Call(func) => self.call(fire, *func),
             Action::Float(op) => float(*op, fire.args.word(), fire.args.word()),
             Action::Now => (fire.guest.ticks)(fire.call.icount),
+            Action::IcountAll => self.counts.all(fire.guest.thread_id, fire.call.icount),
             Action::ThreadId => fire.guest.thread_id,
             Action::ProcessId => fire.guest.process_id,
             Action::Fact(fact) => self.fact(fire, *fact),
@@ -1520,7 +1553,7 @@ fn error_title(code: &str) -> &'static str {
         "R0603" => "a full map refused a new key",
         "R0604" => "a second `skip` or `goto` at the same point was ignored",
         "R0605" => "`rand(0)` has no number to give",
-        "R0607" => "a variable has no value here: it is optimised out",
+        "R0607" => "no value here: a variable that is optimised out, or a register that the instruction does not have",
         "R0608" => "an atomic access was not patched",
         _ => "more bytes were asked for than a probe reads",
     }

@@ -3,7 +3,7 @@
 //! The text comes from `exarmo-aarch64`, which is used for nothing else. Facts come from the micro-ops, so that they
 //! cannot disagree with what is executed.
 
-use super::{InsnFacts, table};
+use super::{AARCH64, InsnFacts, table};
 use crate::block::Lift;
 use exarmo_aarch64::{TokenKind, TokenSink, decode_word};
 use std::fmt::{self, Write};
@@ -118,12 +118,13 @@ impl TokenSink for Text {
 pub(super) fn facts(bits: u32, pc: u64) -> InsnFacts {
     let mut uops = Vec::new();
     table::lift(bits, &mut Lift::new(&mut uops, pc, 4));
-    InsnFacts::new(disassemble(bits, pc), &uops)
+    InsnFacts::new(&AARCH64, disassemble(bits, pc), &uops)
 }
 
 #[cfg(test)]
 mod tests {
     use super::{disassemble, facts};
+    use spile_lang::target::Register;
 
     #[test]
     fn text_is_as_objdump_writes_it() {
@@ -143,6 +144,32 @@ mod tests {
             (0xffff_ffff, ".inst 0xffffffff"),
         ] {
             assert_eq!(disassemble(bits, 0x1000), text);
+        }
+    }
+
+    #[test]
+    fn registers_are_those_of_the_manual_in_the_order_of_the_text() {
+        for (bits, text, reads, writes) in [
+            (0x8b00_0020, "add x0, x1, x0", "x1, x0", "x0"),
+            (0xab02_0020, "adds x0, x1, x2", "x1, x2", "x0, nzcv"),
+            (0xf100_141f, "cmp x0, #0x5", "x0", "nzcv"),
+            (0x9a82_0020, "csel x0, x1, x2, eq", "x1, x2, nzcv", "x0"),
+            (0x5400_0060, "b.eq 0xc", "nzcv", ""),
+            (0xd65f_03c0, "ret", "x30", ""),
+            (0x9400_0010, "bl 0x40", "", "x30"),
+            (0xa8c1_7bfd, "ldp x29, x30, [sp], #16", "sp", "x29, x30, sp"),
+            (0xf900_0420, "str x0, [x1, #8]", "x0, x1", ""),
+            (0xf282_4680, "movk x0, #0x1234", "x0", "x0"),
+            (0x1e62_2820, "fadd d0, d1, d2", "v1, v2", "v0"),
+            (0x4e18_1c20, "mov v0.d[1], x1", "v0, x1", "v0"),
+            (0xf820_8041, "swp x0, x1, [x2]", "x0, x2", "x1"),
+            (0xd53b_d040, "mrs x0, tpidr_el0", "tpidr_el0", "x0"),
+            (0xd503_201f, "nop", "", ""),
+        ] {
+            let facts = facts(bits, 0);
+            let names = |list: &[Register]| list.iter().map(|r| r.name.as_str()).collect::<Vec<_>>().join(", ");
+            let found = (facts.text.as_str(), names(&facts.reads), names(&facts.writes));
+            assert_eq!(found, (text, reads.to_string(), writes.to_string()));
         }
     }
 

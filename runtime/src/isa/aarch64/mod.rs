@@ -17,7 +17,7 @@ pub mod abi;
 use super::{FrameRecord, InsnFacts, Isa, Parameter, Passed};
 use crate::block::Lift;
 use crate::cpu::CpuState;
-use spile_lang::target::Register;
+use spile_lang::target::{Register, RegisterSlot};
 
 pub use system::{HWCAP, HWCAP2};
 
@@ -46,6 +46,10 @@ impl Isa for AArch64 {
 
     fn facts(&self, bits: u32, pc: u64) -> InsnFacts {
         disasm::facts(bits, pc)
+    }
+
+    fn register_in(&self, slot: RegisterSlot) -> Option<Register> {
+        regs::register_in(slot)
     }
 
     fn read_system(&self, cpu: &CpuState, reg: u32, ticks: u64) -> Option<u64> {

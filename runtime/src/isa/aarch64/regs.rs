@@ -105,6 +105,16 @@ impl Target for AArch64 {
     }
 }
 
+/// The whole register that is kept in `slot`.
+pub(super) fn register_in(slot: RegisterSlot) -> Option<Register> {
+    match slot {
+        RegisterSlot::Int(slot::ZERO) => None,
+        RegisterSlot::Int(n @ 0..=30) => numbered(&format!("x{n}")),
+        RegisterSlot::Vector(n @ 0..=31) => numbered(&format!("v{n}")),
+        slot => named(NAMED.iter().find(|row| row.2 == slot)?.0),
+    }
+}
+
 fn named(name: &str) -> Option<Register> {
     let &(_, canonical, slot, bits, ty) = NAMED.iter().find(|row| row.0 == name)?;
     let is_zero = slot == RegisterSlot::Int(slot::ZERO);

@@ -20,7 +20,7 @@ pub mod abi;
 use super::{FrameRecord, InsnFacts, Isa, Parameter, Passed};
 use crate::block::Lift;
 use crate::cpu::CpuState;
-use spile_lang::target::Register;
+use spile_lang::target::{Register, RegisterSlot};
 
 /// The architecture.
 pub struct RiscV;
@@ -56,6 +56,10 @@ impl Isa for RiscV {
 
     fn reset(&self, cpu: &mut CpuState) {
         system::reset(cpu);
+    }
+
+    fn register_in(&self, slot: RegisterSlot) -> Option<Register> {
+        regs::register_in(slot)
     }
 
     fn read_system(&self, cpu: &CpuState, reg: u32, ticks: u64) -> Option<u64> {

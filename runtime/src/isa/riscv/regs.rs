@@ -102,6 +102,15 @@ impl Target for RiscV {
     }
 }
 
+/// The whole register that is kept in `slot`.
+pub(super) fn register_in(slot: RegisterSlot) -> Option<Register> {
+    match slot {
+        RegisterSlot::Int(n @ 1..=31) => Some(integer(n)),
+        RegisterSlot::Vector(n @ 0..=31) => Some(float(n)),
+        slot => other(OTHERS.iter().find(|row| row.1 == slot)?.0),
+    }
+}
+
 /// The number of a register that is called by number, without leading zeros, or by name.
 fn index(name: &str, letter: char, names: &[&str; 32]) -> Option<u8> {
     if let Some(digits) = name.strip_prefix(letter)

@@ -7,7 +7,7 @@ use super::{ProgramKey, TooComplex};
 use crate::probe::action::{Action, FloatOp, TextHandle, TextPart};
 use crate::probe::stack;
 use crate::translate::NEXT_PC;
-use crate::uop::{BinOp, Lanes, MemTy, Operand, UnOp, Uop, X, slot};
+use crate::uop::{BinOp, Lanes, MemTy, UnOp, Uop, X, slot};
 use crate::vector::VxOp;
 use spile_lang::ir::{BinaryOp, Builtin, Expr, ExprKind, Func, MemType, StateId, StrPart, UnaryOp, Variable};
 use spile_lang::target::{Register, RegisterSlot};
@@ -213,7 +213,9 @@ impl Body<'_> {
             Builtin::Tid => self.result_of(Action::ThreadId, &[], e),
             Builtin::Pid => self.result_of(Action::ProcessId, &[], e),
             Builtin::Now => self.result_of(Action::Now, &[], e),
-            Builtin::InsnDst => self.destination(),
+            Builtin::IcountAll => self.result_of(Action::IcountAll, &[], e),
+            Builtin::InsnSrc => self.register_of_insn(self.place.source(), e),
+            Builtin::InsnDst => self.register_of_insn(self.place.destination(), e),
             Builtin::Stack => self.stack(Action::Stack(stack::USUAL), e),
             Builtin::Caller => self.stack(Action::Caller, e),
             Builtin::Fact(fact) => self.result_of(Action::Fact(fact), &[], e),
@@ -237,15 +239,19 @@ impl Body<'_> {
         self.bin_result(mark, BinOp::Add64, Atom::Slot(d), Atom::Const(1))
     }
 
-    pub(super) fn destination(&mut self) -> Result<Value> {
-        match self.place.destination() {
-            Some(Operand::DefX(x)) => Ok(Value::One(Atom::Slot(x))),
-            Some(Operand::DefV(a)) => {
-                let d = self.code.temp()?;
-                self.code.push(Uop::Vx { op: VxOp::Get, t: Lanes::D2, d, a, imm: 0 });
-                Ok(Value::One(Atom::Slot(d)))
+    /// A register of the instruction, if it has one.
+    fn register_of_insn(&mut self, register: Option<Register>, e: &Expr) -> Result<Value> {
+        if self.place.nothing_is_static() {
+            let d = self.code.temps(2)?;
+            self.code.move_to(d, Atom::ZERO);
+            return Ok(Value::One(Atom::Slot(d)));
+        }
+        match register {
+            Some(register) => self.register(&register),
+            None => {
+                self.no_value(e)?;
+                Ok(Value::One(Atom::ZERO))
             }
-            _ => Ok(Value::One(Atom::ZERO)),
         }
     }
 

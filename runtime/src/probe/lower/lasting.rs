@@ -6,9 +6,9 @@ use super::{ProbeSplicer, REDIRECT_TARGET, TooComplex, walk};
 use crate::probe::action::Action;
 use crate::probe::lasting::{Changed, Request};
 use crate::translate::{PROBE_END, Site};
-use crate::uop::{Operand, Uop, X, slot};
+use crate::uop::{Uop, X, slot};
 use spile_lang::ir::{BitsOp, Builtin, Expr, ExprKind, LValue, Lasting, Stmt, StmtKind};
-use spile_lang::target::RegisterSlot;
+use spile_lang::target::Register;
 use spile_lang::types::Type;
 
 type Result<T> = std::result::Result<T, TooComplex>;
@@ -67,17 +67,13 @@ impl Body<'_> {
     pub(super) fn transient(&mut self, patch: &Stmt, lasts: &Lasting, s: &Stmt) -> Result<()> {
         let (StmtKind::Write { target, .. } | StmtKind::Bits { target, .. }) = &patch.kind else { return Ok(()) };
         let changed = match target {
-            LValue::Register(register) => match register.slot {
-                RegisterSlot::Int(n) => Changed::Int(n),
-                RegisterSlot::Vector(n) => Changed::Vector(n),
-                RegisterSlot::Flags => Changed::Flags,
-                RegisterSlot::System(_) => Changed::Float,
-                RegisterSlot::Pc => return Ok(()),
+            LValue::Register(register) => match Changed::register(register) {
+                Some(changed) => changed,
+                None => return Ok(()),
             },
-            LValue::Destination => match self.place.destination() {
-                Some(Operand::DefX(n)) => Changed::Int(n),
-                Some(Operand::DefV(n)) => Changed::Vector(n),
-                _ => return Ok(()),
+            LValue::Destination => match self.place.destination().as_ref().and_then(Changed::register) {
+                Some(changed) => changed,
+                None => return Ok(()),
             },
             LValue::Memory { .. } => Changed::Memory { addr: 0, bytes: 0 },
             LValue::Accessed => return Ok(()),
@@ -149,12 +145,8 @@ impl Body<'_> {
     pub(super) fn write_destination(&mut self, value: &Expr, s: &Stmt) -> Result<()> {
         let Some(destination) = self.place.destination() else { return Ok(()) };
         let new = self.value_for(value, Type::Word)?;
-        match destination {
-            Operand::DefX(d) => self.code.copy_to(d, new.low()),
-            Operand::DefV(d) => self.write_vector(d, 0, 64, true, new)?,
-            _ => {}
-        }
-        self.hold_destination(destination);
+        self.write_register(&destination, new)?;
+        self.hold_stuck(destination.slot);
         self.patched("insn.dst", s)
     }
 
@@ -162,14 +154,12 @@ impl Body<'_> {
         let Some(destination) = self.place.destination() else { return Ok(()) };
         let mark = self.code.mark();
         let bits = self.expr(mask)?;
-        let old = self.destination()?;
+        // What is above the word stays.
+        let destination = Register { zero_extends: false, ..destination };
+        let old = self.register(&destination)?;
         let new = self.apply(op, old, bits)?;
-        match destination {
-            Operand::DefX(d) => self.code.copy_to(d, new.low()),
-            Operand::DefV(d) => self.insert(d, crate::uop::Lanes::D2, 0, new.low())?,
-            _ => {}
-        }
-        self.hold_destination(destination);
+        self.write_register(&destination, new)?;
+        self.hold_stuck(destination.slot);
         self.code.release(mark);
         self.patched("insn.dst", s)
     }

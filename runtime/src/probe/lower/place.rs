@@ -7,10 +7,17 @@ use super::{Event, LowerHost};
 use crate::isa::{InsnFacts, Isa};
 use crate::probe::syscalls;
 use crate::translate::{NEXT_PC, Site};
-use crate::uop::{Operand, Uop};
+use crate::uop::Uop;
 use spile_lang::ir::Builtin;
+use spile_lang::target::Register;
+use spile_lang::types::Type;
 use std::cell::OnceCell;
 use std::rc::Rc;
+
+/// A register, or of a wider one its low 64 bits, where what is in it is taken for a number.
+fn as_word(register: &Register) -> Register {
+    Register { bits: register.bits.min(64), ty: Type::Word, zero_extends: true, ..register.clone() }
+}
 
 /// A place, with what is known of it. Facts that cost something are found out when they are asked for.
 pub(super) struct Place<'a> {
@@ -105,9 +112,14 @@ impl<'a> Place<'a> {
         self.site.map_or(self.event.insn, |site| Some((site.insn.bits, site.insn.len)))
     }
 
-    /// What the instruction writes first.
-    pub(super) fn destination(&self) -> Option<Operand> {
-        self.site?.destination()
+    /// What the instruction reads first, as a word.
+    pub(super) fn source(&self) -> Option<Register> {
+        self.facts()?.reads.first().map(as_word)
+    }
+
+    /// What the instruction writes first, as a word.
+    pub(super) fn destination(&self) -> Option<Register> {
+        self.facts()?.writes.first().map(as_word)
     }
 
     pub(super) fn facts(&self) -> Option<&InsnFacts> {
@@ -134,6 +146,10 @@ impl<'a> Place<'a> {
         let fact = |get: fn(&InsnFacts) -> u64| int(self.facts().map_or(0, get));
         let text =
             |get: fn(&InsnFacts) -> &String| Some(Static::Text(self.facts().map(get).cloned().unwrap_or_default()));
+        let names = |get: fn(&InsnFacts) -> &Vec<Register>| {
+            let list = self.facts().map(get).into_iter().flatten();
+            Some(Static::Text(list.map(|register| register.name.as_str()).collect::<Vec<_>>().join(", ")))
+        };
         let of_site = |get: fn(&Site<'_>) -> u64| int(self.site.map_or(0, get));
         match builtin {
             Builtin::Pc | Builtin::InsnAddr => int(self.pc()),
@@ -149,6 +165,9 @@ impl<'a> Place<'a> {
             Builtin::Line => int(host.source_line(self.pc()).1.into()),
             Builtin::Status => int(self.event.status),
             Builtin::Cpu => int(0),
+            Builtin::Mode => Some(Static::Text("user".to_string())),
+            Builtin::InsnReads => names(|facts| &facts.reads),
+            Builtin::InsnWrites => names(|facts| &facts.writes),
             Builtin::InsnText => text(|facts| &facts.text),
             Builtin::InsnMnemonic => text(|facts| &facts.mnemonic),
             Builtin::InsnTarget => fact(|facts| facts.target.unwrap_or(0)),
@@ -168,6 +187,7 @@ impl<'a> Place<'a> {
             | Builtin::SyscallArguments
             | Builtin::SyscallElapsed
             | Builtin::Icount
+            | Builtin::IcountAll
             | Builtin::Hits
             | Builtin::Caller
             | Builtin::Stack
@@ -179,6 +199,7 @@ impl<'a> Place<'a> {
             | Builtin::Tid
             | Builtin::Pid
             | Builtin::Now
+            | Builtin::InsnSrc
             | Builtin::InsnDst
             | Builtin::Fact(_)
             | Builtin::AccessAddr

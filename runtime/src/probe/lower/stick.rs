@@ -11,7 +11,7 @@ use super::{ProbeSplicer, TooComplex, walk};
 use crate::probe::action::Action;
 use crate::probe::lasting::Changed;
 use crate::translate::{Site, Stickable};
-use crate::uop::{Operand, Uop};
+use crate::uop::Uop;
 use spile_lang::ir::{Expr, LValue, Lasting, Stmt, StmtKind};
 use spile_lang::target::{Register, RegisterSlot};
 
@@ -101,15 +101,6 @@ impl Body<'_> {
         let all = self.shared.stickable;
         let of = of(slot);
         Stickable { x: all.x & of.x, v: all.v & of.v, flags: all.flags & of.flags }.stick(self.code.uops);
-    }
-
-    /// As [`Body::hold_stuck`] for what the instruction has written.
-    pub(super) fn hold_destination(&mut self, destination: Operand) {
-        match destination {
-            Operand::DefX(n) => self.hold_stuck(RegisterSlot::Int(n)),
-            Operand::DefV(n) => self.hold_stuck(RegisterSlot::Vector(n)),
-            _ => {}
-        }
     }
 
     /// As [`Body::hold_stuck`] for what the micro-ops from `start` on write.

@@ -93,6 +93,10 @@ impl Isa for Toy {
         let target = is_branch.then_some(u64::from(bits as u16));
         InsnFacts { mnemonic, text, target, is_branch, ..InsnFacts::default() }
     }
+    fn register_in(&self, _slot: spile_lang::target::RegisterSlot) -> Option<Register> {
+        None
+    }
+
     fn read_system(&self, _: &CpuState, _: u32, _: u64) -> Option<u64> {
         None
     }
