@@ -38,21 +38,30 @@ impl Environment for Bare {
     }
 }
 
-/// Runs a raw image at 0x1000 with a page of data at 0x8000.
-fn run(code: &[u8], tier: Tier, max_insns: Option<u64>) -> (End, CpuState, Vec<u8>) {
+/// A machine with a raw image at 0x800 and two pages of data at 0x8000.
+fn machine(code: &[u8], tier: Tier, max_insns: Option<u64>) -> Vm {
     let memory = Arc::new(GuestMemory::new(u64::MAX >> 8).unwrap());
     memory.map_anonymous(0, 0x6000, perm::READ | perm::WRITE | perm::EXEC, false).unwrap();
     memory.map_anonymous(0x8000, 0x2000, perm::READ | perm::WRITE, false).unwrap();
     memory.write(0x800, code).unwrap();
     let cpu = Box::new(CpuState { pc: 0x800, ..CpuState::default() });
     let config = Config { tier, max_insns, count: true, ..Config::default() };
-    let mut vm = Vm::new(&AARCH64, cpu, memory.clone(), Box::new(Bare), None, config).unwrap();
+    Vm::new(&AARCH64, cpu, memory, Box::new(Bare), None, config).unwrap()
+}
+
+/// Runs it. Returns how it ended, and what it left in registers and data.
+fn run(code: &[u8], tier: Tier, max_insns: Option<u64>) -> (End, CpuState, Vec<u8>) {
+    let mut vm = machine(code, tier, max_insns);
     let end = vm.run();
-    (end, (*vm.cpu).clone(), memory.read_vec(0x8000, 0x2000).unwrap())
+    (end, (*vm.cpu).clone(), vm.memory.read_vec(0x8000, 0x2000).unwrap())
+}
+
+fn bytes(words: &[u32]) -> Vec<u8> {
+    words.iter().flat_map(|word| word.to_le_bytes()).collect()
 }
 
 fn same_in_all_tiers(words: &[u32]) -> CpuState {
-    let code: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
+    let code = bytes(words);
     let (end, reference, data) = run(&code, Tier::Interp, None);
     assert_eq!(end, End::Guest(Status::Exited(0)));
     for tier in [Tier::Jit, Tier::Auto] {
@@ -148,4 +157,14 @@ fn rounding_modes_that_change_and_a_status_that_is_read() {
         HLT,
     ]);
     assert_ne!(cpu.x[5], 0);
+}
+
+/// Accesses of one kind off one base are checked by the first of them: two looks at the permissions each for loads and
+/// for stores, of the first and, on a rare path, of the last page.
+#[test]
+fn accesses_off_one_base_are_checked_together() {
+    // str x0, [x2]; str x1, [x2, #24]; ldr x3, [x2, #8]; ldr x4, [x2, #40]; str x3, [x2, #16]; hlt
+    let code = bytes(&[0xf900_0040, 0xf900_0c41, 0xf940_0443, 0xf940_1444, 0xf900_0843, HLT]);
+    let generated = machine(&code, Tier::Jit, None).generated_code(0x800, false);
+    assert_eq!(generated.matches("load.i8 ").count(), 4, "{generated}");
 }

@@ -1565,7 +1565,9 @@ impl<'f> Lowering<'_, 'f> {
     /// Leaves by the slow exit unless `bytes` at slot `a` plus `imm` may be accessed. Accesses of the same kind off
     /// the same base further down the block are checked along with it, as long as the range stays small.
     fn check(&mut self, a: X, imm: i64, bytes: i64, write: bool) {
+        // Behind a check stands a new block, where the variable's value has another name.
         let base = self.get(a);
+        let base = self.b.func.dfg.resolve_aliases(base);
         let covered = |c: &Checked| c.base == base && c.write == write && c.low <= imm && imm + bytes <= c.high;
         if self.checked.iter().any(covered) {
             return;
