@@ -3,7 +3,7 @@
 use crate::uop::{BinOp, SelOp, Shift, UnOp};
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::types::{I8, I16, I32, I64};
-use cranelift_codegen::ir::{InstBuilder, Type, Value};
+use cranelift_codegen::ir::{InstBuilder, InstructionData, Opcode, Type, Value};
 use cranelift_frontend::FunctionBuilder;
 
 /// Emits pure values at the builder's position.
@@ -17,8 +17,13 @@ impl Values<'_, '_> {
         self.b.ins().iconst(I64, value as i64)
     }
 
-    /// The low half.
+    /// The low half. That of a constant is one, which instructions have a place for, as shifts do for their amount.
     pub(super) fn low(&mut self, a: Value) -> Value {
+        let dfg = &self.b.func.dfg;
+        let definition = dfg.value_def(dfg.resolve_aliases(a)).inst().map(|inst| dfg.insts[inst]);
+        if let Some(InstructionData::UnaryImm { opcode: Opcode::Iconst, imm }) = definition {
+            return self.b.ins().iconst(I32, i64::from(imm.bits() as u32));
+        }
         self.b.ins().ireduce(I32, a)
     }
 
