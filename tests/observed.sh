@@ -1,6 +1,7 @@
 #!/bin/bash
 # Compares what probes show with what other tools show of the same programs: system calls with those of qemu's `-strace`,
-# call stacks with gdb's. The programs are Debian's arm64 ones (tests/debian/run.sh --fetch gets them) and the guests here.
+# call stacks with gdb's. The programs are Debian's arm64 ones (tests/debian/run.sh --fetch gets them) and the guests here,
+# those for RISC-V too.
 # usage: observed.sh [--spile COMMAND]
 # Exit status: 0 all the same, 1 something differs, 2 the comparison could not be made.
 set -uo pipefail
@@ -10,7 +11,7 @@ spile=$PWD/target/release/spile
 root=$PWD/target/debian/arm64/root guests=$PWD/tests/guest/bin
 work=$(mktemp -d) || exit 2
 trap 'rm -rf "$work"' EXIT
-for command in qemu-aarch64 gdb-multiarch; do
+for command in qemu-aarch64 qemu-riscv64 gdb-multiarch; do
     command -v $command > /dev/null || { echo "observed.sh: $command not found" >&2; exit 2; }
 done
 [ -d "$root/usr/bin" ] || { echo "observed.sh: no programs in $root: run tests/debian/run.sh --fetch" >&2; exit 2; }
@@ -101,10 +102,12 @@ strace() { # NAME PROGRAM ARGUMENTS...
 
 # Compares the stack at the Nth call of a function, from there to `main`.
 stack() { # NAME N FUNCTION PROGRAM ARGUMENTS...
-    local name=$1 count=$2 function=$3 program=$4 socket=$work/gdb.socket
+    local name=$1 count=$2 function=$3 program=$4 socket=$work/gdb.socket qemu=qemu-aarch64
     shift 4
-    qemu-aarch64 -L "$root" -g "$socket" "$program" "$@" < /dev/null > /dev/null 2>&1 &
-    local qemu=$! libraries=()
+    [[ $program != */riscv64/* ]] || qemu=qemu-riscv64
+    $qemu -L "$root" -g "$socket" "$program" "$@" < /dev/null > /dev/null 2>&1 &
+    qemu=$!
+    local libraries=()
     # Functions of libraries are found once these are there.
     [[ $program == "$guests"/* ]] || libraries=(-ex 'break __libc_start_main' -ex continue)
     for _ in {1..100}; do [ -S "$socket" ] && break; sleep 0.1; done
@@ -130,6 +133,10 @@ stack "a call" 1 leaf "$guests/unwind"
 stack "recursion" 3 inner "$guests/unwind"
 stack "tail calls" 3 odd "$guests/unwind"
 stack "fib" 10 fib "$guests/fib"
+stack "a call, RISC-V" 1 leaf "$guests/riscv64/unwind-tables"
+stack "recursion, RISC-V" 3 inner "$guests/riscv64/unwind-tables"
+stack "in a handler, RISC-V" 5 leaf "$guests/riscv64/unwind-tables"
+stack "fib, RISC-V" 1 fib "$guests/riscv64/fib"
 stack "lua's write" 1 write "$root/usr/bin/lua5.4" -e 'local function f(n) if n > 0 then f(n - 1) else pcall(function() io.write("x"):flush() end) end end f(5)'
 echo "$passed passed, $failed failed"
 [ $failed -eq 0 ]

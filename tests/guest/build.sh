@@ -54,13 +54,17 @@ for flag in "${common[@]}"; do [ "$flag" = -mno-outline-atomics ] || rvcommon+=(
 for source in fib.c sieve.c calls.c args.c signals.c crash.c exec.c prompt.c riscv.c; do
     $rvcc "${rvcommon[@]}" -O1 -fno-pie -static -o "$rv/${source%.c}" "$source"
 done
+# Compilers use no frame pointer here: stacks are walked by one that is asked for, and by call frame information.
+$rvcc "${rvcommon[@]}" -O1 -fno-omit-frame-pointer -fno-pie -static -o "$rv/unwind" unwind.c
+$rvcc "${rvcommon[@]}" -O1 -fasynchronous-unwind-tables -fno-pie -static -o "$rv/unwind-tables" unwind.c
+$rvcc "${rvcommon[@]}" -gdwarf-5 -O0 -fno-pie -static -o "$rv/records" records.c
 for source in seed.S seedloop.S mixed.S; do
     $rvcc "${rvcommon[@]}" -static -Wl,-Ttext=0x800 -o "$rv/${source%.S}.elf" "$source"
     riscv64-linux-gnu-objcopy -O binary -j .text "$rv/${source%.S}.elf" "$rv/${source%.S}.bin"
     rm "$rv/${source%.S}.elf"
 done
 for program in "$rv"/*; do
-    case $program in *.bin) ;; *) riscv64-linux-gnu-strip -g "$program" ;; esac
+    case $program in *.bin | */records*) ;; *) riscv64-linux-gnu-strip -g "$program" ;; esac
 done
 for program in "$out"/*; do
     case $program in *.bin | */records* | */debug | */riscv64) ;; *) aarch64-linux-gnu-strip -g "$program" ;; esac

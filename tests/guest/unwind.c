@@ -6,10 +6,32 @@
 //   main -> outer(3) -> inner(3) -> outer(2) -> … -> outer(0)   by plain recursion: 4 and 3 entries
 #include "rt.h"
 
-// Registers x19 to x30, sp.
-static u64 saved[13];
 u64 save(u64 *buffer);
 __attribute__((noreturn)) void jump(u64 *buffer, u64 value);
+#if defined(__riscv)
+// Registers ra, s0 to s11, sp.
+static u64 saved[14];
+__asm__(".globl save\n.type save, %function\n"
+        "save:\n"
+        "  sd ra, 0(a0)\n  sd s0, 8(a0)\n  sd s1, 16(a0)\n  sd s2, 24(a0)\n  sd s3, 32(a0)\n  sd s4, 40(a0)\n"
+        "  sd s5, 48(a0)\n  sd s6, 56(a0)\n  sd s7, 64(a0)\n  sd s8, 72(a0)\n  sd s9, 80(a0)\n  sd s10, 88(a0)\n"
+        "  sd s11, 96(a0)\n  sd sp, 104(a0)\n  li a0, 0\n  ret\n"
+        ".size save, . - save\n"
+        ".globl jump\n.type jump, %function\n"
+        "jump:\n"
+        "  ld ra, 0(a0)\n  ld s0, 8(a0)\n  ld s1, 16(a0)\n  ld s2, 24(a0)\n  ld s3, 32(a0)\n  ld s4, 40(a0)\n"
+        "  ld s5, 48(a0)\n  ld s6, 56(a0)\n  ld s7, 64(a0)\n  ld s8, 72(a0)\n  ld s9, 80(a0)\n  ld s10, 88(a0)\n"
+        "  ld s11, 96(a0)\n  ld sp, 104(a0)\n  mv a0, a1\n  ret\n"
+        ".size jump, . - jump\n"
+        ".globl even\n.type even, %function\n"
+        "even:\n  beqz a0, 1f\n  addi a0, a0, -1\n  j odd\n1: li a0, 100\n  ret\n"
+        ".size even, . - even\n"
+        ".globl odd\n.type odd, %function\n"
+        "odd:\n  beqz a0, 1f\n  addi a0, a0, -1\n  j even\n1: li a0, 101\n  ret\n"
+        ".size odd, . - odd\n");
+#else
+// Registers x19 to x30, sp.
+static u64 saved[13];
 __asm__(".globl save\n.type save, %function\n"
         "save:\n"
         "  stp x19, x20, [x0]\n  stp x21, x22, [x0, #16]\n  stp x23, x24, [x0, #32]\n"
@@ -29,6 +51,7 @@ __asm__(".globl save\n.type save, %function\n"
         ".globl odd\n.type odd, %function\n"
         "odd:\n  cbz x0, 1f\n  sub x0, x0, #1\n  b even\n1: mov x0, #101\n  ret\n"
         ".size odd, . - odd\n");
+#endif
 u64 even(u64 n);
 
 NOINLINE u64 leaf(u64 a) { __asm__ volatile("" : "+r"(a)); return a + 1; }

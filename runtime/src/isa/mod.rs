@@ -91,6 +91,9 @@ pub struct FrameRecord {
     pub saved_link: i64,
     /// To the end of the record, which the caller's stack pointer is not below.
     pub size: u64,
+    /// To the caller's frame pointer in a function that keeps no return address, since it calls nothing, where that is
+    /// elsewhere.
+    pub leaf_fp: Option<i64>,
 }
 
 /// What a parameter of a function is to the procedure call standard.

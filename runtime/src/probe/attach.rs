@@ -1471,7 +1471,7 @@ pub(crate) mod testing {
         }
 
         fn frame_record(&self) -> crate::isa::FrameRecord {
-            crate::isa::FrameRecord { sp: 31, link: 30, fp: 29, saved_fp: 0, saved_link: 8, size: 16 }
+            crate::isa::FrameRecord { sp: 31, link: 30, fp: 29, saved_fp: 0, saved_link: 8, size: 16, leaf_fp: None }
         }
 
         fn passed(&self, _: &[crate::isa::Parameter]) -> Vec<crate::isa::Passed> {

@@ -95,7 +95,7 @@ impl Walker {
                 let (pc, registers) = rules.caller(&frame.registers, self.record.sp, &word)?;
                 Frame { pc, registers, has_called: !rules.is_signal }
             }
-            None => self.by_convention(frame, guest.symbols, &word)?,
+            None => self.by_convention(frame, guest, &word)?,
         };
         // A function that has not called another one may have no frame of its own.
         let above = next.registers.get(self.record.sp)?;
@@ -112,18 +112,25 @@ impl Walker {
     }
 
     /// The caller of code of which no file says how its frames look.
-    fn by_convention(&self, frame: &Frame, symbols: &dyn Symbols, word: &dyn Fn(u64) -> Option<u64>) -> Option<Frame> {
-        let FrameRecord { sp, link, fp, saved_fp, saved_link, size } = self.record;
+    fn by_convention(&self, frame: &Frame, guest: Guest<'_>, word: &dyn Fn(u64) -> Option<u64>) -> Option<Frame> {
+        let FrameRecord { sp, link, fp, saved_fp, saved_link, size, leaf_fp } = self.record;
         let mut registers = frame.registers.clone();
         let base = registers.get(fp)?;
         let saved = |offset: i64| word(base.wrapping_add_signed(offset));
         let returns = registers.get(link)?;
         if !frame.has_called {
-            let start = |addr: u64| symbols.locate(addr).map(|found| addr - found.offset);
+            let start = |addr: u64| guest.symbols.locate(addr).map(|found| addr - found.offset);
             let own = start(frame.pc);
             // After its first call a function's link register points into the function itself.
             let unused = frame.pc == returns || own.is_some() && own == start(returns.wrapping_sub(1));
             if !unused && saved(saved_link) != Some(returns) && returns != 0 {
+                // A frame pointer there, and no return address: the function has a frame of its own by now.
+                if let Some(outer) =
+                    leaf_fp.and_then(saved).filter(|&outer| outer > base && !is_code(outer, guest.memory))
+                {
+                    registers.set(sp, Some(base.wrapping_add(size)));
+                    registers.set(fp, Some(outer));
+                }
                 return Some(Frame { pc: returns, registers, has_called: true });
             }
         }

@@ -12,7 +12,7 @@ const FIRST_FLOAT: u64 = 32 + 10;
 /// "Frame pointer convention": the frame pointer is the caller's stack pointer, and below it stand the return address and
 /// the caller's frame pointer.
 pub(super) const FRAME_RECORD: FrameRecord =
-    FrameRecord { sp: 2, link: 1, fp: 8, saved_fp: -16, saved_link: -8, size: 0 };
+    FrameRecord { sp: 2, link: 1, fp: 8, saved_fp: -16, saved_link: -8, size: 0, leaf_fp: Some(-8) };
 
 pub(super) fn debug_register(number: u16) -> Option<Register> {
     match number {
