@@ -295,7 +295,7 @@ mod tests {
     fn what_is_announced_is_said_in_three_places() {
         let info = LINUX.cpu_info(1);
         assert!(info.contains("isa\t\t: rv64imafdc_zicbom_zicbop_zicboz_zicond_"), "{info}");
-        assert_eq!(LINUX.hardware_property(4), Some(0x0080_0018_0000_00fb));
+        assert_eq!(LINUX.hardware_property(4), Some(0x0080_0019_0000_00fb));
         assert_eq!(LINUX.hardware_property(99), None);
     }
 }

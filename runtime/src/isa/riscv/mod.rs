@@ -1,8 +1,8 @@
 //! RISC-V with 64-bit registers (RV64GC, unprivileged), after "The RISC-V Instruction Set Manual, Volume I".
 //!
-//! Implemented is IMAFDC with Zicsr and Zifencei, Zba, Zbb, Zbc, Zbs, Zicond, Zicbom, Zicbop, Zicboz and Zihintpause;
-//! [`system::EXTENSIONS`] is what a program is told of it. Not implemented: vectors (V), half precision, the additional
-//! floating-point instructions (Zfa), scalar cryptography, and everything that needs privilege.
+//! Implemented is IMAFDC with Zicsr and Zifencei, Zba, Zbb, Zbc, Zbs, Zicond, Zicbom, Zicbop, Zicboz, Zihintpause and Zfa;
+//! [`system::EXTENSIONS`] is what a program is told of it. Not implemented: vectors (V), half precision,
+//! scalar cryptography, and everything that needs privilege.
 //!
 //! Registers keep words sign-extended, as the architecture has it. The floating-point control and status registers are
 //! kept in the engine's layout; `fcsr`, `frm` and `fflags` are made of them (see [`system`]).

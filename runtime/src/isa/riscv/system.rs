@@ -43,6 +43,7 @@ pub(super) const EXTENSIONS: &[Extension] = &[
     Extension("zicsr", 0, 0),
     Extension("zifencei", 0, 0),
     Extension("zihintpause", 0, 1 << 36),
+    Extension("zfa", 0, 1 << 32),
     Extension("zba", 0, 1 << 3),
     Extension("zbb", 0, 1 << 4),
     Extension("zbc", 0, 1 << 7),

@@ -53,12 +53,12 @@ pub(super) const ROWS: &[Row] = &[
 type Lifted = Result<(), Undefined>;
 
 /// The precision that the format field names.
-const fn precision(w: u32) -> Lanes {
+pub(super) const fn precision(w: u32) -> Lanes {
     if field(w, 25, 2) == 0 { S } else { D }
 }
 
 /// A register as an operand of precision `t`.
-fn operand(l: &mut Lift<'_>, t: Lanes, register: u32) -> V {
+pub(super) fn operand(l: &mut Lift<'_>, t: Lanes, register: u32) -> V {
     let a = register as V;
     if t == D {
         return a;
@@ -69,7 +69,7 @@ fn operand(l: &mut Lift<'_>, t: Lanes, register: u32) -> V {
 }
 
 /// Appends what computes a result of precision `t`, and puts that into the destination.
-fn result(w: u32, l: &mut Lift<'_>, t: Lanes, uop: impl FnOnce(V) -> Uop) -> Lifted {
+pub(super) fn result(w: u32, l: &mut Lift<'_>, t: Lanes, uop: impl FnOnce(V) -> Uop) -> Lifted {
     let d = rd(w) as V;
     if t == D {
         l.push(uop(d));
@@ -82,7 +82,7 @@ fn result(w: u32, l: &mut Lift<'_>, t: Lanes, uop: impl FnOnce(V) -> Uop) -> Lif
 }
 
 /// The rounding that the instruction states; none if the control register says, which must have a valid one then.
-fn stated(w: u32, l: &mut Lift<'_>) -> Result<Option<u32>, Undefined> {
+pub(super) fn stated(w: u32, l: &mut Lift<'_>) -> Result<Option<u32>, Undefined> {
     Ok(Some(match field(w, 12, 3) {
         0 => rounding::EVEN,
         1 => rounding::ZERO,
@@ -123,7 +123,7 @@ fn fsqrt(w: u32, l: &mut Lift<'_>) -> Lifted {
     result(w, l, t, |d| Uop::V1 { op: V1Op::FSqrt, t, d, a, imm })
 }
 
-fn extreme(w: u32, l: &mut Lift<'_>, op: V2Op) -> Lifted {
+pub(super) fn extreme(w: u32, l: &mut Lift<'_>, op: V2Op) -> Lifted {
     let t = precision(w);
     let (a, b) = (operand(l, t, rs1(w)), operand(l, t, rs2(w)));
     result(w, l, t, |d| Uop::V2 { op, t, d, a, b, imm: 0 })
@@ -167,7 +167,7 @@ fn sign(w: u32, l: &mut Lift<'_>, sign: Sign) -> Lifted {
     result(w, l, t, |d| Uop::V3 { op: V3Op::Bsl, t, d, a: mask, b, c: a, imm: 0 })
 }
 
-fn compare(w: u32, l: &mut Lift<'_>, cc: Cc, signal: bool) -> Lifted {
+pub(super) fn compare(w: u32, l: &mut Lift<'_>, cc: Cc, signal: bool) -> Lifted {
     let t = precision(w);
     let (a, b) = (operand(l, t, rs1(w)), operand(l, t, rs2(w)));
     l.push(Uop::FCmp { t, a, b, zero: false, signal });

@@ -6,6 +6,7 @@ mod float;
 mod integer;
 mod memory;
 mod system;
+mod zfa;
 
 use super::table::Row;
 use crate::block::Lift;
@@ -15,7 +16,7 @@ pub(super) use crate::isa::encoding::{bit, field, signed};
 
 /// The rows of all groups.
 pub(super) const GROUPS: &[&[Row]] =
-    &[integer::ROWS, control::ROWS, memory::ROWS, system::ROWS, atomic::ROWS, float::ROWS];
+    &[integer::ROWS, control::ROWS, memory::ROWS, system::ROWS, atomic::ROWS, float::ROWS, zfa::ROWS];
 
 /// The number of the destination register.
 pub(super) const fn rd(insn: u32) -> u32 {
