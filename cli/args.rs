@@ -202,6 +202,14 @@ pub(crate) struct RunArgs {
     #[arg(long)]
     pub(crate) verbose: bool,
 
+    /// At the end, show where the time went and what was translated and compiled
+    #[arg(long)]
+    pub(crate) stats: bool,
+
+    /// Write /tmp/perf-PID.map, by which Linux's `perf report` names the guest's functions in compiled code
+    #[arg(long)]
+    pub(crate) perf_map: bool,
+
     /// Set a variable in the guest's environment only, such as LD_LIBRARY_PATH; may be given several times
     #[arg(short = 'E', value_name = "NAME=VALUE", value_parser = variable)]
     pub(crate) set_variable: Vec<OsString>,

@@ -11,6 +11,7 @@ mod list;
 mod run;
 mod scripts;
 mod session;
+mod stats;
 
 use args::{Cli, Command};
 use std::process::ExitCode;

@@ -5,14 +5,17 @@ use crate::failure::{self, Failure, show};
 use crate::guest::{self, Guest};
 use crate::scripts::{self, reason};
 use crate::session::{self, Live};
+use crate::stats;
 use clap::ValueEnum;
 use spile_lang::source::Sources;
 use spile_runtime::env::Status;
 use spile_runtime::linux::{self, ExecHook, OwnFile, Schedule};
 use spile_runtime::mem::SHORT_OF_SPACE;
+use spile_runtime::perf::PerfMap;
 use spile_runtime::probe::engine::Probes;
 use spile_runtime::probe::output::{Output, Style};
 use spile_runtime::probe::runtime::ExitReason;
+use spile_runtime::symbols::SymbolTable;
 use spile_runtime::vm::{Config, End, ProbeEngine, Tier, Vm};
 use std::ffi::{CString, OsString};
 use std::io::Write;
@@ -45,11 +48,17 @@ pub(crate) fn run(args: &RunArgs) -> Result<u8, Failure> {
         max_insns: args.max_insns,
         count: args.deterministic || changes,
         compile_at_once: args.deterministic,
+        stats: args.stats,
     };
-    let Guest { isa, cpu, memory, environment, .. } = guest;
+    let Guest { isa, cpu, memory, environment, symbols } = guest;
     let mut vm = Vm::new(isa, cpu, memory, environment, probes, config)
         .map_err(|error| Failure::new(format!("no memory for generated code: {}", reason(&error))))
         .map_err(|failure| failure.with_hint(Some(SHORT_OF_SPACE.into())))?;
+    if args.perf_map {
+        let map = PerfMap::new(SymbolTable::clone(&symbols))
+            .map_err(|error| Failure::new(format!("cannot write the map for perf in /tmp: {}", reason(&error))))?;
+        vm.set_perf_map(map);
+    }
     let live = changes.then(|| Live::new(vm.control(), sources.clone(), &args.scripts, isa));
     let session = match (&args.session, &live) {
         (Some(name), Some(live)) => Some(session::serve(name, live.clone())?),
@@ -153,6 +162,9 @@ fn finish(args: &RunArgs, sources: &Sources, vm: &mut Vm, end: End) -> u8 {
         say(args, &format!("stopped after {limit} instructions (--max-insns)"));
     }
     let status = report(args, sources, vm, status);
+    if args.stats {
+        stats::show(args, &vm.stats());
+    }
     if let End::Guest(Status::Signaled(signal)) = end {
         linux::die_of_signal(signal);
     }
@@ -251,6 +263,8 @@ fn options_of(args: &RunArgs) -> Vec<OsString> {
         strict,
         quiet,
         verbose,
+        stats,
+        perf_map,
         set_variable: _,
         unset_variable: _,
         session: _,
@@ -285,7 +299,13 @@ fn options_of(args: &RunArgs) -> Vec<OsString> {
     options.values("--max-insns", max_insns.iter().map(number));
     options.values("--tier", tier);
     options.values("--seed", [number(seed)]);
-    options.flags(&[("--json", *json), ("--ascii", *ascii), ("--verbose", *verbose)]);
+    options.flags(&[
+        ("--json", *json),
+        ("--ascii", *ascii),
+        ("--verbose", *verbose),
+        ("--stats", *stats),
+        ("--perf-map", *perf_map),
+    ]);
     options.flags(&[("--deterministic", *deterministic)]);
     options.0
 }

@@ -1,8 +1,8 @@
 //! What one event costs: the time that a probe adds to a run, divided by the times that it fires.
 
+use crate::kernels::{KERNELS, Kernel};
 use crate::measure::{Engine, Sample};
-use crate::{KERNELS, Kernel};
-use std::fmt::Write;
+use crate::{Bench, probes, scratch, table};
 
 /// Probes, with the kernel that they are timed with and the part of its usual work; `KERNEL` stands for its function.
 const EVENTS: &[(&str, f64, &str)] = &[
@@ -14,31 +14,37 @@ const EVENTS: &[(&str, f64, &str)] = &[
     ("fib", 0.02, "on insn at KERNEL @m[x0] += 1"),
 ];
 
-/// Returns the table; `engine` makes a run with a script whose output goes to a file.
-pub(crate) fn table(runs: usize, scale: f64, engine: impl Fn(&[&str]) -> Engine) -> Result<String, String> {
-    let mut text = String::from(
-        "## One event\n\nWhat a probe adds to the time of a run, for each time that it fires; its output goes to a file.\n\n",
-    );
-    text += "| kernel | probe | events | each, ns |\n|---|---|---|---|\n";
-    for (name, part, probe) in EVENTS {
-        let Some(kernel) = KERNELS.iter().find(|kernel| kernel.name == *name) else { continue };
-        let probe = probe.replace("KERNEL", kernel.symbol);
-        let (fired, each) = cost(kernel, scale * part, runs, &engine(&[]), &engine(&[&probe]))?;
-        let _ = writeln!(text, "| {name} | `{probe}` | {fired} | {each:.1} |");
-    }
-    text.push('\n');
-    Ok(text)
+/// Names of the cases.
+pub(crate) fn names() -> Vec<&'static str> {
+    let mut names: Vec<&str> = EVENTS.iter().map(|event| event.0).collect();
+    names.dedup();
+    names
 }
 
-/// Returns how often a probe fires, and what each time costs in nanoseconds.
-fn cost(kernel: &Kernel, scale: f64, runs: usize, plain: &Engine, probed: &Engine) -> Result<(u64, f64), String> {
-    let arguments = kernel.arguments(scale);
-    let (plain, probed) = (Some(plain.clone()), Some(probed.clone()));
-    let samples = crate::measure::interleaved(&[&plain, &probed], &arguments, runs)?;
-    let [without, with] = [0, 1].map(|index| samples[index].as_ref().map_or(0.0, Sample::median));
-    let report = probed.as_ref().map_or(Ok(String::new()), |engine| engine.messages(&arguments))?;
+/// Times kernels with and without each of the probes.
+pub(crate) fn run(bench: &Bench<'_>) -> Result<String, String> {
+    let about = "What a probe adds to the time of a run, for each time that it fires; its output goes to a file.";
+    let mut text = table::begin("One event", about, &["kernel", "probe", "events", "each, ns"]);
+    for (name, part, probe) in EVENTS.iter().filter(|event| bench.wants(event.0)) {
+        let Some(kernel) = KERNELS.iter().find(|kernel| kernel.name == *name) else { continue };
+        let probe = probe.replace("KERNEL", kernel.symbol);
+        let Some((fired, each)) = cost(bench, kernel, bench.options.scale * part, &probe)? else { continue };
+        table::row(&mut text, &[(*name).to_owned(), probes::cell(&probe), fired.to_string(), format!("{each:.1}")]);
+    }
+    Ok(text + "\n")
+}
+
+/// Returns how often a probe fires, and what each time costs in nanoseconds. `None` without Spile.
+fn cost(bench: &Bench<'_>, kernel: &Kernel, scale: f64, probe: &str) -> Result<Option<(u64, f64)>, String> {
+    let file = scratch("probe-output");
+    let file = file.to_string_lossy();
+    let engines = [&["-o", &*file][..], &["-o", &*file, "-e", probe]];
+    let [plain, probed] = engines.map(|more| kernel.under(bench.spile(more), scale));
+    let samples = bench.time(&format!("{}, {probe}", kernel.name), &[&plain, &probed])?;
+    let [without, with] = [0, 1].map(|index| table::of(&samples, index, Sample::median).unwrap_or_default());
+    let Some(report) = probed.as_ref().map(Engine::messages).transpose()? else { return Ok(None) };
     let fired = fired(&report).ok_or_else(|| format!("no number of firings in: {report}"))?;
-    Ok((fired, (with - without) * 1e9 / fired.max(1) as f64))
+    Ok(Some((fired, (with - without) * 1e9 / fired.max(1) as f64)))
 }
 
 /// The number of firings in Spile's report: `probes: 1   fired: 1 204   patches applied: 0`.

@@ -1,6 +1,10 @@
-//! What is timed: the kernels of `guest/kernels.c`, and the probes.
+//! The kernels of `guest/kernels.c`, built for the guest and for the host with the same flags.
 
+use crate::measure::Engine;
+use crate::{Bench, directory, scratch, table};
 use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::Command;
 
 /// A kernel.
 pub(crate) struct Kernel {
@@ -31,22 +35,71 @@ pub(crate) const KERNELS: &[Kernel] = &[
     kernel("mandel", "mandel", 120, false),
 ];
 
-/// Probe sentences; `KERNEL` stands for the function that does the work.
-pub(crate) const PROBES: &[&str] = &[
-    "on insn count",
-    "on block count",
-    "on insn in KERNEL count by insn.mnemonic",
-    "on insn at KERNEL count by func into @calls",
-    "on access hist size",
-    "on insn in KERNEL when x0 == 0x123456789abcdef0 print \"never\"",
-    "on insn in KERNEL when x0 == 0x123456789abcdef0 write x0 = 1",
-    "on insn \"ld*\" in KERNEL when x1 == 0x123456789abcdef0 optional write x0 = 1",
-];
-
 impl Kernel {
     /// Returns the arguments of the guest program for `scale` times the usual work.
     pub(crate) fn arguments(&self, scale: f64) -> [OsString; 2] {
         let repeats = (f64::from(self.repeats) * scale).max(1.0) as u64;
         [self.name.into(), repeats.to_string().into()]
     }
+
+    /// The engine with the guest's build and these arguments.
+    pub(crate) fn under(&self, engine: Option<Engine>, scale: f64) -> Option<Engine> {
+        let guest = directory().join("guest/kernels");
+        engine.map(|engine| engine.and(&[guest]).and(&self.arguments(scale)))
+    }
+}
+
+/// Names of the cases.
+pub(crate) fn names() -> Vec<&'static str> {
+    KERNELS.iter().map(|kernel| kernel.name).collect()
+}
+
+/// Times the kernels under all engines.
+pub(crate) fn run(bench: &Bench<'_>) -> Result<String, String> {
+    let mut rows = Vec::new();
+    for kernel in KERNELS.iter().filter(|kernel| bench.wants(kernel.name)) {
+        let native = bench.has_native.then(|| Engine::new(native(), &kernel.arguments(bench.options.scale)));
+        let [spile, qemu] = [bench.spile(&[]), bench.qemu()].map(|engine| kernel.under(engine, bench.options.scale));
+        let samples = bench.time(kernel.name, &[&native, &spile, &qemu])?;
+        bench.draw("kernels", kernel.name, table::medians(&samples, 2, 1));
+        rows.push((kernel.name, samples));
+    }
+    Ok(table::engines("Plain execution", "", "kernel", &rows))
+}
+
+/// The host's build.
+fn native() -> PathBuf {
+    scratch("kernels")
+}
+
+/// Flags that make the host's build the same as that of `guest/build.sh`.
+const FLAGS: &[&str] = &[
+    "-std=gnu11",
+    "-O2",
+    "-ffreestanding",
+    "-nostdlib",
+    "-static",
+    "-fno-stack-protector",
+    "-fno-builtin",
+    "-fno-asynchronous-unwind-tables",
+    "-fno-math-errno",
+    "-ffp-contract=off",
+    "-fno-pie",
+    "-no-pie",
+    "-fno-tree-loop-distribute-patterns",
+];
+
+/// Builds the kernels for the host.
+pub(crate) fn build_native(cc: &str) -> Result<(), String> {
+    if !cfg!(all(target_arch = "x86_64", target_os = "linux")) {
+        return Err("the kernels' system calls are written for x86-64 Linux only".to_owned());
+    }
+    let output = Command::new(cc)
+        .args(FLAGS)
+        .arg("-o")
+        .arg(native())
+        .arg(directory().join("guest/kernels.c"))
+        .output()
+        .map_err(|error| format!("cannot run `{cc}`: {error}; Debian has it in gcc"))?;
+    if output.status.success() { Ok(()) } else { Err(String::from_utf8_lossy(&output.stderr).into_owned()) }
 }

@@ -1,46 +1,53 @@
-//! Times the same C kernels under Spile, under `qemu-aarch64` and on the processor itself, side by side in one run, and
-//! prints ratios. Then it times the start of real programs in the same way, and Spile with probes against Spile without.
+//! Times the same programs under Spile, under `qemu-aarch64` and on the processor itself, side by side in one run, and
+//! prints ratios: C kernels, real programs, their start, how they grow with work and threads; and Spile with probes
+//! against Spile without, its translation, and changes to probes while a program runs.
 //!
 //! It is a program to look at and no test: nothing here fails because a machine is slow. It does fail when engines
 //! compute different answers.
 
+mod chart;
 mod events;
+mod growth;
 mod kernels;
+mod live;
 mod measure;
+mod probes;
+mod programs;
 mod startup;
 mod table;
+mod translation;
 
 use clap::Parser;
-use kernels::{KERNELS, Kernel, PROBES};
-use measure::{Engine, Sample};
+use measure::{Clock, Engine, Samples};
+use std::cell::RefCell;
+use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
-/// Time C kernels under Spile, qemu-aarch64 and native, the start of real programs, and Spile with probes against Spile
-/// without.
+/// Time programs under Spile, qemu-aarch64 and native, and Spile with probes against Spile without.
 #[derive(Parser)]
 struct Options {
     /// Rounds; each runs every engine once, and medians are shown
     #[arg(long, default_value_t = 5)]
     runs: usize,
-    /// Multiplies the work of every kernel
+    /// Multiplies the work of every case
     #[arg(long, default_value_t = 1.0)]
     scale: f64,
-    /// Only these kernels
-    #[arg(long)]
+    /// Only these cases; may be given several times
+    #[arg(long, value_name = "CASE")]
     only: Vec<String>,
-    /// Leave out the kernels
+    /// Only these groups; may be given several times
+    #[arg(long, value_name = "GROUP")]
+    group: Vec<String>,
+    /// Show groups and cases, and run nothing
     #[arg(long)]
-    no_kernels: bool,
-    /// Leave out the start of real programs
-    #[arg(long)]
-    no_startup: bool,
-    /// Leave out the probes
-    #[arg(long)]
-    no_probes: bool,
-    /// The root with the programs whose start is timed; `tests/debian/run.sh --fetch` makes it
+    list: bool,
+    /// Which time counts
+    #[arg(long, value_enum, default_value_t)]
+    clock: Clock,
+    /// The root with the real programs; `tests/debian/run.sh --fetch` makes it
     #[arg(long, value_name = "DIRECTORY", default_value = "target/debian/arm64/root")]
     root: PathBuf,
     /// The Spile command
@@ -55,9 +62,50 @@ struct Options {
     /// The host's C compiler
     #[arg(long, default_value = "cc")]
     cc: String,
-    /// Also write the tables to this file
+    /// Also write the tables to this file, and the chart of the engines beside it
     #[arg(long, value_name = "FILE")]
     write: Option<PathBuf>,
+}
+
+/// A part of the page.
+struct Group {
+    name: &'static str,
+    /// The cases in it.
+    cases: fn() -> Vec<&'static str>,
+    /// Runs those that are wanted. Returns the tables.
+    run: fn(&Bench<'_>) -> Result<String, String>,
+}
+
+const fn group(
+    name: &'static str,
+    cases: fn() -> Vec<&'static str>,
+    run: fn(&Bench<'_>) -> Result<String, String>,
+) -> Group {
+    Group { name, cases, run }
+}
+
+/// All groups, in the order of the page.
+const GROUPS: &[Group] = &[
+    group("kernels", kernels::names, kernels::run),
+    group("programs", programs::names, programs::run),
+    group("startup", startup::names, startup::run),
+    group("growth", growth::names, growth::run_work),
+    group("threads", growth::thread_names, growth::run_threads),
+    group("translation", translation::names, translation::run),
+    group("probes", probes::names, probes::run),
+    group("events", events::names, events::run),
+    group("live", live::names, live::run),
+];
+
+/// What all groups know: the options, and which engines this machine has.
+pub(crate) struct Bench<'a> {
+    options: &'a Options,
+    has_native: bool,
+    has_qemu: bool,
+    has_spile: bool,
+    has_root: bool,
+    /// The rows of the chart: group, case, and how many times as fast as QEMU.
+    chart: RefCell<Vec<(&'static str, String, f64)>>,
 }
 
 fn main() -> ExitCode {
@@ -71,123 +119,145 @@ fn main() -> ExitCode {
 }
 
 fn run(options: &Options) -> Result<(), String> {
-    let engines = Engines::find(options);
-    if [&engines.native, &engines.qemu, &engines.spile].iter().all(|engine| engine.is_none()) {
+    let groups = chosen(options)?;
+    if options.list {
+        let lines = groups.iter().map(|group| format!("{}: {}\n", group.name, (group.cases)().join(", ")));
+        return print(&lines.collect::<String>());
+    }
+    let bench = Bench::find(options);
+    if !(bench.has_native || bench.has_qemu || bench.has_spile) {
         return Err("there is nothing to time".to_owned());
     }
-    let kernels = chosen(&options.only)?;
+    let mut body = String::new();
+    for group in groups {
+        body += &(group.run)(&bench)?;
+    }
+    let chart =
+        options.write.as_ref().map(|path| path.with_extension("svg")).filter(|_| !bench.chart.borrow().is_empty());
     let mut page = heading(options);
-    if !options.no_kernels {
-        page += &compare_engines(options, &engines, &kernels)?;
+    if let Some(name) = chart.as_ref().and_then(|path| path.file_name()) {
+        let _ = writeln!(page, "![How many times as fast as QEMU each case runs]({})\n", name.display());
     }
-    if !options.no_startup {
-        page += &compare_startup(options, &engines)?;
+    page += &body;
+    let page = page.trim_end().to_owned() + "\n";
+    print(&page)?;
+    let write = |path: &Path, text: &str| {
+        std::fs::write(path, text).map_err(|error| format!("cannot write {}: {error}", path.display()))
+    };
+    if let Some(path) = &chart {
+        write(path, &chart::svg(&bench.chart.borrow()))?;
     }
-    if let (Some(spile), false) = (&engines.spile, options.no_probes) {
-        page += &compare_probes(options, spile, &kernels)?;
-        page += &events::table(options.runs, options.scale, |script| spile_to_file(options, script))?;
-        progress("events");
-    }
-    std::io::stdout().write_all(page.as_bytes()).map_err(|error| error.to_string())?;
-    match &options.write {
-        Some(path) => std::fs::write(path, &page).map_err(|error| format!("cannot write {}: {error}", path.display())),
-        None => Ok(()),
-    }
+    options.write.as_ref().map_or(Ok(()), |path| write(path, &page))
+}
+
+fn print(text: &str) -> Result<(), String> {
+    std::io::stdout().write_all(text.as_bytes()).map_err(|error| error.to_string())
 }
 
 fn warn(message: &str) {
     let _ = writeln!(std::io::stderr(), "spile-bench: {message}");
 }
 
-fn chosen(only: &[String]) -> Result<Vec<&'static Kernel>, String> {
-    if let Some(name) = only.iter().find(|name| KERNELS.iter().all(|kernel| kernel.name != **name)) {
-        let known: Vec<&str> = KERNELS.iter().map(|kernel| kernel.name).collect();
-        return Err(format!("no kernel `{name}`; there are {}", known.join(", ")));
+fn progress(what: &str) {
+    let _ = writeln!(std::io::stderr(), "{what} done");
+}
+
+/// The groups that the options want: those that are named, or else those that have a wanted case.
+fn chosen(options: &Options) -> Result<Vec<&'static Group>, String> {
+    let named = |group: &Group| options.group.is_empty() || options.group.iter().any(|name| name == group.name);
+    if let Some(name) = options.group.iter().find(|name| GROUPS.iter().all(|group| group.name != **name)) {
+        let known: Vec<&str> = GROUPS.iter().map(|group| group.name).collect();
+        return Err(format!("no group `{name}`; there are {}", known.join(", ")));
     }
-    Ok(KERNELS.iter().filter(|kernel| only.is_empty() || only.iter().any(|name| name == kernel.name)).collect())
+    let groups: Vec<&Group> = GROUPS.iter().filter(|group| named(group)).collect();
+    let has = |group: &Group, name: &String| (group.cases)().contains(&name.as_str());
+    if let Some(name) = options.only.iter().find(|name| !groups.iter().any(|group| has(group, name))) {
+        let mut known: Vec<&str> = groups.iter().flat_map(|group| (group.cases)()).collect();
+        known.dedup();
+        return Err(format!("no case `{name}`; there are {}", known.join(", ")));
+    }
+    let wanted = |group: &&Group| options.only.is_empty() || options.only.iter().any(|name| has(group, name));
+    Ok(groups.into_iter().filter(wanted).collect())
 }
 
-/// The engines that this machine has.
-struct Engines {
-    native: Option<Engine>,
-    qemu: Option<Engine>,
-    spile: Option<Engine>,
-}
-
-impl Engines {
+impl<'a> Bench<'a> {
     /// Finds the engines, and says of each that is missing how to get it.
-    fn find(options: &Options) -> Engines {
-        let guest = directory().join("guest/kernels");
-        let native = match build_native(&options.cc) {
-            Ok(program) => Some(Engine::new(program, &[""; 0])),
-            Err(error) => {
-                warn(&format!("no native column: {error}"));
-                None
-            }
+    fn find(options: &'a Options) -> Bench<'a> {
+        let missing = |what: &str, why: &str| {
+            warn(&format!("no {what}: {why}"));
+            false
         };
-        let qemu = version(&options.qemu).map(|_| Engine::new(&options.qemu, &[guest.as_os_str()]));
-        if qemu.is_none() {
-            warn(&format!("no QEMU columns: cannot run `{}`; Debian has it in qemu-user", options.qemu));
-        }
-        let spile = options.spile.exists().then(|| spile_engine(options, &[]));
-        if spile.is_none() {
-            let path = options.spile.display();
-            warn(&format!("no Spile columns: `{path}` does not exist; build it with `cargo build --release`"));
-        }
-        Engines { native, qemu, spile }
+        let native = kernels::build_native(&options.cc);
+        let has_native = native.map_or_else(|error| missing("native column of the kernels", &error), |()| true);
+        let has_qemu = version(&options.qemu).is_some()
+            || missing("QEMU columns", &format!("cannot run `{}`; Debian has it in qemu-user", options.qemu));
+        let path = options.spile.display();
+        let has_spile = options.spile.exists()
+            || missing("Spile columns", &format!("`{path}` does not exist; build it with `cargo build --release`"));
+        let root = options.root.display();
+        let has_root = options.root.exists()
+            || missing("real programs", &format!("they are not in `{root}`; run `tests/debian/run.sh --fetch`"));
+        Bench { options, has_native, has_qemu, has_spile, has_root, chart: RefCell::default() }
+    }
+
+    /// True if a case is to be run.
+    pub(crate) fn wants(&self, name: &str) -> bool {
+        self.options.only.is_empty() || self.options.only.iter().any(|wanted| wanted == name)
+    }
+
+    /// Spile with the options of this run and these, up to the guest's program.
+    pub(crate) fn spile(&self, more: &[&str]) -> Option<Engine> {
+        let tier = ["run", "--tier", &self.options.tier];
+        self.has_spile.then(|| Engine::new(&self.options.spile, &tier).and(more))
+    }
+
+    /// QEMU, up to the guest's program.
+    pub(crate) fn qemu(&self) -> Option<Engine> {
+        self.has_qemu.then(|| Engine::new(&self.options.qemu, &[""; 0]))
+    }
+
+    /// The guests' root, if the real programs are there.
+    pub(crate) fn root(&self) -> Option<&'a Path> {
+        self.has_root.then_some(&*self.options.root)
+    }
+
+    /// Runs the engines of one case in turns.
+    pub(crate) fn time(&self, name: &str, engines: &[&Option<Engine>]) -> Result<Samples, String> {
+        self.time_often(name, engines, 1)
+    }
+
+    /// The same with so many rounds for each of the usual ones, for what is short.
+    pub(crate) fn time_often(&self, name: &str, engines: &[&Option<Engine>], often: usize) -> Result<Samples, String> {
+        let samples = measure::interleaved(engines, often * self.options.runs, self.options.clock)
+            .map_err(|error| format!("{name}: {error}"))?;
+        progress(name);
+        Ok(samples)
+    }
+
+    /// Enters a case into the chart.
+    pub(crate) fn draw(&self, group: &'static str, name: &str, ratio: Option<f64>) {
+        self.chart.borrow_mut().extend(ratio.map(|ratio| (group, name.to_owned(), ratio)));
     }
 }
 
-fn spile_engine(options: &Options, script: &[&str]) -> Engine {
-    let guest = directory().join("guest/kernels");
-    let mut arguments = vec!["run".into(), "--tier".into(), (&options.tier).into()];
-    for text in script {
-        arguments.extend(["-e".into(), text.into()]);
+/// What precedes a guest program of the root and its arguments.
+pub(crate) fn in_root(root: &Path, program: &Path, arguments: &[OsString]) -> Vec<OsString> {
+    let mut words: Vec<OsString> = vec!["-L".into(), root.into(), program.into()];
+    words.extend(arguments.iter().cloned());
+    words
+}
+
+/// A file of this program's own, which may be there from an earlier run.
+pub(crate) fn scratch(name: &str) -> PathBuf {
+    let folder = directory().join("../target/bench");
+    if let Err(error) = std::fs::create_dir_all(&folder) {
+        warn(&format!("cannot make {}: {error}", folder.display()));
     }
-    arguments.push(guest.into_os_string());
-    Engine::new(&options.spile, &arguments)
+    folder.join(name)
 }
 
-/// As [`spile_engine`], with the output of probes in a file.
-fn spile_to_file(options: &Options, script: &[&str]) -> Engine {
-    let file = directory().join("../target/bench-output");
-    spile_engine(options, script).with(&["-o".into(), file.into_os_string()])
-}
-
-fn directory() -> &'static Path {
+pub(crate) fn directory() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
-}
-
-/// Flags that make the host's build the same as that of `guest/build.sh`.
-const FLAGS: &[&str] = &[
-    "-std=gnu11",
-    "-O2",
-    "-ffreestanding",
-    "-nostdlib",
-    "-static",
-    "-fno-stack-protector",
-    "-fno-builtin",
-    "-fno-asynchronous-unwind-tables",
-    "-fno-math-errno",
-    "-ffp-contract=off",
-    "-fno-pie",
-    "-no-pie",
-    "-fno-tree-loop-distribute-patterns",
-];
-
-fn build_native(cc: &str) -> Result<PathBuf, String> {
-    if !cfg!(all(target_arch = "x86_64", target_os = "linux")) {
-        return Err("the kernels' system calls are written for x86-64 Linux only".to_owned());
-    }
-    let program = directory().join("../target/bench-kernels");
-    let output = Command::new(cc)
-        .args(FLAGS)
-        .arg("-o")
-        .arg(&program)
-        .arg(directory().join("guest/kernels.c"))
-        .output()
-        .map_err(|error| format!("cannot run `{cc}`: {error}; Debian has it in gcc"))?;
-    if output.status.success() { Ok(program) } else { Err(String::from_utf8_lossy(&output.stderr).into_owned()) }
 }
 
 /// Returns the first line of what `command --version` says.
@@ -200,11 +270,17 @@ fn heading(options: &Options) -> String {
     let mut page = String::from("# Benchmarks\n\n");
     page += "Made by `cargo build --release && cargo run --release -p spile-bench -- --write docs/benchmarks.md`.\n";
     page += "Every round runs each engine once, one after the other; the tables show medians of whole runs, start-up \
-             included, so only ratios mean anything.\n\n";
+             included, so only ratios mean anything.\n";
+    page += "Memory is the most that a process had in use at a time (`ru_maxrss`), in MiB.\n\n";
+    let time = match options.clock {
+        Clock::Elapsed => "elapsed",
+        Clock::Cpu => "of the processor",
+    };
     let _ = writeln!(page, "- machine: {}", processor());
     let _ = writeln!(page, "- QEMU: {}", version(&options.qemu).unwrap_or_else(|| "not there".to_owned()));
     let _ = writeln!(page, "- host compiler: {}", version(&options.cc).unwrap_or_else(|| "not there".to_owned()));
-    let _ = writeln!(page, "- Spile: tier {}, {} rounds, scale {}\n", options.tier, options.runs, options.scale);
+    let (tier, runs, scale) = (&options.tier, options.runs, options.scale);
+    let _ = writeln!(page, "- Spile: tier {tier}, {runs} rounds, scale {scale}; time {time}\n");
     page
 }
 
@@ -215,57 +291,35 @@ fn processor() -> String {
     format!("{}, {cores} cores", model.map_or("unknown processor", |(_, name)| name))
 }
 
-fn compare_engines(options: &Options, engines: &Engines, kernels: &[&Kernel]) -> Result<String, String> {
-    let mut rows = Vec::new();
-    for kernel in kernels {
-        let all = [&engines.native, &engines.spile, &engines.qemu];
-        let samples = measure::interleaved(&all, &kernel.arguments(options.scale), options.runs)
-            .map_err(|error| format!("{}: {error}", kernel.name))?;
-        rows.push((kernel.name, samples));
-        progress(kernel.name);
-    }
-    Ok(table::engines(&rows))
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-fn compare_startup(options: &Options, engines: &Engines) -> Result<String, String> {
-    let root = &options.root;
-    if startup::PROGRAMS.iter().any(|(program, _)| !root.join(program).exists()) {
-        let root = root.display();
-        warn(&format!("no start-up table: the programs are not in `{root}`; run `{}` to get them", startup::FETCH));
-        return Ok(String::new());
+    fn options(arguments: &[&str]) -> Options {
+        Options::parse_from([&["spile-bench"], arguments].concat())
     }
-    let tier = |tier: &str| engines.spile.as_ref().map(|_| startup::spile(&options.spile, tier));
-    let qemu = engines.qemu.as_ref().map(|_| Engine::new(&options.qemu, &[""; 0]));
-    let all = [&qemu, &tier(&options.tier), &tier("interp")];
-    let mut rows = Vec::new();
-    for &program in startup::PROGRAMS {
-        let (name, command) = (startup::name(program), startup::command(root, program));
-        let samples = measure::interleaved(&all, &command, startup::RUNS * options.runs)
-            .map_err(|error| format!("{name}: {error}"))?;
-        progress(&name);
-        rows.push((name, samples));
-    }
-    Ok(table::startup(&rows, &options.tier))
-}
 
-fn compare_probes(options: &Options, plain: &Engine, kernels: &[&Kernel]) -> Result<String, String> {
-    let plain = Some(plain.clone());
-    let mut rows = Vec::new();
-    for kernel in kernels.iter().filter(|kernel| kernel.with_probes) {
-        for probe in PROBES {
-            let text = probe.replace("KERNEL", kernel.symbol);
-            let probed = Some(spile_engine(options, &[&text]));
-            let samples = measure::interleaved(&[&plain, &probed], &kernel.arguments(options.scale), options.runs);
-            rows.push((kernel.name, text, samples));
+    #[test]
+    fn groups_and_cases_are_chosen_by_name() {
+        let names = |arguments: &[&str]| {
+            chosen(&options(arguments)).map(|groups| groups.iter().map(|group| group.name).collect::<Vec<_>>())
+        };
+        assert_eq!(names(&[]).unwrap().len(), GROUPS.len());
+        assert_eq!(names(&["--group", "threads", "--group", "kernels"]).unwrap(), ["kernels", "threads"]);
+        assert_eq!(names(&["--group", "kernels", "--only", "fib"]).unwrap(), ["kernels"]);
+        assert!(names(&["--only", "lua"]).unwrap().contains(&"programs"));
+        assert!(names(&["--group", "kernel"]).unwrap_err().starts_with("no group `kernel`"));
+        assert!(names(&["--group", "startup", "--only", "fib"]).unwrap_err().starts_with("no case `fib`"));
+    }
+
+    #[test]
+    fn cases_have_names_of_their_own() {
+        for group in GROUPS {
+            let mut names = (group.cases)();
+            let all = names.len();
+            names.sort_unstable();
+            names.dedup();
+            assert_eq!(names.len(), all, "{}", group.name);
         }
-        progress(&format!("{} with probes", kernel.name));
     }
-    Ok(table::probes(&rows))
 }
-
-fn progress(what: &str) {
-    let _ = writeln!(std::io::stderr(), "{what} done");
-}
-
-/// The samples of one row: an engine that is missing has none.
-type Samples = Vec<Option<Sample>>;

@@ -1,50 +1,47 @@
-//! What is timed of start-up: real programs that do next to nothing, from the root that `tests/debian/run.sh` makes.
+//! What is timed of start-up: real programs that do next to nothing.
 
-use crate::measure::Engine;
+use crate::measure::Sample;
+use crate::{Bench, in_root, table};
 use std::ffi::OsString;
-use std::path::Path;
 
-/// Programs, below the root, with their arguments.
-pub(crate) const PROGRAMS: &[(&str, &[&str])] = &[
-    ("bin/busybox", &["true"]),
-    ("bin/bash", &["-c", ":"]),
-    ("usr/bin/perl", &["-e", "1"]),
-    ("usr/bin/python3.11", &["-S", "-c", "pass"]),
-    ("usr/bin/python3.11", &["-c", "pass"]),
+/// Programs, below the root, with their arguments, by the command as one would type it.
+const PROGRAMS: &[(&str, &str, &[&str])] = &[
+    ("busybox true", "bin/busybox", &["true"]),
+    ("bash -c :", "bin/bash", &["-c", ":"]),
+    ("perl -e 1", "usr/bin/perl", &["-e", "1"]),
+    ("python3.11 -S -c pass", "usr/bin/python3.11", &["-S", "-c", "pass"]),
+    ("python3.11 -c pass", "usr/bin/python3.11", &["-c", "pass"]),
 ];
 
-/// Runs for each round of the kernels: these are short.
-pub(crate) const RUNS: usize = 3;
+/// Runs for each round of longer cases.
+const OFTEN: usize = 3;
 
-/// How to get the root.
-pub(crate) const FETCH: &str = "tests/debian/run.sh --fetch";
-
-/// Returns the row's name: the command as one would type it.
-pub(crate) fn name((program, arguments): (&str, &[&str])) -> String {
-    let file = program.rsplit('/').next().unwrap_or(program);
-    [&[file], arguments].concat().join(" ")
+/// Names of the cases.
+pub(crate) fn names() -> Vec<&'static str> {
+    PROGRAMS.iter().map(|program| program.0).collect()
 }
 
-/// Returns what follows the engine and its own options on the command line.
-pub(crate) fn command(root: &Path, (program, arguments): (&str, &[&str])) -> Vec<OsString> {
-    let mut words: Vec<OsString> = vec!["-L".into(), root.into(), root.join(program).into()];
-    words.extend(arguments.iter().map(OsString::from));
-    words
-}
-
-/// Spile in one tier.
-pub(crate) fn spile(command: &Path, tier: &str) -> Engine {
-    Engine::new(command, &["run", "--tier", tier])
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn rows_are_named_as_one_would_type_them() {
-        assert_eq!(name(PROGRAMS[1]), "bash -c :");
-        let words = command(Path::new("r"), PROGRAMS[0]);
-        assert_eq!(words, ["-L", "r", "r/bin/busybox", "true"]);
+/// Times the programs under QEMU and in two tiers of Spile.
+pub(crate) fn run(bench: &Bench<'_>) -> Result<String, String> {
+    let Some(root) = bench.root() else { return Ok(String::new()) };
+    let tier = &bench.options.tier;
+    let (auto, interp) = (format!("{tier} / QEMU"), "interp / QEMU");
+    let about = "Real programs that do next to nothing: Debian's arm64 packages, dynamically linked but for busybox.";
+    let columns = ["command", "QEMU, s", &auto, "by the best runs", interp, "spread", "Spile, MiB", "QEMU, MiB"];
+    let mut text = table::begin("Start-up", about, &columns);
+    for &(name, program, arguments) in PROGRAMS.iter().filter(|program| bench.wants(program.0)) {
+        let arguments: Vec<OsString> = arguments.iter().map(OsString::from).collect();
+        let command = in_root(root, &root.join(program), &arguments);
+        let engines = [bench.qemu(), bench.spile(&[]), bench.spile(&["--tier", "interp"])];
+        let engines = engines.map(|engine| engine.map(|engine| engine.and(&command)));
+        let [qemu, spile, interp] = &engines;
+        let samples = bench.time_often(name, &[qemu, spile, interp], OFTEN)?;
+        bench.draw("startup", name, table::medians(&samples, 0, 1));
+        let best = table::ratio(table::of(&samples, 1, Sample::best), table::of(&samples, 0, Sample::best));
+        let mut cells = vec![format!("`{name}`"), table::seconds(table::of(&samples, 0, Sample::median))];
+        cells.extend([table::medians(&samples, 1, 0), best, table::medians(&samples, 2, 0)].map(table::times));
+        cells.extend([table::spread(&samples), table::memory(&samples, 1), table::memory(&samples, 0)]);
+        table::row(&mut text, &cells);
     }
+    Ok(text + "\n")
 }

@@ -1,91 +1,114 @@
 //! Tables in Markdown.
 
-use crate::Samples;
-use crate::measure::Sample;
+use crate::measure::{Sample, Samples};
 use std::fmt::Write;
 
+/// Starts a table behind its heading: what it shows, and the titles of its columns.
+pub(crate) fn begin(heading: &str, about: &str, columns: &[&str]) -> String {
+    let rule = "---|".repeat(columns.len());
+    let about = if about.is_empty() { String::new() } else { format!("{about}\n\n") };
+    format!("## {heading}\n\n{about}| {} |\n|{rule}\n", columns.join(" | "))
+}
+
+/// Adds a row.
+pub(crate) fn row(text: &mut String, cells: &[String]) {
+    let _ = writeln!(text, "| {} |", cells.join(" | "));
+}
+
 /// Returns the table of engines; a row's samples are native, Spile, QEMU.
-pub(crate) fn engines(rows: &[(&str, Samples)]) -> String {
-    let mut text = String::from("## Plain execution\n\n");
-    text +=
-        "| kernel | native, s | Spile / native | QEMU / native | QEMU / Spile | spread |\n|---|---|---|---|---|---|\n";
+pub(crate) fn engines(heading: &str, about: &str, what: &str, rows: &[(&str, Samples)]) -> String {
+    let columns = [
+        what,
+        "native, s",
+        "Spile / native",
+        "QEMU / native",
+        "QEMU / Spile",
+        "by the best runs",
+        "spread",
+        "Spile, MiB",
+        "QEMU, MiB",
+    ];
+    let mut text = begin(heading, about, &columns);
     for (name, samples) in rows {
-        let [native, spile, qemu] = [0, 1, 2].map(|i| samples[i].as_ref().map(Sample::median));
-        let spread = samples.iter().flatten().map(Sample::spread).fold(0.0, f64::max);
-        let cells = [ratio(spile, native), ratio(qemu, native), ratio(qemu, spile)].map(times);
-        let native = native.map_or("–".to_owned(), |seconds| format!("{seconds:.3}"));
-        let _ = writeln!(text, "| {name} | {native} | {} | {:.0} % |", cells.join(" | "), spread * 100.0);
+        let best = ratio(of(samples, 2, Sample::best), of(samples, 1, Sample::best));
+        let ratios = [(1, 0), (2, 0), (2, 1)].map(|(a, b)| medians(samples, a, b));
+        let mut cells = vec![(*name).to_owned(), seconds(of(samples, 0, Sample::median))];
+        cells.extend(ratios.into_iter().chain([best]).map(times));
+        cells.extend([spread(samples), memory(samples, 1), memory(samples, 2)]);
+        row(&mut text, &cells);
     }
-    let columns = [(1, 0), (2, 0), (2, 1)].map(|(a, b)| times(geometric_mean(rows, a, b)));
-    let _ = writeln!(text, "| **geometric mean** | | {} | |\n", columns.join(" | "));
+    let means = [(1, 0), (2, 0), (2, 1)].map(|(a, b)| times(geometric_mean(rows, a, b)));
+    let _ = writeln!(text, "| **geometric mean** | | {} | | | | |\n", means.join(" | "));
     text
 }
 
-/// Returns the table of start-up; a row's samples are QEMU, Spile in `tier` and in its interpreter.
-pub(crate) fn startup(rows: &[(String, Samples)], tier: &str) -> String {
-    let mut text = String::from(
-        "## Start-up\n\nReal programs that do next to nothing: Debian's arm64 packages, dynamically linked but for busybox.\n\n",
-    );
-    let _ = writeln!(text, "| command | QEMU, s | {tier} / QEMU | interp / QEMU | spread |\n|---|---|---|---|---|");
-    for (name, samples) in rows {
-        let [qemu, spile, interp] = [0, 1, 2].map(|i| samples[i].as_ref().map(Sample::median));
-        let spread = samples.iter().flatten().map(Sample::spread).fold(0.0, f64::max);
-        let cells = [ratio(spile, qemu), ratio(interp, qemu)].map(times);
-        let qemu = qemu.map_or("–".to_owned(), |seconds| format!("{seconds:.3}"));
-        let _ = writeln!(text, "| `{name}` | {qemu} | {} | {:.0} % |", cells.join(" | "), spread * 100.0);
-    }
-    text.push('\n');
-    text
+/// The ratio of the medians of two samples.
+pub(crate) fn medians(samples: &Samples, a: usize, b: usize) -> Option<f64> {
+    ratio(of(samples, a, Sample::median), of(samples, b, Sample::median))
 }
 
-/// Returns the table of probes; a row's samples are Spile without and with the probe.
-pub(crate) fn probes(rows: &[(&str, String, Result<Samples, String>)]) -> String {
-    let mut text = String::from("## Probes\n\nTime with the probe, as a multiple of Spile's time without.\n\n");
-    text += "| kernel | probe | time | spread |\n|---|---|---|---|\n";
-    for (name, probe, samples) in rows {
-        let cells = match samples {
-            Ok(samples) => {
-                let [plain, probed] = [0, 1].map(|i| samples[i].as_ref());
-                let spread = samples.iter().flatten().map(Sample::spread).fold(0.0, f64::max);
-                let time = times(ratio(probed.map(Sample::median), plain.map(Sample::median)));
-                format!("{time} | {:.0} %", spread * 100.0)
-            }
-            Err(error) => format!("{} |", error.replace('|', "/")),
-        };
-        let _ = writeln!(text, "| {name} | `{}` | {cells} |", probe.replace('|', "\\|"));
-    }
-    text.push('\n');
-    text
+/// A number of one of a row's samples.
+pub(crate) fn of<T>(samples: &Samples, index: usize, what: impl Fn(&Sample) -> T) -> Option<T> {
+    samples[index].as_ref().map(what)
 }
 
-fn ratio(a: Option<f64>, b: Option<f64>) -> Option<f64> {
+pub(crate) fn ratio(a: Option<f64>, b: Option<f64>) -> Option<f64> {
     Some(a? / b?)
 }
 
-fn times(ratio: Option<f64>) -> String {
-    ratio.map_or("–".to_owned(), |ratio| format!("{ratio:.2}x"))
+/// The largest spread of a row's samples.
+pub(crate) fn spread(samples: &Samples) -> String {
+    let most = samples.iter().flatten().map(Sample::spread).fold(0.0, f64::max);
+    format!("{:.0} %", most * 100.0)
 }
 
+pub(crate) fn memory(samples: &Samples, index: usize) -> String {
+    let mib = of(samples, index, |sample| sample.peak() as f64 / f64::from(1 << 20));
+    mib.map_or_else(dash, |mib| format!("{mib:.1}"))
+}
+
+pub(crate) fn seconds(seconds: Option<f64>) -> String {
+    seconds.map_or_else(dash, |seconds| format!("{seconds:.3}"))
+}
+
+pub(crate) fn times(ratio: Option<f64>) -> String {
+    ratio.map_or_else(dash, |ratio| format!("{ratio:.2}x"))
+}
+
+fn dash() -> String {
+    "–".to_owned()
+}
+
+/// The geometric mean of the rows that have both samples.
 fn geometric_mean(rows: &[(&str, Samples)], a: usize, b: usize) -> Option<f64> {
-    let median = |samples: &Samples, i: usize| samples[i].as_ref().map(Sample::median);
-    let logarithms: Option<Vec<f64>> =
-        rows.iter().map(|(_, samples)| ratio(median(samples, a), median(samples, b)).map(f64::ln)).collect();
-    let logarithms = logarithms.filter(|all| !all.is_empty())?;
-    Some((logarithms.iter().sum::<f64>() / logarithms.len() as f64).exp())
+    let logarithms: Vec<f64> = rows.iter().filter_map(|(_, samples)| medians(samples, a, b)).map(f64::ln).collect();
+    (!logarithms.is_empty()).then(|| (logarithms.iter().sum::<f64>() / logarithms.len() as f64).exp())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::measure::{Engine, interleaved};
+    use crate::measure::{Clock, Engine, interleaved};
 
     #[test]
     fn a_missing_engine_is_a_dash() {
         let engine = Some(Engine::new("true", &[""; 0]));
-        let samples = interleaved(&[&engine, &None, &engine], &[], 1).unwrap();
-        let text = engines(&[("fib", samples)]);
+        let samples = interleaved(&[&engine, &None, &engine], 1, Clock::Elapsed).unwrap();
+        let text = engines("Kernels", "", "kernel", &[("fib", samples)]);
         let row = text.lines().find(|line| line.starts_with("| fib")).unwrap();
-        assert_eq!(row.split(" | ").filter(|cell| *cell == "–").count(), 2);
+        assert_eq!(row.split(" | ").filter(|cell| *cell == "–").count(), 4);
         assert!(row.split(" | ").nth(3).unwrap().ends_with('x'));
+    }
+
+    #[test]
+    fn all_rows_have_the_columns_of_the_head() {
+        let text = begin("A", "about", &["a", "b"]) + "| 1 | 2 |\n";
+        let cells: Vec<usize> =
+            text.lines().filter(|line| line.starts_with('|')).map(|l| l.matches('|').count()).collect();
+        assert_eq!(cells, [3, 3, 3]);
+        let text = engines("Kernels", "", "kernel", &[]);
+        let cells: Vec<usize> =
+            text.lines().filter(|line| line.starts_with('|')).map(|l| l.matches('|').count()).collect();
+        assert!(cells.iter().all(|n| *n == cells[0]), "{text}");
     }
 }

@@ -232,6 +232,8 @@ impl Front {
 pub struct Cache {
     by_key: HashMap<Key, Arc<Entry>, foldhash::fast::FixedState>,
     by_page: HashMap<u64, Vec<Key>, foldhash::fast::FixedState>,
+    /// See [`Cache::interpreted`]; of what has been removed.
+    interpreted: (u64, u64),
 }
 
 impl Cache {
@@ -277,6 +279,7 @@ impl Cache {
                     return true;
                 }
                 removed.push(block.pc);
+                note_interpreted(&mut self.interpreted, entry);
                 entry.live.store(false, Ordering::Release);
                 FpMode::ALL.into_iter().for_each(|mode| entry.forget_code(mode));
                 self.by_key.remove(key);
@@ -287,6 +290,13 @@ impl Cache {
             }
         }
         removed
+    }
+
+    /// How many blocks the interpreter has executed, and how many instructions are in them, roughly.
+    pub fn interpreted(&self) -> (u64, u64) {
+        let mut sum = self.interpreted;
+        self.by_key.values().for_each(|entry| note_interpreted(&mut sum, entry));
+        sum
     }
 
     /// True if blocks stand on the page of `addr`.
@@ -303,6 +313,12 @@ impl Cache {
     pub fn is_empty(&self) -> bool {
         self.by_key.is_empty()
     }
+}
+
+fn note_interpreted(sum: &mut (u64, u64), entry: &Entry) {
+    let executions = u64::from(entry.executions());
+    sum.0 += executions;
+    sum.1 += executions * entry.block.insns.len() as u64;
 }
 
 #[cfg(test)]

@@ -14,13 +14,16 @@ use crate::gate::{self, Gate, Member};
 use crate::isa::Isa;
 use crate::jit::{Compiler, Draft, FpMode, Gateway, Jit, Seen};
 use crate::mem::{GuestMemory, PAGE, perm};
+use crate::perf::PerfMap;
+use crate::stats::{self, Cause, Counts, Made, Section, Standing};
 use crate::translate::{translate, translate_replaced};
 use crate::vm::{Config, Counting, End, ProbeEngine, Tier};
-use hashbrown::HashSet;
+use hashbrown::{HashMap, HashSet};
 use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
+use std::time::{Duration, Instant};
 
 /// Instructions that a thread takes of the limit of the run at a time.
 const BUDGET_SLICE: u64 = 1 << 20;
@@ -54,6 +57,11 @@ pub(crate) struct Machine {
     budget: AtomicU64,
     ending: Mutex<Option<Ending>>,
     is_ending: AtomicBool,
+    /// When the guest began to run.
+    begun: Instant,
+    /// What threads that are over have counted.
+    counts: Mutex<Counts>,
+    perf_map: OnceLock<PerfMap>,
 }
 
 struct Translations {
@@ -66,8 +74,10 @@ struct Translations {
     queue: Queue,
     /// Other threads may run: generated code makes atomic steps where it needs them.
     parallel: bool,
-    /// Blocks translated, retranslations included.
-    translated: u64,
+    made: Made,
+    /// Why blocks at these addresses have been dropped, as long as they have not been translated again; kept for
+    /// statistics only.
+    dropped: HashMap<u64, Cause>,
 }
 
 /// A region on its way through the compiler.
@@ -78,12 +88,17 @@ pub(crate) struct Work {
     mode: FpMode,
     /// All of its blocks, the root included.
     region: Vec<Arc<Entry>>,
+    /// How long the compiler was at it.
+    took: Duration,
 }
 
 impl Work {
     /// Makes the code, which takes long and needs nothing else. `None` if that is not possible.
     pub(crate) fn compile(&mut self) -> Option<Vec<u8>> {
-        self.compiler.compile(&self.draft)
+        let begun = Instant::now();
+        let code = self.compiler.compile(&self.draft);
+        self.took = begun.elapsed();
+        code
     }
 }
 
@@ -130,12 +145,16 @@ impl Machine {
                 compiles,
                 queue: Queue::default(),
                 parallel: false,
-                translated: 0,
+                made: Made::default(),
+                dropped: HashMap::new(),
             }),
             epoch: AtomicU64::new(0),
             budget: AtomicU64::new(config.max_insns.unwrap_or(u64::MAX)),
             ending: Mutex::new(None),
             is_ending: AtomicBool::new(false),
+            begun: Instant::now(),
+            counts: Mutex::default(),
+            perf_map: OnceLock::new(),
             config,
         }))
     }
@@ -150,7 +169,7 @@ impl Machine {
     }
 
     pub(crate) fn translated_blocks(&self) -> u64 {
-        self.translations().translated
+        self.translations().made.blocks
     }
 
     /// Changes when code that a thread may know the address of has been dropped.
@@ -239,7 +258,13 @@ impl Machine {
                 self.memory.mark_code(block.end - 1);
             }
         }
-        translations.translated += 1;
+        let Translations { made, dropped, .. } = translations;
+        made.blocks += 1;
+        made.insns += block.insns.len() as u64;
+        made.uops += block.uops.len() as u64;
+        if let Some(cause) = dropped.remove(&pc) {
+            made.again[cause as usize] += 1;
+        }
         translations.cache.insert(block, enters)
     }
 
@@ -290,6 +315,7 @@ impl Machine {
             translations.compiles = translations.jit.is_some();
             if let Some(jit) = &mut translations.jit {
                 jit.set_parallel(translations.parallel);
+                self.map_fixed(jit);
             }
             self.epoch.fetch_add(1, Ordering::Release);
         }
@@ -297,18 +323,31 @@ impl Machine {
         let (region, seen) = self.region(translations, root.block.pc);
         let blocks = region.iter().map(|entry| entry.block.clone()).collect();
         let draft = translations.jit.as_ref()?.draft(blocks, seen, mode);
-        Some(Work { compiler, draft, root, mode, region })
+        Some(Work { compiler, draft, root, mode, region, took: Duration::ZERO })
     }
 
     /// Puts code in place, unless it was made of something that has been dropped meanwhile.
     fn finish(&self, translations: &mut Translations, work: Work, code: Option<Vec<u8>>) {
-        let Work { compiler, draft, root, mode, region } = work;
+        let Work { compiler, draft, root, mode, region, took } = work;
         translations.compiler = Some(compiler);
+        let made = &mut translations.made;
+        made.compiling += took;
+        made.regions += 1;
+        made.region_blocks += region.len() as u64;
+        made.region_insns += region.iter().map(|entry| entry.block.insns.len() as u64).sum::<u64>();
         let Some(jit) = &mut translations.jit else { return };
         if !region.iter().all(|entry| entry.is_live()) {
+            made.wasted += 1;
             return root.postpone_code(mode, self.hot());
         }
-        let Some(compiled) = code.and_then(|code| jit.install(draft, &code)) else { return root.refuse_code() };
+        let Some(compiled) = code.and_then(|code| jit.install(draft, &code)) else {
+            made.wasted += 1;
+            return root.refuse_code();
+        };
+        made.code += compiled.len as u64;
+        if let Some(map) = self.perf_map.get() {
+            map.add(compiled.code..compiled.code + compiled.len, root.block.pc);
+        }
         for pc in compiled.entries {
             if let Some(entry) = translations.cache.find(pc, true) {
                 entry.set_code(mode, compiled.code);
@@ -384,7 +423,7 @@ impl Machine {
     fn drop_written_code_now(&self) {
         let mut translations = self.translations();
         for page in self.memory.take_written_code() {
-            self.drop_code(&mut translations, page..page + PAGE);
+            self.drop_code(&mut translations, page..page + PAGE, Cause::Written);
             let aliases = self.memory.aliases(page);
             if !aliases.iter().chain([&page]).any(|&page| translations.cache.has_page(page)) {
                 self.memory.unmark_code(page);
@@ -394,7 +433,7 @@ impl Machine {
 
     /// Drops the code that overlaps `range`.
     pub(crate) fn drop_range(&self, range: Range<u64>) {
-        gate::exclusive(|| self.drop_code(&mut self.translations(), range));
+        gate::exclusive(|| self.drop_code(&mut self.translations(), range, Cause::Written));
     }
 
     /// Drops the code that changed probes concern, and code that has been written.
@@ -405,7 +444,7 @@ impl Machine {
             let changes = self.probes().map(|mut probes| probes.take_changes()).unwrap_or_default();
             let mut translations = self.translations();
             for range in changes {
-                self.drop_code(&mut translations, range);
+                self.drop_code(&mut translations, range, Cause::Probes);
             }
             // Threads look at `every` probes again behind an exclusive section.
         });
@@ -420,15 +459,21 @@ impl Machine {
         changed
     }
 
-    fn drop_code(&self, translations: &mut Translations, range: Range<u64>) {
+    fn drop_code(&self, translations: &mut Translations, range: Range<u64>, cause: Cause) {
         let removed = translations.cache.remove(range);
-        self.drop_regions(translations, &removed);
+        translations.made.dropped_blocks[cause as usize] += removed.len() as u64;
+        if self.config.stats {
+            translations.dropped.extend(removed.iter().map(|&pc| (pc, cause)));
+        }
+        self.drop_regions(translations, &removed, cause);
     }
 
     /// Drops the regions with one of the blocks at these addresses.
-    fn drop_regions(&self, translations: &mut Translations, blocks: &[u64]) {
+    fn drop_regions(&self, translations: &mut Translations, blocks: &[u64], cause: Cause) {
         let Some(jit) = &mut translations.jit else { return };
+        let before = jit.regions();
         let entries = jit.drop_blocks(blocks);
+        translations.made.dropped_regions[cause as usize] += (before - jit.regions()) as u64;
         if entries.is_empty() {
             return;
         }
@@ -450,7 +495,7 @@ impl Machine {
                     entry.warm_up(self.often());
                 }
             }
-            self.drop_regions(&mut translations, &[pc]);
+            self.drop_regions(&mut translations, &[pc], Cause::Warm);
         });
     }
 
@@ -465,7 +510,7 @@ impl Machine {
             if let Some(jit) = &mut translations.jit {
                 jit.set_parallel(true);
             }
-            self.drop_code(&mut translations, 0..u64::MAX);
+            self.drop_code(&mut translations, 0..u64::MAX, Cause::Threads);
         });
         true
     }
@@ -477,7 +522,55 @@ impl Machine {
         // Its thread is the parent's.
         translations.queue = Queue::default();
         translations.cache.forget_code();
+        (translations.made, translations.dropped) = (Made::default(), HashMap::new());
+        *lock(&self.counts) = Counts::default();
+        if let Some(map) = self.perf_map.get() {
+            map.fork();
+        }
         self.epoch.fetch_add(1, Ordering::Release);
+    }
+
+    // ---- statistics
+
+    /// Enters generated code into a map from now on, and what is there already.
+    pub(crate) fn set_perf_map(&self, map: PerfMap) {
+        let _ = self.perf_map.set(map);
+        if let Some(jit) = &self.translations().jit {
+            self.map_fixed(jit);
+        }
+    }
+
+    fn map_fixed(&self, jit: &Jit) {
+        if let Some(map) = self.perf_map.get() {
+            jit.fixed().iter().for_each(|(code, name)| map.add_own(code.clone(), name));
+        }
+    }
+
+    /// The guest has other code mapped now.
+    pub(crate) fn code_mapped(&self, environment: &dyn Environment) {
+        if let Some(map) = self.perf_map.get() {
+            map.map(&environment.mapped_code());
+        }
+    }
+
+    /// Adds what a thread has counted by its end.
+    pub(crate) fn add_counts(&self, counts: &Counts) {
+        lock(&self.counts).add(counts);
+    }
+
+    pub(crate) fn stats(&self) -> Vec<Section> {
+        let translations = self.translations();
+        let jit = translations.jit.as_ref();
+        let standing = Standing {
+            elapsed: self.begun.elapsed(),
+            live_blocks: translations.cache.len() as u64,
+            interpreted: translations.cache.interpreted(),
+            live_regions: jit.map_or(0, Jit::regions) as u64,
+            compiled_blocks: jit.map_or(0, Jit::blocks) as u64,
+            live_code: jit.map_or(0, Jit::code_bytes) as u64,
+            peak: crate::linux::peak_memory(),
+        };
+        stats::report(&lock(&self.counts), &translations.made, &standing)
     }
 
     // ---- the end

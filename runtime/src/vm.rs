@@ -12,10 +12,12 @@ use crate::env::{AskedCall, Environment, Outcome, OutputSource, Raised, Signal, 
 use crate::gate::{self, Gate, Member};
 use crate::interp::{self, ActionCall, Context, Host, Leave};
 use crate::isa::Isa;
-use crate::jit::{FpMode, Gateway, JumpCache};
+use crate::jit::{FpMode, Gateway, JumpCache, Left};
 use crate::machine::Machine;
 use crate::mem::{Access, Fault, GuestMemory};
+use crate::perf::PerfMap;
 use crate::probe::attach::Module;
+use crate::stats::{Activity, Meter, Section, Way};
 use crate::translate::Splice;
 use crate::uop::{JumpHint, Uop, slot};
 use spile_lang::ir::Cause;
@@ -46,6 +48,8 @@ pub struct Config {
     pub count: bool,
     /// Compile on the guest's threads, not beside them: when code changes over then depends on nothing else.
     pub compile_at_once: bool,
+    /// Measure where the time goes, for [`Vm::stats`].
+    pub stats: bool,
 }
 
 /// What generated code does with the instruction count of a thread.
@@ -254,11 +258,15 @@ enum Stop {
 struct EngineHost<'a> {
     machine: &'a Machine,
     environment: &'a dyn Environment,
+    meter: &'a Meter,
 }
 
 impl Host for EngineHost<'_> {
     fn action(&mut self, call: ActionCall, cpu: &mut CpuState, memory: &GuestMemory) -> u64 {
-        self.machine.probes().map_or(0, |mut probes| probes.action(call, cpu, memory, self.environment))
+        let perform =
+            || self.machine.probes().map_or(0, |mut probes| probes.action(call, cpu, memory, self.environment));
+        self.meter.action();
+        self.meter.spend(Activity::Probing, perform)
     }
 
     fn ticks(&self, icount: u64) -> u64 {
@@ -300,6 +308,7 @@ pub struct Vm {
     leads: bool,
     front: Front,
     counters: Counters,
+    meter: Meter,
     gateway: Option<Gateway>,
     jump_cache: JumpCache,
     /// [`Machine::epoch`] and the mode for which `gateway` and `jump_cache` are good.
@@ -354,6 +363,7 @@ impl Vm {
             cpu,
             memory: machine.memory.clone(),
             environment,
+            meter: Meter::new(machine.config.stats),
             machine,
             member,
             leads: false,
@@ -395,6 +405,16 @@ impl Vm {
         Control::new(&self.machine)
     }
 
+    /// What the run has done, if [`Config::stats`] asked for it; after the run.
+    pub fn stats(&self) -> Vec<Section> {
+        self.machine.stats()
+    }
+
+    /// Enters generated code into a map; to be called before the run.
+    pub fn set_perf_map(&self, map: PerfMap) {
+        self.machine.set_perf_map(map);
+    }
+
     /// Number of blocks translated so far, retranslations included.
     pub fn translated_blocks(&self) -> u64 {
         self.machine.translated_blocks()
@@ -425,6 +445,7 @@ impl Vm {
             self.fire(PlainEvent::Exit, status);
         }
         self.fire(PlainEvent::End, status);
+        self.machine.add_counts(&self.meter.take());
         // What others map as well, a file, is to hold what has been stored.
         self.memory.release_all();
         match self.probes().and_then(|probes| probes.end_request()) {
@@ -483,6 +504,7 @@ impl Vm {
             probes.end_thread(self.environment.thread_id());
         }
         self.machine.cells.retire(&self.counters);
+        self.machine.add_counts(&self.meter.take());
         self.machine.gate.remove(&self.member);
         self.environment.leave();
     }
@@ -532,6 +554,7 @@ impl Vm {
 
     /// Does one thing: handles what is pending, or executes a block or a chain of them.
     fn turn(&mut self) -> Option<Stop> {
+        self.meter.turn();
         if self.cpu.poll.load(Ordering::Relaxed) != 0 {
             // It looks again before it executes anything: behind half an instruction a signal is still to be delivered,
             // and the probes of the next one might leave in front of its second half.
@@ -567,7 +590,7 @@ impl Vm {
         if let Some(entry) = self.front.find(pc, enters) {
             return Some(entry.clone());
         }
-        let (entry, outside) = self.machine.entry(pc, enters);
+        let (entry, outside) = self.meter.spend(Activity::Translating, || self.machine.entry(pc, enters));
         if outside {
             return None;
         }
@@ -621,7 +644,7 @@ impl Vm {
             if !entry.is_hot(self.machine.hot()) || entry.refuses_code() || !entry.ask_for_code(mode) {
                 return None;
             }
-            code = self.machine.compile(entry, mode);
+            code = self.meter.spend(Activity::Compiling, || self.machine.compile(entry, mode));
         }
         (code != 0).then_some(code)
     }
@@ -641,14 +664,23 @@ impl Vm {
 
     fn enter_code(&mut self, code: usize) -> Option<Stop> {
         let gateway = self.settle()?;
-        let mut host = EngineHost { machine: &self.machine, environment: &*self.environment };
+        let mut host = EngineHost { machine: &self.machine, environment: &*self.environment, meter: &self.meter };
         let mut ctx = context(&self.machine, &self.counters, &mut host);
-        let link = gateway.enter(code, &mut self.cpu, &self.counters, &mut self.jump_cache, &mut ctx);
+        self.meter.enter();
+        let before = self.meter.begin(Activity::Generated);
+        let left = gateway.enter(code, &mut self.cpu, &self.counters, &mut self.jump_cache, &mut ctx);
+        self.meter.begin(before);
         match self.cpu.resume {
-            resume::ENTRY => self.link(link),
-            resume::COLD => return self.go_on_cold(true),
-            resume::WITHIN => return self.go_on_cold(false),
-            _ => {}
+            resume::ENTRY => self.link(left),
+            resume::COLD => {
+                self.meter.leave(Way::Cold, false);
+                return self.go_on_cold(true);
+            }
+            resume::WITHIN => {
+                self.meter.leave(Way::Cold, false);
+                return self.go_on_cold(false);
+            }
+            _ => self.meter.leave(Way::Slow, false),
         }
         None
     }
@@ -665,7 +697,7 @@ impl Vm {
         let block = &*entry.block;
         let remaining = self.cpu.limit.saturating_sub(self.cpu.icount);
         let stop = usize::try_from(remaining).unwrap_or(usize::MAX).min(block.insns.len());
-        let leave = self.in_context(|cpu, ctx| interp::run(block, at, stop, cpu, ctx));
+        let leave = self.run_block(block, at, stop);
         let stop = self.after(&entry, stop, leave);
         if often && entry.is_live() {
             self.machine.warm_up(pc);
@@ -673,21 +705,21 @@ impl Vm {
         stop
     }
 
-    /// Makes generated code find the code at `cpu.pc` the next time it leaves through `link`, or by an indirect branch
-    /// if that is 0.
-    fn link(&mut self, link: usize) {
+    /// Makes generated code find the code at `cpu.pc` the next time it leaves in this way.
+    fn link(&mut self, left: Left) {
         if self.settle().is_none() {
             return;
         }
         let (pc, mode) = (self.cpu.pc, self.fp_mode());
         let code = self.front.find(pc, true).map_or(0, |entry| entry.code(mode));
+        self.meter.leave(left.into(), code != 0);
         if code == 0 {
             return;
         }
-        if link != 0 {
-            self.machine.link(link, pc, mode);
-        } else {
-            self.jump_cache.keep(pc, code);
+        match left {
+            Left::Slow => {}
+            Left::Branch(slot) => self.machine.link(slot, pc, mode),
+            Left::Indirect(_) => self.jump_cache.keep(pc, code),
         }
     }
 
@@ -696,16 +728,17 @@ impl Vm {
         let block = &*entry.block;
         let stop = usize::try_from(remaining).unwrap_or(usize::MAX).min(block.insns.len());
         let from = if resumed == resume::BODY { block.insns[0].body } else { 0 };
-        let leave = self.in_context(|cpu, ctx| interp::run(block, from, stop, cpu, ctx));
+        let leave = self.run_block(block, from, stop);
         self.after(entry, stop, leave)
     }
 
     /// Interprets one block after the other, as long as that is all there is to do: a short way around [`Vm::turn`].
     fn interpret_on(&mut self) -> Option<Stop> {
         let hot = self.machine.hot();
-        let mut host = EngineHost { machine: &self.machine, environment: &*self.environment };
+        let mut host = EngineHost { machine: &self.machine, environment: &*self.environment, meter: &self.meter };
         let mut ctx = context(&self.machine, &self.counters, &mut host);
         let cpu = &mut *self.cpu;
+        let before = self.meter.begin(Activity::Interpreting);
         while cpu.poll.load(Ordering::Relaxed) == 0 && cpu.resume == resume::ENTRY && !self.memory.has_written_code() {
             let Some(entry) = self.front.find(cpu.pc, true) else { break };
             let mode = FpMode::of(cpu.x[slot::FP_CONTROL as usize]);
@@ -718,10 +751,12 @@ impl Vm {
                 Leave::Next => note_target(entry, cpu.pc),
                 leave => {
                     let entry = entry.clone();
+                    self.meter.begin(before);
                     return self.after(&entry, insns, leave);
                 }
             }
         }
+        self.meter.begin(before);
         None
     }
 
@@ -743,7 +778,7 @@ impl Vm {
                     // The environment has made the access possible. What probes have changed of it is still there.
                     self.cpu.resume = resume::ENTRY;
                     self.cpu.icount -= block.insn_of(at) as u64;
-                    leave = self.in_context(|cpu, ctx| interp::run(block, at, limit, cpu, ctx));
+                    leave = self.run_block(block, at, limit);
                 }
                 Leave::Syscall(next) => {
                     if let Some(stop) = self.system_call() {
@@ -751,7 +786,7 @@ impl Vm {
                     }
                     // The rest of the block counts from the block's start again.
                     self.cpu.icount -= block.insn_of(next - 1) as u64 + 1;
-                    leave = self.in_context(|cpu, ctx| interp::run(block, next, limit, cpu, ctx));
+                    leave = self.run_block(block, next, limit);
                 }
             }
         }
@@ -759,6 +794,14 @@ impl Vm {
 
     /// Performs a system call. `None` if the block goes on; else what [`Vm::turn`] returns.
     fn system_call(&mut self) -> Option<Option<Stop>> {
+        self.meter.system_call();
+        let before = self.meter.begin(Activity::Calling);
+        let result = self.make_system_call();
+        self.meter.begin(before);
+        result
+    }
+
+    fn make_system_call(&mut self) -> Option<Option<Stop>> {
         let watched = self.probes().is_some_and(|mut probes| {
             probes.note_count(self.environment.thread_id(), self.cpu.icount);
             probes.flush();
@@ -837,6 +880,7 @@ impl Vm {
     fn after_call(&mut self, outcome: Outcome) -> Option<Option<Stop>> {
         if self.environment.take_forked() {
             self.machine.forked();
+            self.meter.restart(Activity::Calling);
             self.leads = true;
             let child = self.environment.thread_id();
             let parent = self.member.set_id(child);
@@ -847,6 +891,9 @@ impl Vm {
         }
         self.turn_end = self.environment.turn_end();
         let mapped = self.environment.take_code_mapped();
+        if mapped {
+            self.machine.code_mapped(&*self.environment);
+        }
         let changed = mapped && self.machine.modules_changed(&*self.environment);
         if mapped {
             self.tell_loaded();
@@ -882,8 +929,16 @@ impl Vm {
         }
     }
 
+    /// Interprets a block from a micro-op on, up to instruction `limit`.
+    fn run_block(&mut self, block: &Block, from: u32, limit: usize) -> Leave {
+        let before = self.meter.begin(Activity::Interpreting);
+        let leave = self.in_context(|cpu, ctx| interp::run(block, from, limit, cpu, ctx));
+        self.meter.begin(before);
+        leave
+    }
+
     fn in_context<T>(&mut self, f: impl FnOnce(&mut CpuState, &mut Context<'_>) -> T) -> T {
-        let mut host = EngineHost { machine: &self.machine, environment: &*self.environment };
+        let mut host = EngineHost { machine: &self.machine, environment: &*self.environment, meter: &self.meter };
         let mut ctx = context(&self.machine, &self.counters, &mut host);
         f(&mut self.cpu, &mut ctx)
     }
@@ -961,7 +1016,7 @@ impl Vm {
             }
         }
         if asked & poll::PARK != 0 {
-            gate::park();
+            self.meter.spend(Activity::Waiting, gate::park);
         }
         if asked & poll::INSN != 0 {
             let (thread, pc) = (self.environment.thread_id(), self.cpu.pc);
@@ -1053,6 +1108,12 @@ impl Vm {
 
     /// Runs the bodies of the probes that wait for `event`.
     fn fire(&mut self, event: PlainEvent, status: u8) {
+        let before = self.meter.begin(Activity::Probing);
+        self.run_bodies(event, status);
+        self.meter.begin(before);
+    }
+
+    fn run_bodies(&mut self, event: PlainEvent, status: u8) {
         let pc = match &event {
             PlainEvent::Call(call) | PlainEvent::Return(call, _) => call.pc,
             PlainEvent::Output(_, _, pc) => *pc,

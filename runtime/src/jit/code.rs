@@ -87,6 +87,11 @@ impl Arena {
         self.free.insert(piece.offset, piece.len);
     }
 
+    /// Bytes that are not free.
+    pub(super) fn used(&self) -> usize {
+        ARENA - self.free.values().sum::<usize>()
+    }
+
     /// The address at which a piece executes.
     pub(super) fn address(&self, piece: Piece) -> usize {
         self.executable as usize + piece.offset

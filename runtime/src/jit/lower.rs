@@ -14,11 +14,11 @@
 use super::cold::{Cold, Condition, Node, WHOLE_BLOCK};
 use super::counters::{self, Increments, Tallies, Tally};
 use super::values::Values;
-use super::{JUMP_CACHE_BITS, jump_cache_index};
+use super::{JUMP_CACHE_BITS, Left, jump_cache_index};
 use crate::block::Block;
 use crate::cpu::{CodeLinks, CpuState, StuckBits, resume};
 use crate::mem::{ADDRESS_BITS, PAGE, perm};
-use crate::uop::{AmoOp, BinOp, Cc, Fence, FlagKind, MemTy, Operand, SelOp, Uop, V, X, slot};
+use crate::uop::{AmoOp, BinOp, Cc, Fence, FlagKind, JumpHint, MemTy, Operand, SelOp, Uop, V, X, slot};
 use crate::vm::Counting;
 use cranelift_codegen::ir::condcodes::{CondCode, IntCC};
 use cranelift_codegen::ir::types::{F32, F64, I8, I8X16, I16, I16X8, I32, I32X4, I64, I64X2};
@@ -1087,18 +1087,18 @@ impl<'f> Lowering<'_, 'f> {
     }
 
     /// Leaves for an address that is known only now, through the indirect-branch cache.
-    fn indirect(&mut self, pc: Value) {
+    fn indirect(&mut self, hint: JumpHint, pc: Value) {
         debug_assert_eq!(jump_cache_index(4), 1, "generated code computes the same index");
         self.flush();
         self.store_icount();
-        let none = self.imm(0);
+        let link = self.imm(Left::link_of(hint) as u64);
         if self.facts.modes[self.index] {
             let other = self.fp_mode_differs();
             let (leave, go_on) = (self.fresh(), self.fresh());
             self.b.ins().brif(other, leave, &[], go_on, &[]);
             self.go_on_in(leave);
             let code = self.b.ins().load(I64, trusted(), self.state, RESOLVER);
-            self.tail_call(code, pc, none);
+            self.tail_call(code, pc, link);
             self.go_on_in(go_on);
         }
         let table = self.b.ins().load(I64, trusted(), self.state, JUMP_CACHE);
@@ -1113,10 +1113,10 @@ impl<'f> Lowering<'_, 'f> {
         self.b.ins().brif(same, hit, &[], miss, &[]);
         self.go_on_in(miss);
         let code = self.b.ins().load(I64, trusted(), self.state, RESOLVER);
-        self.tail_call(code, pc, none);
+        self.tail_call(code, pc, link);
         self.go_on_in(hit);
         let code = self.b.ins().load(I64, trusted(), entry, 8);
-        self.tail_call(code, pc, none);
+        self.tail_call(code, pc, link);
     }
 
     // ---- blocks
@@ -2006,11 +2006,11 @@ impl<'f> Lowering<'_, 'f> {
             }
 
             Uop::Jump { target, .. } => self.go_to(target, 0),
-            Uop::JumpInd { a, .. } => {
+            Uop::JumpInd { hint, a } => {
                 let pc = self.get(a);
                 self.end_of_block();
                 self.jump_table(pc);
-                self.indirect(pc);
+                self.indirect(hint, pc);
                 self.terminated = true;
             }
             Uop::BrZero { nz, a, target } => {
@@ -2103,7 +2103,7 @@ impl<'f> Lowering<'_, 'f> {
                 let done = insn as u64 + u64::from(done);
                 let pc = self.get(a);
                 self.ahead += done;
-                self.indirect(pc);
+                self.indirect(JumpHint::Jump, pc);
                 self.ahead -= done;
                 self.terminated = true;
             }

@@ -35,6 +35,7 @@ pub use compiler::Compiler;
 use compiler::Fixed;
 use hashbrown::{HashMap, HashSet};
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -113,6 +114,8 @@ pub struct Draft {
 pub struct Compiled {
     /// Where it is entered.
     pub code: usize,
+    /// Bytes of host code.
+    pub len: usize,
     /// The guest addresses at which it may be entered.
     pub entries: Vec<u64>,
 }
@@ -137,6 +140,32 @@ pub struct Gateway {
     resolver: usize,
     preserving: usize,
     bases: (usize, usize),
+}
+
+/// How generated code was left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Left {
+    /// To do something that it cannot do, or because it was asked to.
+    Slow,
+    /// Through this chain slot, which leads nowhere yet.
+    Branch(usize),
+    /// By an indirect branch to an address that the thread's cache does not know.
+    Indirect(JumpHint),
+}
+
+impl Left {
+    /// What indirect branches leave in [`CodeLinks::link`](crate::cpu::CodeLinks): no address of a chain slot.
+    fn link_of(hint: JumpHint) -> usize {
+        hint as usize + 1
+    }
+
+    fn of(link: usize) -> Left {
+        let indirect = || JumpHint::ALL.iter().copied().find(|&hint| Left::link_of(hint) == link);
+        match link {
+            0 => Left::Slow,
+            _ => indirect().map_or(Left::Branch(link), Left::Indirect),
+        }
+    }
 }
 
 /// A thread's indirect-branch cache: where generated code finds the code of an address.
@@ -164,7 +193,7 @@ impl JumpCache {
 }
 
 impl Gateway {
-    /// Runs generated code from `cpu.pc` until it leaves. Returns the chain slot through which it left, or 0.
+    /// Runs generated code from `cpu.pc` until it leaves.
     pub fn enter(
         &self,
         code: usize,
@@ -172,7 +201,7 @@ impl Gateway {
         counters: &Counters,
         cache: &mut JumpCache,
         ctx: &mut Context<'_>,
-    ) -> usize {
+    ) -> Left {
         helpers::install(&mut cpu.links);
         cpu.links.link = 0;
         cpu.links.resolver = self.resolver;
@@ -181,7 +210,7 @@ impl Gateway {
         cpu.links.jump_cache = cache.entries.as_mut_ptr() as usize;
         cpu.links.context = helpers::erase(ctx);
         code::enter_region(self.trampoline, cpu, self.bases, code);
-        cpu.links.link
+        Left::of(cpu.links.link)
     }
 }
 
@@ -196,6 +225,8 @@ pub struct Jit {
     /// Regions by the address of their first chain slot.
     by_slots: BTreeMap<usize, u32>,
     gateway: Gateway,
+    /// Where the code is that is there before any region, and what it is called.
+    fixed: Vec<(Range<usize>, &'static str)>,
     parallel: bool,
     arena: Arena,
 }
@@ -221,15 +252,18 @@ impl Jit {
     pub fn new(memory: &GuestMemory, cells: &Arc<Cells>, counting: Counting) -> std::io::Result<(Self, Compiler)> {
         let mut compiler = Compiler::new(cells, counting)?;
         let mut arena = Arena::new()?;
-        let mut emit = |which| {
+        let mut fixed = Vec::new();
+        let mut emit = |which, name| {
             let code = compiler.fixed(which)?;
             let piece = arena.add(&code).ok_or(std::io::ErrorKind::OutOfMemory)?;
-            std::io::Result::Ok(arena.address(piece))
+            let address = arena.address(piece);
+            fixed.push((address..address + code.len(), name));
+            std::io::Result::Ok(address)
         };
         let gateway = Gateway {
-            trampoline: emit(Fixed::Trampoline)?,
-            resolver: emit(Fixed::Resolver)?,
-            preserving: emit(Fixed::Preserving)?,
+            trampoline: emit(Fixed::Trampoline, "trampoline")?,
+            resolver: emit(Fixed::Resolver, "resolver")?,
+            preserving: emit(Fixed::Preserving, "helper call")?,
             bases: memory.host_bases(),
         };
         let jit = Jit {
@@ -239,6 +273,7 @@ impl Jit {
             chained: HashMap::new(),
             by_slots: BTreeMap::new(),
             gateway,
+            fixed,
             parallel: false,
             arena,
         };
@@ -285,11 +320,31 @@ impl Jit {
         for block in &draft.blocks {
             self.by_block.entry(block.pc).or_default().push(id);
         }
-        let code = self.arena.address(piece);
+        let (code, len) = (self.arena.address(piece), code.len());
         let Draft { blocks, mode, entries, slots, .. } = draft;
         self.by_slots.insert(slots.as_ptr() as usize, id);
         self.regions.insert(id, Region { piece, mode, blocks, slots, linked: Vec::new(), entries: entries.clone() });
-        Some(Compiled { code, entries })
+        Some(Compiled { code, len, entries })
+    }
+
+    /// The code that is there before any region, with what it is called.
+    pub fn fixed(&self) -> &[(Range<usize>, &'static str)] {
+        &self.fixed
+    }
+
+    /// Number of regions that are in place.
+    pub fn regions(&self) -> usize {
+        self.regions.len()
+    }
+
+    /// Number of blocks that are in one of them at least.
+    pub fn blocks(&self) -> usize {
+        self.by_block.values().filter(|regions| !regions.is_empty()).count()
+    }
+
+    /// Bytes of host code that is in place.
+    pub fn code_bytes(&self) -> usize {
+        self.arena.used()
     }
 
     /// Makes the exit with chain slot `link` go on at `code` the next time: it leads to `pc`.

@@ -198,6 +198,13 @@ pub struct Config {
     pub host_signals: bool,
 }
 
+/// The most memory that this process has had at a time, in bytes; what its children have had does not count.
+pub fn peak_memory() -> u64 {
+    // `struct rusage`: two times of 16 bytes, then `ru_maxrss` in KiB.
+    let mut usage = [0; 144];
+    host::getrusage(libc::RUSAGE_SELF as u64, &mut usage).map_or(0, |_| abi::u64_at(&usage, 32) * 1024)
+}
+
 /// What the main thread's stack must have at least, and what it gets if it may.
 const STACK: [u64; 2] = [2 << 20, 8 << 20];
 

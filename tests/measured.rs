@@ -1,0 +1,162 @@
+//! What `--stats` and `--perf-map` say of a run.
+
+mod support;
+
+use serde_json::Value;
+use std::ops::Range;
+use std::path::Path;
+use std::process::Command;
+use support::{TIERS, guest, root, run, spile};
+
+fn spile_run(options: &[&str], program: &[&str]) -> Command {
+    let mut command = spile(root());
+    command.arg("run").args(options).arg(guest(program[0])).args(&program[1..]);
+    command
+}
+
+/// The record that `--stats --json` ends with.
+fn stats(options: &[&str], program: &[&str]) -> Value {
+    let ended = run(&mut spile_run(&[&["--stats", "--json"], options].concat(), program));
+    assert_eq!(ended.status, "0", "{}", ended.stderr);
+    let last = ended.stderr.lines().last().unwrap_or_default();
+    let record: Value = serde_json::from_str(last).unwrap_or_else(|error| panic!("{error}: {last}"));
+    assert_eq!(record["type"], "stats");
+    assert_eq!(record["program"], program[0]);
+    record
+}
+
+fn number(record: &Value, section: &str, key: &str) -> u64 {
+    record[section][key].as_u64().unwrap_or_else(|| panic!("no `{key}` in {}", record[section]))
+}
+
+/// The instructions that a run executes.
+fn icount(program: &[&str]) -> u64 {
+    let ended = run(&mut spile_run(&["--json", "-e", "on end print icount"], program));
+    let line = ended.stderr.lines().find(|line| line.contains("\"print\"")).unwrap_or_default();
+    serde_json::from_str::<Value>(line).ok().and_then(|record| record["icount"].as_u64()).expect("a count")
+}
+
+#[test]
+fn interpreted_instructions_are_those_executed() {
+    let record = stats(&["--tier", "interp"], &["fib"]);
+    assert_eq!(number(&record, "translation", "blocks interpreted, instructions"), icount(&["fib"]));
+    assert_eq!(number(&record, "translation", "regions compiled"), 0);
+    assert_eq!(number(&record, "control", "generated code entered"), 0);
+    assert_eq!(record["time"]["generated code"], 0.0);
+    let blocks = number(&record, "translation", "blocks translated");
+    assert_eq!(number(&record, "memory", "blocks now"), blocks);
+    assert!(blocks > 5 && number(&record, "translation", "blocks translated, instructions") > blocks);
+}
+
+#[test]
+fn what_is_compiled_at_first_sight_is_not_interpreted() {
+    let record = stats(&["--tier", "jit"], &["fib"]);
+    let regions = number(&record, "translation", "regions compiled");
+    assert!(regions > 0 && number(&record, "memory", "regions now") == regions);
+    assert!(
+        number(&record, "memory", "host code now") >= number(&record, "translation", "regions compiled, instructions")
+    );
+    assert!(number(&record, "translation", "blocks interpreted, instructions") < icount(&["fib"]) / 10);
+    assert!(record["time"]["generated code"].as_f64() > Some(0.0));
+    // Each entry ends in one of the ways.
+    let ways = ["direct branch", "indirect jump", "indirect call", "return", "slow exit", "left-out probe"];
+    let left: u64 = ways.iter().map(|way| number(&record, "control", &format!("left by {way}"))).sum();
+    assert_eq!(left, number(&record, "control", "generated code entered"));
+}
+
+#[test]
+fn activities_are_all_of_the_time() {
+    for tier in TIERS {
+        let record = stats(&["--tier", tier, "-e", "on insn at fib print x0", "-o", "/dev/null"], &["fib"]);
+        let time = record["time"].as_object().expect("a section");
+        let of = |name: &str| time[name].as_f64().expect("a number");
+        let names = time.keys().filter(|name| !["elapsed", "compiling, beside it too"].contains(&name.as_str()));
+        let sum: f64 = names.map(|name| of(name)).sum();
+        assert!(sum <= of("elapsed") && sum > 0.8 * of("elapsed"), "{tier}: {record}");
+        assert!(of("probes") > 0.0 && number(&record, "control", "actions of probes") >= 21_891, "{tier}: {record}");
+    }
+}
+
+#[test]
+fn translating_again_has_its_cause() {
+    let again = |record: &Value, cause: &str| number(record, "blocks dropped", &format!("{cause}, translated again"));
+    let written = stats(&["--tier", "interp"], &["selfmod"]);
+    assert!(again(&written, "written or unmapped") > 0 && again(&written, "probes changed") == 0, "{written}");
+    // The probe is gone after its only hit, and with it the block that it stood in.
+    let exhausted = stats(&["--tier", "interp", "-q", "-e", "on insn at fib hit 3 @n = x0"], &["fib"]);
+    assert_eq!(number(&exhausted, "blocks dropped", "probes changed"), 1, "{exhausted}");
+    assert_eq!(again(&exhausted, "probes changed"), 1, "{exhausted}");
+    assert_eq!(again(&exhausted, "written or unmapped"), 0, "{exhausted}");
+}
+
+#[test]
+fn threads_are_added_up() {
+    let record = stats(&[], &["threads", "stack", "2000"]);
+    assert!(number(&record, "memory", "threads") > 2, "{record}");
+    assert!(number(&record, "control", "system calls") > number(&record, "memory", "threads"), "{record}");
+}
+
+#[test]
+fn the_table_is_no_output_of_the_guest() {
+    let plain = run(&mut spile_run(&[], &["fib"]));
+    let with = run(&mut spile_run(&["--stats"], &["fib"]));
+    assert_eq!((&with.stdout, &with.status), (&plain.stdout, &plain.status));
+    assert!(with.stderr.starts_with("spile: statistics of fib, process "), "{}", with.stderr);
+    assert!(with.stderr.lines().any(|line| line.starts_with("    blocks translated ")), "{}", with.stderr);
+}
+
+/// Runs a program and returns the map that it leaves, with the standard output.
+fn perf_map(options: &[&str], program: &[&str]) -> (Vec<(Range<u64>, String)>, String) {
+    // `sh` tells the number of its process, which goes on as that of `spile`.
+    let mut command = Command::new("sh");
+    command.args(["-c", "echo $$; exec \"$@\"", "sh"]);
+    let inner = spile_run(&[&["--perf-map"], options].concat(), program);
+    command.arg(inner.get_program()).args(inner.get_args()).env_clear().current_dir(root());
+    command.env("PATH", std::env::var_os("PATH").unwrap_or_default());
+    let ended = run(&mut command);
+    let (process, printed) = ended.stdout.split_once('\n').expect("the number of the process");
+    let path = format!("/tmp/perf-{process}.map");
+    let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}; {}", ended.stderr));
+    std::fs::remove_file(&path).expect("the map can be removed");
+    let line = |line: &str| {
+        let mut words = line.splitn(3, ' ');
+        let mut hex = || u64::from_str_radix(words.next().unwrap_or_default(), 16).expect("a hexadecimal number");
+        let (start, size) = (hex(), hex());
+        (start..start + size, words.next().expect("a name").to_owned())
+    };
+    (text.lines().map(line).collect(), printed.to_owned())
+}
+
+#[test]
+fn the_map_for_perf_names_the_guests_functions() {
+    let (mut map, printed) = perf_map(&["--tier", "jit"], &["calls"]);
+    assert_eq!(printed, "result 150015066\n");
+    for name in ["hot (calls)", "work (calls)", "cold (calls)", "spile: trampoline"] {
+        assert!(
+            map.iter().any(|(_, found)| found == name || found.starts_with(&name.replace(" (", "+"))),
+            "{name}: {map:?}"
+        );
+    }
+    map.sort_by_key(|(code, _)| code.start);
+    assert!(map.iter().all(|(code, _)| code.start > 0 && !code.is_empty()), "{map:?}");
+    // Nothing is dropped in this run, so that no address is used twice.
+    assert!(map.windows(2).all(|pair| pair[0].0.end <= pair[1].0.start), "{map:?}");
+}
+
+#[test]
+fn a_link_in_the_place_of_the_map_is_not_followed() {
+    let victim = Path::new(env!("CARGO_TARGET_TMPDIR")).join("victim-of-perf-map");
+    std::fs::write(&victim, "untouched").expect("a scratch file");
+    let mut command = Command::new("sh");
+    let script = "ln -s \"$0\" /tmp/perf-$$.map; echo $$; exec \"$@\"";
+    command.args(["-c", script]).arg(&victim);
+    let inner = spile_run(&["--perf-map"], &["fib"]);
+    command.arg(inner.get_program()).args(inner.get_args()).current_dir(root());
+    let ended = run(&mut command);
+    assert_eq!(ended.status, "0", "{}", ended.stderr);
+    assert_eq!(std::fs::read_to_string(&victim).expect("the file"), "untouched");
+    let process = ended.stdout.lines().next().unwrap_or_default();
+    let path = format!("/tmp/perf-{process}.map");
+    assert!(std::fs::symlink_metadata(&path).is_ok_and(|file| file.is_file()));
+    std::fs::remove_file(path).expect("the map can be removed");
+}
