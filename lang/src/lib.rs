@@ -66,10 +66,8 @@ pub fn compile_with(
 ) -> (Option<Program>, Diagnostics) {
     let mut diagnostics = Diagnostics::new();
     let items = uses::items(sources, &mut diagnostics);
-    if lacks_files(&diagnostics) {
-        return (None, diagnostics.finish());
-    }
     let program = check::check(sources, target, debug, options, &items, check::Base::default(), &mut diagnostics);
+    leave_out_consequences(&mut diagnostics);
     let program = (!diagnostics.has_errors()).then_some(program);
     (program, diagnostics.finish())
 }
@@ -86,18 +84,18 @@ pub fn extend(
 ) -> (Option<Program>, Diagnostics) {
     let mut diagnostics = Diagnostics::new();
     let items = uses::items(sources, &mut diagnostics);
-    if lacks_files(&diagnostics) {
-        return (None, diagnostics.finish());
-    }
     let base = check::Base { program: Some(old), first };
     let program = check::check(sources, target, debug, options, &items, base, &mut diagnostics);
+    leave_out_consequences(&mut diagnostics);
     let program = (!diagnostics.has_errors()).then_some(program);
     (program, diagnostics.finish())
 }
 
-/// True if a file that is used is not there: what it defines would be called unknown.
-fn lacks_files(diagnostics: &Diagnostics) -> bool {
-    diagnostics.iter().any(|diagnostic| diagnostic.code == "E0440")
+/// Without a file that is used, what it defines is unknown: that is no error of its own. What is misspelt is.
+fn leave_out_consequences(diagnostics: &mut Diagnostics) {
+    if diagnostics.iter().any(|diagnostic| diagnostic.code == "E0440") {
+        diagnostics.retain(|diagnostic| !matches!(diagnostic.code, "E0404" | "E0407") || diagnostic.fix.is_some());
+    }
 }
 
 /// Parses all sources and returns the syntax tree as text, for reading only.

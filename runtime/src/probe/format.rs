@@ -373,7 +373,7 @@ mod tests {
         let style = |style| Format { style, ..plain };
         let i8_ = Type::Int { bits: 8, signed: true };
         let minus = Value::Word(-5i64 as u64);
-        let cases: [(Value<'_>, Type, Format, &str); 34] = [
+        let cases: [(Value<'_>, Type, Format, &str); 35] = [
             (Value::Word(255), Type::Word, plain, "0xff"),
             (Value::Word(255), Type::Word, Format { width: 8, ..plain }, "    0xff"),
             (Value::Word(255), Type::Word, Format { width: 8, zero: true, ..plain }, "0x0000ff"),
