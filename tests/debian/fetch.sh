@@ -1,17 +1,18 @@
 #!/bin/bash
 # Unpacks Debian packages of another architecture into a private root, without touching this machine's dpkg.
-# usage: fetch.sh DIRECTORY ARCHITECTURE PACKAGE...
+# usage: fetch.sh DIRECTORY ARCHITECTURE SUITE PACKAGE...
 #
-# Dependencies are not followed: name them. The suite is this machine's own, so that its keyring can verify it.
+# Dependencies are not followed: name them. An empty SUITE is this machine's own. That of another is verified as well, for
+# which the keyring must know it: Debian 12's package debian-archive-keyring does from 2023.3+deb12u2 on.
 # DIRECTORY/root then holds the files, and DIRECTORY/stamp says which packages they are of.
 set -euo pipefail
-directory=$1 architecture=$2
-shift 2
-wanted="$architecture $*"
+directory=$1 architecture=$2 suite=$3
+shift 3
+wanted="$architecture $suite $*"
 [ "$(cat "$directory/stamp" 2> /dev/null)" != "$wanted" ] || exit 0
 command -v apt-get dpkg > /dev/null || { echo "fetch.sh: this needs Debian's apt-get and dpkg" >&2; exit 1; }
 
-suite=$(. /etc/os-release && echo "${VERSION_CODENAME:-bookworm}")
+[ -n "$suite" ] || suite=$(. /etc/os-release && echo "${VERSION_CODENAME:-bookworm}")
 mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' | grep '/debian/$' | sort -u | head -1)
 [ -n "$mirror" ] || { echo "fetch.sh: apt has no Debian mirror; run apt-get update first" >&2; exit 1; }
 

@@ -116,8 +116,13 @@ pub trait LinuxAbi: Send + Sync {
     /// The text of `/proc/cpuinfo`.
     fn cpu_info(&self, processors: usize) -> String;
 
-    /// `AT_PLATFORM`, which is `utsname.machine` as well.
-    fn platform(&self) -> &'static str;
+    /// `utsname.machine`.
+    fn machine(&self) -> &'static str;
+
+    /// True if `AT_PLATFORM` is there, which then is the machine's name.
+    fn tells_platform(&self) -> bool {
+        true
+    }
 
     /// `AT_MINSIGSTKSZ`: the smallest stack that holds a signal frame.
     fn minimum_signal_stack(&self) -> u64;

@@ -182,9 +182,9 @@ pub(super) fn uname(kernel: &mut Kernel, memory: &GuestMemory, [out, ..]: Args) 
     const MACHINE: usize = 4 * 65;
     let mut names = [0; 390];
     host::uname(&mut names)?;
-    let platform = kernel.abi.platform().as_bytes();
+    let machine = kernel.abi.machine().as_bytes();
     names[MACHINE..MACHINE + 65].fill(0);
-    names[MACHINE..MACHINE + platform.len()].copy_from_slice(platform);
+    names[MACHINE..MACHINE + machine.len()].copy_from_slice(machine);
     memory.write(out, &names)?;
     Ok(0)
 }

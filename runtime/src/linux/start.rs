@@ -250,7 +250,7 @@ impl Kernel {
         };
         let envp = push_all(&self.envp);
         let argv = push_all(&self.argv);
-        let platform = push(&[self.abi.platform().as_bytes(), b"\0"].concat());
+        let platform = push(&[self.abi.machine().as_bytes(), b"\0"].concat());
         let mut seed = self.random.as_ref().map_or_else(host_random, |random| lock(random).clone());
         let random = push(&seed.bytes(16));
 
@@ -292,7 +292,8 @@ impl Kernel {
             (AT_MINSIGSTKSZ, self.abi.minimum_signal_stack()),
             (0, 0),
         ];
-        entries.iter().flat_map(|&(key, value)| [key, value]).collect()
+        let is_told = |key| key != AT_PLATFORM || self.abi.tells_platform();
+        entries.iter().filter(|(key, _)| is_told(*key)).flat_map(|&(key, value)| [key, value]).collect()
     }
 }
 

@@ -66,6 +66,8 @@ pub enum Action {
     Caller,
     /// Wall-clock nanoseconds since the run began. Result: the number.
     Now,
+    /// Args: an address, a number of instructions. Result: the address behind them.
+    SkipOver,
     /// Result: the instructions that all threads of the process have executed.
     IcountAll,
     /// Result: the guest's thread number.

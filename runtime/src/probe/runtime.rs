@@ -61,6 +61,20 @@ pub struct Guest<'a> {
     pub syscall_name: fn(u64) -> Option<&'static str>,
 }
 
+/// Most instructions that one `skip` leaves out where they are of several sizes.
+const MOST_SKIPPED: u64 = 1 << 24;
+
+impl Guest<'_> {
+    /// The address behind `count` instructions from `pc` on; that of what cannot be fetched, if that is met before.
+    fn behind(&self, mut pc: u64, count: u64) -> u64 {
+        for _ in 0..count.min(MOST_SKIPPED) {
+            let Ok(first) = self.memory.fetch(pc) else { break };
+            pc = pc.wrapping_add(self.isa.insn_len(u16::from_le_bytes(first)).into());
+        }
+        pc
+    }
+}
+
 /// A probe has asked for the end of the run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ExitRequest {
@@ -673,6 +687,10 @@ impl ProbeRuntime {
             Action::Call(func) => self.call(fire, *func),
             Action::Float(op) => float(*op, fire.args.word(), fire.args.word()),
             Action::Now => (fire.guest.ticks)(fire.call.icount),
+            Action::SkipOver => {
+                let (from, count) = (fire.args.word(), fire.args.word());
+                fire.guest.behind(from, count)
+            }
             Action::IcountAll => self.counts.all(fire.guest.thread_id, fire.call.icount),
             Action::ThreadId => fire.guest.thread_id,
             Action::ProcessId => fire.guest.process_id,

@@ -359,12 +359,12 @@ fn an_access_leads_elsewhere() {
             for (tier, _) in RUNS {
                 let program = program(&mut Rng(word.into()), word, false, 1);
                 let what = format!("{name}, {tier:?}");
-                let (mut without, _) = leaves(&Program { words: vec![0xaa1b_03fc, HLT], ..program.clone() });
+                let (mut without, _) = leaves(&program.clone().with_words(&[0xaa1b_03fc, HLT]));
                 (without.state.pc, without.memory) = (0x1_0010, leaves(&program).0.memory);
                 without = with_data(without, &program.data);
                 without.traps.clone_from(&leaves(&program).0.traps);
                 script_leaves(&what, &program, tier, "on access goto 0x10010", &without);
-                let mut behind = leaves(&Program { words: vec![0xaa1b_03fc, word, HLT], ..program.clone() }).0;
+                let mut behind = leaves(&program.clone().with_words(&[0xaa1b_03fc, word, HLT])).0;
                 let code = leaves(&program).0.memory;
                 behind.memory[..CODE_SIZE as usize].copy_from_slice(&code[..CODE_SIZE as usize]);
                 behind.state.pc = 0x1_0010;

@@ -8,7 +8,6 @@ use spile_lang::source::Sources;
 use spile_runtime::cells::Cells;
 use spile_runtime::cpu::{CpuState, poll};
 use spile_runtime::interp::ActionCall;
-use spile_runtime::isa::aarch64::AARCH64;
 use spile_runtime::mem::GuestMemory;
 use spile_runtime::probe::engine::Probes;
 use spile_runtime::probe::output::{Output, Style};
@@ -33,7 +32,7 @@ struct Switch {
 }
 
 struct Switches {
-    program_pc: Range<u64>,
+    starts: Vec<u64>,
     switches: Vec<Switch>,
     on: Vec<bool>,
     changes: Vec<Range<u64>>,
@@ -44,8 +43,8 @@ struct Switches {
 impl Switches {
     fn new(program: &Program, switches: &[Switch], on: &[bool]) -> Self {
         let cells = Cells::new();
-        let program_pc = generate::range(program);
-        Switches { program_pc, switches: switches.to_vec(), on: on.to_vec(), changes: Vec::new(), cells }
+        let (starts, switches) = (program.starts.clone(), switches.to_vec());
+        Switches { starts, switches, on: on.to_vec(), changes: Vec::new(), cells }
     }
 
     fn splice(&self, site: &Site<'_>, after: bool, uops: &mut Vec<Uop>) {
@@ -74,11 +73,10 @@ impl Switches {
 impl Spy for Switches {
     fn before(&mut self, site: &Site<'_>, uops: &mut Vec<Uop>) {
         // The counters come first: what a switch does here is for the next time.
-        if self.program_pc.contains(&site.insn.pc) {
-            let index = ((site.insn.pc - CODE) / 4) as usize;
-            if self.on[index] {
-                uops.push(Uop::CellInc { cell: (self.switches.len() + index) as u32, n: 1 });
-            }
+        if let Ok(index) = self.starts.binary_search(&site.insn.pc)
+            && self.on[index]
+        {
+            uops.push(Uop::CellInc { cell: (self.switches.len() + index) as u32, n: 1 });
         }
         self.splice(site, false, uops);
     }
@@ -91,8 +89,8 @@ impl Spy for Switches {
     fn action(&mut self, call: ActionCall, cpu: &mut CpuState, _: &GuestMemory) -> u64 {
         let target = self.switches[call.action as usize].target;
         self.on[target] ^= true;
-        let pc = CODE + 4 * target as u64;
-        self.changes.push(pc..pc + 4);
+        let pc = self.starts[target];
+        self.changes.push(pc..pc + 1);
         cpu.poll.fetch_or(poll::CODE, Ordering::Relaxed);
         0
     }
@@ -106,16 +104,16 @@ impl Spy for Switches {
 
 #[test]
 fn probes_that_come_and_go_count_exactly() {
-    for seed in seeds(40) {
+    for (seed, generate) in generate::each(seeds(40)) {
         let seed = seed ^ 0x0c4a_0000;
         let mut rng = Rng(seed);
-        let program = generate::program(seed, Shape::random(&mut rng));
-        let len = program.words.len();
+        let program = generate(seed, Shape::random(&mut rng));
+        let len = program.starts.len();
         let mut switches: Vec<Switch> = Vec::new();
         for _ in 0..1 + rng.below(3) {
             let target = program.first + rng.below((len - program.first) as u64) as usize;
             let near = (target as u64 + rng.below(6)).saturating_sub(3).min(len as u64 - 1);
-            let pc = CODE + 4 * if rng.chance(60) { near } else { rng.below(len as u64) };
+            let pc = program.starts[if rng.chance(60) { near } else { rng.below(len as u64) } as usize];
             let every = rng.pick(&[1, 2, 3, 7, 100, 1003]);
             switches.push(Switch { pc, after: rng.chance(50), every, target });
         }
@@ -123,10 +121,7 @@ fn probes_that_come_and_go_count_exactly() {
         let (mut now, mut hits) = (on.clone(), vec![0; switches.len() + len]);
         let expected = Stepper::new(&program).run(LIMIT, |stepper, stepped| {
             let pc = stepped.unwrap_or(stepper.cpu.pc);
-            if !generate::range(&program).contains(&pc) {
-                return;
-            }
-            let index = ((pc - CODE) / 4) as usize;
+            let Ok(index) = program.starts.binary_search(&pc) else { return };
             if stepped.is_none() && now[index] {
                 hits[switches.len() + index] += 1;
             }
@@ -154,10 +149,10 @@ fn probes_that_come_and_go_count_exactly() {
 
 #[test]
 fn a_limit_stops_at_exactly_its_instruction() {
-    for seed in seeds(20) {
+    for (seed, generate) in generate::each(seeds(20)) {
         let seed = seed ^ 0x0117_0000;
         let mut rng = Rng(seed);
-        let program = generate::program(seed, Shape { hot: false, ..Shape::random(&mut rng) });
+        let program = generate(seed, Shape { hot: false, ..Shape::random(&mut rng) });
         let total = Stepper::new(&program).run(2000, |_, _| {}).state.icount;
         let mut limits: Vec<u64> = (0..4).map(|_| rng.below(total + 2)).collect();
         limits.extend([0, 1, total, total + 1]);
@@ -172,8 +167,8 @@ fn a_limit_stops_at_exactly_its_instruction() {
 
 #[test]
 fn every_limit_of_a_program_in_the_interpreter() {
-    for seed in seeds(6) {
-        let program = generate::program(seed ^ 0x0e7e_0000, Shape { patches: true, ..Shape::default() });
+    for (seed, generate) in generate::each(seeds(6)) {
+        let program = generate(seed ^ 0x0e7e_0000, Shape { patches: true, ..Shape::default() });
         let mut stepper = Stepper::new(&program);
         for limit in 0..400 {
             let expected = stepper.run(limit, |_, _| {});
@@ -215,10 +210,10 @@ impl Spy for Periodic {
 
 #[test]
 fn periodic_events_see_the_exact_state() {
-    for seed in seeds(100) {
+    for (seed, generate) in generate::each(seeds(100)) {
         let seed = seed ^ 0x0e3e_0000;
         let mut rng = Rng(seed);
-        let program = generate::program(seed, Shape::random(&mut rng));
+        let program = generate(seed, Shape::random(&mut rng));
         let spy = Periodic { seed, states: Vec::new(), splices: rng.chance(50) };
         let (mut next, mut states) = (spy.next_every(0), Vec::new());
         let expected = Stepper::new(&program).run(LIMIT, |stepper, stepped| {
@@ -259,13 +254,13 @@ impl Write for Sink {
 /// Runs a program with the probes of a script. Returns what they print as well.
 pub(crate) fn run_script(program: &Program, tier: Tier, limit: u64, script: &str) -> (Final, String) {
     let sources = Sources::single("test", script);
-    let (compiled, diagnostics) = spile_lang::compile(&sources, &AARCH64);
+    let (compiled, diagnostics) = spile_lang::compile(&sources, program.isa);
     let Some(compiled) = compiled else { panic!("{script}: {diagnostics:?}") };
     let memory = program.memory();
     let symbols = Arc::new(SymbolTable::raw(Path::new("image"), CODE..CODE + CODE_SIZE));
     let sink = Sink::default();
     let output = Output::new(Box::new(sink.clone()), "test", Style { json: false, ascii: true });
-    let probes = Probes::attach(compiled, &sources, symbols, &memory, &AARCH64, output, 0);
+    let probes = Probes::attach(compiled, &sources, symbols, &memory, program.isa, output, 0);
     let probes = probes.unwrap_or_else(|diagnostics| panic!("{script}: {diagnostics:?}"));
     let result = run_with(program, memory, tier, Some(limit), Some(Box::new(Flushing(probes))));
     let text = String::from_utf8(sink.0.lock().unwrap().clone()).unwrap();

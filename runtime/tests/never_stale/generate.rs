@@ -1,4 +1,4 @@
-//! Random A64 programs that end: from encodings, with blocks, loops, calls, tables, exclusives and patched code.
+//! Random programs; here those of A64 that end: from encodings, with blocks, loops, calls, tables, exclusives and patched code.
 //!
 //! Registers have roles: `x0`–`x20` and `x29` are free, `x21`–`x23` are scratch for sequences, `x24`–`x26` count loops,
 //! `x27` and `x28` and `sp` point to data, `x30` is the link. Vector code uses `v0`–`v7`.
@@ -28,6 +28,22 @@ impl Shape {
         let (hot, patches, wild) = (rng.chance(25), rng.chance(25), rng.chance(10));
         Shape { hot, patches, wild, large: !crossing && rng.chance(6), crossing, mixed: crossing && rng.chance(50) }
     }
+}
+
+/// Makes a random program of an architecture from a seed.
+pub(crate) type Generate = fn(u64, Shape) -> Program;
+
+/// The generator of each architecture.
+pub(crate) const GENERATORS: [Generate; 2] = [program, crate::generate_riscv::program];
+
+/// Every seed with every generator.
+pub(crate) fn each(seeds: std::ops::Range<u64>) -> impl Iterator<Item = (u64, Generate)> {
+    seeds.flat_map(|seed| GENERATORS.map(|generate| (seed, generate)))
+}
+
+/// Integer registers that programs use freely.
+pub(crate) fn free(program: &Program) -> std::ops::Range<u8> {
+    if program.isa.insn_align() == 4 { 0..21 } else { crate::generate_riscv::FREE }
 }
 
 const NOP: u32 = 0xd503_201f;
@@ -74,8 +90,7 @@ pub(crate) fn program(seed: u64, shape: Shape) -> Program {
         program.first = w.words.len();
     }
     w.all();
-    program.words = w.words;
-    program
+    program.with_words(&w.words)
 }
 
 impl Writer {
@@ -625,9 +640,4 @@ impl Writer {
         };
         self.push(word);
     }
-}
-
-/// The address range of a program's instructions.
-pub(crate) fn range(program: &Program) -> std::ops::Range<u64> {
-    CODE..CODE + 4 * program.words.len() as u64
 }

@@ -1,5 +1,6 @@
 //! A guest without an operating system, run in a tier with a probe engine of the test, or one instruction at a time.
 
+use spile_lang::target::RegisterSlot;
 use spile_runtime::block::{Block, Insn, Lift};
 use spile_runtime::cells::Cells;
 use spile_runtime::cpu::CpuState;
@@ -70,7 +71,10 @@ impl Rng {
 /// A program with its initial state.
 #[derive(Clone)]
 pub(crate) struct Program {
-    pub(crate) words: Vec<u32>,
+    pub(crate) isa: &'static dyn Isa,
+    pub(crate) code: Vec<u8>,
+    /// The addresses of its instructions.
+    pub(crate) starts: Vec<u64>,
     pub(crate) cpu: CpuState,
     pub(crate) data: Vec<u8>,
     /// Index of the first instruction that is worth a probe: those before it are padding.
@@ -78,19 +82,31 @@ pub(crate) struct Program {
 }
 
 impl Program {
-    /// A program that starts with every register zero but `sp` and `x28`, which point to data.
+    /// An A64 program that starts with every register zero but `sp` and `x28`, which point to data.
     pub(crate) fn new(words: &[u32]) -> Program {
         let mut cpu = CpuState { pc: CODE, ..CpuState::default() };
         (cpu.x[28], cpu.x[31]) = (BASE, BASE - 0x800);
-        Program { words: words.to_vec(), cpu, data: vec![0; DATA_SIZE as usize], first: 0 }
+        let (code, starts, data) = (Vec::new(), Vec::new(), vec![0; DATA_SIZE as usize]);
+        Program { isa: &AARCH64, code, starts, cpu, data, first: 0 }.with_words(words)
+    }
+
+    /// The same with other A64 instructions.
+    pub(crate) fn with_words(self, words: &[u32]) -> Program {
+        let starts = (0..words.len() as u64).map(|index| CODE + 4 * index).collect();
+        Program { code: words.iter().flat_map(|word| word.to_le_bytes()).collect(), starts, ..self }
+    }
+
+    /// The size of an instruction in bytes.
+    pub(crate) fn len_at(&self, index: usize) -> usize {
+        let next = self.starts.get(index + 1).copied().unwrap_or(CODE + self.code.len() as u64);
+        (next - self.starts[index]) as usize
     }
 
     pub(crate) fn memory(&self) -> Arc<GuestMemory> {
         let memory = Arc::new(GuestMemory::new(u64::MAX >> 8).unwrap());
         memory.map_anonymous(CODE, CODE_SIZE, perm::READ | perm::WRITE | perm::EXEC, false).unwrap();
         memory.map_anonymous(DATA, DATA_SIZE, perm::READ | perm::WRITE, false).unwrap();
-        let bytes: Vec<u8> = self.words.iter().flat_map(|word| word.to_le_bytes()).collect();
-        memory.write(CODE, &bytes).unwrap();
+        memory.write(CODE, &self.code).unwrap();
         memory.write(DATA, &self.data).unwrap();
         memory
     }
@@ -187,13 +203,18 @@ pub(crate) struct Seen {
     traps: Vec<TrapEvent>,
 }
 
-/// The environment: system calls print `x0` and change it, traps end the run.
-struct Bare(Arc<Mutex<Seen>>);
+/// The environment: system calls print their first argument and change it, traps end the run.
+struct Bare(Arc<Mutex<Seen>>, &'static dyn Isa);
 
 impl Environment for Bare {
     fn system_call(&mut self, cpu: &mut CpuState, _: &GuestMemory) -> Outcome {
-        self.0.lock().unwrap().output.push(cpu.x[0]);
-        cpu.x[0] = cpu.x[0].rotate_left(7) ^ cpu.x[8];
+        let register = |n| match self.1.argument(n).map(|register| register.slot) {
+            Some(RegisterSlot::Int(slot)) => usize::from(slot),
+            other => unreachable!("{other:?}"),
+        };
+        let (first, last) = (register(0), register(7));
+        self.0.lock().unwrap().output.push(cpu.x[first]);
+        cpu.x[first] = cpu.x[first].rotate_left(7) ^ cpu.x[last];
         Outcome::Continue
     }
     fn trap(&mut self, _: &mut CpuState, _: &GuestMemory, trap: TrapEvent) -> Outcome {
@@ -226,6 +247,7 @@ impl Environment for Bare {
 pub(crate) struct Stepper {
     pub(crate) cpu: Box<CpuState>,
     pub(crate) memory: Arc<GuestMemory>,
+    isa: &'static dyn Isa,
     environment: Bare,
     seen: Arc<Mutex<Seen>>,
 }
@@ -248,7 +270,8 @@ impl Stepper {
 
     pub(crate) fn on(program: &Program, memory: Arc<GuestMemory>) -> Stepper {
         let seen = Arc::<Mutex<Seen>>::default();
-        Stepper { cpu: Box::new(program.cpu.clone()), memory, environment: Bare(seen.clone()), seen }
+        let environment = Bare(seen.clone(), program.isa);
+        Stepper { cpu: Box::new(program.cpu.clone()), memory, isa: program.isa, environment, seen }
     }
 
     /// Executes an instruction. Returns the status if it ends the run; it has then had no effect.
@@ -256,19 +279,19 @@ impl Stepper {
         let pc = self.cpu.pc;
         let leave = match self.fetch(pc) {
             Err(event) => Leave::Trap(event),
-            Ok(bits) => {
+            Ok((bits, len)) => {
                 let mut uops = Vec::new();
-                AARCH64.lift(bits, &mut Lift::new(&mut uops, pc, 4));
+                self.isa.lift(bits, &mut Lift::new(&mut uops, pc, len));
                 let after = uops.len() as u32;
                 if !uops.last().is_some_and(Uop::ends_block) {
                     uops.push(Uop::Next);
                 }
-                let insns = vec![Insn { pc, bits, len: 4, start: 0, body: 0, after }];
-                let block = Block { pc, end: pc.wrapping_add(4), insns, uops };
+                let insns = vec![Insn { pc, bits, len, start: 0, body: 0, after }];
+                let block = Block { pc, end: pc.wrapping_add(len.into()), insns, uops };
                 let (mut host, cells) = (NoHost, Cells::none());
                 let mut ctx = Context {
                     memory: &self.memory,
-                    isa: &AARCH64,
+                    isa: self.isa,
                     cells: &cells,
                     counters: &cells.common(),
                     host: &mut host,
@@ -287,12 +310,21 @@ impl Stepper {
         }
     }
 
-    fn fetch(&self, pc: u64) -> Result<u32, TrapEvent> {
-        if !pc.is_multiple_of(4) {
+    /// The instruction at an address and its size.
+    pub(crate) fn fetch(&self, pc: u64) -> Result<(u32, u8), TrapEvent> {
+        if !pc.is_multiple_of(self.isa.insn_align()) {
             return Err(TrapEvent::Misaligned(pc));
         }
         let fault = |fault: Fault| TrapEvent::Fault(fault);
-        self.memory.fetch(pc).map(u32::from_le_bytes).map_err(fault)
+        if self.isa.insn_align() == 4 {
+            return self.memory.fetch(pc).map(|bytes| (u32::from_le_bytes(bytes), 4)).map_err(fault);
+        }
+        let first = u16::from_le_bytes(self.memory.fetch(pc).map_err(fault)?);
+        if self.isa.insn_len(first) == 2 {
+            return Ok((first.into(), 2));
+        }
+        let second = u16::from_le_bytes(self.memory.fetch(pc.wrapping_add(2)).map_err(fault)?);
+        Ok((u32::from(first) | u32::from(second) << 16, 4))
     }
 
     pub(crate) fn result(&self, end: End) -> Final {
@@ -435,7 +467,7 @@ pub(crate) fn run_with(
     let seen = Arc::<Mutex<Seen>>::default();
     let config = Config { tier, max_insns, count: true, ..Config::default() };
     let cpu = Box::new(program.cpu.clone());
-    let mut vm = Vm::new(&AARCH64, cpu, memory, Box::new(Bare(seen.clone())), probes, config).unwrap();
+    let mut vm = Vm::new(program.isa, cpu, memory, Box::new(Bare(seen.clone(), program.isa)), probes, config).unwrap();
     let end = vm.run();
     Final::of(end, &vm.cpu, &vm.memory, &seen.lock().unwrap())
 }

@@ -8,6 +8,7 @@ mod access;
 mod change;
 mod flow;
 mod generate;
+mod generate_riscv;
 mod machine;
 mod rare;
 mod record;

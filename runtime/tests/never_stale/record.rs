@@ -141,7 +141,7 @@ impl Recorder {
                 PC => Uop::MovI { d, imm: site.insn.pc },
                 NEXT if self.moment == Moment::Before => Uop::MovI { d, imm: 0 },
                 NEXT if site.jumps => Uop::Un { op: UnOp::Mov, d, a: NEXT_PC },
-                NEXT => Uop::MovI { d, imm: site.insn.pc + 4 },
+                NEXT => Uop::MovI { d, imm: site.insn.pc + u64::from(site.insn.len) },
                 v => {
                     let (a, imm) = (((v - V) / 2) as u8, ((v - V) % 2) as u32);
                     Uop::Vx { op: VxOp::Get, t: Lanes::D2, d, a, imm }
@@ -199,9 +199,7 @@ fn reference(program: &Program, moment: Moment, vectors: usize, keep: usize) -> 
         let state = State::of(&stepper.cpu);
         match (moment, stepped) {
             // An instruction that cannot be fetched is none.
-            (Moment::Before, None) if stepper.memory.fetch::<4>(state.pc).is_err() || !state.pc.is_multiple_of(4) => {
-                return;
-            }
+            (Moment::Before, None) if stepper.fetch(state.pc).is_err() => return,
             (Moment::Before, None) => Recorder::fill(&mut recorder.record, &state, state.pc, 0, vectors),
             (Moment::After, Some(pc)) => Recorder::fill(&mut recorder.record, &state, pc, state.pc, vectors),
             _ => return,
@@ -235,10 +233,10 @@ fn compare(program: &Program, tier: Tier, means: Means, moment: Moment, vectors:
 
 #[test]
 fn no_probe_sees_a_stale_value() {
-    for seed in seeds(40) {
+    for (seed, generate) in generate::each(seeds(40)) {
         let mut rng = Rng(seed ^ 0x5eed);
-        let program = generate::program(seed, Shape::random(&mut rng));
-        let what = format!("seed {seed}");
+        let program = generate(seed, Shape::random(&mut rng));
+        let what = format!("seed {seed}, {}", program.isa.arch());
         for tier in TIERS {
             let moment = rng.pick(&[Moment::Before, Moment::After]);
             compare(&program, tier, Means::Slots, moment, VECTORS, &what);
@@ -330,13 +328,13 @@ impl Spy for Watcher {
 
 #[test]
 fn probes_that_change_nothing_disturb_nothing() {
-    for seed in seeds(80) {
+    for (seed, generate) in generate::each(seeds(80)) {
         let seed = seed ^ 0x0d15_7000;
         let mut rng = Rng(seed);
-        let program = generate::program(seed, Shape::random(&mut rng));
+        let program = generate(seed, Shape::random(&mut rng));
         let (mut fetched, mut stepper) = (0, Stepper::new(&program));
         let expected = stepper.run(LIMIT, |stepper, stepped| {
-            fetched += u64::from(stepped.is_none() && stepper.memory.fetch::<4>(stepper.cpu.pc).is_ok());
+            fetched += u64::from(stepped.is_none() && stepper.fetch(stepper.cpu.pc).is_ok());
         });
         for tier in TIERS {
             run_plain(&program, tier, LIMIT).must_be(&expected, &format!("seed {seed}, {tier:?}, no probes"));
@@ -352,29 +350,26 @@ fn probes_that_change_nothing_disturb_nothing() {
 
 #[test]
 fn random_programs_do_something() {
-    let (mut halted, mut executed, mut hot) = (0, 0, 0);
-    for seed in 0..200 {
-        let program = generate::program(seed, Shape::random(&mut Rng(seed ^ 0x5eed)));
-        let result = Stepper::new(&program).run(LIMIT, |_, _| {});
-        halted += u64::from(matches!(result.traps[..], [TrapEvent::Halt(_)]));
-        executed += result.state.icount;
-        hot += u64::from(result.state.icount > 5000);
-        if std::env::var("SPILE_SHOW").is_ok() {
-            eprintln!(
-                "{seed}: {} words, {} insns, {:?} {:x?}",
-                program.words.len(),
-                result.state.icount,
-                result.end,
-                result.traps
-            );
-            if let [TrapEvent::Illegal(bits)] = result.traps[..] {
+    for generate in generate::GENERATORS {
+        let (mut ended, mut executed, mut hot) = (0, 0, 0);
+        for seed in 0..200 {
+            let program = generate(seed, Shape::random(&mut Rng(seed ^ 0x5eed)));
+            let result = Stepper::new(&program).run(LIMIT, |_, _| {});
+            ended += u64::from(matches!(result.traps[..], [TrapEvent::Halt(_) | TrapEvent::Breakpoint(_)]));
+            executed += result.state.icount;
+            hot += u64::from(result.state.icount > 5000);
+            if std::env::var("SPILE_SHOW").is_ok() {
+                let (arch, n, traps) = (program.isa.arch(), program.starts.len(), &result.traps);
                 eprintln!(
-                    "   {bits:#010x} {}",
-                    spile_runtime::isa::Isa::disassemble(&spile_runtime::isa::aarch64::AARCH64, bits, 0)
+                    "{seed}: {arch}, {n} instructions, {} executed, {:?} {traps:x?}",
+                    result.state.icount, result.end
                 );
+                if let [TrapEvent::Illegal(bits)] = result.traps[..] {
+                    eprintln!("   {bits:#010x} {}", program.isa.disassemble(bits, 0));
+                }
             }
         }
+        assert!(ended > 170, "{ended} of 200 programs came to their end");
+        assert!(executed > 200 * 500 && hot > 20, "{executed} instructions, {hot} hot programs");
     }
-    assert!(halted > 170, "{halted} of 200 programs came to their end");
-    assert!(executed > 200 * 500 && hot > 20, "{executed} instructions, {hot} hot programs");
 }

@@ -1,8 +1,8 @@
 //! Probes that change registers, flags, memory, code and control: the very next instruction sees it.
 
 use crate::change::run_script;
-use crate::generate::{self, Shape};
-use crate::machine::{CODE, Final, Program, Rng, Spy, Stepper, TIERS, run};
+use crate::generate::{self, Generate, Shape};
+use crate::machine::{Final, Program, Rng, Spy, Stepper, TIERS, run};
 use crate::record::LIMIT;
 use crate::seeds;
 use spile_runtime::cells::Cells;
@@ -31,8 +31,8 @@ enum Change {
     State(X, u8, u64),
     /// Eight bytes of data.
     Memory(u64, u64),
-    /// An instruction.
-    Code(u64, u32),
+    /// An instruction of so many bytes.
+    Code(u64, u32, usize),
     Goto(u64),
     /// Leaves out so many instructions.
     Skip(u64),
@@ -42,6 +42,7 @@ enum Change {
 #[derive(Clone, Copy, Debug)]
 struct Probe {
     pc: u64,
+    is_a64: bool,
     after: bool,
     first: u64,
     count: u64,
@@ -50,11 +51,15 @@ struct Probe {
 
 impl Probe {
     fn random(rng: &mut Rng, program: &Program) -> Probe {
-        let len = program.words.len() as u64;
+        let is_a64 = program.isa.insn_align() == 4;
+        let registers = generate::free(program);
+        let len = program.starts.len() as u64;
         let first = program.first as u64;
         let at = first + rng.below(len - first);
         let value = rng.value();
-        let x = rng.below(21) as X;
+        let x = registers.start + rng.below(registers.len() as u64) as X;
+        // All of them but the one that is always zero.
+        let any = |rng: &mut Rng| if is_a64 { rng.below(31) as X } else { 1 + rng.below(31) as X };
         let near = |rng: &mut Rng| match rng.below(5) {
             0 => at,
             1 => (at + 1).min(len - 1),
@@ -64,10 +69,12 @@ impl Probe {
         let change = match rng.below(16) {
             0..=2 => Change::X(x, value),
             3 => Change::W(x, value),
-            4 => Change::Copy(x, rng.below(31) as X),
-            5 => Change::Add(x, rng.below(31) as X, value),
+            4 => Change::Copy(x, any(rng)),
+            5 => Change::Add(x, any(rng), value),
             6 | 7 => {
                 let (lanes, n) = rng.pick(&[(Lanes::B16, 16), (Lanes::H8, 8), (Lanes::S4, 4), (Lanes::D2, 2)]);
+                // Registers of RISC-V are 64 bits wide.
+                let n = if is_a64 { n } else { n / 2 };
                 Change::Lane(rng.below(8) as u8, lanes, rng.below(n) as u32, value)
             }
             8 => Change::Whole(rng.below(8) as u8, value),
@@ -76,21 +83,25 @@ impl Probe {
             11 => Change::Memory(crate::machine::BASE - 0x100 + 8 * rng.below(0x40), value),
             12 | 13 => {
                 // An instruction that always exists: nop, or add x, x, #imm.
-                let word = rng.pick(&[0xd503_201f, 0x9100_0400, 0x9100_0c21, 0x9101_0442, 0xf100_0463]);
-                let target = near(rng);
-                Change::Code(CODE + 4 * target, word)
+                let target = near(rng) as usize;
+                let (word, len) = match (is_a64, program.len_at(target)) {
+                    (true, _) => (rng.pick(&[0xd503_201f, 0x9100_0400, 0x9100_0c21, 0x9101_0442, 0xf100_0463]), 4),
+                    (false, 2) => (rng.pick(&[0x0001, 0x0505, 0x05a5]), 2),
+                    (false, _) => (rng.pick(&[0x0000_0013, 0x0015_0513, 0x0105_8593]), 4),
+                };
+                Change::Code(program.starts[target], word, len)
             }
-            14 => Change::Goto(CODE + 4 * near(rng)),
+            14 => Change::Goto(program.starts[near(rng) as usize]),
             _ => Change::Skip(1 + rng.below(3)),
         };
         let (first_hit, count) = rng.pick(&[(1, 1), (1, u64::MAX / 2), (2, 1), (3, 4), (600, 3)]);
         // A redirection that always happens would seldom let the program end.
         let count = if matches!(change, Change::Goto(_)) { count.min(2) } else { count };
-        Probe { pc: CODE + 4 * at, after: rng.chance(40), first: first_hit, count, change }
+        Probe { pc: program.starts[at as usize], is_a64, after: rng.chance(40), first: first_hit, count, change }
     }
 
-    /// Makes the change on a bare CPU. `next` is the address that `skip` counts from.
-    fn apply(&self, cpu: &mut CpuState, memory: &GuestMemory, next: u64) {
+    /// Makes the change on a bare CPU. `next` says where `skip` leads.
+    fn apply(&self, cpu: &mut CpuState, memory: &GuestMemory, next: impl Fn(u64) -> u64) {
         match self.change {
             Change::X(x, value) => cpu.x[x as usize] = value,
             Change::W(x, value) => cpu.x[x as usize] = value & 0xffff_ffff,
@@ -111,9 +122,9 @@ impl Probe {
                 cpu.set_nzcv(nzcv ^ value & 15);
             }
             Change::Memory(addr, value) => memory.write_forced(addr, &value.to_le_bytes()).unwrap(),
-            Change::Code(addr, word) => memory.write_forced(addr, &word.to_le_bytes()).unwrap(),
+            Change::Code(addr, word, len) => memory.write_forced(addr, &word.to_le_bytes()[..len]).unwrap(),
             Change::Goto(to) => cpu.pc = to,
-            Change::Skip(n) => cpu.pc = next.wrapping_add(4 * n),
+            Change::Skip(n) => cpu.pc = next(n),
         }
     }
 
@@ -121,6 +132,7 @@ impl Probe {
     fn script(&self) -> Option<String> {
         let what = match self.change {
             Change::X(x, value) => format!("write x{x} = {value:#x}"),
+            Change::W(..) | Change::Lane(..) | Change::Whole(..) | Change::Nzcv(..) if !self.is_a64 => return None,
             Change::W(x, value) => format!("write w{x} = {:#x}", value as u32),
             Change::Copy(d, a) => format!("write x{d} = x{a}"),
             Change::Add(d, a, value) => format!("write x{d} = x{a} + {value:#x}"),
@@ -132,7 +144,7 @@ impl Probe {
             Change::Nzcv(value) => format!("write nzcv = {:#x}", value << 28),
             Change::State(..) => return None,
             Change::Memory(addr, value) => format!("write u64[{addr:#x}] = {value:#x}"),
-            Change::Code(addr, word) => format!("write u32[{addr:#x}] = {word:#x}"),
+            Change::Code(addr, word, len) => format!("write u{}[{addr:#x}] = {word:#x}", 8 * len),
             Change::Goto(to) => format!("goto {to:#x}"),
             Change::Skip(n) => format!("skip {n}"),
         };
@@ -219,10 +231,16 @@ impl Patcher {
             }
             Change::Skip(n) => {
                 let d = PROBE_END - 1;
+                let len = u64::from(site.insn.len);
                 match (probe.after, site.jumps) {
-                    (true, true) => uops.push(Uop::BinI { op: BinOp::Add64, d, a: NEXT_PC, imm: 4 * n }),
-                    (true, false) => uops.push(Uop::MovI { d, imm: site.insn.pc + 4 + 4 * n }),
-                    (false, _) => uops.push(Uop::MovI { d, imm: site.insn.pc + 4 * n }),
+                    (true, true) => uops.push(Uop::Un { op: UnOp::Mov, d, a: NEXT_PC }),
+                    (true, false) => uops.push(Uop::MovI { d, imm: site.insn.pc + len }),
+                    (false, _) => uops.push(Uop::MovI { d, imm: site.insn.pc }),
+                }
+                if probe.is_a64 {
+                    uops.push(Uop::BinI { op: BinOp::Add64, d, a: d, imm: 4 * n });
+                } else {
+                    uops.push(Uop::Action { action: index as u32, d, args: d, n: 1, state: false });
                 }
                 uops.push(Uop::Goto { a: d, done: probe.after });
             }
@@ -242,7 +260,13 @@ impl Spy for Patcher {
         self.splice(site, true, uops);
     }
     fn action(&mut self, call: ActionCall, cpu: &mut CpuState, memory: &GuestMemory) -> u64 {
-        self.probes[call.action as usize].apply(cpu, memory, 0);
+        let probe = &self.probes[call.action as usize];
+        match probe.change {
+            Change::Skip(n) => {
+                return (0..n).fold(cpu.x[usize::from(call.args)], |pc, _| behind(memory, pc, probe.is_a64));
+            }
+            _ => probe.apply(cpu, memory, |_| unreachable!("done in line")),
+        }
         if memory.has_written_code() {
             cpu.poll.fetch_or(poll::CODE, Ordering::Relaxed);
         }
@@ -274,13 +298,25 @@ fn by_hand(program: &Program, probes: &[Probe]) -> (Final, Vec<u64>) {
     (stepper.result(end), counts)
 }
 
+/// The address behind the instruction at `pc`; that of something that cannot be fetched has no end.
+fn behind(memory: &GuestMemory, pc: u64, is_a64: bool) -> u64 {
+    let short = |first: [u8; 2]| first[0] & 3 != 3;
+    match memory.fetch::<2>(pc) {
+        _ if is_a64 => pc.wrapping_add(4),
+        Ok(first) => pc.wrapping_add(if short(first) { 2 } else { 4 }),
+        Err(_) => pc,
+    }
+}
+
 /// Applies the probes of a point; true if they redirect.
 fn point(stepper: &mut Stepper, probes: &[Probe], counts: &mut [u64], pc: u64, after: bool, next: u64) -> bool {
     for (probe, count) in probes.iter().zip(counts) {
         if probe.pc == pc && probe.after == after {
             *count += 1;
             if probe.hits(*count) {
-                probe.apply(&mut stepper.cpu, &stepper.memory, next);
+                let memory = stepper.memory.clone();
+                let skip = |n| (0..n).fold(next, |pc, _| behind(&memory, pc, probe.is_a64));
+                probe.apply(&mut stepper.cpu, &memory, skip);
                 if probe.redirects() {
                     return true;
                 }
@@ -304,10 +340,10 @@ fn compare(program: &Program, probes: &[Probe], what: &str) {
 }
 
 /// A random program and random probes for it.
-fn random(seed: u64) -> (Program, Vec<Probe>) {
+fn random(seed: u64, generate: Generate) -> (Program, Vec<Probe>) {
     let mut rng = Rng(seed);
     let shape = Shape::random(&mut rng);
-    let program = generate::program(seed, shape);
+    let program = generate(seed, shape);
     let mut probes: Vec<Probe> = Vec::new();
     for _ in 0..1 + rng.below(4) {
         let probe = Probe::random(&mut rng, &program);
@@ -321,22 +357,22 @@ fn random(seed: u64) -> (Program, Vec<Probe>) {
 
 #[test]
 fn the_next_instruction_sees_what_a_probe_writes() {
-    for seed in seeds(60) {
-        let (program, probes) = random(seed ^ 0x0317_0000);
-        compare(&program, &probes, &format!("seed {seed}"));
+    for (seed, generate) in generate::each(seeds(60)) {
+        let (program, probes) = random(seed ^ 0x0317_0000, generate);
+        compare(&program, &probes, &format!("seed {seed}, {}", program.isa.arch()));
     }
 }
 
 #[test]
 fn the_next_instruction_sees_what_a_script_writes() {
-    for seed in seeds(100) {
-        let (program, mut probes) = random(seed ^ 0x05c4_0000);
+    for (seed, generate) in generate::each(seeds(100)) {
+        let (program, mut probes) = random(seed ^ 0x05c4_0000, generate);
         probes.retain(|probe| probe.script().is_some());
         let script: String = probes.iter().filter_map(Probe::script).collect();
         let (expected, _) = by_hand(&program, &probes);
         for tier in TIERS {
             let (result, _) = run_script(&program, tier, LIMIT, &script);
-            result.must_be(&expected, &format!("seed {seed}, {tier:?}, {script}"));
+            result.must_be(&expected, &format!("seed {seed}, {}, {tier:?}, {script}", program.isa.arch()));
         }
     }
 }

@@ -13,4 +13,4 @@ large_tar_create() { g tar -c --sort=name --mtime=@0 --owner=0 --group=0 --numer
 large_tar_z() { g tar -czf t.tgz --sort=name -C "$input" tree && gzip -dc t.tgz | tar -t; mkdir x; g tar -xzf t.tgz -C x && diff -r x/tree "$input/tree" && echo same; g tar -cJf t.xz -C "$input" tree && xz -dc t.xz | tar -t | wc -l; }
 want_tar_z() { printf 'tree/\ntree/a\ntree/b\ntree/link\ntree/sub/\ntree/sub/c\nsame\n6\n'; }
 large_cpio() { cd "$input" && find tree | sort | g cpio -o -H newc --reproducible --quiet | g cpio -t --quiet; }
-large_ar() { echo one > a.txt; echo two > b.txt; g aarch64-linux-gnu-ar rcD t.a a.txt b.txt && g aarch64-linux-gnu-ar tv t.a && g aarch64-linux-gnu-ar p t.a b.txt && md5sum t.a; }
+large_ar() { echo one > a.txt; echo two > b.txt; g $triplet-ar rcD t.a a.txt b.txt && g $triplet-ar tv t.a && g $triplet-ar p t.a b.txt && md5sum t.a; }

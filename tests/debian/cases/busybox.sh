@@ -1,5 +1,5 @@
 # Debian's static busybox: no interpreter, no libraries, little start-up, so each case runs in every tier.
-# Nothing here executes a program: qemu-aarch64 cannot.
+# Nothing here executes a program: qemu cannot.
 # shellcheck shell=bash
 
 case_true() { bb true; }
@@ -58,7 +58,7 @@ case_tar() { bb tar -c -C "$input" tree > t.tar; bb tar -t -v -f t.tar | bb awk 
 case_cpio() { cd "$input" && bb find tree -type f | bb sort | bb cpio -o -H newc 2> /dev/null | bb cpio -t 2> /dev/null; }
 case_cp_mv_rm() { bb cp -r "$input/tree" here; bb mv here/a here/z; bb rm here/b; bb mkdir -p d/e; bb ln -s ../z d/e/l; bb find . | bb sort; bb rm -r here/sub; bb ls here; bb readlink d/e/l; }
 case_touch_chmod() { bb touch -d '2020-02-02 02:02:02' f; bb chmod 640 f; bb stat -c '%a %Y' f; bb chmod u+x,o=r f; bb ls -l -n f | bb cut -c 1-10; }
-case_env() { bb env | sort; } # qemu-aarch64 turns the order round
+case_env() { bb env | sort; } # qemu turns the order round
 case_xargs() { bb seq 100 | bb xargs echo; }
 case_head_tail() { bb head -n 7 "$input/text"; bb tail -n 5 "$input/text"; bb tail -c 100 "$input/text"; bb head -c 99 "$input/text"; }
 case_uniq() { bb sort -n "$input/numbers" | bb uniq -c | bb sort -rn | bb awk 'NR <= 5 { print $1 }'; }

@@ -13,7 +13,7 @@ slow_one_schedule_shell() { twice bash -c 'echo $$ $RANDOM $SECONDS; for i in 1 
     date +%s.%N; echo a | tee /dev/null | cat; head -c 8 /dev/urandom | od -An -tx1; seq 100000 | tail -n 1; kill $$'; }
 want_one_schedule_shell() { echo "the same, 9 lines"; }
 # No cache of compiled modules: another case may add to it between the two runs, and less would be left to do.
-slow_one_schedule_python() { twice python3.11 -X pycache_prefix=none -B -S -c 'import os, random, signal, threading, time
+slow_one_schedule_python() { twice $python -X pycache_prefix=none -B -S -c 'import os, random, signal, threading, time
 print(time.time(), os.getpid(), random.random(), os.urandom(4).hex())
 def work(n):
     for i in range(20):

@@ -2,7 +2,7 @@
 # shellcheck shell=bash disable=SC2016 # single quotes are meant
 
 # Python compiles what it imports at first, and keeps it beside the sources.
-py() { g python3.11 -X utf8 "$@"; }
+py() { g $python -X utf8 "$@"; }
 
 case_lua_hello() { g lua5.4 -e 'for i = 1, 5 do print(i, i / 3, i // 2, string.format("%5.2f %q", i, "a\nb")) end'; }
 large_lua_tables() { g lua5.4 -e 'local t = {} for i = 1, 20000 do t[i] = (i * 7919) % 10007 end table.sort(t) print(t[1], t[10000], t[20000], #t) local s = {} for w in ("the quick brown fox"):gmatch("%a+") do s[#s + 1] = w:upper() end print(table.concat(s, "-"))'; }

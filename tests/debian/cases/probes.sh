@@ -2,22 +2,22 @@
 # shellcheck shell=bash disable=SC2016 # single quotes are meant
 
 large_probes_at_the_start() {
-    g_with -q -e 'on insn at libc:malloc once print func, module' -e 'on insn at pow once print d0, d1' \
+    g_with -q -e 'on insn at libc:malloc once print func, module' -e 'on insn at pow once print "{'$float'0} {'$float'1}"' \
         -e 'on insn at libm:"po?" count by func' -- lua5.4 -e 'print(2 ^ 10.5)' 2>&1
 }
-want_probes_at_the_start() { printf 'func=malloc module=libc.so.6\nd0=2.0 d1=10.5\n1448.15468787\ncount by func:\n  1  pow\n'; }
+want_probes_at_the_start() { printf 'func=malloc module=libc.so.6\n2.0 10.5\n1448.15468787\ncount by func:\n  1  pow\n'; }
 
 # The C library chooses these when they are first called.
 large_probes_at_indirect_functions() {
-    g_with -q -e 'on insn at strlen when str(x0) == "hello" once print "{func} in {module}"' \
-        -e 'on insn at libc:"memcp?" when str(x1) == "hello" once print "{func}"' -- \
+    g_with -q -e 'on insn at strlen when str(arg0) == "hello" once print "{func} in {module}"' \
+        -e 'on insn at libc:"memcp?" when str(arg1) == "hello" once print "{func}"' -- \
         lua5.4 -e 'print(#os.getenv("GREETING"))' 2>&1
 }
 want_probes_at_indirect_functions() { printf 'strlen in libc.so.6\nmemcpy\n5\n'; }
 
 slow_probes_in_plugins() {
-    g_with -q -e 'on insn at libz:crc32 print "{func} of {x2} bytes in {module}"' \
-        -e 'on insn at BZ2_bzlibVersion count by module' -- python3.11 -S -X utf8 -c '
+    g_with -q -e 'on insn at libz:crc32 print "{func} of {arg2} bytes in {module}"' \
+        -e 'on insn at BZ2_bzlibVersion count by module' -- $python -S -X utf8 -c '
 import ctypes, threading, _ctypes
 z = ctypes.CDLL("libz.so.1")
 z.crc32.restype = ctypes.c_ulong
@@ -30,10 +30,10 @@ def work():
         _ctypes.dlclose(l._handle)
 t = [threading.Thread(target=work) for _ in range(3)]
 [x.start() for x in t]
-[x.join() for x in t]' 2>&1
+[x.join() for x in t]' 2>&1 | sed 's/\(libz.so.1\|libbz2.so.1.0\)[.0-9]*/\1/'
 }
 want_probes_in_plugins() {
-    printf 'crc32 of 0x3 bytes in libz.so.1.2.13\n891568578\ncount by module:\n  60  libbz2.so.1.0.4\n'
+    printf 'crc32 of 0x3 bytes in libz.so.1\n891568578\ncount by module:\n  60  libbz2.so.1.0\n'
 }
 
 large_probes_in_executed_programs() {

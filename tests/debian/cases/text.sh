@@ -26,6 +26,7 @@ large_diff_patch() {
     g diff -y -W 60 "$input/tree/a" "$input/tree/b"; g cmp "$input/text" "$input/data" | sed "s,$input/,,g"
 }
 large_diff3_sdiff() { printf 'a\nb\nc\n' > o; printf 'a\nB\nc\n' > x; printf 'a\nb\nc\nd\n' > y; g diff3 -m x o y; g diff3 x o y; }
+want_diff3_sdiff() { printf 'a\nb\nc\n' > o; printf 'a\nB\nc\n' > x; printf 'a\nb\nc\nd\n' > y; diff3 -m x o y; diff3 x o y; } # it executes diff
 large_ed() { printf '1,3p\n/word5 /s/line/LINE/p\n$d\n,n\n' | g ed -s "$input/text" | sed -n 1,20p; }
 large_m4() { printf 'define(`f'"'"', `ifelse($1, 0, 1, `eval($1 * f(decr($1)))'"'"')'"'"')f(10) format(`%%05d'"'"', 42) esyscmd(`echo shell'"'"')\n' | g m4; }
 large_column_hexdump() { printf 'a bb ccc\ndddd e f\n' | g column -t; g hexdump -C -n 100 "$input/data"; g rev "$input/tree/a"; }

@@ -52,8 +52,8 @@ signal.setitimer(signal.ITIMER_REAL, 0); t.join()
 print(want, wrong, got == bytes(range(50)), slept, turns == [0, 1] * 100, seen >= 300, len(kept))'; }
 # A program of our own, since no packaged one checks its heap: static and with the libraries of the packages.
 storm() {
-    command -v aarch64-linux-gnu-gcc > /dev/null || { echo "aarch64-linux-gnu-gcc is missing: .ci/run installs it" >&2; return 1; }
-    aarch64-linux-gnu-gcc -O2 -pthread "$1" "$programs/storm.c" -o storm && g "$PWD/storm" 4000 200
+    command -v $triplet-gcc > /dev/null || { echo "$triplet-gcc is missing: .ci/run installs it" >&2; return 1; }
+    $triplet-gcc -O2 -pthread "$1" "$programs/storm.c" -o storm && g "$PWD/storm" 4000 200
 }
 case_signal_storm() { storm -static; }
 slow_signal_storm_dynamic() { storm -dynamic; }

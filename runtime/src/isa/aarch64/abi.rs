@@ -142,7 +142,7 @@ impl LinuxAbi for AArch64Linux {
         [HWCAP, HWCAP2]
     }
 
-    fn platform(&self) -> &'static str {
+    fn machine(&self) -> &'static str {
         "aarch64"
     }
 

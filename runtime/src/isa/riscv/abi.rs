@@ -186,8 +186,13 @@ impl LinuxAbi for RiscVLinux {
         (0..processors).map(block).collect()
     }
 
-    fn platform(&self) -> &'static str {
+    fn machine(&self) -> &'static str {
         "riscv64"
+    }
+
+    fn tells_platform(&self) -> bool {
+        // ELF_PLATFORM is not defined (Linux, arch/riscv/include/asm/elf.h).
+        false
     }
 
     fn minimum_signal_stack(&self) -> u64 {

@@ -140,6 +140,13 @@ impl<'a> Place<'a> {
         }
     }
 
+    /// True if it is only seen when it happens how long the `count` instructions are that a `skip` leaves out: where they
+    /// are of several sizes, unless it is this one alone.
+    pub(super) fn skips_unknown(&self, count: Atom) -> bool {
+        let fixed = self.isa.insn_align() == 4;
+        !fixed && (self.after || !matches!(count, Atom::Const(1)))
+    }
+
     /// The value of a context value that is known when the place is.
     pub(super) fn builtin(&self, builtin: Builtin, host: &dyn LowerHost) -> Option<Static> {
         let int = |value: u64| Some(Static::Int(value));

@@ -139,6 +139,12 @@ impl Body<'_> {
         let mut none = Label::default();
         let target = match (base, count) {
             (_, Atom::Const(0)) => return Ok(()),
+            (base, count) if self.place.skips_unknown(count) => {
+                self.code.jump_if(false, count, &mut none);
+                self.depth += u32::from(none.is_used());
+                let args = self.pack(&[base, count])?;
+                self.call_action(Action::SkipOver, args, s)?.low()
+            }
             (Atom::Const(base), Atom::Const(n)) => Atom::Const(base.wrapping_add(n.wrapping_mul(len))),
             (base, Atom::Const(n)) => {
                 let d = self.code.temp()?;
