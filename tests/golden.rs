@@ -1,12 +1,14 @@
 //! Whole runs as data: a script, a guest program, and what they print, in every tier.
 //!
-//! `tests/trace/readme.spile` explains the format by being one. Every script in `examples/` is run as its header says,
+//! `tests/trace/readme.spile` explains the format by being one; `tests/trace/design` has the scripts of the language's
+//! design in the same format, by number. Every script in `examples/` is run as its header says,
 //! and must print what its header shows. `BLESS=1 cargo test --test golden` rewrites what is expected from the
 //! interpreter's output; the other tiers must agree with it.
 
 mod support;
 
 use libtest_mimic::{Arguments, Failed, Trial};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use support::{Ended, Session, TIERS, blessing, check_file, diff, guest, root, run, run_joined, spile, words};
@@ -16,14 +18,19 @@ fn main() -> ExitCode {
     for path in scripts("tests/trace") {
         trials.push(Trial::test(name("trace", &path), move || trace(&path).map_err(Failed::from)));
     }
+    for path in scripts("tests/trace/design") {
+        trials.push(Trial::test(name("design", &path), move || trace(&path).map_err(Failed::from)));
+    }
     for path in scripts("examples") {
-        trials.push(Trial::test(name("example", &path), move || example(&path).map_err(Failed::from)));
+        trials.push(Trial::test(name("example", &path), move || example(&path, blessing()).map_err(Failed::from)));
     }
     for case in guest_cases() {
         let name = if case.is_usual() { case.name.clone() } else { case.command.join("-") };
         let name = format!("guest/{name}");
         trials.push(Trial::test(name, move || guest_case(&case).map_err(Failed::from)));
     }
+    trials.push(Trial::test("an_output_that_ends_in_an_empty_line", || empty_line_at_the_end().map_err(Failed::from)));
+    trials.push(Trial::test("every_script_of_the_design_is_there", || design_scripts().map_err(Failed::from)));
     trials.push(Trial::test("the_example_table_is_complete", || example_table().map_err(Failed::from)));
     libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
 }
@@ -42,7 +49,9 @@ fn name(kind: &str, path: &Path) -> String {
 }
 
 fn accept(path: &Path) -> String {
-    let kind = if path.starts_with(root().join("examples")) { "example" } else { "trace" };
+    let folders = [("examples", "example"), ("tests/trace/design", "design")];
+    let kind =
+        folders.iter().find(|(folder, _)| path.starts_with(root().join(folder))).map_or("trace", |(_, kind)| kind);
     format!("to accept: BLESS=1 cargo test --test golden -- --exact {}\n", name(kind, path))
 }
 
@@ -122,9 +131,39 @@ fn built_for(target: &str, argument: &str) -> String {
     }
 }
 
+/// The design of the language has so many scripts.
+const DESIGNED: u32 = 60;
+
+/// Those that are refused, as a whole or with one of their lines.
+const REFUSED: [u32; 6] = [6, 17, 35, 39, 44, 56];
+
+/// Every script of the design is in `tests/trace/design` under its number, and no other is refused than those that are
+/// known to be.
+fn design_scripts() -> Result<(), String> {
+    let (mut there, mut refused) = (BTreeSet::new(), BTreeSet::new());
+    for path in scripts("tests/trace/design") {
+        let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        let number = name.split_once('-').and_then(|(number, _)| number.parse().ok());
+        let number: u32 = number.ok_or(format!("{name}: a name is a number, `-` and a title"))?;
+        there.insert(number);
+        let printed = std::fs::read_to_string(path.with_extension("stderr")).unwrap_or_default();
+        if printed.contains("E0700") {
+            refused.insert(number);
+        }
+    }
+    if !there.iter().copied().eq(1..=DESIGNED) {
+        return Err(format!("there are {there:?}, and there should be 1 to {DESIGNED}"));
+    }
+    if refused.iter().ne(REFUSED.iter()) {
+        return Err(format!("{refused:?} are refused, and {REFUSED:?} should be"));
+    }
+    Ok(())
+}
+
 fn run_trace(path: &Path, tier: &str, target: &str, arguments: &[String]) -> Ended {
-    let mut command = spile(&root().join("tests/trace"));
-    command.args(["run", "--ascii", "--tier", tier, "-s"]).arg(path.file_name().expect("a file has a name"));
+    let folder = root().join("tests/trace");
+    let mut command = spile(&folder);
+    command.args(["run", "--ascii", "--tier", tier, "-s"]).arg(path.strip_prefix(&folder).expect("it is in there"));
     let mut program = false;
     for argument in arguments.iter().map(|argument| built_for(target, argument)) {
         // The first word that names a guest program is it.
@@ -209,7 +248,7 @@ fn guest_case(case: &GuestCase) -> Result<(), String> {
 const INDENT: &str = "#   ";
 
 /// Runs an example as its header says, in every tier, and compares with what its header shows.
-fn example(path: &Path) -> Result<(), String> {
+fn example(path: &Path, blessing: bool) -> Result<(), String> {
     let text = std::fs::read_to_string(path).map_err(|error| error.to_string())?;
     let header: Vec<&str> = text.lines().take_while(|line| line.starts_with('#')).collect();
     let from =
@@ -235,7 +274,7 @@ fn example(path: &Path) -> Result<(), String> {
         else {
             continue;
         };
-        if !blessing() || (target, tier) != (&targets[0], TIERS[0]) {
+        if !blessing || (target, tier) != (&targets[0], TIERS[0]) {
             return Err(format!("{target}, {tier}: {difference}{}", accept(path)));
         }
         let lines = now.lines().map(|line| format!("{INDENT}{line}").trim_end().to_string());
@@ -243,9 +282,18 @@ fn example(path: &Path) -> Result<(), String> {
         let after = text.lines().skip(from + length).map(str::to_string);
         let all: Vec<String> = before.chain(lines).chain(after).collect();
         std::fs::write(path, all.join("\n") + "\n").map_err(|error| error.to_string())?;
-        return example(path);
+        return example(path, false);
     }
     Ok(())
+}
+
+/// What is shown of such an output is what is compared with it again.
+fn empty_line_at_the_end() -> Result<(), String> {
+    let shown = "$ spile one\na line\n\n$ spile two\nmore\n";
+    let ended = |stdout: &str| Ended { stdout: stdout.to_string(), stderr: String::new(), status: "0".to_string() };
+    let run = |words: &[String]| ended(if words[0] == "one" { "a line\n\n\n" } else { "more\n\n" });
+    let now = Session::parse(shown).replay(run);
+    if now == shown { Ok(()) } else { Err(now) }
 }
 
 /// Every script is in the table of `examples/README.md`, and every one in the table exists.

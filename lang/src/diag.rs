@@ -142,6 +142,11 @@ impl Diagnostics {
         self.list.push(diagnostic);
     }
 
+    /// Keeps those of which `keep` says so.
+    pub fn retain(&mut self, keep: impl FnMut(&Diagnostic) -> bool) {
+        self.list.retain(keep);
+    }
+
     /// Adds all findings of another list.
     pub fn extend(&mut self, other: Diagnostics) {
         self.list.extend(other.list);

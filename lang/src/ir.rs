@@ -867,7 +867,7 @@ pub struct Format {
     pub width: u16,
     /// Fill with zeros after sign and prefix.
     pub zero: bool,
-    /// `#`: with `0x`, `0b` or `0o`.
+    /// `#`: with `0x`, `0b` or the `0` of octal numbers.
     pub prefix: bool,
     /// `<`, `>` or `^`.
     pub align: Option<Align>,

@@ -67,6 +67,7 @@ pub fn compile_with(
     let mut diagnostics = Diagnostics::new();
     let items = uses::items(sources, &mut diagnostics);
     let program = check::check(sources, target, debug, options, &items, check::Base::default(), &mut diagnostics);
+    leave_out_consequences(&mut diagnostics);
     let program = (!diagnostics.has_errors()).then_some(program);
     (program, diagnostics.finish())
 }
@@ -85,8 +86,16 @@ pub fn extend(
     let items = uses::items(sources, &mut diagnostics);
     let base = check::Base { program: Some(old), first };
     let program = check::check(sources, target, debug, options, &items, base, &mut diagnostics);
+    leave_out_consequences(&mut diagnostics);
     let program = (!diagnostics.has_errors()).then_some(program);
     (program, diagnostics.finish())
+}
+
+/// Without a file that is used, what it defines is unknown: that is no error of its own. What is misspelt is.
+fn leave_out_consequences(diagnostics: &mut Diagnostics) {
+    if diagnostics.iter().any(|diagnostic| diagnostic.code == "E0440") {
+        diagnostics.retain(|diagnostic| !matches!(diagnostic.code, "E0404" | "E0407") || diagnostic.fix.is_some());
+    }
 }
 
 /// Parses all sources and returns the syntax tree as text, for reading only.

@@ -21,7 +21,7 @@ for source in hello.S exit7.S loop.S relay.S; do
     $cc "${common[@]}" -static -o "$out/${source%.S}" "$source"
 done
 for source in fib.c sieve.c calls.c memory.c args.c signals.c selfmod.c crash.c flags.c threads.c faults.c hostile.c kernel.c turns.c \
-    exec.c unwind.c prompt.c stuck.c; do
+    exec.c unwind.c prompt.c stuck.c ciphers.c; do
     # -O1 keeps recursion and calls as they are written, which is what the counts in the sources speak of.
     $cc "${common[@]}" -O1 -fno-pie -static -o "$out/${source%.c}" "$source"
 done
@@ -39,6 +39,23 @@ done
 debug=("${common[@]}" -gdwarf-5 -fno-pie -static -Wl,--build-id=0x5011eb0b)
 $cc "${debug[@]}" -O0 -o "$out/records" records.c
 $cc "${debug[@]}" -O2 -o "$out/records-O2" records.c
+# For the scripts of the language's design: with debug information, and with code at the addresses that they name.
+design=(-O1 -gdwarf-5 -gz=zlib -fno-pie -static)
+firmware=(-O1 -fno-pie -static -Wl,-Ttext-segment=0x10000000 -Wl,--section-start=.at_401a30=0x401a30)
+$cc "${common[@]}" "${design[@]}" -o "$out/prog" prog.c
+$cc "${common[@]}" "${firmware[@]}" -o "$out/firmware" firmware.c
+# A program called `a.out` and its libraries: one without debug information at address 0, one with a blank in its name.
+$cc "${common[@]}" -O1 -gdwarf-5 -gz=zlib -fPIE -pie -Wl,--dynamic-linker=/relay -Wl,--section-start=.at_1234=0x1234 \
+    -Wl,-Ttext=0x1300 -o "$out/a.out" main.c
+mkdir -p "$out/lib"
+for library in libc.so.6 libssl.so.3 libcrypto.so libstub.so 'my lib.so'; do
+    name=${library%%.so*} place=()
+    [ "$name" != 'my lib' ] || name=mine
+    [ "$name" != libstub ] || place=(-Wl,-Ttext=0 -Wl,-z,separate-code -Wl,-Tdata=0x2000)
+    $cc "${common[@]}" -O1 -fPIC -shared -D"$name" -Wl,-Bsymbolic -Wl,-e,entry -Wl,--hash-style=gnu "${place[@]}" \
+        -o "$out/lib/$library" library.c
+done
+aarch64-linux-gnu-objcopy --redefine-sym stands_for_memcpy=memcpy@plt "$out/lib/my lib.so"
 kept=$out/debug/usr/lib/debug/.build-id/50
 mkdir -p "$kept"
 aarch64-linux-gnu-objcopy --only-keep-debug --compress-debug-sections=zlib "$out/records" "$kept/11eb0b.debug"
@@ -51,7 +68,7 @@ rvcc=riscv64-linux-gnu-gcc
 command -v $rvcc > /dev/null || { echo "build.sh: $rvcc not found: install Debian's gcc-riscv64-linux-gnu" >&2; exit 1; }
 rvcommon=()
 for flag in "${common[@]}"; do [ "$flag" = -mno-outline-atomics ] || rvcommon+=("$flag"); done
-for source in fib.c sieve.c calls.c args.c signals.c crash.c exec.c prompt.c riscv.c vector.c; do
+for source in fib.c sieve.c calls.c args.c signals.c crash.c exec.c prompt.c riscv.c ciphers.c vector.c; do
     $rvcc "${rvcommon[@]}" -O1 -fno-pie -static -o "$rv/${source%.c}" "$source"
 done
 for source in seed.S seedloop.S mixed.S; do
@@ -59,11 +76,14 @@ for source in seed.S seedloop.S mixed.S; do
     riscv64-linux-gnu-objcopy -O binary -j .text "$rv/${source%.S}.elf" "$rv/${source%.S}.bin"
     rm "$rv/${source%.S}.elf"
 done
+$rvcc "${rvcommon[@]}" "${design[@]}" -o "$rv/prog" prog.c
+$rvcc "${rvcommon[@]}" "${firmware[@]}" -Wl,--section-start=.at_8000040=0x8000040 \
+    -Wl,--section-start=.at_80000040=0x80000040 -o "$rv/firmware" firmware.c
 for program in "$rv"/*; do
-    case $program in *.bin) ;; *) riscv64-linux-gnu-strip -g "$program" ;; esac
+    case $program in *.bin | */prog) ;; *) riscv64-linux-gnu-strip -g "$program" ;; esac
 done
 for program in "$out"/*; do
-    case $program in *.bin | */records* | */debug | */riscv64) ;; *) aarch64-linux-gnu-strip -g "$program" ;; esac
+    case $program in *.bin | */records* | */prog | */a.out | */debug | */lib | */riscv64) ;; *) aarch64-linux-gnu-strip -g "$program" ;; esac
     [ -d "$program" ] || [ "$(stat -c %s "$program")" -lt 20480 ] || { echo "build.sh: $program is 20 KiB or more" >&2; exit 1; }
 done
 [ "$mode" != --check ] || { diff -r bin "$out" && echo "the committed guests are what this compiler builds"; }

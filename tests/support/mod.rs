@@ -324,6 +324,10 @@ impl Session {
             if ended.status != "0" {
                 actual.push_str(&format!("? {}\n", ended.status));
             }
+            // Empty lines at the end of an output are not told from those between commands.
+            while actual.ends_with("\n\n") || actual == "\n" {
+                actual.pop();
+            }
             blessed(&exchange.output, &actual).lines().for_each(&mut put);
             exchange.tail.iter().for_each(|line| put(line));
         }

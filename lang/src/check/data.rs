@@ -637,15 +637,30 @@ impl Checker<'_> {
         }
     }
 
-    /// A key: enumerations by name, all else as its value.
+    /// A key: enumerations by name, pointers to text as that, all else as its value.
     pub(super) fn shown_key(&mut self, e: &ast::Expr) -> Option<ir::Expr> {
-        if let Some(data) = self.data(e)?
-            && let DataType::Enum(ty, names) = self.data_type(data.ty)
-        {
-            let value = self.read(&data, ty);
-            return Some(enum_name(value, names));
+        if let Some(data) = self.data(e)? {
+            match self.data_type(data.ty) {
+                DataType::Enum(ty, names) => {
+                    let value = self.read(&data, ty);
+                    return Some(enum_name(value, names));
+                }
+                DataType::Pointer(Some(to)) if matches!(self.data_type(to), DataType::Char(_)) => {
+                    return Some(self.text_at(&data, |text| text));
+                }
+                _ => {}
+            }
         }
         self.expr(e)
+    }
+
+    /// The text that a pointer points to, or its number where none is.
+    fn text_at(&mut self, data: &Data, shown: fn(ir::Expr) -> ir::Expr) -> ir::Expr {
+        let span = data.span;
+        let pointer = self.read(data, WORD);
+        let text = shown(guest_text(pointer.clone(), SHOWN_TEXT, span));
+        let number = make(ExprKind::Call(Func::Hex, vec![pointer]), Type::Str, span);
+        make(ExprKind::Coalesce(Box::new(text), Box::new(number)), Type::Str, span)
     }
 
     fn shown_data(&mut self, data: &Data, depth: u32) -> Option<ir::Expr> {
@@ -656,10 +671,7 @@ impl Checker<'_> {
                 Some(enum_name(value, names))
             }
             DataType::Pointer(Some(to)) if matches!(self.data_type(to), DataType::Char(_)) => {
-                let pointer = self.read(data, WORD);
-                let text = quoted(guest_text(pointer.clone(), SHOWN_TEXT, span));
-                let number = make(ExprKind::Call(Func::Hex, vec![pointer]), Type::Str, span);
-                Some(make(ExprKind::Coalesce(Box::new(text), Box::new(number)), Type::Str, span))
+                Some(self.text_at(data, quoted))
             }
             DataType::Array(element, count)
                 if matches!(self.data_type(element), DataType::Char(_)) && self.has_address(data) && count > 0 =>

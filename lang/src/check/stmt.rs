@@ -347,6 +347,9 @@ impl Checker<'_> {
         match select {
             BitSelect::Mask(e) => {
                 let value = self.mask_operand(e)?;
+                if self.shape(target).2.is_float() {
+                    return self.float_mask(value, &name, bits, target_span);
+                }
                 self.stored(target, target_span, value)
             }
             BitSelect::Bit(e) => {
@@ -357,6 +360,20 @@ impl Checker<'_> {
                 let (from, to) = (self.integer(a, "a bit number"), self.integer(b, "a bit number"));
                 self.many_bits(from?, to?, &name, bits, target_span)
             }
+        }
+    }
+
+    /// Bits of a floating-point register or number: a mask is no such number itself.
+    fn float_mask(&mut self, value: ir::Expr, name: &str, bits: u8, at: Span) -> Option<ir::Expr> {
+        match value.kind {
+            ExprKind::Int(v) if !fits(v, value.ty, bits) => {
+                self.does_not_fit(name, bits, at, value.span, (shown(v, value.ty), needs(v, value.ty)))
+            }
+            ExprKind::Int128(v) => {
+                let need = format!("needs {} bits", 128 - v.leading_zeros());
+                self.does_not_fit(name, bits, at, value.span, (format!("{v:#x}"), need))
+            }
+            _ => Some(value),
         }
     }
 

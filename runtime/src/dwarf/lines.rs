@@ -66,7 +66,16 @@ impl Lines {
         let in_order = sequence.iter().all(|row| row.addr <= row.end);
         if in_order && sequence.first().is_some_and(|row| is_code(row.addr)) {
             self.starts.extend(sequence.iter().filter(|row| row.is_stmt && row.line != 0));
-            self.rows.extend(sequence.iter().filter(|row| row.addr < row.end));
+            // Compilers that number views of a variable split the row of a statement: its beginning has no byte then.
+            let mut begun: Option<Row> = None;
+            for row in sequence {
+                let is_begun = begun.is_some_and(|b| (b.addr, b.file, b.line) == (row.addr, row.file, row.line));
+                if row.addr < row.end {
+                    self.rows.push(Row { is_stmt: row.is_stmt || is_begun, ..row });
+                } else if row.is_stmt {
+                    begun = Some(row);
+                }
+            }
         }
     }
 
@@ -155,6 +164,15 @@ mod tests {
 
     fn row(addr: u64, end: u64, line: u32, is_stmt: bool) -> Row {
         Row { addr, end, file: 1, line, is_stmt }
+    }
+
+    #[test]
+    fn a_statement_whose_first_row_has_no_bytes_begins_a_line() {
+        let mut lines = Lines::default();
+        let split =
+            [row(0, 0, 7, true), row(0, 0, 8, true), row(0, 4, 8, false), row(4, 4, 9, true), row(4, 8, 10, false)];
+        lines.enter(split.to_vec(), &|_| true);
+        assert_eq!(lines.changes(), [0]);
     }
 
     #[test]

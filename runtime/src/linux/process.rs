@@ -384,8 +384,8 @@ pub(super) fn prctl(kernel: &mut Kernel, memory: &GuestMemory, [option, a, b, c,
     const PR_GET_PDEATHSIG: u64 = 2;
     const PR_SET_NAME: u64 = 15;
     const PR_GET_CHILD_SUBREAPER: u64 = 37;
-    const PR_RISCV_V_SET_CONTROL: u64 = 69;
-    const PR_RISCV_V_GET_CONTROL: u64 = 70;
+    const PR_VECTOR_SET_CONTROL: u64 = 69;
+    const PR_VECTOR_GET_CONTROL: u64 = 70;
     const PR_SET_VMA: u64 = 0x5356_4d41;
     const PR_GET_NAME: u64 = 16;
     let mut data = [0; 16];
@@ -405,8 +405,8 @@ pub(super) fn prctl(kernel: &mut Kernel, memory: &GuestMemory, [option, a, b, c,
             memory.write(a, &data[..4])?;
             Ok(0)
         }
-        PR_RISCV_V_SET_CONTROL => set_vector_control(kernel, a),
-        PR_RISCV_V_GET_CONTROL if kernel.abi.controls_vectors() => Ok(kernel.vector_control),
+        PR_VECTOR_SET_CONTROL => set_vector_control(kernel, a),
+        PR_VECTOR_GET_CONTROL if kernel.abi.controls_vectors() => Ok(kernel.vector_control),
         // Names of anonymous memory are for people who read `maps`.
         PR_SET_VMA => Ok(0),
         option if PRCTL_INTEGER.contains(&option) => host::prctl(option, a, b, c, d),

@@ -117,16 +117,11 @@ pub enum Action {
     TraceEvent(&'static str),
     /// One line for an event between instructions, with its values. No args.
     TraceHappening,
-    /// One line for an access of memory. Args: address, size, then the value if `value`, then the one before if `old`.
+    /// One line for an access of memory. Args: address, size, value, and of a store the value before it.
     TraceAccess {
         /// It is a store.
         is_write: bool,
-        /// The value is known.
-        value: bool,
-        /// The value before a store is known.
-        old: bool,
     },
-
     /// One line for a branch. Args: where it goes, and whether it is taken.
     TraceBranch,
 
@@ -204,10 +199,14 @@ pub enum Action {
     SyscallArguments,
     /// Prints a system call. Args: as for `SyscallArguments`.
     TraceSyscall,
-    /// The system call is not performed. Args: its result; none if registers stay as they are.
+    /// The system call is not performed. Args: its result; none if registers stay as they are. 1 if no other probe has
+    /// said so before.
     FinishSyscall,
     /// Guest memory could not be read or written: the body is left. Args: address.
-    BadMemory,
+    BadMemory {
+        /// It was to be read.
+        read: bool,
+    },
     /// A variable of the program has no value here: the body is left. No args.
     NoValue,
     /// Division or remainder by zero: the body is left. No args.

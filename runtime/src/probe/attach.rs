@@ -607,9 +607,14 @@ impl<'a> Resolver<'a> {
         Ok(vec![range])
     }
 
-    /// The extent of a symbol or section, of all matches of a glob; of an address the one instruction there.
+    /// The extent of a symbol, section or module, of all matches of a glob; of an address the one instruction there.
     fn extents(&self, loc: &Loc) -> Resolved {
         match &loc.place {
+            Place::Symbol(name) if loc.offset == 0 => {
+                if let Some(all) = self.modules_called(name) {
+                    return Ok(all);
+                }
+            }
             Place::Any => return Ok(vec![EVERYTHING]),
             Place::Line { file, line } if loc.offset == 0 => return self.line_extent(loc, file, *line),
             Place::Glob(name) if matches!(self.probe.event, Event::Line) => {
@@ -627,6 +632,17 @@ impl<'a> Resolver<'a> {
             return Ok(self.find(loc)?.iter().map(extent).collect());
         }
         self.code_extents(loc)
+    }
+
+    /// All of the modules of a name that is no symbol's.
+    fn modules_called(&self, name: &str) -> Option<Vec<Range<u64>>> {
+        let (modules, there) = (self.world.symbols.modules(), self.world.symbols.in_order());
+        if there.iter().any(|&index| !self.world.symbols.named_in(index, name).is_empty()) {
+            return None;
+        }
+        let called = there.iter().map(|&index| &modules[index]).filter(|module| module.is_called(name));
+        let all: Vec<Range<u64>> = called.map(|module| module.range.clone()).collect();
+        (!all.is_empty()).then_some(all)
     }
 
     /// The same, of code.
@@ -853,7 +869,10 @@ impl<'a> Resolver<'a> {
         let title = format!("no section named `{name}` in {}", self.where_looked(Some(module)));
         let diagnostic = Diagnostic::error("E0303", title).primary(loc.span, "no such section");
         let names: Vec<&str> = sections.iter().map(|(name, _)| name.as_str()).collect();
-        let code = sections.iter().filter(|(_, range)| self.has_code(range)).map(|(name, _)| name.as_str());
+        // What lies on a page with code is not code itself: what the file says of it counts.
+        let known = all_code(self.world);
+        let is_code = |range: &Range<u64>| known.iter().any(|code| code.start < range.end && range.start < code.end);
+        let code = sections.iter().filter(|(_, range)| is_code(range)).map(|(name, _)| name.as_str());
         let code: Vec<&str> = code.collect();
         let diagnostic = match nearest(name, names) {
             Some(close) => diagnostic.help(format!("did you mean `{close}`?")).fix(loc.span, close),

@@ -139,7 +139,8 @@ fn styled(value: Value<'_>, ty: Type, format: &Format, view: &View<'_>) -> Style
             _ => number(prefix("0x"), format!("{bits:X}")),
         },
         FormatStyle::Binary => number(prefix("0b"), format!("{bits:b}")),
-        FormatStyle::Octal => number(prefix("0o"), format!("{bits:o}")),
+        // As C, strace and the octal numbers of permissions are written; zero has its own zero.
+        FormatStyle::Octal => number(if bits == 0 { "" } else { prefix("0") }, format!("{bits:o}")),
         FormatStyle::Decimal => match value {
             Value::Word(word) if ty.is_signed() => signed(word as i64),
             Value::Text(_) => by_type(value, ty, view),
@@ -372,7 +373,7 @@ mod tests {
         let style = |style| Format { style, ..plain };
         let i8_ = Type::Int { bits: 8, signed: true };
         let minus = Value::Word(-5i64 as u64);
-        let cases: [(Value<'_>, Type, Format, &str); 34] = [
+        let cases: [(Value<'_>, Type, Format, &str); 35] = [
             (Value::Word(255), Type::Word, plain, "0xff"),
             (Value::Word(255), Type::Word, Format { width: 8, ..plain }, "    0xff"),
             (Value::Word(255), Type::Word, Format { width: 8, zero: true, ..plain }, "0x0000ff"),
@@ -390,7 +391,8 @@ mod tests {
             (minus, i8_, Format { width: 5, align: Some(Align::Left), ..plain }, "-5   "),
             (minus, i8_, Format { width: 5, align: Some(Align::Center), ..plain }, " -5  "),
             (Value::Word(5), Type::U64, Format { prefix: true, ..style(Binary) }, "0b101"),
-            (Value::Word(8), Type::U64, Format { prefix: true, ..style(Octal) }, "0o10"),
+            (Value::Word(8), Type::U64, Format { prefix: true, ..style(Octal) }, "010"),
+            (Value::Word(0), Type::U64, Format { prefix: true, ..style(Octal) }, "0"),
             (Value::Word(65), Type::U64, style(Char), "A"),
             (Value::Word(0xdf), Type::U64, style(Char), "ß"),
             (Value::Word(27), Type::U64, style(Char), "\\x1b"),

@@ -22,7 +22,7 @@ use crate::probe::happening::{FactValue, Happening};
 use crate::probe::lasting::{Changed, Lastings, Step};
 use crate::probe::limits::Limits;
 use crate::probe::loops::MapLoops;
-use crate::probe::lower::NZCV_SHIFT;
+use crate::probe::lower::{NZCV_SHIFT, walk};
 use crate::probe::output::{self, Fields, Json, Output, Style};
 use crate::probe::stack::{self, Walker};
 use crate::probe::state::{Full, KeyPart, States, Stored};
@@ -32,7 +32,9 @@ use hashbrown::HashMap;
 use regex::bytes::{Regex, RegexBuilder};
 use spile_lang::debug::EnumNames;
 use spile_lang::diag::{Diagnostic, Diagnostics};
-use spile_lang::ir::{AggFn, AssignOp, Fact, Filter, Func, Lasting, Pattern, ProbeId, Program, StateId, StateKind};
+use spile_lang::ir::{
+    AggFn, AssignOp, Event, Fact, Filter, Func, Lasting, Pattern, ProbeId, Program, StateId, StateKind,
+};
 use spile_lang::source::Sources;
 use spile_lang::span::Span;
 use spile_lang::target::{Register, RegisterSlot};
@@ -163,6 +165,8 @@ struct ProbeState {
     window: Option<Window>,
     /// Executions over a limit, if it has one.
     held_back: Option<u64>,
+    /// Globals whose last values it prints.
+    prints: Vec<StateId>,
 }
 
 /// The window of a probe.
@@ -212,6 +216,8 @@ struct RunError {
     span: Span,
     count: u64,
     detail: String,
+    /// What helps in this case, behind what always does.
+    help: Option<String>,
     first: Context,
 }
 
@@ -299,6 +305,7 @@ impl ProbeRuntime {
                 unused: None,
                 window,
                 held_back: limited.then_some(0),
+                prints: if matches!(probe.event, Event::End) { walk::printed_scalars(&probe.body) } else { Vec::new() },
             };
             self.probes.push(state);
         }
@@ -729,7 +736,7 @@ impl ProbeRuntime {
             Action::TraceBegin => self.trace_begin(fire, cpu),
             Action::TraceEnd => self.trace_end(fire, cpu),
             Action::TraceEvent(word) => self.trace_event(fire, word),
-            Action::TraceAccess { is_write, value, old } => self.trace_access(fire, *is_write, *value, *old),
+            Action::TraceAccess { is_write } => self.trace_access(fire, *is_write),
             Action::TraceHappening => self.trace_happening(fire),
             Action::TraceBranch => self.trace_branch(fire),
             Action::TraceCall { returned } => self.trace_call(fire, *returned),
@@ -805,9 +812,10 @@ impl ProbeRuntime {
                 stack::caller(&walker.walk(fire.args.word(), 2, cpu, *fire.guest))
             }
             Action::Patched(what) => self.patched(fire, what),
-            Action::BadMemory => {
+            Action::BadMemory { read } => {
                 let addr = fire.args.word();
-                self.bad_memory(fire, addr)
+                let help = read.then(|| "to give a value instead: `… ?? 0`".to_string());
+                self.bad_memory(fire, addr, *read, help)
             }
             Action::NoValue => self.error(fire, "R0607", String::new()),
             Action::DivisionByZero => self.error(fire, "R0602", String::new()),
@@ -987,7 +995,8 @@ impl ProbeRuntime {
         if done == Err(Full) {
             let def = self.states.def(state);
             let detail = format!("`{}` holds {} keys, its capacity", def.name, grouped(def.capacity));
-            self.error(fire, "R0603", detail);
+            let help = format!("for more room: `let {} max {}`", def.name, def.capacity.saturating_mul(2));
+            self.error_with(fire, "R0603", detail, Some(help));
         }
         0
     }
@@ -1039,7 +1048,7 @@ impl ProbeRuntime {
         let len = self.limited(fire, len, MOST_DUMPED);
         let bytes = match fire.guest.memory.read_vec(addr, len) {
             Ok(bytes) => bytes,
-            Err(Fault { addr, .. }) => return self.bad_memory(fire, addr),
+            Err(Fault { addr, .. }) => return self.bad_memory(fire, addr, true, None),
         };
         if self.output.style().json {
             let mut text = String::new();
@@ -1161,30 +1170,25 @@ impl ProbeRuntime {
         0
     }
 
-    fn trace_access(&mut self, fire: &mut Firing<'_>, is_write: bool, value: bool, old: bool) -> u64 {
-        let (addr, size) = (fire.args.word(), fire.args.word());
-        let value = value.then(|| fire.args.word());
-        let old = old.then(|| fire.args.word());
+    fn trace_access(&mut self, fire: &mut Firing<'_>, is_write: bool) -> u64 {
+        let (addr, size, value) = (fire.args.word(), fire.args.word(), fire.args.word());
+        let old = is_write.then(|| fire.args.word());
         let context = self.context(fire);
         if self.output.style().json {
             let record = self.record("trace", fire.site.probe).str("event", if is_write { "write" } else { "read" });
             let record = record.int("addr", addr).int("size", size);
-            let add = |record: Json, name: &str, known: Option<u64>| match known {
-                Some(known) => record.int(name, known),
+            let record = match old {
+                Some(old) => record.int("old", old),
                 None => record,
             };
-            let record = add(add(record, "old", old), "value", value);
-            self.output.record(context.add_to(record));
+            self.output.record(context.add_to(record.int("value", value)));
             return 0;
         }
         let mut line = format!("{} {addr:#x} {size}", if is_write { 'W' } else { 'R' });
         if let Some(old) = old {
             put(&mut line, format_args!(" {old:#x} {}", self.output.glyph("→", "->")));
         }
-        if let Some(value) = value {
-            put(&mut line, format_args!(" {value:#x}"));
-        }
-        put(&mut line, format_args!("  {}", context.at));
+        put(&mut line, format_args!(" {value:#x}  {}", context.at));
         self.output.line(&line);
         0
     }
@@ -1306,7 +1310,7 @@ impl ProbeRuntime {
         }
         let result = (fire.call.n > 0).then(|| fire.args.word());
         self.finished.push((thread, result));
-        0
+        1
     }
 
     /// Returns, and forgets, what the system call of `thread` is to be finished with.
@@ -1445,14 +1449,22 @@ impl ProbeRuntime {
         self.texts.add(name.unwrap_or_else(|| (value as i64).to_string()).into_bytes(), false)
     }
 
-    fn bad_memory(&mut self, fire: &Firing<'_>, addr: u64) -> u64 {
+    fn bad_memory(&mut self, fire: &Firing<'_>, addr: u64, read: bool, help: Option<String>) -> u64 {
         let mapped = fire.guest.memory.perms(addr) & perm::MAPPED != 0;
-        let detail = format!("address {addr:#x}, {}", if mapped { "not readable" } else { "unmapped" });
-        self.error(fire, "R0601", detail)
+        let missing = match (mapped, read) {
+            (false, _) => "unmapped",
+            (true, true) => "not readable",
+            (true, false) => "not writable",
+        };
+        self.error_with(fire, "R0601", format!("address {addr:#x}, {missing}"), help)
+    }
+
+    fn error(&mut self, fire: &Firing<'_>, code: &'static str, detail: String) -> u64 {
+        self.error_with(fire, code, detail, None)
     }
 
     /// Counts an error; only the first one at a place keeps its context.
-    fn error(&mut self, fire: &Firing<'_>, code: &'static str, detail: String) -> u64 {
+    fn error_with(&mut self, fire: &Firing<'_>, code: &'static str, detail: String, help: Option<String>) -> u64 {
         let (probe, span) = (fire.site.probe, fire.site.span);
         if let Some(error) = self.errors.iter_mut().find(|e| (e.code, e.probe, e.span) == (code, probe, span)) {
             error.count += 1;
@@ -1464,7 +1476,7 @@ impl ProbeRuntime {
             let record = if detail.is_empty() { record } else { record.str("detail", &detail) };
             self.output.record(first.add_to(record));
         }
-        self.errors.push(RunError { code, probe, span, count: 1, detail, first });
+        self.errors.push(RunError { code, probe, span, count: 1, detail, help, first });
         0
     }
 
@@ -1493,7 +1505,8 @@ impl ProbeRuntime {
         let comma = if error.detail.is_empty() { "" } else { ", " };
         let first = format!("first: {}{comma}{}", error.detail, error.first.text());
         let diagnostic = Diagnostic::warning(error.code, format!("{} {times}{of}", error_title(error.code)));
-        error_help(error.code).iter().fold(diagnostic.primary(error.span, first), |d, line| d.help(*line))
+        let always = error_help(error.code).iter().fold(diagnostic.primary(error.span, first), |d, line| d.help(*line));
+        always.help_if(error.help.clone())
     }
 
     // ---- the end
@@ -1504,6 +1517,11 @@ impl ProbeRuntime {
     pub fn finish(&mut self, guest: &Guest<'_>, status: u8) -> Report {
         for snapshot in std::mem::take(&mut self.traces) {
             self.trace_line(&snapshot, None, guest);
+        }
+        for probe in &self.probes {
+            if self.cells.get(probe.hits) > 0 {
+                probe.prints.iter().for_each(|state| self.states.mark_printed(*state));
+            }
         }
         for state in self.states.unprinted() {
             output::print_state(&mut self.output, &self.states, state, "", None, guest.symbols);
@@ -1579,9 +1597,9 @@ fn error_title(code: &str) -> &'static str {
 
 fn error_help(code: &str) -> &'static [&'static str] {
     match code {
-        "R0601" => &["the probe body was left at this point each time", "to give a value instead: `… ?? 0`"],
+        "R0601" => &["the probe body was left at this point each time"],
         "R0602" => &["the probe body was left at this point each time", "to avoid it: `if d != 0 { … }`"],
-        "R0603" => &["keys that were there went on being updated", "for more room: `let @m: u64 max 4M`"],
+        "R0603" => &["keys that were there went on being updated"],
         "R0604" => &["the first one of a point wins, in source order"],
         "R0605" => &["`rand(n)` gives a number from 0 to n - 1; the result was 0 here"],
         "R0607" => &["the probe body was left at this point each time", "to give a value instead: `… ?? 0`"],
@@ -2263,7 +2281,7 @@ mod tests {
     #[test]
     fn run_time_errors_are_counted_with_their_first_context() {
         let mut rig = Rig::text("on insn { let a = u64[x0]; print a }");
-        let bad = rig.push(Action::BadMemory);
+        let bad = rig.push(Action::BadMemory { read: true });
         for addr in [8, 16, 24] {
             rig.perform(bad, &[addr]);
         }

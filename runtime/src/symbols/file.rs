@@ -1,8 +1,8 @@
 //! What one program file says: its symbols, its sections, which of its bytes are code.
 //!
 //! Files may be damaged or made to do harm: what makes no sense is left out, and so is what is beyond any use. Mapping
-//! symbols (`$x`, `$d`, `$x.1` …; ELF for the Arm 64-bit Architecture, 5.5.4) are no names: they tell code from data
-//! that lies among it.
+//! symbols (`$x`, `$d`, `$x.1` …; ELF for the Arm 64-bit Architecture, 5.5.4; `$xrv64i2p1_…` too in the RISC-V ELF psABI)
+//! are no names: they tell code from data that lies among it.
 
 use super::headers::FileId;
 use crate::dwarf;
@@ -242,7 +242,8 @@ fn marks(file: &Elf<'_>, bias: u64) -> Vec<(u64, bool)> {
 fn mapping_symbol(name: &str) -> Option<bool> {
     let mut rest = name.strip_prefix('$')?.chars();
     let (letter, tail) = (rest.next()?, rest.as_str());
-    let is_mark = matches!(letter, 'x' | 'd' | 't' | 'a') && (tail.is_empty() || tail.starts_with('.'));
+    let is_bare = tail.is_empty() || tail.starts_with('.') || (letter == 'x' && tail.starts_with("rv"));
+    let is_mark = matches!(letter, 'x' | 'd' | 't' | 'a') && is_bare;
     is_mark.then_some(letter != 'd')
 }
 
@@ -444,6 +445,7 @@ mod tests {
         assert_eq!(without_data(&[0x100..0x140, 0x200..0x240], &marks), [0x100..0x110, 0x118..0x140]);
         assert_eq!(without_data(&[0x80..0xc0], &marks), [0x80..0xc0]);
         assert_eq!((mapping_symbol("$x"), mapping_symbol("$d.7")), (Some(true), Some(false)));
+        assert_eq!((mapping_symbol("$xrv_i2p1_m2p0"), mapping_symbol("$drv_i2p1")), (Some(true), None));
         assert_eq!((mapping_symbol("$xyz"), mapping_symbol("$"), mapping_symbol("$é")), (None, None, None));
         assert_eq!(within(&[0..10, 20..u64::MAX], &[5..8, 30..40]), [5..8, 30..40]);
     }

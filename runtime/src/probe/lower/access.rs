@@ -557,15 +557,12 @@ impl Body<'_> {
 
     pub(super) fn trace_access(&mut self, s: &Stmt) -> Result<()> {
         let Some(access) = self.place.access else { return Ok(()) };
-        let known = access.is_write || self.place.is_after();
         let mut atoms = vec![Atom::Slot(access.addr()), Atom::Const(access.size)];
-        if known {
-            atoms.push(Atom::Slot(access.value()));
-        }
+        atoms.push(self.of_access(Builtin::AccessValue)?.low());
         if access.is_write {
             atoms.push(self.of_access(Builtin::AccessOld)?.low());
         }
         let args = self.pack(&atoms)?;
-        self.act(Action::TraceAccess { is_write: access.is_write, value: known, old: access.is_write }, args, s)
+        self.act(Action::TraceAccess { is_write: access.is_write }, args, s)
     }
 }

@@ -374,7 +374,7 @@ impl Shared {
         let detail = match action {
             Action::Float(op) => op as u8,
             Action::Fact(fact) => fact as u8,
-            Action::TraceAccess { is_write, value, .. } => u8::from(is_write) << 1 | u8::from(value),
+            Action::TraceAccess { is_write } => u8::from(is_write),
             _ => 0,
         };
         let key = ActionKey { probe, address, span, kind: std::mem::discriminant(&action), detail };

@@ -212,7 +212,7 @@ impl Body<'_> {
             self.code.release(mark);
         }
         let target = self.register(link)?;
-        self.redirect(target.low(), s)
+        self.redirect(target.low(), if result.is_some() { None } else { Some("return") }, s)
     }
 
     /// The line of a call or of its return.

@@ -291,7 +291,7 @@ impl Body<'_> {
         let d = self.code.temps(if wide { 2 } else { 1 })?;
         let above = self.code.mark();
         let ok = self.code.temps(VARIABLE_SLOTS)?;
-        self.require_memory(Atom::Slot(ok), ok, e)?;
+        self.require_memory(Atom::Slot(ok), ok, true, e)?;
         self.code.release(above);
         self.code.move_to(d, Atom::ZERO);
         if wide {
@@ -340,20 +340,20 @@ impl Body<'_> {
         let d = self.code.temp()?;
         let ok = self.code.temp()?;
         self.code.push(Uop::ProbeLoad { ty, d, e: ok, a });
-        self.require_memory(Atom::Slot(ok), reported, at)?;
+        self.require_memory(Atom::Slot(ok), reported, true, at)?;
         self.code.release(ok);
         Ok(d)
     }
 
     /// Goes on only if `ok` is not zero.
-    pub(super) fn require_memory<K: ProgramKey>(&mut self, ok: Atom, addr: X, at: &K) -> Result<()> {
+    pub(super) fn require_memory<K: ProgramKey>(&mut self, ok: Atom, addr: X, read: bool, at: &K) -> Result<()> {
         if let Some(fallback) = self.fallbacks.last_mut() {
             self.code.jump_if(false, ok, fallback);
             return Ok(());
         }
         let mut readable = Label::default();
         self.code.jump_if(true, ok, &mut readable);
-        self.act(Action::BadMemory, (addr, 1), at)?;
+        self.act(Action::BadMemory { read }, (addr, 1), at)?;
         self.code.jump(&mut self.leave);
         self.code.bind(readable);
         Ok(())
@@ -940,7 +940,7 @@ impl Body<'_> {
         let (first, n) = self.arguments(&args)?;
         let text = self.call_action(action, (first, n), e)?.low();
         let ok = self.bin(BinOp::Ne, text, Atom::Const(TextHandle::BAD.0))?;
-        self.require_memory(ok, first, e)?;
+        self.require_memory(ok, first, true, e)?;
         Ok(Value::One(text))
     }
 

@@ -378,8 +378,8 @@ impl Body<'_> {
         self.code.push(Uop::BinI { op: BinOp::Or64, d: PATCHED, a: PATCHED, imm: 1 << access.index });
         if let Some(new) = new {
             self.cut(access, new);
-            self.patched("value", s)?;
         }
+        self.patched(if new.is_some() { "value" } else { "skip" }, s)?;
         if several {
             self.code.jump(&mut done);
             self.code.bind(lost);

@@ -87,7 +87,7 @@ impl Body<'_> {
         let done = self.call_action(Action::Stick { big_endian, lasts: lasts.cloned() }, args, s)?.low();
         match target {
             LValue::Memory { ty, addr } => {
-                self.require_memory(done, args.0 + 1, s)?;
+                self.require_memory(done, args.0 + 1, false, s)?;
                 let what = self.memory_name(ty, addr);
                 self.patched(&what, s)
             }

@@ -41,9 +41,9 @@ impl Body<'_> {
                 self.stick(target, mask.as_ref(), value, lasts.as_ref(), s)?;
             }
             StmtKind::TraceFor(lasts) => self.trace_for(lasts, s)?,
-            StmtKind::Skip(_) if self.is_at_syscall() => self.act(Action::FinishSyscall, (slot::ZERO, 0), s)?,
+            StmtKind::Skip(_) if self.is_at_syscall() => self.finish_syscall(None, s)?,
             StmtKind::Skip(n) => self.skip(n, s)?,
-            StmtKind::FinishSyscall(value) => self.output(Action::FinishSyscall, &[value], s)?,
+            StmtKind::FinishSyscall(value) => self.finish_syscall(Some(value), s)?,
             StmtKind::FinishAccess(value) => self.finish_access(value.as_ref(), s)?,
             StmtKind::Goto(target) => self.goto(target, s)?,
             StmtKind::Return { result, link } => self.return_now(result.as_ref(), link, s)?,
@@ -132,6 +132,20 @@ impl Body<'_> {
 
     // ---- control of the guest
 
+    /// The system call is not made; of several that say so the first one counts.
+    fn finish_syscall(&mut self, value: Option<&Expr>, s: &Stmt) -> Result<()> {
+        let args = match value {
+            Some(value) => self.arguments(&[value])?,
+            None => (slot::ZERO, 0),
+        };
+        let first = self.call_action(Action::FinishSyscall, args, s)?.low();
+        let mut over = Label::default();
+        self.code.jump_if(false, first, &mut over);
+        self.patched(if value.is_some() { "ret" } else { "skip" }, s)?;
+        self.code.bind(over);
+        Ok(())
+    }
+
     fn skip(&mut self, n: &Expr, s: &Stmt) -> Result<()> {
         let count = self.atom(n)?;
         let len = self.place.insn_len();
@@ -161,7 +175,7 @@ impl Body<'_> {
                 Atom::Slot(d)
             }
         };
-        self.redirect(target, s)?;
+        self.redirect(target, Some("skip"), s)?;
         if none.is_used() {
             self.depth -= 1;
         }
@@ -177,11 +191,12 @@ impl Body<'_> {
             },
             GotoTarget::Expr(e) => self.atom(e)?,
         };
-        self.redirect(target, s)
+        self.redirect(target, Some("goto"), s)
     }
 
-    /// Execution goes on at `target` after the last probe of this point.
-    pub(super) fn redirect(&mut self, target: Atom, s: &Stmt) -> Result<()> {
+    /// Execution goes on at `target` after the last probe of this point. The report calls it `what`, if it is a patch of
+    /// its own; of several at one point only the one that wins is counted.
+    pub(super) fn redirect(&mut self, target: Atom, what: Option<&str>, s: &Stmt) -> Result<()> {
         // The access of a late event has been made, and with it the instruction.
         if let Some(access) = self.place.access
             && access.is_late()
@@ -202,8 +217,12 @@ impl Body<'_> {
                         Atom::Slot(REDIRECT_TARGET)
                     }
                 };
+                self.redirected(what, s)?;
             }
-            Plan::Explore | Plan::Flagged { several: false } => self.set_redirect(target),
+            Plan::Explore | Plan::Flagged { several: false } => {
+                self.set_redirect(target);
+                self.redirected(what, s)?;
+            }
             Plan::Flagged { several: true } => {
                 let (mut first, mut done) = (Label::default(), Label::default());
                 let decided = self.is_decided()?;
@@ -212,10 +231,15 @@ impl Body<'_> {
                 self.code.jump(&mut done);
                 self.code.bind(first);
                 self.set_redirect(target);
+                self.redirected(what, s)?;
                 self.code.bind(done);
             }
         }
         Ok(())
+    }
+
+    fn redirected(&mut self, what: Option<&str>, s: &Stmt) -> Result<()> {
+        what.map_or(Ok(()), |what| self.patched(what, s))
     }
 
     fn set_redirect(&mut self, target: Atom) {
@@ -244,7 +268,7 @@ impl Body<'_> {
             LValue::Accessed => self.write_accessed(value, s)?,
             LValue::Register(register) if register.slot == RegisterSlot::Pc => {
                 let target = self.atom(value)?;
-                self.redirect(target, s)?;
+                self.redirect(target, Some("pc"), s)?;
             }
             LValue::Register(register) => {
                 let new = self.value_for(value, register.ty)?;
@@ -383,7 +407,7 @@ impl Body<'_> {
                     self.code.bin(op_of(op), d, old.low(), bits.low())?;
                 } else if register.slot == RegisterSlot::Pc {
                     let new = self.apply(op, old, bits)?;
-                    return self.redirect(new.low(), s);
+                    return self.redirect(new.low(), Some("pc"), s);
                 } else {
                     let new = self.apply(op, old, bits)?;
                     self.write_register(register, new)?;
@@ -441,7 +465,7 @@ impl Body<'_> {
     fn write_memory(&mut self, ty: &MemType, args: (X, u8), addr: &Expr, s: &Stmt) -> Result<()> {
         let action = Action::MemoryWrite { bytes: ty.bytes, big_endian: ty.big_endian };
         let written = self.call_action(action, args, s)?.low();
-        self.require_memory(written, args.0, s)?;
+        self.require_memory(written, args.0, false, s)?;
         let what = self.memory_name(ty, addr);
         self.patched(&what, s)
     }

@@ -1,6 +1,6 @@
 //! Visits the statements and expressions of a body.
 
-use spile_lang::ir::{Expr, ExprKind, Filter, GotoTarget, LValue, PrintValue, Probe, Stmt, StmtKind, StrPart};
+use spile_lang::ir::{Expr, ExprKind, Filter, GotoTarget, LValue, PrintValue, Probe, StateId, Stmt, StmtKind, StrPart};
 
 /// Calls `f` for each statement, those of inner blocks included.
 pub(in super::super) fn statements<'p>(body: &'p [Stmt], f: &mut dyn FnMut(&'p Stmt)) {
@@ -64,6 +64,31 @@ pub(super) fn expressions<'p>(statement: &'p Stmt, f: &mut dyn FnMut(&'p Expr)) 
         | StmtKind::Enable(_)
         | StmtKind::Disable(_)
         | StmtKind::Reset(_) => {}
+    }
+}
+
+/// The globals without keys whose values a body prints whenever it is executed, alone or within a text.
+pub(in super::super) fn printed_scalars(body: &[Stmt]) -> Vec<StateId> {
+    let printed = body.iter().flat_map(|statement| match &statement.kind {
+        StmtKind::Print(args) => args.as_slice(),
+        _ => &[],
+    });
+    let shown = printed.flat_map(|arg| match &arg.value {
+        PrintValue::Expr(Expr { kind: ExprKind::Interp(pieces), .. }) => pieces.iter().filter_map(piece).collect(),
+        PrintValue::Expr(e) => vec![e],
+        PrintValue::State { .. } => Vec::new(),
+    });
+    let scalar = |e: &Expr| match &e.kind {
+        ExprKind::State(state, keys) if keys.is_empty() => Some(*state),
+        _ => None,
+    };
+    shown.filter_map(scalar).collect()
+}
+
+fn piece(piece: &StrPart) -> Option<&Expr> {
+    match piece {
+        StrPart::Value(e, _) => Some(e),
+        StrPart::Text(_) => None,
     }
 }
 

@@ -185,11 +185,15 @@ fn an_unconditional_skip_is_a_goto() {
    0   x0 = 0x1
 0x8004:
    1 | cell 101 += 0x1
-   2 | p156 = 0x8008
-   3 | goto p156
-   4   x0 = add64 x0, 0x2
+   2 | p0 = cell 102
+   3 | cell 102 += 0x1
+   4 | local 6 if p0 != 0
+   5 | action 1
+   6 | p156 = 0x8008
+   7 | goto p156
+   8   x0 = add64 x0, 0x2
 0x8008:
-   5   trap halt 0x0
+   9   trap halt 0x0
 ";
     assert_eq!(machine.block(BASE, true).to_string(), expected);
     machine.run(&CODE);
@@ -211,8 +215,8 @@ fn the_first_redirect_wins() {
         machine.run(&code);
         (machine.cpu.x[..4].to_vec(), machine.journal(), machine.cpu.icount)
     };
-    assert_eq!(run(0), (vec![0, 0, 1, 1], "0x8000 Print 0x1\n0x8000 Print 0x2".to_owned(), 2));
-    let second = "0x8000 Print 0x1\n0x8000 SecondRedirect\n0x8000 Print 0x2".to_owned();
+    assert_eq!(run(0), (vec![0, 0, 1, 1], "0x8000 Print 0x1\n0x8000 Patched\n0x8000 Print 0x2".to_owned(), 2));
+    let second = "0x8000 Patched\n0x8000 Print 0x1\n0x8000 SecondRedirect\n0x8000 Print 0x2".to_owned();
     assert_eq!(run(1), (vec![0, 0, 0, 1], second, 1));
 }
 
@@ -225,7 +229,7 @@ fn redirects_after_an_instruction() {
     let mut machine = at(BASE, 0, at(BASE + 8, 1, Machine::probes(probes)));
     machine.run(&code);
     assert_eq!(machine.cpu.x[..6], [1, 0, 0, 0, 0, 1]);
-    assert_eq!(machine.journal(), "0x8000 Print 0x8004\n0x8008 Print 0x8010");
+    assert_eq!(machine.journal(), "0x8000 Print 0x8004\n0x8000 Patched\n0x8008 Print 0x8010\n0x8008 Patched");
     assert_eq!(machine.cpu.icount, 3);
 }
 
@@ -271,7 +275,7 @@ fn a_trace_that_is_used_up_still_ends() {
 fn a_trace_of_an_instruction_that_is_skipped_ends() {
     let mut machine = at(BASE, 0, Machine::probes(vec![on_insn(vec![st(StmtKind::Trace), skip(int(1))])]));
     machine.run(&CODE);
-    assert_eq!(machine.journal(), "0x8000 TraceBegin\n0x8000 TraceEnd");
+    assert_eq!(machine.journal(), "0x8000 TraceBegin\n0x8000 Patched\n0x8000 TraceEnd");
 }
 
 #[test]
