@@ -565,7 +565,7 @@ impl Writer {
             9 => 0x8801 | a << 7 | low, // c.andi
             10 => self.rng.pick(&[0x8001, 0x8401]) | a << 7 | (five | 1) << 2,
             11 => 0x0002 | d << 7 | (five | 1) << 2, // c.slli
-            12 => (five | 1) << 7 | a << 2, // c.addi4spn
+            12 => (five | 1) << 7 | a << 2,          // c.addi4spn
             _ => NOP2,
         };
         self.short(half);
