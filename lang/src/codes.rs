@@ -727,10 +727,11 @@ pub const TABLE: &[Page] = &[
         Run,
         page(
             "R0608",
-            "an atomic access was not patched",
+            "an atomic or vector access was not patched",
             "What an atomic operation or an exclusive store stores is known only behind it, and a load that belongs to one cannot \
              be made without memory. The patch was ignored, the rest of the body and the guest went on. What has been loaded can \
-             be changed, and so can memory once something is stored.",
+             be changed, and so can memory once something is stored. Of the accesses of a RISC-V vector instruction none can be \
+             changed by itself, but registers and memory can.",
             "on write at counter write value = 0",
             "after write at counter write u32[addr] = 0",
         ),

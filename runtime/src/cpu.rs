@@ -1,5 +1,6 @@
 //! The state of one guest CPU, shared between the interpreter and generated code.
 
+use crate::isa::VectorAccess;
 use crate::uop::{FlagKind, slot};
 use std::sync::atomic::AtomicU32;
 
@@ -60,6 +61,8 @@ pub struct CpuState {
     pub monitor: Monitor,
     /// Bits of registers that are stuck.
     pub stuck: StuckRegisters,
+    /// Accesses of a vector instruction, with what was in memory; see [`crate::uop::Uop::VectorLook`].
+    pub noted: Vec<(VectorAccess, u64)>,
     /// What generated code needs besides the guest's state.
     pub links: CodeLinks,
 }
@@ -179,6 +182,7 @@ impl Default for CpuState {
             cold: 0,
             monitor: Monitor::default(),
             stuck: StuckRegisters::default(),
+            noted: Vec::new(),
             links: CodeLinks::default(),
         }
     }

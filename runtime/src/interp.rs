@@ -9,7 +9,9 @@ use crate::cpu::{CpuState, Monitor, poll, resume};
 use crate::env::TrapEvent;
 use crate::isa::Isa;
 use crate::mem::{Access, Fault, GuestMemory};
-use crate::uop::{self, AmoOp, Cc, Fence, FlagKind, MemTy, Trap, Uop, V, X, adc, bin, bin_shifted, slot, un};
+use crate::uop::{
+    self, AmoOp, Cc, Fence, FlagKind, MemTy, Trap, Uop, V, VectorMemory, X, adc, bin, bin_shifted, slot, un,
+};
 use crate::vector::{self, FpEnv};
 use std::sync::atomic::{Ordering, fence};
 
@@ -569,6 +571,49 @@ impl Machine<'_, '_> {
                 }
             }
 
+            Uop::Vector { bits, memory, d, a, b, .. } => {
+                let operands = [self.x(a), self.x(b)];
+                let result = self.ctx.isa.vector(bits, operands, self.cpu, self.ctx.memory);
+                if memory == VectorMemory::Store {
+                    // Elements in front of one that faults are stored.
+                    self.after_store();
+                }
+                match result {
+                    Ok(value) if d != slot::ZERO => self.set(d, value),
+                    Ok(_) => {}
+                    Err(event) => return self.raise(event),
+                }
+            }
+
+            Uop::VectorLook { bits, a, b } => {
+                let mut noted = std::mem::take(&mut self.cpu.noted);
+                noted.clear();
+                let memory = self.ctx.memory;
+                self.ctx.isa.vector_accesses(bits, [self.x(a), self.x(b)], self.cpu, memory, &mut |access| {
+                    let old = match access.size {
+                        1 => memory.load::<1>(access.addr).map(|bytes| bytes[0].into()),
+                        2 => memory.load(access.addr).map(|bytes| u16::from_le_bytes(bytes).into()),
+                        4 => memory.load(access.addr).map(|bytes| u32::from_le_bytes(bytes).into()),
+                        _ => memory.load(access.addr).map(u64::from_le_bytes),
+                    };
+                    noted.push((access, old.unwrap_or(0)));
+                    true
+                });
+                self.cpu.noted = noted;
+            }
+            Uop::VectorAccess { size, d, address, value, old, a } => {
+                let rest = self.cpu.noted.iter().enumerate().skip(self.x(a) as usize);
+                let found = rest.map(|(n, &noted)| (n, noted)).find(|(_, (access, _))| access.size == u64::from(size));
+                let Some((n, (access, before))) = found else {
+                    self.set(d, 0);
+                    return Step::Continue;
+                };
+                let held = self.ctx.isa.vector_element(self.cpu, access);
+                self.set(address, access.addr);
+                self.set(value, held);
+                self.set(old, before);
+                self.set(d, n as u64 + 1);
+            }
             Uop::ReadSys { d, reg } => {
                 match self.ctx.isa.read_system(self.cpu, reg, self.ctx.host.ticks(self.icount())) {
                     Some(value) => self.set(d, value),

@@ -35,6 +35,8 @@ pub mod slot {
     pub const FP_STATUS: u8 = 34;
     /// First instruction of the function that the innermost open call is of; see `probe::inside`.
     pub const CALL_ENTRY: u8 = 44;
+    /// First of the four slots of vector configuration that RISC-V has.
+    pub const VECTOR_STATE: u8 = 40;
     /// The stack pointer that the innermost open call was entered with.
     pub const CALL_SP: u8 = 45;
     /// A bit for each `during` and `from` that holds.
@@ -62,8 +64,16 @@ pub mod slot {
     pub const VTEMP: u8 = 32;
     /// First vector temporary of probes.
     pub const VPROBE: u8 = 48;
+    /// First of 32 vector registers of an architecture that has them beside floating-point registers, which are then in
+    /// `VREG`. Generated code never keeps them elsewhere.
+    pub const VECTOR: u8 = 64;
     /// Number of vector slots.
-    pub const VCOUNT: usize = 64;
+    pub const VCOUNT: usize = 96;
+
+    /// True for a vector slot that the guest can see.
+    pub const fn is_guest_vector(v: u8) -> bool {
+        v < VTEMP || v >= VECTOR
+    }
 }
 
 /// Declares a fieldless operation enum together with the list of its names, for the text form.
@@ -490,6 +500,18 @@ ops! {
 }
 
 ops! {
+    /// What [`Uop::Vector`] does with memory.
+    VectorMemory {
+        /// Nothing.
+        None,
+        /// Loads elements.
+        Load,
+        /// Stores elements.
+        Store,
+    }
+}
+
+ops! {
     /// Why control leaves by an indirect or direct jump; a hint for return prediction.
     JumpHint {
         /// A plain jump.
@@ -638,6 +660,16 @@ pub enum Uop {
 
     /// Traps as an illegal instruction if the control register has no valid rounding mode.
     CheckRounding,
+    /// Executes the instruction `bits` on the registers from [`slot::VECTOR`] on, by a function of the architecture:
+    /// d = its result, where it has one (else `ZERO`); a and b are its operands that are no such registers. An access
+    /// that faults leaves what the architecture says, which is such that the instruction can be started again.
+    /// `size` is that of an element in memory, 0 if the state says it.
+    Vector { bits: u32, memory: VectorMemory, size: u8, d: X, a: X, b: X },
+    /// Notes the accesses that the same `Vector` is about to make, for `VectorAccess`.
+    VectorLook { bits: u32, a: X, b: X },
+    /// Of the accesses that have been noted, the first one from number a on that has `size` bytes: d = its number and one,
+    /// address, value = its address and what its register holds, old = what was in memory. d = 0 if there is none.
+    VectorAccess { size: u8, d: X, address: X, value: X, old: X, a: X },
 
     // ---- system
     /// d = a system register; `reg` is the architecture's own number.
@@ -735,7 +767,7 @@ pub enum Operand {
 
 impl Uop {
     /// Calls `f` for every operand, uses before definitions. Fixed slots of floating-point control and status, which
-    /// vector operations read and accumulate, are not listed.
+    /// vector operations read and accumulate, are not listed, nor is what [`Uop::Vector`] has in the state.
     pub fn operands(&self, mut f: impl FnMut(Operand)) {
         use Operand::{DefFlags, DefV, DefX, UseFlags, UseV, UseX};
         match *self {
@@ -906,6 +938,23 @@ impl Uop {
                 f(UseV(b));
                 f(DefFlags);
             }
+            Uop::Vector { d, a, b, .. } => {
+                f(UseX(a));
+                f(UseX(b));
+                if d != slot::ZERO {
+                    f(DefX(d));
+                }
+            }
+            Uop::VectorLook { a, b, .. } => {
+                f(UseX(a));
+                f(UseX(b));
+            }
+            Uop::VectorAccess { d, address, value, old, a, .. } => {
+                f(UseX(a));
+                for slot in [d, address, value, old] {
+                    f(DefX(slot));
+                }
+            }
             Uop::ReadSys { d, .. } | Uop::Icount { d } | Uop::CellGet { d, .. } => f(DefX(d)),
             Uop::CellAdd { d, a, .. } => {
                 f(UseX(a));
@@ -957,6 +1006,7 @@ impl Uop {
                 | Uop::StorePairV { .. }
                 | Uop::Align { .. }
                 | Uop::CheckRounding
+                | Uop::Vector { .. }
                 | Uop::ZeroBlock { .. }
                 | Uop::LoadEx { .. }
                 | Uop::LoadExPair { .. }

@@ -32,6 +32,7 @@ struct Vector(V);
 impl Display for Vector {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         match self.0 {
+            v @ slot::VECTOR.. => write!(f, "vr{}", v - slot::VECTOR),
             v @ slot::VPROBE.. => write!(f, "vp{}", v - slot::VPROBE),
             v @ slot::VTEMP.. => write!(f, "vt{}", v - slot::VTEMP),
             v => write!(f, "v{v}"),
@@ -151,6 +152,14 @@ impl Display for Uop {
             }
             Uop::CheckRounding => f.write_str("check_rounding"),
             Uop::ReadSys { d, reg } => write!(f, "{} = readsys {reg:#x}", Int(d)),
+            Uop::Vector { bits, memory, d, a, b, .. } => {
+                write!(f, "{} = vector.{} {bits:#010x}, {}, {}", Int(d), name(memory), Int(a), Int(b))
+            }
+            Uop::VectorLook { bits, a, b } => write!(f, "vector_look {bits:#010x}, {}, {}", Int(a), Int(b)),
+            Uop::VectorAccess { size, d, address, value, old, a } => {
+                let [d, address, value, old, a] = [d, address, value, old, a].map(Int);
+                write!(f, "{d}, {address}, {value}, {old} = vector_access.{size} {a}")
+            }
             Uop::WriteSys { a, reg } => write!(f, "writesys {reg:#x}, {}", Int(a)),
             Uop::IcacheInvalidate { a } => write!(f, "icache_invalidate {}", at(a, 0)),
             Uop::Jump { hint, target } => write!(f, "{} {target:#x}", name(hint)),

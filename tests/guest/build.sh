@@ -68,7 +68,7 @@ rvcc=riscv64-linux-gnu-gcc
 command -v $rvcc > /dev/null || { echo "build.sh: $rvcc not found: install Debian's gcc-riscv64-linux-gnu" >&2; exit 1; }
 rvcommon=()
 for flag in "${common[@]}"; do [ "$flag" = -mno-outline-atomics ] || rvcommon+=("$flag"); done
-for source in fib.c sieve.c calls.c args.c signals.c crash.c exec.c prompt.c riscv.c ciphers.c; do
+for source in fib.c sieve.c calls.c args.c signals.c crash.c exec.c prompt.c riscv.c ciphers.c vector.c; do
     $rvcc "${rvcommon[@]}" -O1 -fno-pie -static -o "$rv/${source%.c}" "$source"
 done
 for source in seed.S seedloop.S mixed.S; do

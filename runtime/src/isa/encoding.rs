@@ -158,7 +158,7 @@ pub(super) mod checks {
     fn is_guest_state(operand: Operand) -> bool {
         match operand {
             Operand::DefX(x) => x < slot::TEMP,
-            Operand::DefV(v) => v < slot::VTEMP,
+            Operand::DefV(v) => slot::is_guest_vector(v),
             Operand::DefFlags => true,
             Operand::UseX(_) | Operand::UseV(_) | Operand::UseFlags => false,
         }
@@ -209,7 +209,7 @@ pub(super) mod checks {
                     Operand::UseX(x) if x >= slot::TEMP => {
                         assert!(written.contains(&(false, x)), "{name} {bits:#010x}")
                     }
-                    Operand::UseV(v) if v >= slot::VTEMP && !replaces => {
+                    Operand::UseV(v) if !slot::is_guest_vector(v) && !replaces => {
                         assert!(written.contains(&(true, v)), "{name} {bits:#010x}");
                     }
                     _ => {}

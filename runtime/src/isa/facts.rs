@@ -2,14 +2,14 @@
 //! is executed.
 
 use super::{InsnFacts, Isa};
-use crate::uop::{JumpHint, Operand, Uop};
+use crate::uop::{JumpHint, Operand, Uop, VectorMemory};
 use spile_lang::target::{Register, RegisterSlot};
 
 impl InsnFacts {
     /// The facts of an instruction with this disassembly and these micro-ops.
     pub(super) fn new(isa: &dyn Isa, text: String, uops: &[Uop]) -> InsnFacts {
         let mnemonic = text.split(' ').next().unwrap_or_default().to_string();
-        let (reads, writes) = slots(uops);
+        let (reads, writes) = slots(isa, uops);
         let both = |slot| writes.contains(&slot);
         let (reads, writes) = (registers(isa, &text, &reads, both), registers(isa, &text, &writes, |_| false));
         let mut facts = InsnFacts { mnemonic, text, reads, writes, ..InsnFacts::default() };
@@ -19,7 +19,7 @@ impl InsnFacts {
 }
 
 /// The slots that an instruction reads, and those that it writes. What it reads behind its own write is not read.
-fn slots(uops: &[Uop]) -> (Vec<RegisterSlot>, Vec<RegisterSlot>) {
+fn slots(isa: &dyn Isa, uops: &[Uop]) -> (Vec<RegisterSlot>, Vec<RegisterSlot>) {
     let (mut reads, mut writes) = (Vec::new(), Vec::new());
     for uop in uops {
         let mut note = |slot: RegisterSlot, is_write: bool| {
@@ -39,6 +39,9 @@ fn slots(uops: &[Uop]) -> (Vec<RegisterSlot>, Vec<RegisterSlot>) {
         match *uop {
             Uop::ReadSys { reg, .. } => note(RegisterSlot::System(reg), false),
             Uop::WriteSys { reg, .. } => note(RegisterSlot::System(reg), true),
+            Uop::Vector { bits, .. } => {
+                isa.vector_registers(bits, &mut |v, write| note(RegisterSlot::Vector(v), write))
+            }
             _ => {}
         }
     }
@@ -86,6 +89,11 @@ fn add_uop(facts: &mut InsnFacts, uop: &Uop) {
         | Uop::StoreEx { .. }
         | Uop::StoreExPair { .. }
         | Uop::ZeroBlock { .. } => facts.is_store = true,
+        Uop::Vector { memory, .. } => match memory {
+            VectorMemory::None => {}
+            VectorMemory::Load => facts.is_load = true,
+            VectorMemory::Store => facts.is_store = true,
+        },
         Uop::Amo { .. } | Uop::Cas { .. } | Uop::CasPair { .. } => {
             facts.is_load = true;
             facts.is_store = true;

@@ -9,6 +9,8 @@ pub mod riscv;
 
 use crate::block::Lift;
 use crate::cpu::CpuState;
+use crate::env::TrapEvent;
+use crate::mem::GuestMemory;
 use crate::uop::slot;
 use spile_lang::target::{Register, RegisterSlot, Target};
 
@@ -16,7 +18,8 @@ use spile_lang::target::{Register, RegisterSlot, Target};
 fn can_stick(register: &Register) -> bool {
     match register.slot {
         RegisterSlot::Int(n) => n < slot::SYS,
-        RegisterSlot::Vector(_) | RegisterSlot::Flags => true,
+        RegisterSlot::Vector(v) => v < slot::VTEMP,
+        RegisterSlot::Flags => true,
         RegisterSlot::Pc | RegisterSlot::System(_) => false,
     }
 }
@@ -55,6 +58,40 @@ pub trait Isa: Target + Send + Sync {
     /// Writes system register `reg`. False means the guest may not write it.
     fn write_system(&self, cpu: &mut CpuState, reg: u32, value: u64) -> bool;
 
+    /// Executes the instruction of a [`crate::uop::Uop::Vector`] and returns its result, 0 if it has none.
+    ///
+    /// # Errors
+    /// The trap that it ran into. What it has done until then is such that it can be started again.
+    fn vector(
+        &self,
+        bits: u32,
+        _operands: [u64; 2],
+        _cpu: &mut CpuState,
+        _memory: &GuestMemory,
+    ) -> Result<u64, TrapEvent> {
+        Err(TrapEvent::Illegal(bits))
+    }
+
+    /// Calls `f` for each element that such an instruction would access, in their order, until it returns false.
+    fn vector_accesses(
+        &self,
+        _bits: u32,
+        _operands: [u64; 2],
+        _cpu: &CpuState,
+        _memory: &GuestMemory,
+        _f: &mut dyn FnMut(VectorAccess) -> bool,
+    ) {
+    }
+
+    /// Returns what the register of such an element holds.
+    fn vector_element(&self, _cpu: &CpuState, _access: VectorAccess) -> u64 {
+        0
+    }
+
+    /// Calls `f` for the slot of each vector register that such an instruction names, with whether it is written. Of a group
+    /// that is its first register.
+    fn vector_registers(&self, _bits: u32, _f: &mut dyn FnMut(u8, bool)) {}
+
     /// The whole register that is kept in `slot`, as the disassembly calls it; `None` where scripts have no name for it,
     /// and for a register that is always zero.
     fn register_in(&self, slot: RegisterSlot) -> Option<Register>;
@@ -73,6 +110,19 @@ pub trait Isa: Target + Send + Sync {
 
     /// Where the procedure call standard puts a function's parameters, as seen at its first instruction.
     fn passed(&self, parameters: &[Parameter]) -> Vec<Passed>;
+}
+
+/// An access that a vector instruction makes for an element.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct VectorAccess {
+    /// Its address.
+    pub addr: u64,
+    /// Its size in bytes: 1, 2, 4 or 8.
+    pub size: u64,
+    /// The register where its group begins, and its index there.
+    pub register: u8,
+    /// See `register`.
+    pub index: u8,
 }
 
 /// The usual frame record: what a function that has a frame pointer keeps of its caller. Registers have their numbers

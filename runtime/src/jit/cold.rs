@@ -429,7 +429,7 @@ fn is_pure(uop: &Uop) -> bool {
     uop.operands(|operand| {
         writes |= match operand {
             Operand::DefX(x) => x < slot::TEMP,
-            Operand::DefV(v) => v < slot::VTEMP,
+            Operand::DefV(v) => slot::is_guest_vector(v),
             Operand::DefFlags => true,
             _ => false,
         }

@@ -7,7 +7,7 @@
 
 use crate::cpu::{CodeLinks, CpuState};
 use crate::interp::{ActionCall, Context, run_one};
-use crate::uop::{FlagKind, Uop, slot};
+use crate::uop::{FlagKind, Uop, VectorMemory, slot};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// Fills in the helpers' addresses.
@@ -54,7 +54,7 @@ unsafe extern "sysv64" fn plain(state: *mut CpuState, uop: *const Uop) -> u64 {
     failed
 }
 
-/// True if `uop` is a store to a page with translated code. All these stores are aligned or fault.
+/// True if `uop` is a store to a page with translated code. All these stores are aligned or fault, but those of vectors.
 fn writes_code(uop: Uop, state: &CpuState, ctx: &Context<'_>) -> bool {
     match uop {
         Uop::ZeroBlock { a }
@@ -63,6 +63,16 @@ fn writes_code(uop: Uop, state: &CpuState, ctx: &Context<'_>) -> bool {
         | Uop::Amo { a, .. }
         | Uop::Cas { a, .. }
         | Uop::CasPair { a, .. } => ctx.memory.is_code(state.x[a as usize]),
+        Uop::Vector { bits, memory: VectorMemory::Store, a, b, .. } => {
+            let mut found = false;
+            let operands = [state.x[a as usize], state.x[b as usize]];
+            ctx.isa.vector_accesses(bits, operands, state, ctx.memory, &mut |access| {
+                found =
+                    ctx.memory.is_code(access.addr) || ctx.memory.is_code(access.addr.wrapping_add(access.size - 1));
+                !found
+            });
+            found
+        }
         _ => false,
     }
 }

@@ -562,11 +562,18 @@ impl<'f> Lowering<'_, 'f> {
     }
 
     pub(super) fn get_v(&mut self, v: V) -> Value {
+        if v >= slot::VECTOR {
+            return self.b.ins().load(I8X16, trusted(), self.state, v_offset(v));
+        }
         let variable = self.v_variable(v);
         self.b.use_var(variable)
     }
 
     pub(super) fn set_v(&mut self, v: V, value: Value) {
+        if v >= slot::VECTOR {
+            self.b.ins().store(trusted(), value, self.state, v_offset(v));
+            return;
+        }
         let variable = self.v_variable(v);
         self.b.def_var(variable, value);
         self.dirty.add(Operand::DefV(v));
@@ -685,7 +692,7 @@ impl<'f> Lowering<'_, 'f> {
         for uop in &block.uops[at as usize..] {
             uop.operands(|operand| match operand {
                 Operand::UseX(used) if used >= slot::TEMP => drop(x.insert(used)),
-                Operand::UseV(used) if used >= slot::VTEMP => drop(v.insert(used)),
+                Operand::UseV(used) if !slot::is_guest_vector(used) => drop(v.insert(used)),
                 _ => {}
             });
         }
@@ -1997,6 +2004,9 @@ impl<'f> Lowering<'_, 'f> {
             | Uop::StoreExPair { .. }
             | Uop::ClearEx
             | Uop::CasPair { .. }
+            | Uop::Vector { .. }
+            | Uop::VectorLook { .. }
+            | Uop::VectorAccess { .. }
             | Uop::ReadSys { .. }
             | Uop::WriteSys { .. } => self.plain(uop),
             Uop::V1 { .. } | Uop::V2 { .. } | Uop::V3 { .. } | Uop::Vx { .. } | Uop::Xv { .. } | Uop::FCmp { .. } => {
@@ -2418,7 +2428,7 @@ impl<'f> Lowering<'_, 'f> {
 fn note_written(uop: &Uop, (x, v): &mut (HashSet<X>, HashSet<V>)) {
     uop.operands(|operand| match operand {
         Operand::DefX(d) if d >= slot::TEMP => drop(x.insert(d)),
-        Operand::DefV(d) if d >= slot::VTEMP => drop(v.insert(d)),
+        Operand::DefV(d) if !slot::is_guest_vector(d) => drop(v.insert(d)),
         _ => {}
     });
 }

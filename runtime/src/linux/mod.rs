@@ -105,6 +105,14 @@ pub trait LinuxAbi: Send + Sync {
         None
     }
 
+    /// Clears what a new thread or process does not begin with as its creator has it.
+    fn clear_uninherited(&self, _cpu: &mut CpuState) {}
+
+    /// True if `prctl` controls who may use vector registers.
+    fn controls_vectors(&self) -> bool {
+        false
+    }
+
     /// The text of `/proc/cpuinfo`.
     fn cpu_info(&self, processors: usize) -> String;
 
@@ -281,6 +289,8 @@ pub struct Kernel {
     /// See `set_tid_address` and `set_robust_list`.
     clear_child_tid: u64,
     robust_list: u64,
+    /// See `prctl`.
+    vector_control: u64,
     /// The guest's stack pointer at the current call.
     stack_pointer: u64,
     just_forked: bool,
@@ -387,7 +397,7 @@ impl Kernel {
                 self.abi.set_result(&mut child, 0);
                 self.set_registers(&mut child, request.registers());
                 let kernel = match self.prepare_thread(&request) {
-                    Ok(kernel) => kernel,
+                    Ok(kernel) => Kernel { vector_control: self.vector_control, ..kernel },
                     Err(error) => {
                         self.finish(cpu, Err(error));
                         return Outcome::Continue;
@@ -409,8 +419,9 @@ impl Kernel {
         }
     }
 
-    /// Sets the stack pointer and the thread pointer, as far as they are given.
+    /// Sets the registers of a new thread or process: the stack pointer and the thread pointer, as far as they are given.
     fn set_registers(&self, cpu: &mut CpuState, [stack, thread_pointer]: [Option<u64>; 2]) {
+        self.abi.clear_uninherited(cpu);
         if let Some(stack) = stack {
             self.abi.set_stack_pointer(cpu, stack);
         }

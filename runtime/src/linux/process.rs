@@ -361,10 +361,31 @@ pub(super) fn getrandom(kernel: &mut Kernel, memory: &GuestMemory, [buf, len, fl
 /// seccomp filter, timer slack, subreaper, no new privileges, transparent huge pages and who may trace.
 const PRCTL_INTEGER: &[u64] = &[1, 3, 4, 7, 8, 21, 23, 24, 27, 28, 29, 30, 36, 38, 39, 42, 47, 0x5961_6d61];
 
-pub(super) fn prctl(_: &mut Kernel, memory: &GuestMemory, [option, a, b, c, d, _]: Args) -> Result {
+/// Whether a thread may use vector registers, in bits 0 and 1 of its control: as by default, no, yes.
+pub(super) const VECTORS_ON: u64 = 2;
+
+/// Sets a thread's control of vectors (`PR_RISCV_V_SET_CONTROL`). They are always on, and so they are in a program that it
+/// executes; as on Linux, who uses them cannot turn them off.
+fn set_vector_control(kernel: &mut Kernel, control: u64) -> Result {
+    const OFF: u64 = 1;
+    const INHERIT: u64 = 1 << 4;
+    let (now, next) = (control & 3, control >> 2 & 3);
+    if !kernel.abi.controls_vectors() || control > 0x1f || now == 3 || next == 3 {
+        return Err(Errno::EINVAL);
+    }
+    if now == OFF || next == OFF {
+        return Err(Errno::EPERM);
+    }
+    kernel.vector_control = VECTORS_ON | next << 2 | control & INHERIT;
+    Ok(0)
+}
+
+pub(super) fn prctl(kernel: &mut Kernel, memory: &GuestMemory, [option, a, b, c, d, _]: Args) -> Result {
     const PR_GET_PDEATHSIG: u64 = 2;
     const PR_SET_NAME: u64 = 15;
     const PR_GET_CHILD_SUBREAPER: u64 = 37;
+    const PR_VECTOR_SET_CONTROL: u64 = 69;
+    const PR_VECTOR_GET_CONTROL: u64 = 70;
     const PR_SET_VMA: u64 = 0x5356_4d41;
     const PR_GET_NAME: u64 = 16;
     let mut data = [0; 16];
@@ -384,6 +405,8 @@ pub(super) fn prctl(_: &mut Kernel, memory: &GuestMemory, [option, a, b, c, d, _
             memory.write(a, &data[..4])?;
             Ok(0)
         }
+        PR_VECTOR_SET_CONTROL => set_vector_control(kernel, a),
+        PR_VECTOR_GET_CONTROL if kernel.abi.controls_vectors() => Ok(kernel.vector_control),
         // Names of anonymous memory are for people who read `maps`.
         PR_SET_VMA => Ok(0),
         option if PRCTL_INTEGER.contains(&option) => host::prctl(option, a, b, c, d),

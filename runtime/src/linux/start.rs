@@ -184,6 +184,7 @@ impl Kernel {
             after: None,
             clear_child_tid: 0,
             robust_list: 0,
+            vector_control: super::process::VECTORS_ON,
             stack_pointer: 0,
             just_forked: false,
             announced: None,

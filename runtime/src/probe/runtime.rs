@@ -1590,7 +1590,7 @@ fn error_title(code: &str) -> &'static str {
         "R0604" => "a second `skip` or `goto` at the same point was ignored",
         "R0605" => "`rand(0)` has no number to give",
         "R0607" => "no value here: a variable that is optimised out, or a register that the instruction does not have",
-        "R0608" => "an atomic access was not patched",
+        "R0608" => "an atomic or vector access was not patched",
         _ => "more bytes were asked for than a probe reads",
     }
 }

@@ -71,6 +71,9 @@ pub(crate) trait Guest {
     /// A processor that has no more than what is tested without `--extensions`, if there is one.
     const OLDER_CPU: Option<&'static str>;
 
+    /// How many states are tried until the processor is taken to refuse an instruction.
+    const TRIES: usize;
+
     /// Returns `per_encoding` words of every encoding whose mnemonic or class `wanted` accepts, in a fixed order.
     fn draw(random: &mut Random, per_encoding: usize, wanted: &dyn Fn(&str) -> bool) -> Vec<Self::Word>;
 

@@ -186,7 +186,7 @@ fn refused_words<G: Guest>(options: &Options, random: &mut Random, count: usize)
     Ok(groups)
 }
 
-/// Runs each word once, and returns whether it raised SIGILL.
+/// Runs each word in some states, and returns whether it raised SIGILL in all of them.
 fn refused<G: Guest>(
     options: &Options,
     random: &mut Random,
@@ -194,14 +194,15 @@ fn refused<G: Guest>(
     cpu: Option<&str>,
 ) -> Result<Vec<bool>, String> {
     let mut refused = Vec::new();
-    for words in words.chunks(BATCH) {
+    for words in words.chunks(BATCH / G::TRIES) {
         let mut cases: Vec<Case> =
-            words.iter().enumerate().flat_map(|(i, word)| G::single(random, word, 1, i)).collect();
+            words.iter().enumerate().flat_map(|(i, word)| G::single(random, word, G::TRIES, i)).collect();
         let path = options.directory.join("screen.elf");
         batch::write_program(G::MACHINE, &path, &mut cases)?;
         let results = batch::run(G::MACHINE, &reference(options, G::MACHINE, cpu), &path)?;
         all_there(G::MACHINE, &results, &cases)?;
-        refused.extend((0..cases.len()).map(|i| results.has_raised(i, SIGILL)));
+        let tries = |word: usize| word * G::TRIES..(word + 1) * G::TRIES;
+        refused.extend((0..words.len()).map(|word| tries(word).all(|i| results.has_raised(i, SIGILL))));
     }
     Ok(refused)
 }

@@ -3,12 +3,14 @@
 //! Sources: `arch/riscv/include/uapi/asm/{sigcontext,ptrace,hwcap,hwprobe}.h` and `arch/riscv/kernel/signal.c` of Linux;
 //! "RISC-V Semihosting" (RISC-V International).
 
-use super::system::{self, EXTENSIONS, FCSR, HWCAP, PROBED};
+use super::system::{self, EXTENSIONS, FCSR, HWCAP, PROBED, VCSR, VSTART};
+use super::vector::config::{self, Config, STATE, VILL, VLEN, state};
+use super::vector::group::FILE;
 use crate::cpu::CpuState;
 use crate::env::TrapEvent;
 use crate::linux::abi::{Encoder, FlagPairs, u32_at, u64_at};
 use crate::linux::{FrameContext, LinuxAbi, SignalFrame};
-use crate::mem::{Fault, GuestMemory};
+use crate::mem::{Access, Fault, GuestMemory};
 use crate::raw::Semihosting;
 
 /// `li a7, 139; ecall`: unwinders know a signal frame by these two instructions.
@@ -24,7 +26,7 @@ const A0: usize = 10;
 const SYSCALL_NUMBER: usize = 17;
 
 /// Offsets in `struct rt_sigframe`: `siginfo`, then `ucontext`, whose `sigcontext` is aligned to 16. That is the pc and x1
-/// to x31, then f0 to f31 and fcsr, then the end of a chain of extensions.
+/// to x31, then f0 to f31 and fcsr, then a chain of extensions, each a magic number and its size, which two zeroes end.
 mod frame {
     pub(super) const UCONTEXT: u64 = 128;
     pub(super) const STACK: u64 = UCONTEXT + 16;
@@ -32,7 +34,18 @@ mod frame {
     pub(super) const SIGCONTEXT: u64 = UCONTEXT + 176;
     pub(super) const FLOATS: u64 = SIGCONTEXT + 256;
     pub(super) const FCSR: u64 = FLOATS + 256;
+    /// Reserved, and zero.
+    pub(super) const RESERVED: u64 = FLOATS + 516;
+    pub(super) const CHAIN: u64 = FLOATS + 520;
     pub(super) const SIZE: u64 = FLOATS + 528;
+    /// The magic number of vector state.
+    pub(super) const VECTOR_MAGIC: u32 = 0x5346_5457;
+    /// Where it is: `vstart`, `vl`, `vtype`, `vcsr`, `vlenb`, and the address of the registers, which follow.
+    pub(super) const VECTOR: u64 = CHAIN + 8;
+    pub(super) const VECTOR_REGISTERS: u64 = VECTOR + 48;
+    /// The size of the extension, and that of a frame with it, the end of the chain included.
+    pub(super) const VECTOR_SIZE: u64 = 8 + 48 + 32 * super::VLEN as u64 / 8;
+    pub(super) const SIZE_WITH_VECTOR: u64 = (SIZE + VECTOR_SIZE + 8).next_multiple_of(16);
 }
 
 /// Keys of `riscv_hwprobe`, by their numbers.
@@ -82,8 +95,9 @@ impl LinuxAbi for RiscVLinux {
     }
 
     fn push_frame(&self, cpu: &mut CpuState, memory: &GuestMemory, frame: &SignalFrame) -> Result<(), Fault> {
-        let at = frame.stack.wrapping_sub(frame::SIZE) & !15;
-        memory.write(at, &encode_frame(cpu, frame))?;
+        let size = if uses_vectors(cpu) { frame::SIZE_WITH_VECTOR } else { frame::SIZE };
+        let at = frame.stack.wrapping_sub(size) & !15;
+        memory.write(at, &encode_frame(cpu, frame, at))?;
         cpu.x[A0] = u64::from(frame.signal);
         cpu.x[A0 + 1] = at;
         cpu.x[A0 + 2] = at + frame::UCONTEXT;
@@ -97,6 +111,7 @@ impl LinuxAbi for RiscVLinux {
     fn pop_frame(&self, cpu: &mut CpuState, memory: &GuestMemory) -> Result<FrameContext, Fault> {
         let bytes = memory.read_vec(cpu.x[SP], frame::SIZE)?;
         let word = |offset: u64| u64_at(&bytes, offset as usize);
+        let vectors = read_vectors(cpu, memory, &bytes)?;
         cpu.pc = word(frame::SIGCONTEXT);
         for index in 1..32 {
             cpu.x[index as usize] = word(frame::SIGCONTEXT + 8 * index);
@@ -104,6 +119,9 @@ impl LinuxAbi for RiscVLinux {
         }
         cpu.v[0] = word(frame::FLOATS).into();
         system::write(cpu, FCSR, u32_at(&bytes, frame::FCSR as usize).into());
+        if let Some([state, registers]) = vectors {
+            restore_vectors(cpu, &state, &registers);
+        }
         cpu.clear_monitor();
         Ok(FrameContext {
             mask: word(frame::MASK),
@@ -140,6 +158,16 @@ impl LinuxAbi for RiscVLinux {
         })
     }
 
+    /// As Linux, which gives no new task the vector registers of another one.
+    fn clear_uninherited(&self, cpu: &mut CpuState) {
+        config::reset(cpu);
+        cpu.v[FILE].fill(0);
+    }
+
+    fn controls_vectors(&self) -> bool {
+        true
+    }
+
     fn cpu_info(&self, processors: usize) -> String {
         // Letters stand together, names apart.
         let mut isa = String::from("rv64");
@@ -168,7 +196,7 @@ impl LinuxAbi for RiscVLinux {
     }
 
     fn minimum_signal_stack(&self) -> u64 {
-        frame::SIZE + 16
+        frame::SIZE_WITH_VECTOR + 16
     }
 
     fn open_flags(&self) -> FlagPairs {
@@ -180,7 +208,46 @@ impl LinuxAbi for RiscVLinux {
     }
 }
 
-fn encode_frame(cpu: &CpuState, frame: &SignalFrame) -> Vec<u8> {
+/// True if a program has vector state: it has made a configuration, or written a register.
+fn uses_vectors(cpu: &CpuState) -> bool {
+    let [vstart, vl, vtype, vcsr] = std::array::from_fn(|i| cpu.x[STATE + i]);
+    (vstart, vl, vtype, vcsr) != (0, 0, VILL, 0) || cpu.v[FILE].iter().any(|&register| register != 0)
+}
+
+/// Reads the vector state that the chain of extensions in a frame holds, and the registers that it points to.
+///
+/// # Errors
+/// Where it cannot be read; or at the frame, if the chain is none that the kernel has made.
+fn read_vectors(cpu: &CpuState, memory: &GuestMemory, bytes: &[u8]) -> Result<Option<[Vec<u8>; 2]>, Fault> {
+    let bad = Fault { addr: cpu.x[SP], access: Access::Read, mapped: true };
+    let half = |offset: u64| u32_at(bytes, offset as usize);
+    match [half(frame::RESERVED), half(frame::CHAIN), half(frame::CHAIN + 4)] {
+        [0, 0, 0] => return Ok(None),
+        [0, frame::VECTOR_MAGIC, size] if u64::from(size) == frame::VECTOR_SIZE => {}
+        _ => return Err(bad),
+    }
+    let state = memory.read_vec(cpu.x[SP].wrapping_add(frame::VECTOR), frame::VECTOR_SIZE)?;
+    // Behind the extension is the end of the chain.
+    if u64_at(&state, frame::VECTOR_SIZE as usize - 8) != 0 {
+        return Err(bad);
+    }
+    let registers = memory.read_vec(u64_at(&state, 40), frame::VECTOR_SIZE - 56)?;
+    Ok(Some([state, registers]))
+}
+
+fn restore_vectors(cpu: &mut CpuState, words: &[u8], registers: &[u8]) {
+    let word = |i: usize| u64_at(words, 8 * i);
+    let (vtype, vl) = Config::valid(word(2), word(1));
+    cpu.x[STATE + state::VTYPE] = vtype;
+    cpu.x[STATE + state::VL] = vl;
+    system::write(cpu, VSTART, word(0));
+    system::write(cpu, VCSR, word(3));
+    for (register, bytes) in cpu.v[FILE].iter_mut().zip(registers.chunks_exact(16)) {
+        *register = u128::from(u64_at(bytes, 0)) | u128::from(u64_at(bytes, 8)) << 64;
+    }
+}
+
+fn encode_frame(cpu: &CpuState, frame: &SignalFrame, at: u64) -> Vec<u8> {
     let mut out = Encoder::default().bytes(&frame.info);
     out = out.u64(0).u64(0); // uc_flags, uc_link
     for word in frame.context.alternate_stack {
@@ -194,8 +261,20 @@ fn encode_frame(cpu: &CpuState, frame: &SignalFrame) -> Vec<u8> {
         out = out.u64(*value as u64);
     }
     let fcsr = system::read(cpu, FCSR, 0).unwrap_or(0);
+    out = out.u32(fcsr as u32);
     // Zeroes end the chain of extensions.
-    out.u32(fcsr as u32).pad_to(frame::SIZE as usize).into_vec()
+    if !uses_vectors(cpu) {
+        return out.pad_to(frame::SIZE as usize).into_vec();
+    }
+    out = out.pad_to(frame::CHAIN as usize).u32(frame::VECTOR_MAGIC).u32(frame::VECTOR_SIZE as u32);
+    for i in [state::VSTART, state::VL, state::VTYPE, state::VCSR] {
+        out = out.u64(cpu.x[STATE + i]);
+    }
+    out = out.u64(u64::from(VLEN / 8)).u64(at.wrapping_add(frame::VECTOR_REGISTERS));
+    for register in &cpu.v[FILE] {
+        out = out.u64(*register as u64).u64((*register >> 64) as u64);
+    }
+    out.pad_to(frame::SIZE_WITH_VECTOR as usize).into_vec()
 }
 
 impl Semihosting for RiscVLinux {
@@ -259,6 +338,10 @@ mod tests {
         cpu.x[SP] = 0x1f008;
         cpu.pc = 0x400000;
         system::write(&mut cpu, FCSR, 0x71);
+        cpu.x[STATE..STATE + 4].copy_from_slice(&[3, 7, 0xc1, 5]);
+        for (n, register) in cpu.v[FILE].iter_mut().enumerate() {
+            *register = u128::MAX / (n as u128 + 3);
+        }
         let before = cpu.clone();
         let frame = frame(cpu.x[SP]);
         LINUX.push_frame(&mut cpu, &memory, &frame).unwrap();
@@ -268,11 +351,44 @@ mod tests {
         let mcontext = cpu.x[A0 + 2] + 176;
         let word = |offset| u64::from_le_bytes(memory.load(mcontext + offset).unwrap());
         assert_eq!([word(0), word(8), word(16), word(264), word(512)], [0x400000, 101, 0x1f008, 14, 0x71]);
+        // `sc_vec`: magic, size, then the state, of which the last word says where the registers are.
+        let registers = mcontext + 256 + 528 + 48;
+        assert_eq!(word(256 + 520), 568 << 32 | 0x5346_5457);
+        assert_eq!([0, 8, 16, 24, 32, 40].map(|at| word(784 + at)), [3, 7, 0xc1, 5, 16, registers]);
+        assert_eq!((word(832), word(832 + 504), word(832 + 512)), (u64::MAX / 3, ((u128::MAX / 34) >> 64) as u64, 0));
         cpu.x[1..32].fill(0);
         cpu.x[SP] = mcontext - 304;
-        cpu.v[..32].fill(0);
+        cpu.v.fill(0);
+        cpu.x[STATE..STATE + 4].fill(0);
         assert_eq!(LINUX.pop_frame(&mut cpu, &memory).unwrap(), frame.context);
         assert_eq!((&cpu.x[..48], &cpu.v[..32], cpu.pc), (&before.x[..48], &before.v[..32], before.pc));
+        assert_eq!(cpu.v[FILE], before.v[FILE]);
+    }
+
+    /// A program without vectors has no such extension in its frames, and one that the kernel has not made is refused.
+    #[test]
+    fn vectors_are_in_frames_where_they_are_used() {
+        let memory = memory();
+        let mut cpu = CpuState::default();
+        system::reset(&mut cpu);
+        let stack = 0x1f000;
+        LINUX.push_frame(&mut cpu, &memory, &frame(stack)).unwrap();
+        assert_eq!(stack - cpu.x[SP], frame::SIZE);
+        let chain = cpu.x[SP] + frame::CHAIN;
+        assert_eq!(u64::from_le_bytes(memory.load(chain).unwrap()), 0);
+        for wrong in [1, u64::from(frame::VECTOR_MAGIC), 560 << 32 | u64::from(frame::VECTOR_MAGIC)] {
+            memory.write(chain, &wrong.to_le_bytes()).unwrap();
+            assert!(LINUX.pop_frame(&mut cpu, &memory).is_err(), "{wrong:#x}");
+        }
+        memory.write(chain, &[0; 8]).unwrap();
+        cpu.v[FILE.start] = 5;
+        assert!(LINUX.pop_frame(&mut cpu, &memory).is_ok());
+        // What the handler has left there stays.
+        assert_eq!(cpu.v[FILE.start], 5);
+        LINUX.push_frame(&mut cpu, &memory, &frame(stack)).unwrap();
+        assert_eq!(stack - cpu.x[SP], frame::SIZE_WITH_VECTOR);
+        LINUX.clear_uninherited(&mut cpu);
+        assert!(!uses_vectors(&cpu));
     }
 
     #[test]
@@ -299,8 +415,8 @@ mod tests {
     #[test]
     fn what_is_announced_is_said_in_three_places() {
         let info = LINUX.cpu_info(1);
-        assert!(info.contains("isa\t\t: rv64imafdc_zicbom_zicbop_zicboz_zicond_"), "{info}");
-        assert_eq!(LINUX.hardware_property(4), Some(0x0080_0018_0000_00fb));
+        assert!(info.contains("isa\t\t: rv64imafdcv_zicbom_zicbop_zicboz_zicond_"), "{info}");
+        assert_eq!(LINUX.hardware_property(4), Some(0x0080_03f8_0000_00ff));
         assert_eq!(LINUX.hardware_property(99), None);
     }
 }

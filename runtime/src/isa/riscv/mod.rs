@@ -14,12 +14,15 @@ mod procedure;
 mod regs;
 mod system;
 mod table;
+mod vector;
 
 pub mod abi;
 
-use super::{FrameRecord, InsnFacts, Isa, Parameter, Passed};
+use super::{FrameRecord, InsnFacts, Isa, Parameter, Passed, VectorAccess};
 use crate::block::Lift;
 use crate::cpu::CpuState;
+use crate::env::TrapEvent;
+use crate::mem::GuestMemory;
 use spile_lang::target::{Register, RegisterSlot};
 
 /// The architecture.
@@ -68,6 +71,35 @@ impl Isa for RiscV {
 
     fn write_system(&self, cpu: &mut CpuState, reg: u32, value: u64) -> bool {
         system::write(cpu, reg, value)
+    }
+
+    fn vector(
+        &self,
+        bits: u32,
+        operands: [u64; 2],
+        cpu: &mut CpuState,
+        memory: &GuestMemory,
+    ) -> Result<u64, TrapEvent> {
+        vector::execute(bits, operands, cpu, memory)
+    }
+
+    fn vector_accesses(
+        &self,
+        bits: u32,
+        operands: [u64; 2],
+        cpu: &CpuState,
+        memory: &GuestMemory,
+        f: &mut dyn FnMut(VectorAccess) -> bool,
+    ) {
+        vector::accesses(bits, operands, cpu, memory, f);
+    }
+
+    fn vector_registers(&self, bits: u32, f: &mut dyn FnMut(u8, bool)) {
+        vector::lift::registers(bits, f);
+    }
+
+    fn vector_element(&self, cpu: &CpuState, access: VectorAccess) -> u64 {
+        vector::element(cpu, access)
     }
 
     fn shown_registers(&self) -> &'static [&'static str] {

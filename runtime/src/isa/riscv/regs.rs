@@ -3,7 +3,7 @@
 //! Each has its number and its name in the calling convention; messages use the latter, as the disassembly does.
 
 use super::RiscV;
-use super::system::{FCSR, FFLAGS, FRM};
+use super::system::{FCSR, FFLAGS, FRM, VCSR, VL, VLENB, VSTART, VTYPE, VXRM, VXSAT};
 use crate::uop::slot;
 use crate::{isa, linux};
 use spile_lang::target::{ReadOnly, Register, RegisterSlot, SystemCall, Target};
@@ -33,12 +33,22 @@ const OTHERS: &[(&str, RegisterSlot, u8, Type)] = &[
     ("fcsr", RegisterSlot::System(FCSR), 32, Type::Word),
     ("frm", RegisterSlot::System(FRM), 32, Type::Word),
     ("fflags", RegisterSlot::System(FFLAGS), 32, Type::Word),
+    ("vtype", RegisterSlot::System(VTYPE), 64, Type::Word),
+    ("vl", RegisterSlot::System(VL), 64, Type::Word),
+    ("vstart", RegisterSlot::System(VSTART), 64, Type::Word),
+    ("vcsr", RegisterSlot::System(VCSR), 64, Type::Word),
+    ("vxrm", RegisterSlot::System(VXRM), 64, Type::Word),
+    ("vxsat", RegisterSlot::System(VXSAT), 64, Type::Word),
+    ("vlenb", RegisterSlot::System(VLENB), 64, Type::Word),
 ];
 
 const ALWAYS_ZERO: ReadOnly = ReadOnly {
     why: "x0 is always zero on RISC-V",
     help: Some("the first argument is in `a0` (x10); `arg0` means that on every target"),
 };
+
+const CONFIGURED: ReadOnly = ReadOnly { why: "only `vset` instructions change it", help: None };
+const CONSTANT: ReadOnly = ReadOnly { why: "it is the size of a vector register", help: None };
 
 /// The first argument, and how many there are in registers.
 const ARGUMENTS: (u8, u8) = (10, 8);
@@ -54,10 +64,13 @@ impl Target for RiscV {
 
     fn register(&self, name: &str) -> Option<Register> {
         let integer = (name == "fp").then_some(8).or_else(|| index(name, 'x', &INTEGERS)).map(integer);
-        integer.or_else(|| index(name, 'f', &FLOATS).map(float)).or_else(|| other(name))
+        integer.or_else(|| index(name, 'f', &FLOATS).map(float)).or_else(|| vector(name)).or_else(|| other(name))
     }
 
     fn lane(&self, register: &str, shape: &str, lane: u64) -> Option<Register> {
+        if let Some(whole) = vector(register) {
+            return vector_lane(whole, shape, lane);
+        }
         let n = index(register, 'f', &FLOATS)?;
         let (bits, ty) = match shape {
             "s" => (32, Type::F32),
@@ -78,7 +91,13 @@ impl Target for RiscV {
     fn register_names(&self) -> Vec<String> {
         let numbered = |letter: char| (0..32).map(move |n| format!("{letter}{n}"));
         let named = INTEGERS.iter().chain(&FLOATS).chain(&["fp"]).map(ToString::to_string);
-        numbered('x').chain(numbered('f')).chain(named).chain(OTHERS.iter().map(|row| row.0.to_string())).collect()
+        let vectors = numbered('v');
+        numbered('x')
+            .chain(numbered('f'))
+            .chain(named)
+            .chain(vectors)
+            .chain(OTHERS.iter().map(|row| row.0.to_string()))
+            .collect()
     }
 
     fn system_calls(&self) -> Vec<SystemCall> {
@@ -107,6 +126,7 @@ pub(super) fn register_in(slot: RegisterSlot) -> Option<Register> {
     match slot {
         RegisterSlot::Int(n @ 1..=31) => Some(integer(n)),
         RegisterSlot::Vector(n @ 0..=31) => Some(float(n)),
+        RegisterSlot::Vector(n @ slot::VECTOR..) => vector(&format!("v{}", n - slot::VECTOR)),
         slot => other(OTHERS.iter().find(|row| row.1 == slot)?.0),
     }
 }
@@ -145,9 +165,35 @@ fn float(n: u8) -> Register {
     }
 }
 
+/// A vector register, which is called by number alone.
+fn vector(name: &str) -> Option<Register> {
+    let n: u8 = name.strip_prefix('v')?.parse().ok()?;
+    let slot = RegisterSlot::Vector(slot::VECTOR.checked_add(n)?);
+    let name = format!("v{n}").eq(name).then(|| name.to_string()).filter(|_| n < 32)?;
+    Some(Register { name, slot, offset: 0, bits: 128, ty: Type::Word, zero_extends: false, read_only: None })
+}
+
+/// An element of a vector register, whatever `vtype` says.
+fn vector_lane(whole: Register, shape: &str, lane: u64) -> Option<Register> {
+    let bits = match shape {
+        "b" => 8,
+        "h" => 16,
+        "s" => 32,
+        "d" => 64,
+        _ => return None,
+    };
+    let name = format!("{}.{shape}[{lane}]", whole.name);
+    (lane < u64::from(128 / bits)).then(|| Register { name, offset: lane as u8 * bits, bits, ..whole })
+}
+
 fn other(name: &str) -> Option<Register> {
     let &(name, slot, bits, ty) = OTHERS.iter().find(|row| row.0 == name)?;
-    Some(Register { name: name.to_string(), slot, offset: 0, bits, ty, zero_extends: true, read_only: None })
+    let read_only = match slot {
+        RegisterSlot::System(VL | VTYPE) => Some(CONFIGURED),
+        RegisterSlot::System(VLENB) => Some(CONSTANT),
+        _ => None,
+    };
+    Some(Register { name: name.to_string(), slot, offset: 0, bits, ty, zero_extends: true, read_only })
 }
 
 #[cfg(test)]
@@ -163,7 +209,9 @@ mod tests {
         for name in SHOWN {
             assert_eq!(RISCV64.register(name).unwrap().name, *name);
         }
-        for name in ["x32", "f32", "x01", "x", "f", "", "a8", "s12", "ft12", "y0", "x+1", "é1", "lr"] {
+        for name in
+            ["x32", "f32", "x01", "x", "f", "", "a8", "s12", "ft12", "y0", "x+1", "é1", "lr", "v32", "v01", "v", "v255"]
+        {
             assert!(RISCV64.register(name).is_none(), "{name}");
         }
     }
@@ -180,5 +228,9 @@ mod tests {
         let single = RISCV64.lane("fa0", "s", 0).unwrap();
         assert_eq!((single.slot, single.offset, single.bits, single.ty), (RegisterSlot::Vector(10), 0, 32, Type::F32));
         assert!(RISCV64.lane("fa0", "s", 2).is_none());
+        let half = RISCV64.lane("v31", "h", 7).unwrap();
+        assert_eq!((half.slot, half.offset, half.bits), (RegisterSlot::Vector(95), 112, 16));
+        assert!(RISCV64.lane("v31", "h", 8).is_none() && RISCV64.lane("v0", "q", 0).is_none());
+        assert!(!RISCV64.can_stick(&half) && RISCV64.register("vl").unwrap().read_only.is_some());
     }
 }

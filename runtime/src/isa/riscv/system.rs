@@ -5,6 +5,7 @@
 //! counter. `instret` is refused, as Linux refuses it to programs since 6.6: while nobody counts, generated code keeps no
 //! count of instructions.
 
+use super::vector::config::{self, STATE, VLEN, state};
 use crate::cpu::CpuState;
 use crate::uop::slot;
 use crate::vector::control;
@@ -12,6 +13,13 @@ use crate::vector::control;
 pub(super) const FFLAGS: u32 = 0x001;
 pub(super) const FRM: u32 = 0x002;
 pub(super) const FCSR: u32 = 0x003;
+pub(super) const VSTART: u32 = 0x008;
+pub(super) const VXSAT: u32 = 0x009;
+pub(super) const VXRM: u32 = 0x00a;
+pub(super) const VCSR: u32 = 0x00f;
+pub(super) const VL: u32 = 0xc20;
+pub(super) const VTYPE: u32 = 0xc21;
+pub(super) const VLENB: u32 = 0xc22;
 const CYCLE: u32 = 0xc00;
 const TIME: u32 = 0xc01;
 
@@ -36,6 +44,7 @@ pub(super) const EXTENSIONS: &[Extension] = &[
     Extension("f", letter(b'f'), 1 << 0),
     Extension("d", letter(b'd'), 1 << 0),
     Extension("c", letter(b'c'), 1 << 1),
+    Extension("v", letter(b'v'), 1 << 2),
     Extension("zicbom", 0, 1 << 55),
     Extension("zicbop", 0, 0),
     Extension("zicboz", 0, 1 << 6),
@@ -47,6 +56,12 @@ pub(super) const EXTENSIONS: &[Extension] = &[
     Extension("zbb", 0, 1 << 4),
     Extension("zbc", 0, 1 << 7),
     Extension("zbs", 0, 1 << 5),
+    // Parts of V.
+    Extension("zve32f", 0, 1 << 38),
+    Extension("zve32x", 0, 1 << 37),
+    Extension("zve64d", 0, 1 << 41),
+    Extension("zve64f", 0, 1 << 40),
+    Extension("zve64x", 0, 1 << 39),
 ];
 
 /// `AT_HWCAP`: the extensions that have a letter.
@@ -65,17 +80,18 @@ const fn announced(probed: bool) -> u64 {
 
 /// True if a program may read `reg`.
 pub(super) const fn is_readable(reg: u32) -> bool {
-    is_writable(reg) || matches!(reg, CYCLE | TIME)
+    is_writable(reg) || matches!(reg, CYCLE | TIME | VL | VTYPE | VLENB)
 }
 
 /// True if a program may write `reg`.
 pub(super) const fn is_writable(reg: u32) -> bool {
-    matches!(reg, FFLAGS | FRM | FCSR)
+    matches!(reg, FFLAGS | FRM | FCSR | VSTART | VXSAT | VXRM | VCSR)
 }
 
 /// Sets the rules that floating point follows here.
 pub(super) fn reset(cpu: &mut CpuState) {
     cpu.x[slot::FP_CONTROL as usize] = control::CANONICAL;
+    config::reset(cpu);
 }
 
 /// The exceptions: NX, UF, OF, DZ, NV from bit 0, which the engine has in the opposite order.
@@ -110,6 +126,11 @@ fn set_frm(cpu: &mut CpuState, value: u64) {
     *word = *word & !MODE | mode;
 }
 
+fn set_vcsr(cpu: &mut CpuState, mask: u64, value: u64) {
+    let vcsr = &mut cpu.x[STATE + state::VCSR];
+    *vcsr = *vcsr & !mask | value & mask;
+}
+
 /// Returns the value of a register; `None` if a program may not read it.
 pub(super) fn read(cpu: &CpuState, reg: u32, ticks: u64) -> Option<u64> {
     Some(match reg {
@@ -117,6 +138,13 @@ pub(super) fn read(cpu: &CpuState, reg: u32, ticks: u64) -> Option<u64> {
         FRM => frm(cpu),
         FCSR => frm(cpu) << 5 | fflags(cpu),
         CYCLE | TIME => ticks,
+        VSTART => cpu.x[STATE + state::VSTART],
+        VXSAT => cpu.x[STATE + state::VCSR] & 1,
+        VXRM => cpu.x[STATE + state::VCSR] >> 1,
+        VCSR => cpu.x[STATE + state::VCSR],
+        VL => cpu.x[STATE + state::VL],
+        VTYPE => cpu.x[STATE + state::VTYPE],
+        VLENB => u64::from(VLEN / 8),
         _ => return None,
     })
 }
@@ -130,6 +158,11 @@ pub(super) fn write(cpu: &mut CpuState, reg: u32, value: u64) -> bool {
             set_fflags(cpu, value);
             set_frm(cpu, value >> 5);
         }
+        // As many bits as the index of an element has.
+        VSTART => cpu.x[STATE + state::VSTART] = value & u64::from(VLEN - 1),
+        VXSAT => set_vcsr(cpu, 1, value),
+        VXRM => set_vcsr(cpu, 6, value << 1),
+        VCSR => set_vcsr(cpu, 7, value),
         _ => return false,
     }
     true
@@ -155,6 +188,6 @@ mod tests {
 
     #[test]
     fn capabilities_are_those_of_the_letters() {
-        assert_eq!(HWCAP, 0x0000_112d);
+        assert_eq!(HWCAP, 0x0020_112d);
     }
 }

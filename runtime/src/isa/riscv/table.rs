@@ -52,7 +52,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     /// What is implemented, to the decoder that the tests compare with.
-    const MARCH: &str = "rv64gc_zicbom_zicbop_zicboz_zicond_zihintpause_zba_zbb_zbc_zbs";
+    const MARCH: &str = "rv64gc_zicbom_zicbop_zicboz_zicond_zihintpause_zba_zbb_zbc_zbs_v";
 
     /// Instructions of the base that programs may not execute, or that are refused (see [`super::super::system`]).
     const REFUSED: &[&str] =

@@ -9,6 +9,9 @@
 //! they are what it loaded or stored, whatever other threads do meanwhile. Keeping them has no effect that anybody
 //! sees, so the instruction can still be started again.
 //!
+//! How many accesses a vector instruction makes is known when it is executed: they are noted then, bodies stand in a loop
+//! over them, and none of them can be changed. Those of stores fire behind the instruction.
+//!
 //! How accesses are changed is in [`super::patched`].
 
 use super::body::Body;
@@ -17,7 +20,7 @@ use super::place::Place;
 use super::{Part, ProbeSplicer, REDIRECT_FLAG, Seen, TooComplex, traces, walk};
 use crate::probe::action::Action;
 use crate::translate::Site;
-use crate::uop::{AmoOp, BinOp, Lanes, MemTy, Operand, UnOp, Uop, V, X, slot};
+use crate::uop::{AmoOp, BinOp, Lanes, MemTy, Operand, UnOp, Uop, V, VectorMemory, X, slot};
 use crate::vector::VxOp;
 use spile_lang::ir::{self, AccessKind, Builtin, ExprKind, Moment, ProbeId, Stmt};
 
@@ -43,11 +46,14 @@ pub(super) struct Access {
     pub(super) is_atomic: bool,
     /// It may not happen.
     conditional: bool,
+    /// It stands for each access of a vector instruction that has this size.
+    pub(super) is_element: bool,
 }
 
 impl Access {
     /// The one that needs most slots.
-    pub(super) const WORST: Access = Access { index: 0, size: 8, is_write: true, is_atomic: false, conditional: true };
+    pub(super) const WORST: Access =
+        Access { index: 0, size: 8, is_write: true, is_atomic: false, conditional: true, is_element: false };
 
     /// Of an atomic or exclusive store it is known only behind it what, or whether, is stored.
     pub(super) fn is_late(self) -> bool {
@@ -64,6 +70,18 @@ impl Access {
 
     pub(super) fn old(self) -> X {
         SLOTS + 2 * MOST + self.index
+    }
+
+    /// Where the number of the next element is, for a loop over them.
+    pub(super) fn cursor() -> X {
+        SLOTS + 1
+    }
+
+    /// The micro-op that finds the next element.
+    pub(super) fn find(self) -> Uop {
+        let (address, value, old) = (self.addr(), self.value(), self.old());
+        let cursor = Access::cursor();
+        Uop::VectorAccess { size: self.size as u8, d: cursor, address, value, old, a: cursor }
     }
 
     /// The access that the instruction makes behind this one, of the same size.
@@ -112,6 +130,8 @@ pub(super) struct Accesses {
     pub(super) writes: bool,
     atomic: bool,
     conditional: bool,
+    /// Of an instruction whose elements are as many as it turns out. Where their size does too, `n` is 4: for each size.
+    elements: bool,
 }
 
 impl Accesses {
@@ -125,10 +145,14 @@ pub(super) fn accesses(uop: &Uop) -> Option<Accesses> {
     let plain = |a, imm, size: u64, n: u8, writes: bool| {
         // No event has more than eight bytes.
         let (size, n) = if size > 8 { (8, 2 * n) } else { (size, n) };
-        Some(Accesses { a, imm, size, n, reads: !writes, writes, atomic: false, conditional: false })
+        Some(Accesses { a, imm, size, n, reads: !writes, writes, atomic: false, conditional: false, elements: false })
     };
     let atomic = |a, size, n, (reads, writes), conditional| {
-        Some(Accesses { a, imm: 0, size, n, reads, writes, atomic: true, conditional })
+        Some(Accesses { a, imm: 0, size, n, reads, writes, atomic: true, conditional, elements: false })
+    };
+    let elements = |a, size: u8, writes: bool| {
+        let (size, n) = if size == 0 { (1, 4) } else { (size.into(), 1) };
+        Some(Accesses { a, imm: 0, size, n, reads: !writes, writes, atomic: true, conditional: false, elements: true })
     };
     match *uop {
         Uop::Load { ty, a, imm, .. } => plain(a, imm, ty.bytes(), 1, false),
@@ -140,6 +164,8 @@ pub(super) fn accesses(uop: &Uop) -> Option<Accesses> {
         Uop::LoadPairV { bytes, a, imm, .. } => plain(a, imm, bytes.into(), 2, false),
         Uop::StorePairV { bytes, a, imm, .. } => plain(a, imm, bytes.into(), 2, true),
         Uop::ZeroBlock { a } => plain(a, 0, 8, 8, true),
+        Uop::Vector { memory: VectorMemory::None, .. } => None,
+        Uop::Vector { memory, size, a, .. } => elements(a, size, memory == VectorMemory::Store),
         Uop::LoadEx { ty, a, .. } => atomic(a, ty.bytes(), 1, (true, false), false),
         Uop::LoadExPair { ty, a, .. } => atomic(a, ty.bytes(), 2, (true, false), false),
         Uop::StoreEx { ty, a, .. } => atomic(a, ty.bytes(), 1, (false, true), true),
@@ -157,17 +183,19 @@ pub(super) fn list(body: &[Uop]) -> Vec<Access> {
     for found in body.iter().filter_map(accesses) {
         for is_write in [false, true] {
             if (is_write && found.writes) || (!is_write && found.reads) {
-                all.extend((0..found.n).map(|_| Access {
+                all.extend((0..found.n).map(|n| Access {
                     index: 0,
-                    size: found.size,
+                    size: if found.elements { found.size << n } else { found.size },
                     is_write,
                     is_atomic: found.atomic,
                     conditional: is_write && found.conditional,
+                    is_element: found.elements,
                 }));
             }
         }
     }
-    (0..).zip(&mut all).for_each(|(index, access)| access.index = index);
+    // An instruction has one loop of elements at a time.
+    (0..).zip(&mut all).for_each(|(index, access)| access.index = if access.is_element { 0 } else { index });
     debug_assert!(all.len() <= usize::from(MOST), "{body:?} accesses memory more often than there are slots");
     all
 }
@@ -206,6 +234,13 @@ impl Keeper<'_> {
     }
 
     fn access(&mut self, uop: &Uop, found: Accesses, first: Access) {
+        if let Uop::Vector { bits, a, b, .. } = *uop {
+            self.uops.push(Uop::VectorLook { bits, a, b });
+            if self.keep != Keep::Early {
+                self.uops.push(*uop);
+            }
+            return;
+        }
         let of_all = found.events();
         for n in 0..of_all {
             self.address(uop, found, first.next(n), i64::from(n % found.n));
@@ -378,7 +413,7 @@ pub(super) fn only_computes(uop: &Uop) -> bool {
     let mut only = !uop.can_leave() && !matches!(uop, Uop::Fence { .. } | Uop::ClearEx | Uop::WriteSys { .. });
     uop.operands(|operand| match operand {
         Operand::DefX(x) => only &= x >= slot::TEMP,
-        Operand::DefV(v) => only &= v >= slot::VTEMP,
+        Operand::DefV(v) => only &= !slot::is_guest_vector(v),
         Operand::DefFlags => only = false,
         Operand::UseX(_) | Operand::UseV(_) | Operand::UseFlags => {}
     });

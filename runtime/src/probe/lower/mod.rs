@@ -740,7 +740,12 @@ impl ProbeSplicer<'_> {
                 Part::Body => self.body(place, id, &mut point, uops),
                 Part::Access(access) => {
                     let place = place.about(access);
-                    if self.may_pass(id, &place) {
+                    if !self.may_pass(id, &place) {
+                        continue;
+                    }
+                    if access.is_element {
+                        self.for_elements(access, &place, id, &mut point, uops);
+                    } else {
                         self.body(&place, id, &mut point, uops);
                     }
                 }
@@ -749,6 +754,29 @@ impl ProbeSplicer<'_> {
             }
         }
         point
+    }
+
+    /// Lowers the body for each access of a vector instruction.
+    fn for_elements(
+        &mut self,
+        access: access::Access,
+        place: &Place<'_>,
+        id: ProbeId,
+        point: &mut Point,
+        uops: &mut Vec<Uop>,
+    ) {
+        let cursor = access::Access::cursor();
+        uops.push(Uop::MovI { d: cursor, imm: 0 });
+        let head = uops.len() as u32;
+        uops.push(access.find());
+        let mut end = Label::default();
+        Code::new(uops, slot::PROBE, BODY_END).jump_if(false, Atom::Slot(cursor), &mut end);
+        self.body(place, id, point, uops);
+        // There may be none.
+        point.certain = false;
+        // It is not 0 here. That it is used says that it must be kept where a body goes on in the interpreter.
+        uops.push(Uop::LocalIf { nz: true, a: cursor, to: head });
+        Code::new(uops, slot::PROBE, BODY_END).bind(end);
     }
 
     fn body(&mut self, place: &Place<'_>, id: ProbeId, point: &mut Point, uops: &mut Vec<Uop>) {

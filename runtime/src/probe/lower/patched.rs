@@ -113,7 +113,7 @@ impl Slot {
     fn is_temporary(self) -> bool {
         match self {
             Slot::X(x) => x >= slot::TEMP,
-            Slot::V(v) => v >= slot::VTEMP,
+            Slot::V(v) => !slot::is_guest_vector(v),
         }
     }
 }
@@ -308,7 +308,7 @@ impl Body<'_> {
 
     /// True if the event is in front of an access that cannot be changed any more, or not by itself; that is reported.
     pub(super) fn refuses_atomic(&mut self, access: Access, s: &Stmt) -> Result<bool> {
-        let refuses = access.is_atomic && !self.is_after_event();
+        let refuses = access.is_atomic && (access.is_element || !self.is_after_event());
         if refuses {
             self.act(Action::Atomic, (slot::ZERO, 0), s)?;
         }

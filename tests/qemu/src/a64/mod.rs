@@ -47,6 +47,8 @@ impl Guest for A64 {
 
     const MACHINE: &'static Machine = &MACHINE;
 
+    const TRIES: usize = 1;
+
     const OLDER_CPU: Option<&'static str> = Some("cortex-a72");
 
     fn draw(random: &mut Random, per_encoding: usize, wanted: &dyn Fn(&str) -> bool) -> Vec<Word> {

@@ -10,6 +10,16 @@ pub(crate) enum Kind {
     Memory,
     /// As `Memory`, most of the time aligned.
     Atomic,
+    /// The operands are vector registers.
+    Vector,
+    /// As `Vector`, of floating-point numbers.
+    VectorFloat,
+    /// As `Memory`, of vector registers.
+    VectorMemory,
+    /// As `VectorMemory`, where `m` is a distance.
+    VectorStrided,
+    /// As `VectorMemory`, where a vector register has offsets.
+    VectorIndexed,
     /// A direct branch, which is made to skip the way back.
     Branch(Offset),
     /// A branch to the register `n` and an offset, which gets the address of a place that notes it.
@@ -44,19 +54,21 @@ const fn class(name: &'static str, pattern: &'static str, kind: Kind) -> Class {
     Class { name, pattern, kind }
 }
 
-use Kind::{Atomic, Branch, BranchRegister, Memory, Plain};
+use Kind::{
+    Atomic, Branch, BranchRegister, Memory, Plain, Vector, VectorFloat, VectorIndexed, VectorMemory, VectorStrided,
+};
 
 /// All classes.
 #[rustfmt::skip]
 pub(crate) const CLASSES: &[Class] = &[
     class("load",        "xxxxxxxxxxxxnnnnnxxxddddd0000011", Memory),
-    class("load-fp",     "xxxxxxxxxxxxnnnnnxxxxxxxx0000111", Memory),
+    class("load-fp",     "xxxxxxxxxxxxnnnnn01xxxxxx0000111", Memory),
     class("misc-mem",    "xxxxxxxxxxxxnnnnnxxxddddd0001111", Memory),
     class("op-imm",      "xxxxxxxxxxxxnnnnnxxxddddd0010011", Plain),
     class("auipc",       "xxxxxxxxxxxxxxxxxxxxddddd0010111", Plain),
     class("op-imm-32",   "xxxxxxxxxxxxnnnnnxxxddddd0011011", Plain),
     class("store",       "xxxxxxxmmmmmnnnnnxxxxxxxx0100011", Memory),
-    class("store-fp",    "xxxxxxxxxxxxnnnnnxxxxxxxx0100111", Memory),
+    class("store-fp",    "xxxxxxxxxxxxnnnnn01xxxxxx0100111", Memory),
     class("atomic",      "xxxxxxxmmmmmnnnnnxxxddddd0101111", Atomic),
     class("op",          "xxxxxxxmmmmmnnnnnxxxddddd0110011", Plain),
     class("op-multiply", "0000001mmmmmnnnnnxxxddddd0110011", Plain),
@@ -72,6 +84,23 @@ pub(crate) const CLASSES: &[Class] = &[
     class("jal",         "xxxxxxxxxxxxxxxxxxxxddddd1101111", Branch(Offset::J)),
     class("ebreak",      "00000000000100000000000001110011", Plain),
     class("csr",         "0000000000xxnnnnnxxxddddd1110011", Plain),
+    // ---- vectors
+    class("vset",        "xxxxxxxmmmmmnnnnn111ddddd1010111", Plain),
+    class("csr-vector",  "000000001xxxnnnnnxxxddddd1110011", Plain),
+    class("csr-vl",      "1100001000xxnnnnnxxxddddd1110011", Plain),
+    class("v-vv",        "xxxxxxxxxxxxxxxxx000xxxxx1010111", Vector),
+    class("v-mvv",       "xxxxxxxxxxxxxxxxx010ddddd1010111", Vector),
+    class("v-vi",        "xxxxxxxxxxxxxxxxx011xxxxx1010111", Vector),
+    class("v-vx",        "xxxxxxxxxxxxnnnnn100xxxxx1010111", Vector),
+    class("v-mvx",       "xxxxxxxxxxxxnnnnn110xxxxx1010111", Vector),
+    class("v-fvv",       "xxxxxxxxxxxxxxxxx001xxxxx1010111", VectorFloat),
+    class("v-vf",        "xxxxxxxxxxxxxxxxx101xxxxx1010111", VectorFloat),
+    class("v-load",      "xxx000xxxxxxnnnnnxxxxxxxx0000111", VectorMemory),
+    class("v-store",     "xxx000xxxxxxnnnnnxxxxxxxx0100111", VectorMemory),
+    class("v-load-s",    "xxx010xmmmmmnnnnnxxxxxxxx0000111", VectorStrided),
+    class("v-store-s",   "xxx010xmmmmmnnnnnxxxxxxxx0100111", VectorStrided),
+    class("v-load-x",    "xxx0x1xxxxxxnnnnnxxxxxxxx0000111", VectorIndexed),
+    class("v-store-x",   "xxx0x1xxxxxxnnnnnxxxxxxxx0100111", VectorIndexed),
     // ---- compressed
     class("c.addi4spn",  "000xxxxxxxxxxx00", Plain),
     class("c.load",      "0xxxxxNNNxxxxx00", Memory),
@@ -92,6 +121,18 @@ pub(crate) const CLASSES: &[Class] = &[
 
 /// Any word at all, for words that are no instructions.
 pub(crate) const ANYTHING: Class = class("anything", "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx", Plain);
+
+impl Kind {
+    /// True if the operands, or some of them, are vector registers.
+    pub(crate) fn is_vector(self) -> bool {
+        self.is_vector_memory() || matches!(self, Vector | VectorFloat)
+    }
+
+    /// True if vector registers are loaded or stored.
+    pub(crate) fn is_vector_memory(self) -> bool {
+        matches!(self, VectorMemory | VectorStrided | VectorIndexed)
+    }
+}
 
 impl Class {
     /// Returns the size of its instructions in bits.

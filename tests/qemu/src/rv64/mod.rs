@@ -19,21 +19,24 @@ pub(crate) struct Rv64;
 static MACHINE: Machine = Machine {
     elf: (243, 5), // compressed instructions, and numbers of double precision in registers
     runner: include_bytes!("runner.bin"),
-    result_size: 584,
+    result_size: 1128,
     signal: 528,
     fields,
     size: |bits| if bits & 3 == 3 { 4 } else { 2 },
     jump,
     text: |bits, pc| disc_v::decode(disc_v::Isa::Rv64, pc, bits.into()).to_string(),
     qemu: "qemu-riscv64",
-    cpu: "rv64",
+    cpu: "rv64,v=true,vlen=128,elen=64,vext_spec=v1.0",
 };
 
 fn fields() -> Vec<(String, usize)> {
     let integers = (1..32).map(|n| (format!("x{n}"), 8));
     let system = ["fcsr", "taken", "padding"].map(|name| (name.to_owned(), 8));
     let floats = (0..32).map(|n| (format!("f{n}"), 8));
-    integers.chain(system).chain(floats).chain(crate::report::fault_fields()).collect()
+    let vectors = (0..32).map(|n| (format!("v{n}"), 16));
+    let configuration = ["vtype", "vl", "vstart", "vcsr"].map(|name| (name.to_owned(), 8));
+    let faults = crate::report::fault_fields();
+    integers.chain(system).chain(floats).chain(faults).chain(vectors).chain(configuration).collect()
 }
 
 /// `j` to an offset.
@@ -46,6 +49,9 @@ impl Guest for Rv64 {
     type Word = Word;
 
     const MACHINE: &'static Machine = &MACHINE;
+
+    /// What a vector instruction may be depends on the configuration.
+    const TRIES: usize = 6;
 
     const OLDER_CPU: Option<&'static str> = None;
 
@@ -63,7 +69,7 @@ impl Guest for Rv64 {
 
     /// A branch would lead into the middle of another instruction.
     fn can_be_followed(word: &Word) -> bool {
-        !matches!(word.class.kind, Kind::Branch(_) | Kind::BranchRegister)
+        !matches!(word.class.kind, Kind::Branch(_) | Kind::BranchRegister) && !word.configures()
     }
 
     fn single(random: &mut Random, word: &Word, sets: usize, group: usize) -> Vec<Case> {
@@ -86,7 +92,7 @@ impl Guest for Rv64 {
         }
         code.push(NOP);
         let start = |random: &mut Random| {
-            let mut state = State::random(random, words[0]);
+            let mut state = State::of(random, words[0], &words);
             words[1..].iter().for_each(|word| state.prepare(random, word));
             state.prepare(random, words[0]);
             Box::new(state) as Box<dyn Start>

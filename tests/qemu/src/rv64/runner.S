@@ -9,15 +9,17 @@
 //   0x20010000  what the window holds at the start of every case
 //   0x20020000  the stack of signal handlers, 64 KiB
 //
-// A case's record: x1-x31, of which x31 is the address of its instructions, fcsr, f0-f31.
+// A case's record: x1-x31, of which x31 is the address of its instructions, fcsr, f0-f31, v0-v31, vtype, the vl that is
+// asked for, vstart, vcsr.
 // A result: x1-x31, fcsr, taken, 0, f0-f31, then signal, pc and address of a fault, hash of the changed 16-byte pieces of
-// the window, 1 + the index of the first changed piece, its value.
+// the window, 1 + the index of the first changed piece, its value, then v0-v31, vtype, vl, vstart, vcsr.
 //
 // No register is free when a case ends, so cases do without tp, and the result has 0 for it.
     .option norvc
     .option norelax
-    .equ RECORD, 512
-    .equ RESULT, 584
+    .option arch, +v
+    .equ RECORD, 1056
+    .equ RESULT, 1128
     .equ CELLS, 0x5a5a0000
     .equ AT, 0x100
     .equ PIECES, 512
@@ -66,6 +68,18 @@ next:
     .irp field, 528, 536, 544, 552, 560, 568, 576
     sd zero, AT + \field(tp)    // clear what only a fault or a store fills in
     .endr
+    addi a0, x31, 512           // the vector registers, eight at a time
+    .irp n, 0, 8, 16, 24
+    vl8re8.v v\n, (a0)
+    addi a0, a0, 128
+    .endr
+    ld a1, 0(a0)
+    ld a2, 8(a0)
+    vsetvl a2, a2, a1
+    ld a1, 24(a0)
+    csrw vcsr, a1
+    ld a1, 16(a0)
+    csrw vstart, a1
     ld a0, 248(x31)
     fscsr a0
     each_float fld, x31, 256
@@ -91,6 +105,20 @@ save_rest:
     frcsr x1
     sd x1, AT + 248(tp)
     each_float fsd, tp, (AT + 272)
+    csrr x1, vtype
+    sd x1, AT + 1096(tp)
+    csrr x1, vl
+    sd x1, AT + 1104(tp)
+    csrr x1, vstart
+    sd x1, AT + 1112(tp)
+    csrr x1, vcsr
+    sd x1, AT + 1120(tp)
+    csrw vstart, zero
+    addi a0, tp, AT + 584
+    .irp n, 0, 8, 16, 24
+    vs8r.v v\n, (a0)
+    addi a0, a0, 128
+    .endr
     addi a0, tp, AT + 264
     sc.w zero, zero, (a0)       // ends a reservation
 

@@ -8,6 +8,7 @@ mod memory;
 mod system;
 
 use super::table::Row;
+use super::vector;
 use crate::block::Lift;
 use crate::uop::{UnOp, Uop, X, slot};
 
@@ -15,7 +16,7 @@ pub(super) use crate::isa::encoding::{bit, field, signed};
 
 /// The rows of all groups.
 pub(super) const GROUPS: &[&[Row]] =
-    &[integer::ROWS, control::ROWS, memory::ROWS, system::ROWS, atomic::ROWS, float::ROWS];
+    &[integer::ROWS, control::ROWS, memory::ROWS, system::ROWS, atomic::ROWS, float::ROWS, vector::lift::ROWS];
 
 /// The number of the destination register.
 pub(super) const fn rd(insn: u32) -> u32 {
