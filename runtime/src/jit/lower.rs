@@ -1178,15 +1178,24 @@ impl<'f> Lowering<'_, 'f> {
         let offset = self.b.ins().ishl_imm_u(index, 4);
         let entry = self.b.ins().iadd(table, offset);
         let key = self.b.ins().load(I64, trusted(), entry, 0);
-        let (hit, miss) = (self.fresh(), self.fresh());
+        let (hit, miss, unknown) = (self.fresh(), self.fresh(), self.fresh());
+        let found = self.b.append_block_param(hit, I64);
         self.b.set_cold_block(miss);
+        self.b.set_cold_block(unknown);
         let same = self.b.ins().icmp(IntCC::Equal, key, pc);
-        self.b.ins().brif(same, hit, &[], miss, &[]);
+        self.b.ins().brif(same, hit, &[entry.into()], miss, &[]);
+        // The other place: see `JumpCache::keep`.
         self.go_on_in(miss);
+        let offset = self.b.ins().bxor_imm_u(offset, 16);
+        let entry = self.b.ins().iadd(table, offset);
+        let key = self.b.ins().load(I64, trusted(), entry, 0);
+        let same = self.b.ins().icmp(IntCC::Equal, key, pc);
+        self.b.ins().brif(same, hit, &[entry.into()], unknown, &[]);
+        self.go_on_in(unknown);
         let code = self.b.ins().load(I64, trusted(), self.state, RESOLVER);
         self.tail_call(code, pc, link);
         self.go_on_in(hit);
-        let code = self.b.ins().load(I64, trusted(), entry, 8);
+        let code = self.b.ins().load(I64, trusted(), found, 8);
         self.tail_call(code, pc, link);
     }
 

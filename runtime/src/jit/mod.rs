@@ -186,9 +186,14 @@ impl JumpCache {
         self.entries.fill((u64::MAX, gateway.resolver));
     }
 
-    /// Remembers the code of `pc`.
+    /// Remembers the code of `pc`. What was in its place goes to the neighbouring one, where generated code looks next:
+    /// two addresses that share a place are both found.
     pub fn keep(&mut self, pc: u64, code: usize) {
-        self.entries[jump_cache_index(pc)] = (pc, code);
+        let place = jump_cache_index(pc);
+        if self.entries[place].0 != pc {
+            self.entries[place ^ 1] = self.entries[place];
+        }
+        self.entries[place] = (pc, code);
     }
 }
 
@@ -410,4 +415,26 @@ impl Jit {
 /// Index in the indirect-branch cache; generated code computes the same.
 fn jump_cache_index(pc: u64) -> usize {
     (pc >> 2) as usize & ((1 << JUMP_CACHE_BITS) - 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_addresses_that_share_a_place_are_both_kept() {
+        let mut cache = JumpCache::default();
+        let (a, b) = (0x1004, 0x1004 + (4 << JUMP_CACHE_BITS));
+        // Where generated code looks.
+        let find = |cache: &JumpCache, pc: u64| {
+            let place = jump_cache_index(pc);
+            [place, place ^ 1].into_iter().map(|place| cache.entries[place]).find(|entry| entry.0 == pc)
+        };
+        cache.keep(a, 1);
+        cache.keep(b, 2);
+        assert_eq!((find(&cache, a), find(&cache, b)), (Some((a, 1)), Some((b, 2))));
+        // The code of an address that is there already takes no second place.
+        cache.keep(b, 3);
+        assert_eq!((find(&cache, a), find(&cache, b)), (Some((a, 1)), Some((b, 3))));
+    }
 }
