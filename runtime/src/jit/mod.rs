@@ -80,6 +80,8 @@ pub struct Seen {
     pub targets: HashMap<u64, Vec<u64>>,
     /// The micro-ops at which code of probes that was left out has been gone on with often.
     pub warm: HashMap<u64, Vec<u32>>,
+    /// Blocks of the region that are entered from outside.
+    pub entered: Vec<u64>,
 }
 
 impl Seen {
@@ -308,6 +310,11 @@ impl Jit {
                 entries.push(block.end);
             }
         }
+        for &pc in &seen.entered {
+            if present.contains(&pc) && !entries.contains(&pc) {
+                entries.push(pc);
+            }
+        }
         // Two chain slots for each block, all of which lead to the resolver.
         let slots = (0..2 * blocks.len()).map(|_| AtomicUsize::new(self.gateway.resolver)).collect();
         Draft { blocks, seen, mode, entries, slots, parallel: self.parallel }
@@ -340,6 +347,11 @@ impl Jit {
     /// Number of regions that are in place.
     pub fn regions(&self) -> usize {
         self.regions.len()
+    }
+
+    /// True if a region contains the block at `pc`.
+    pub fn has_block(&self, pc: u64) -> bool {
+        self.by_block.get(&pc).is_some_and(|regions| !regions.is_empty())
     }
 
     /// Number of blocks that are in one of them at least.
