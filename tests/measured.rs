@@ -90,6 +90,18 @@ fn translating_again_has_its_cause() {
 }
 
 #[test]
+fn blocks_are_compiled_once_or_little_more() {
+    for program in [&["calls"][..], &["fib"], &["sieve"], &["memory"]] {
+        let record = stats(&["--deterministic"], program);
+        let (all, different) = (
+            number(&record, "translation", "regions compiled, blocks"),
+            number(&record, "memory", "regions now, different blocks"),
+        );
+        assert!(all <= 2 * different, "{record}");
+    }
+}
+
+#[test]
 fn threads_are_added_up() {
     let record = stats(&[], &["threads", "stack", "2000"]);
     assert!(number(&record, "memory", "threads") > 2, "{record}");

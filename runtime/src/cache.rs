@@ -299,6 +299,12 @@ impl Cache {
         sum
     }
 
+    /// The blocks on the page of `addr` that control flow enters.
+    pub fn on_page(&self, addr: u64) -> impl Iterator<Item = &Arc<Entry>> {
+        let keys = self.by_page.get(&(addr / PAGE)).into_iter().flatten();
+        keys.filter(|(_, enters)| *enters).filter_map(|key| self.by_key.get(key))
+    }
+
     /// True if blocks stand on the page of `addr`.
     pub fn has_page(&self, addr: u64) -> bool {
         self.by_page.contains_key(&(addr / PAGE))

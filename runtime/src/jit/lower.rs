@@ -205,6 +205,10 @@ impl Slots {
         Slots { x: self.x | other.x, v: self.v | other.v }
     }
 
+    fn without(self, other: Slots) -> Slots {
+        Slots { x: self.x & !other.x, v: self.v & !other.v }
+    }
+
     fn each_x(self) -> impl Iterator<Item = X> {
         (0..64).filter(move |x| self.x >> x & 1 != 0)
     }
@@ -237,6 +241,8 @@ struct Facts {
     copied: Vec<bool>,
     /// All guest slots that the region touches.
     touched: Slots,
+    /// Slots that must have their values where each block is entered: see [`live`].
+    live: Vec<Slots>,
 }
 
 /// What the kept micro-ops of a block write.
@@ -250,6 +256,63 @@ fn defined<'a>(kept: impl Iterator<Item = (usize, &'a Uop)>) -> Slots {
         });
     }
     slots
+}
+
+/// What the kept micro-ops of a block ask for before they write it, and what they write in any case.
+fn used<'a>(kept: impl Iterator<Item = (usize, &'a Uop)>) -> (Slots, Slots) {
+    let (mut uses, mut defs, mut certain) = (Slots::default(), Slots::default(), true);
+    for (_, uop) in kept {
+        let before = defs;
+        uop.operands(|operand| {
+            let mut slots = Slots::default();
+            slots.add(operand);
+            match operand {
+                Operand::UseX(_) | Operand::UseV(_) | Operand::UseFlags => uses = uses.union(slots.without(before)),
+                Operand::DefX(_) | Operand::DefV(_) | Operand::DefFlags if certain => defs = defs.union(slots),
+                // What may be jumped over is dirty behind it all the same: it has its old value there then.
+                Operand::DefX(_) | Operand::DefV(_) | Operand::DefFlags => uses = uses.union(slots.without(before)),
+            }
+        });
+        certain &= !matches!(uop, Uop::Local { .. } | Uop::LocalIf { .. });
+    }
+    (uses, defs)
+}
+
+/// The slots in a node of a condition.
+fn slots_of(cold: &Cold, node: usize) -> Slots {
+    match cold.node(node) {
+        Node::Imm(_) => Slots::default(),
+        Node::Slot(x) => {
+            let mut slots = Slots::default();
+            slots.add(Operand::UseX(x));
+            slots
+        }
+        Node::Un(_, a) | Node::Field { a, .. } => slots_of(cold, a),
+        Node::Bin(_, a, b) | Node::Shifted(_, a, b, ..) => slots_of(cold, a).union(slots_of(cold, b)),
+    }
+}
+
+/// The slots that must have their values where each block is entered: those that are asked for on some way from there
+/// before they are written. Leaving asks for all that may be dirty, since that is stored.
+fn live(plan: &Plan<'_>, cold: &Cold, edges: &[Vec<usize>], dirty: &[Slots]) -> Vec<Slots> {
+    let of_block = |(index, block): (usize, &Arc<Block>)| {
+        let (uses, defs) = used(cold.kept(index, block));
+        let assumed = cold.assumed(index).iter().map(|condition| slots_of(cold, condition.node));
+        (assumed.fold(uses.union(dirty[index]), Slots::union), defs)
+    };
+    let blocks: Vec<(Slots, Slots)> = plan.blocks.iter().enumerate().map(of_block).collect();
+    let mut live: Vec<Slots> = blocks.iter().map(|(uses, _)| *uses).collect();
+    let mut changed = true;
+    while changed {
+        changed = false;
+        for (index, (_, defs)) in blocks.iter().enumerate().rev() {
+            let behind = edges[index].iter().fold(Slots::default(), |all, &next| all.union(live[next]));
+            let slots = live[index].union(behind.without(*defs));
+            changed |= slots != live[index];
+            live[index] = slots;
+        }
+    }
+    live
 }
 
 /// Kinds of flags in the analysis: not reached yet, one kind, or several.
@@ -334,7 +397,8 @@ impl Facts {
         let flags = kinds.into_iter().map(|kind| if let Kind::One(kind) = kind { Some(kind) } else { None }).collect();
         let flags: Vec<Option<FlagKind>> = flags;
         let copied = (0..blocks.len()).map(|index| entered[index] && flags[index].is_some()).collect();
-        Facts { dirty, flags, modes, copied, touched }
+        let live = live(plan, cold, edges, &dirty);
+        Facts { dirty, flags, modes, copied, touched, live }
     }
 }
 
@@ -637,7 +701,7 @@ impl<'f> Lowering<'_, 'f> {
             if let Some(label) = label {
                 self.b.switch_to_block(label);
             }
-            self.load_slots(self.facts.touched);
+            self.load_slots(self.facts.live[self.index_of[&entry]]);
             match self.plan.counting {
                 Counting::Off => {}
                 Counting::Exact => {
@@ -1114,15 +1178,24 @@ impl<'f> Lowering<'_, 'f> {
         let offset = self.b.ins().ishl_imm_u(index, 4);
         let entry = self.b.ins().iadd(table, offset);
         let key = self.b.ins().load(I64, trusted(), entry, 0);
-        let (hit, miss) = (self.fresh(), self.fresh());
+        let (hit, miss, unknown) = (self.fresh(), self.fresh(), self.fresh());
+        let found = self.b.append_block_param(hit, I64);
         self.b.set_cold_block(miss);
+        self.b.set_cold_block(unknown);
         let same = self.b.ins().icmp(IntCC::Equal, key, pc);
-        self.b.ins().brif(same, hit, &[], miss, &[]);
+        self.b.ins().brif(same, hit, &[entry.into()], miss, &[]);
+        // The other place: see `JumpCache::keep`.
         self.go_on_in(miss);
+        let offset = self.b.ins().bxor_imm_u(offset, 16);
+        let entry = self.b.ins().iadd(table, offset);
+        let key = self.b.ins().load(I64, trusted(), entry, 0);
+        let same = self.b.ins().icmp(IntCC::Equal, key, pc);
+        self.b.ins().brif(same, hit, &[entry.into()], unknown, &[]);
+        self.go_on_in(unknown);
         let code = self.b.ins().load(I64, trusted(), self.state, RESOLVER);
         self.tail_call(code, pc, link);
         self.go_on_in(hit);
-        let code = self.b.ins().load(I64, trusted(), entry, 8);
+        let code = self.b.ins().load(I64, trusted(), found, 8);
         self.tail_call(code, pc, link);
     }
 

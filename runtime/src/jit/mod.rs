@@ -80,6 +80,8 @@ pub struct Seen {
     pub targets: HashMap<u64, Vec<u64>>,
     /// The micro-ops at which code of probes that was left out has been gone on with often.
     pub warm: HashMap<u64, Vec<u32>>,
+    /// Blocks of the region that are entered from outside.
+    pub entered: Vec<u64>,
 }
 
 impl Seen {
@@ -186,9 +188,14 @@ impl JumpCache {
         self.entries.fill((u64::MAX, gateway.resolver));
     }
 
-    /// Remembers the code of `pc`.
+    /// Remembers the code of `pc`. What was in its place goes to the neighbouring one, where generated code looks next:
+    /// two addresses that share a place are both found.
     pub fn keep(&mut self, pc: u64, code: usize) {
-        self.entries[jump_cache_index(pc)] = (pc, code);
+        let place = jump_cache_index(pc);
+        if self.entries[place].0 != pc {
+            self.entries[place ^ 1] = self.entries[place];
+        }
+        self.entries[place] = (pc, code);
     }
 }
 
@@ -303,6 +310,11 @@ impl Jit {
                 entries.push(block.end);
             }
         }
+        for &pc in &seen.entered {
+            if present.contains(&pc) && !entries.contains(&pc) {
+                entries.push(pc);
+            }
+        }
         // Two chain slots for each block, all of which lead to the resolver.
         let slots = (0..2 * blocks.len()).map(|_| AtomicUsize::new(self.gateway.resolver)).collect();
         Draft { blocks, seen, mode, entries, slots, parallel: self.parallel }
@@ -335,6 +347,11 @@ impl Jit {
     /// Number of regions that are in place.
     pub fn regions(&self) -> usize {
         self.regions.len()
+    }
+
+    /// True if a region contains the block at `pc`.
+    pub fn has_block(&self, pc: u64) -> bool {
+        self.by_block.get(&pc).is_some_and(|regions| !regions.is_empty())
     }
 
     /// Number of blocks that are in one of them at least.
@@ -410,4 +427,26 @@ impl Jit {
 /// Index in the indirect-branch cache; generated code computes the same.
 fn jump_cache_index(pc: u64) -> usize {
     (pc >> 2) as usize & ((1 << JUMP_CACHE_BITS) - 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_addresses_that_share_a_place_are_both_kept() {
+        let mut cache = JumpCache::default();
+        let (a, b) = (0x1004, 0x1004 + (4 << JUMP_CACHE_BITS));
+        // Where generated code looks.
+        let find = |cache: &JumpCache, pc: u64| {
+            let place = jump_cache_index(pc);
+            [place, place ^ 1].into_iter().map(|place| cache.entries[place]).find(|entry| entry.0 == pc)
+        };
+        cache.keep(a, 1);
+        cache.keep(b, 2);
+        assert_eq!((find(&cache, a), find(&cache, b)), (Some((a, 1)), Some((b, 2))));
+        // The code of an address that is there already takes no second place.
+        cache.keep(b, 3);
+        assert_eq!((find(&cache, a), find(&cache, b)), (Some((a, 1)), Some((b, 3))));
+    }
 }
