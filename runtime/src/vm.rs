@@ -151,6 +151,9 @@ pub trait ProbeEngine: Send {
     /// A thread has executed so many instructions.
     fn note_count(&mut self, _thread: u64, _icount: u64) {}
 
+    /// A thread makes no more instructions; it has executed so many that are not told again with [`PlainEvent::End`].
+    fn end_count(&mut self, _thread: u64, _icount: u64) {}
+
     /// The instruction count at which [`ProbeEngine::look`] is to be called for a thread; `u64::MAX` if never.
     fn next_look(&self, _thread: u64, _icount: u64) -> u64 {
         u64::MAX
@@ -476,6 +479,11 @@ impl Vm {
                 self.machine.drop_written_code();
             }
             self.environment.end_thread(&self.memory);
+        }
+        // The events at the end have the state, and with it the count, of the thread that ends the run.
+        let icount = if matches!(stop, Stop::Run(_)) { 0 } else { self.cpu.icount };
+        if let Some(mut probes) = self.probes() {
+            probes.end_count(self.environment.thread_id(), icount);
         }
         self.machine.return_budget(self.budget_end.saturating_sub(self.cpu.icount));
         if let Stop::Run(end) = stop {

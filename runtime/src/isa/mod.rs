@@ -13,6 +13,7 @@ use crate::env::TrapEvent;
 use crate::mem::GuestMemory;
 use crate::uop::slot;
 use spile_lang::target::{Register, RegisterSlot, Target};
+use spile_lang::types::Type;
 
 /// What all architectures say to [`Target::can_stick`]: other registers are changed by operations that do not name them.
 fn can_stick(register: &Register) -> bool {
@@ -22,6 +23,20 @@ fn can_stick(register: &Register) -> bool {
         RegisterSlot::Flags => true,
         RegisterSlot::Pc | RegisterSlot::System(_) => false,
     }
+}
+
+/// An element of a vector register of 128 bits, seen as elements of `shape`.
+fn vector_lane(whole: Register, shape: &str, lane: u64) -> Option<Register> {
+    let bits = match shape {
+        "b" => 8,
+        "h" => 16,
+        "s" => 32,
+        "d" => 64,
+        _ => return None,
+    };
+    let name = format!("{}.{shape}[{lane}]", whole.name);
+    let offset = || lane as u8 * bits;
+    (lane < u64::from(128 / bits)).then(|| Register { name, offset: offset(), bits, ty: Type::Word, ..whole })
 }
 
 /// A guest architecture.

@@ -368,6 +368,11 @@ impl ProbeEngine for Probes {
         }
     }
 
+    fn end_count(&mut self, thread: u64, icount: u64) {
+        // Probes that ask for it may come later.
+        self.core.runtime.end_count(thread, icount);
+    }
+
     fn next_look(&self, thread: u64, icount: u64) -> u64 {
         let look = self.core.runtime.next_look(thread, icount);
         if self.adds_counts { look.min(icount.saturating_add(COUNT_LOOK)) } else { look }
@@ -511,7 +516,6 @@ impl ProbeEngine for Probes {
 
     fn stop_thread(&mut self, thread: u64, cpu: &mut CpuState, memory: &GuestMemory) {
         self.core.runtime.lasting.stop_thread(thread, cpu, memory);
-        self.core.runtime.stop_thread(thread, cpu.icount);
     }
 
     fn end_thread(&mut self, thread: u64) {

@@ -526,8 +526,8 @@ impl ProbeRuntime {
         self.counts.threads.insert(thread, icount);
     }
 
-    /// A thread makes no more instructions while others go on.
-    pub(super) fn stop_thread(&mut self, thread: u64, icount: u64) {
+    /// A thread makes no more instructions.
+    pub(super) fn end_count(&mut self, thread: u64, icount: u64) {
         self.counts.threads.remove(&thread);
         self.counts.ended += icount;
     }

@@ -78,6 +78,13 @@ struct Options {
     directory: PathBuf,
 }
 
+impl Options {
+    /// Where a guest program of this run is written: another run may be going on beside it.
+    fn program(&self, name: &str) -> PathBuf {
+        self.directory.join(format!("{name}-{}.elf", std::process::id()))
+    }
+}
+
 fn main() -> ExitCode {
     let options = Options::parse();
     let totals = match options.arch.as_str() {
@@ -86,7 +93,12 @@ fn main() -> ExitCode {
         other => Err(format!("`{other}` is no architecture: there are aarch64 and riscv64")),
     };
     match totals {
-        Ok(Totals { failed: 0, .. }) => ExitCode::SUCCESS,
+        Ok(Totals { failed: 0, .. }) => {
+            for name in ["batch", "screen"] {
+                let _ = std::fs::remove_file(options.program(name));
+            }
+            ExitCode::SUCCESS
+        }
         Ok(_) => ExitCode::FAILURE,
         Err(message) => {
             let _ = writeln!(std::io::stderr(), "spile-oracle: {message}");
@@ -174,7 +186,7 @@ fn refused_words<G: Guest>(options: &Options, random: &mut Random, count: usize)
         let chunk = words.split_off(words.len().saturating_sub(BATCH));
         let mut cases: Vec<Case> =
             chunk.iter().enumerate().flat_map(|(i, word)| G::single(random, word, 1, groups.len() + i)).collect();
-        let path = options.directory.join("screen.elf");
+        let path = options.program("screen");
         batch::write_program(G::MACHINE, &path, &mut cases)?;
         let results = batch::run(G::MACHINE, &reference(options, G::MACHINE, None), &path)?;
         // Some words end QEMU itself: the rest of the chunk is run without them.
@@ -197,7 +209,7 @@ fn refused<G: Guest>(
     for words in words.chunks(BATCH / G::TRIES) {
         let mut cases: Vec<Case> =
             words.iter().enumerate().flat_map(|(i, word)| G::single(random, word, G::TRIES, i)).collect();
-        let path = options.directory.join("screen.elf");
+        let path = options.program("screen");
         batch::write_program(G::MACHINE, &path, &mut cases)?;
         let results = batch::run(G::MACHINE, &reference(options, G::MACHINE, cpu), &path)?;
         all_there(G::MACHINE, &results, &cases)?;
@@ -263,7 +275,7 @@ fn compare_batch(
     report: &mut Report,
     mut cases: Vec<Case>,
 ) -> Result<(), String> {
-    let path = options.directory.join("batch.elf");
+    let path = options.program("batch");
     for _ in 0..RESTARTS {
         batch::write_program(machine, &path, &mut cases)?;
         let expected = batch::run(machine, &reference(options, machine, None), &path)?;

@@ -53,26 +53,8 @@ impl Target for AArch64 {
     }
 
     fn lane(&self, register: &str, shape: &str, index: u64) -> Option<Register> {
-        let n = number(register.strip_prefix('v')?, 32)?;
-        let bits = match shape {
-            "b" => 8,
-            "h" => 16,
-            "s" => 32,
-            "d" => 64,
-            _ => return None,
-        };
-        if index >= u64::from(128 / bits) {
-            return None;
-        }
-        Some(Register {
-            name: format!("v{n}.{shape}[{index}]"),
-            slot: RegisterSlot::Vector(slot::VREG + n),
-            offset: index as u8 * bits,
-            bits,
-            ty: Type::Word,
-            zero_extends: false,
-            read_only: None,
-        })
+        let whole = numbered(register).filter(|whole| whole.bits == 128 && register.starts_with('v'))?;
+        isa::vector_lane(whole, shape, index)
     }
 
     fn can_stick(&self, register: &Register) -> bool {

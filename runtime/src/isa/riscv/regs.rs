@@ -69,7 +69,8 @@ impl Target for RiscV {
 
     fn lane(&self, register: &str, shape: &str, lane: u64) -> Option<Register> {
         if let Some(whole) = vector(register) {
-            return vector_lane(whole, shape, lane);
+            // Whatever `vtype` says.
+            return isa::vector_lane(whole, shape, lane);
         }
         let n = index(register, 'f', &FLOATS)?;
         let (bits, ty) = match shape {
@@ -171,19 +172,6 @@ fn vector(name: &str) -> Option<Register> {
     let slot = RegisterSlot::Vector(slot::VECTOR.checked_add(n)?);
     let name = format!("v{n}").eq(name).then(|| name.to_string()).filter(|_| n < 32)?;
     Some(Register { name, slot, offset: 0, bits: 128, ty: Type::Word, zero_extends: false, read_only: None })
-}
-
-/// An element of a vector register, whatever `vtype` says.
-fn vector_lane(whole: Register, shape: &str, lane: u64) -> Option<Register> {
-    let bits = match shape {
-        "b" => 8,
-        "h" => 16,
-        "s" => 32,
-        "d" => 64,
-        _ => return None,
-    };
-    let name = format!("{}.{shape}[{lane}]", whole.name);
-    (lane < u64::from(128 / bits)).then(|| Register { name, offset: lane as u8 * bits, bits, ..whole })
 }
 
 fn other(name: &str) -> Option<Register> {
