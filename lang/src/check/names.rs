@@ -206,7 +206,7 @@ impl Checker<'_> {
         if let Some(variable) = builtins::variable(&name) {
             return match access {
                 [_] => self.available(variable, span),
-                _ => self.no_fields(root, &access[1..]),
+                _ => self.no_fields(&Text { text: name, span: root.span }, &access[1..]),
             };
         }
         let prefix = format!("{}.", root.text);
