@@ -6,12 +6,12 @@ use crate::{Bench, probes, scratch, table};
 
 /// Probes, with the kernel that they are timed with and the part of its usual work; `KERNEL` stands for its function.
 const EVENTS: &[(&str, f64, &str)] = &[
-    ("fib", 0.01, "on insn at KERNEL print x0, x1"),
-    ("fib", 0.01, "on insn at KERNEL print \"fib of {x0}, {sp:x}\""),
+    ("fib", 0.01, "on insn at KERNEL print arg0, arg1"),
+    ("fib", 0.01, "on insn at KERNEL print \"fib of {arg0}, {sp:x}\""),
     ("fib", 1.0, "on insn in KERNEL @m[pc] += 1"),
     ("fib", 1.0, "on insn in KERNEL count by pc"),
-    ("fib", 1.0, "on insn in KERNEL hist x0"),
-    ("fib", 0.02, "on insn at KERNEL @m[x0] += 1"),
+    ("fib", 1.0, "on insn in KERNEL hist arg0"),
+    ("fib", 0.02, "on insn at KERNEL @m[arg0] += 1"),
 ];
 
 /// Names of the cases.
@@ -39,7 +39,7 @@ fn cost(bench: &Bench<'_>, kernel: &Kernel, scale: f64, probe: &str) -> Result<O
     let file = scratch("probe-output");
     let file = file.to_string_lossy();
     let engines = [&["-o", &*file][..], &["-o", &*file, "-e", probe]];
-    let [plain, probed] = engines.map(|more| kernel.under(bench.spile(more), scale));
+    let [plain, probed] = engines.map(|more| kernel.under(bench, bench.spile(more), scale));
     let samples = bench.time(&format!("{}, {probe}", kernel.name), &[&plain, &probed])?;
     let [without, with] = [0, 1].map(|index| table::of(&samples, index, Sample::median).unwrap_or_default());
     let Some(report) = probed.as_ref().map(Engine::messages).transpose()? else { return Ok(None) };

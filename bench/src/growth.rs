@@ -42,7 +42,7 @@ pub(crate) fn run_work(bench: &Bench<'_>) -> Result<String, String> {
 /// A case under Spile and under QEMU. `None` if its program is not there.
 fn engines(bench: &Bench<'_>, name: &str, scale: f64) -> Result<Option<[Option<Engine>; 2]>, String> {
     if let Some(kernel) = KERNELS.iter().find(|kernel| kernel.name == name) {
-        return Ok(Some([bench.spile(&[]), bench.qemu()].map(|engine| kernel.under(engine, scale))));
+        return Ok(Some([bench.spile(&[]), bench.qemu()].map(|engine| kernel.under(bench, engine, scale))));
     }
     let program = PROGRAMS.iter().find(|program| program.name == name);
     let engines = program.map(|program| program.engines(bench, scale)).transpose()?.flatten();

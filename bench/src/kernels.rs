@@ -43,9 +43,8 @@ impl Kernel {
     }
 
     /// The engine with the guest's build and these arguments.
-    pub(crate) fn under(&self, engine: Option<Engine>, scale: f64) -> Option<Engine> {
-        let guest = directory().join("guest/kernels");
-        engine.map(|engine| engine.and(&[guest]).and(&self.arguments(scale)))
+    pub(crate) fn under(&self, bench: &Bench<'_>, engine: Option<Engine>, scale: f64) -> Option<Engine> {
+        engine.map(|engine| engine.and(&[bench.kernels()]).and(&self.arguments(scale)))
     }
 }
 
@@ -59,7 +58,8 @@ pub(crate) fn run(bench: &Bench<'_>) -> Result<String, String> {
     let mut rows = Vec::new();
     for kernel in KERNELS.iter().filter(|kernel| bench.wants(kernel.name)) {
         let native = bench.has_native.then(|| Engine::new(native(), &kernel.arguments(bench.options.scale)));
-        let [spile, qemu] = [bench.spile(&[]), bench.qemu()].map(|engine| kernel.under(engine, bench.options.scale));
+        let [spile, qemu] =
+            [bench.spile(&[]), bench.qemu()].map(|engine| kernel.under(bench, engine, bench.options.scale));
         let samples = bench.time(kernel.name, &[&native, &spile, &qemu])?;
         bench.draw("kernels", kernel.name, table::medians(&samples, 2, 1));
         rows.push((kernel.name, samples));

@@ -1,4 +1,4 @@
-//! Times the same programs under Spile, under `qemu-aarch64` and on the processor itself, side by side in one run, and
+//! Times the same programs under Spile, under QEMU and on the processor itself, side by side in one run, and
 //! prints ratios: C kernels, real programs, their start, how they grow with work and threads; and Spile with probes
 //! against Spile without, its translation, and changes to probes while a program runs.
 //!
@@ -26,7 +26,7 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
-/// Time programs under Spile, qemu-aarch64 and native, and Spile with probes against Spile without.
+/// Time programs under Spile, QEMU and native, and Spile with probes against Spile without.
 #[derive(Parser)]
 struct Options {
     /// Rounds; each runs every engine once, and medians are shown
@@ -47,24 +47,55 @@ struct Options {
     /// Which time counts
     #[arg(long, value_enum, default_value_t)]
     clock: Clock,
-    /// The root with the real programs; `tests/debian/run.sh --fetch` makes it
-    #[arg(long, value_name = "DIRECTORY", default_value = "target/debian/arm64/root")]
-    root: PathBuf,
+    /// The guests' architecture
+    #[arg(long, value_enum, default_value_t)]
+    arch: Arch,
+    /// The root with the real programs, by default that of `tests/debian/run.sh --fetch`
+    #[arg(long, value_name = "DIRECTORY")]
+    root: Option<PathBuf>,
     /// The Spile command
     #[arg(long, default_value = "target/release/spile")]
     spile: PathBuf,
     /// Tier of Spile
     #[arg(long, default_value = "auto")]
     tier: String,
-    /// The QEMU command
-    #[arg(long, default_value = "qemu-aarch64")]
-    qemu: String,
+    /// The QEMU command, by default `qemu-ARCH`
+    #[arg(long)]
+    qemu: Option<String>,
     /// The host's C compiler
     #[arg(long, default_value = "cc")]
     cc: String,
     /// Also write the tables to this file, and the chart of the engines beside it
     #[arg(long, value_name = "FILE")]
     write: Option<PathBuf>,
+}
+
+/// An architecture of guests.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+enum Arch {
+    #[default]
+    Aarch64,
+    Riscv64,
+}
+
+impl Arch {
+    /// Its name, Debian's name for it, and the guest with the kernels.
+    fn names(self) -> [&'static str; 3] {
+        match self {
+            Arch::Aarch64 => ["aarch64", "arm64", "guest/kernels"],
+            Arch::Riscv64 => ["riscv64", "riscv64", "guest/kernels-riscv64"],
+        }
+    }
+}
+
+impl Options {
+    fn qemu(&self) -> String {
+        self.qemu.clone().unwrap_or_else(|| format!("qemu-{}", self.arch.names()[0]))
+    }
+
+    fn root(&self) -> PathBuf {
+        self.root.clone().unwrap_or_else(|| format!("target/debian/{}/root", self.arch.names()[1]).into())
+    }
 }
 
 /// A part of the page.
@@ -103,7 +134,7 @@ pub(crate) struct Bench<'a> {
     has_native: bool,
     has_qemu: bool,
     has_spile: bool,
-    has_root: bool,
+    root: Option<PathBuf>,
     /// The rows of the chart: group, case, and how many times as fast as QEMU.
     chart: RefCell<Vec<(&'static str, String, f64)>>,
 }
@@ -189,15 +220,19 @@ impl<'a> Bench<'a> {
         };
         let native = kernels::build_native(&options.cc);
         let has_native = native.map_or_else(|error| missing("native column of the kernels", &error), |()| true);
-        let has_qemu = version(&options.qemu).is_some()
-            || missing("QEMU columns", &format!("cannot run `{}`; Debian has it in qemu-user", options.qemu));
+        let qemu = options.qemu();
+        let has_qemu = version(&qemu).is_some()
+            || missing("QEMU columns", &format!("cannot run `{qemu}`; Debian has it in qemu-user"));
         let path = options.spile.display();
         let has_spile = options.spile.exists()
             || missing("Spile columns", &format!("`{path}` does not exist; build it with `cargo build --release`"));
-        let root = options.root.display();
-        let has_root = options.root.exists()
-            || missing("real programs", &format!("they are not in `{root}`; run `tests/debian/run.sh --fetch`"));
-        Bench { options, has_native, has_qemu, has_spile, has_root, chart: RefCell::default() }
+        let root = Some(options.root()).filter(|root| root.exists());
+        if root.is_none() {
+            let (root, arch) = (options.root(), options.arch.names()[1]);
+            let how = format!("they are not in `{}`; run `tests/debian/run.sh --arch {arch} --fetch`", root.display());
+            missing("real programs", &how);
+        }
+        Bench { options, has_native, has_qemu, has_spile, root, chart: RefCell::default() }
     }
 
     /// True if a case is to be run.
@@ -213,12 +248,17 @@ impl<'a> Bench<'a> {
 
     /// QEMU, up to the guest's program.
     pub(crate) fn qemu(&self) -> Option<Engine> {
-        self.has_qemu.then(|| Engine::new(&self.options.qemu, &[""; 0]))
+        self.has_qemu.then(|| Engine::new(self.options.qemu(), &[""; 0]))
     }
 
     /// The guests' root, if the real programs are there.
-    pub(crate) fn root(&self) -> Option<&'a Path> {
-        self.has_root.then_some(&*self.options.root)
+    pub(crate) fn root(&self) -> Option<&Path> {
+        self.root.as_deref()
+    }
+
+    /// The guest with the kernels.
+    pub(crate) fn kernels(&self) -> PathBuf {
+        directory().join(self.options.arch.names()[2])
     }
 
     /// Runs the engines of one case in turns.
@@ -277,7 +317,7 @@ fn heading(options: &Options) -> String {
         Clock::Cpu => "of the processor",
     };
     let _ = writeln!(page, "- machine: {}", processor());
-    let _ = writeln!(page, "- QEMU: {}", version(&options.qemu).unwrap_or_else(|| "not there".to_owned()));
+    let _ = writeln!(page, "- QEMU: {}", version(&options.qemu()).unwrap_or_else(|| "not there".to_owned()));
     let _ = writeln!(page, "- host compiler: {}", version(&options.cc).unwrap_or_else(|| "not there".to_owned()));
     let (tier, runs, scale) = (&options.tier, options.runs, options.scale);
     let _ = writeln!(page, "- Spile: tier {tier}, {runs} rounds, scale {scale}; time {time}\n");

@@ -11,9 +11,9 @@ const PROBES: &[&str] = &[
     "on insn in KERNEL count by insn.mnemonic",
     "on insn at KERNEL count by func into @calls",
     "on access hist size",
-    "on insn in KERNEL when x0 == 0x123456789abcdef0 print \"never\"",
-    "on insn in KERNEL when x0 == 0x123456789abcdef0 write x0 = 1",
-    "on insn \"ld*\" in KERNEL when x1 == 0x123456789abcdef0 optional write x0 = 1",
+    "on insn in KERNEL when arg0 == 0x123456789abcdef0 print \"never\"",
+    "on insn in KERNEL when arg0 == 0x123456789abcdef0 write arg0 = 1",
+    "on insn \"ld*\" in KERNEL when arg1 == 0x123456789abcdef0 optional write arg0 = 1",
 ];
 
 /// Names of the cases.
@@ -28,7 +28,8 @@ pub(crate) fn run(bench: &Bench<'_>) -> Result<String, String> {
     for kernel in KERNELS.iter().filter(|kernel| kernel.with_probes && bench.wants(kernel.name)) {
         for probe in PROBES {
             let probe = probe.replace("KERNEL", kernel.symbol);
-            let engines = [&[][..], &["-e", &probe]].map(|more| kernel.under(bench.spile(more), bench.options.scale));
+            let engines =
+                [&[][..], &["-e", &probe]].map(|more| kernel.under(bench, bench.spile(more), bench.options.scale));
             let samples = bench.time(&format!("{}, {probe}", kernel.name), &[&engines[0], &engines[1]])?;
             let cells = [kernel.name.to_owned(), cell(&probe), time(&samples), table::spread(&samples)];
             table::row(&mut text, &cells);

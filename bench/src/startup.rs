@@ -26,10 +26,12 @@ pub(crate) fn run(bench: &Bench<'_>) -> Result<String, String> {
     let Some(root) = bench.root() else { return Ok(String::new()) };
     let tier = &bench.options.tier;
     let (auto, interp) = (format!("{tier} / QEMU"), "interp / QEMU");
-    let about = "Real programs that do next to nothing: Debian's arm64 packages, dynamically linked but for busybox.";
+    let about = "Real programs that do next to nothing: Debian's packages, dynamically linked but for busybox.";
     let columns = ["command", "QEMU, s", &auto, "by the best runs", interp, "spread", "Spile, MiB", "QEMU, MiB"];
     let mut text = table::begin("Start-up", about, &columns);
-    for &(name, program, arguments) in PROGRAMS.iter().filter(|program| bench.wants(program.0)) {
+    for &(name, program, arguments) in
+        PROGRAMS.iter().filter(|program| bench.wants(program.0) && root.join(program.1).exists())
+    {
         let arguments: Vec<OsString> = arguments.iter().map(OsString::from).collect();
         let command = in_root(root, &root.join(program), &arguments);
         let engines = [bench.qemu(), bench.spile(&[]), bench.spile(&["--tier", "interp"])];

@@ -33,7 +33,9 @@ pub(crate) fn run(bench: &Bench<'_>) -> Result<String, String> {
         "host bytes for one",
     ];
     let mut text = table::begin("Translation", about, &columns);
-    for &(name, program, arguments) in PROGRAMS.iter().filter(|program| bench.wants(program.0)) {
+    for &(name, program, arguments) in
+        PROGRAMS.iter().filter(|program| bench.wants(program.0) && root.join(program.1).exists())
+    {
         let arguments: Vec<OsString> = arguments.iter().map(OsString::from).collect();
         let Some(spile) = bench.spile(&["--stats", "--json"]) else { continue };
         let row = measured(&spile, root, &root.join(program), &arguments, bench.options.runs)?;
