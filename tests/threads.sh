@@ -12,7 +12,7 @@ while [ $# -gt 0 ]; do
     *) tests+=("$1"); shift ;;
     esac
 done
-[ ${#tests[@]} -gt 0 ] || tests=(stack seqlock sb dmb mp lse code tls spawn signals)
+[ ${#tests[@]} -gt 0 ] || tests=(stack seqlock sb dmb mp lse code tls spawn signals interrupts)
 limit=300 # seconds for a run
 passed=0 failed=0
 for test in "${tests[@]}"; do

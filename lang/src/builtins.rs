@@ -149,7 +149,11 @@ pub const VARIABLES: &[Variable] = &[
     only(ENDS, dynamic("status", Builtin::Status, Type::I64, "exit status", "on end print status")),
     only(
         &["after call", "on return"],
-        alias("retval", "the function's result, as its register holds it", "after call malloc print retval"),
+        alias(
+            "retval",
+            "the function's result: by its type if debug information tells it, else as its register holds it",
+            "after call malloc print retval",
+        ),
     ),
     only(
         STACKS,

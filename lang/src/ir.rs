@@ -849,7 +849,12 @@ pub enum VariableKind {
     Argument,
     /// `vars.x`: a variable of the function or of a block in it, or if there is none of this name a parameter.
     Local,
+    /// `retval`: what the function returns, where it has just done so or is about to. Its name is [`RESULT`].
+    Result,
 }
+
+/// The name of a function's result among its variables.
+pub const RESULT: &str = "retval";
 
 /// A piece of an interpolated string.
 #[derive(Clone, Debug)]

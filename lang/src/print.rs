@@ -438,15 +438,15 @@ fn format_text(format: Format) -> String {
 }
 
 fn variable_text(variable: &Variable) -> String {
-    let root = match variable.kind {
-        VariableKind::Argument => "args",
-        VariableKind::Local => "vars",
+    let name = match variable.kind {
+        VariableKind::Argument => format!("args.{}", variable.name),
+        VariableKind::Local => format!("vars.{}", variable.name),
+        VariableKind::Result => variable.name.clone(),
     };
-    let name = &variable.name;
     match variable.ty {
-        Some(ty) if variable.offset == 0 => format!("{root}.{name}:{}", mem_text(ty)),
-        Some(ty) => format!("{root}.{name}+{}:{}", variable.offset, mem_text(ty)),
-        None => format!("&{root}.{name}+{}", variable.offset),
+        Some(ty) if variable.offset == 0 => format!("{name}:{}", mem_text(ty)),
+        Some(ty) => format!("{name}+{}:{}", variable.offset, mem_text(ty)),
+        None => format!("&{name}+{}", variable.offset),
     }
 }
 

@@ -39,6 +39,7 @@ done
 debug=("${common[@]}" -gdwarf-5 -fno-pie -static -Wl,--build-id=0x5011eb0b)
 $cc "${debug[@]}" -O0 -o "$out/records" records.c
 $cc "${debug[@]}" -O2 -o "$out/records-O2" records.c
+$cc "${debug[@]}" -O1 -o "$out/results" results.c
 # For the scripts of the language's design: with debug information, and with code at the addresses that they name.
 design=(-O1 -gdwarf-5 -gz=zlib -fno-pie -static)
 firmware=(-O1 -fno-pie -static -Wl,-Ttext-segment=0x10000000 -Wl,--section-start=.at_401a30=0x401a30)
@@ -75,6 +76,7 @@ done
 $rvcc "${rvcommon[@]}" -O1 -fno-omit-frame-pointer -fno-pie -static -o "$rv/unwind" unwind.c
 $rvcc "${rvcommon[@]}" -O1 -fasynchronous-unwind-tables -fno-pie -static -o "$rv/unwind-tables" unwind.c
 $rvcc "${rvcommon[@]}" -gdwarf-5 -O0 -fno-pie -static -o "$rv/records" records.c
+$rvcc "${rvcommon[@]}" -gdwarf-5 -O1 -fno-pie -static -o "$rv/results" results.c
 for source in seed.S seedloop.S mixed.S; do
     $rvcc "${rvcommon[@]}" -static -Wl,-Ttext=0x800 -o "$rv/${source%.S}.elf" "$source"
     riscv64-linux-gnu-objcopy -O binary -j .text "$rv/${source%.S}.elf" "$rv/${source%.S}.bin"
@@ -84,10 +86,10 @@ $rvcc "${rvcommon[@]}" "${design[@]}" -o "$rv/prog" prog.c
 $rvcc "${rvcommon[@]}" "${firmware[@]}" -Wl,--section-start=.at_8000040=0x8000040 \
     -Wl,--section-start=.at_80000040=0x80000040 -o "$rv/firmware" firmware.c
 for program in "$rv"/*; do
-    case $program in *.bin | */records* | */prog) ;; *) riscv64-linux-gnu-strip -g "$program" ;; esac
+    case $program in *.bin | */records* | */results | */prog) ;; *) riscv64-linux-gnu-strip -g "$program" ;; esac
 done
 for program in "$out"/*; do
-    case $program in *.bin | */records* | */prog | */a.out | */debug | */lib | */riscv64) ;; *) aarch64-linux-gnu-strip -g "$program" ;; esac
+    case $program in *.bin | */records* | */results | */prog | */a.out | */debug | */lib | */riscv64) ;; *) aarch64-linux-gnu-strip -g "$program" ;; esac
     [ -d "$program" ] || [ "$(stat -c %s "$program")" -lt 20480 ] || { echo "build.sh: $program is 20 KiB or more" >&2; exit 1; }
 done
 [ "$mode" != --check ] || { diff -r bin "$out" && echo "the committed guests are what this compiler builds"; }

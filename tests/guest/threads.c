@@ -350,6 +350,32 @@ static void fault_worker(u64 index) {
     endless_worker(index);
 }
 
+// ---- a timer and calls that cannot wait
+
+static volatile u64 alarms;
+
+static void on_alarm(int signal) { (void)signal; alarms++; }
+
+// A signal whose handler does not ask for calls to be made again must not fail a call that cannot wait: the pipe has room.
+static void test_interrupts(void) {
+    enum { SYS_setitimer = 103, SIGALRM = 14 };
+    struct { void (*handler)(int); u64 flags, restorer, mask; } action = {on_alarm, 0, 0, 0};
+    syscall6(SYS_rt_sigaction, SIGALRM, (i64)&action, 0, 8, 0, 0);
+    u64 every[4] = {0, 50, 0, 50}, never[4] = {0};
+    int ends[2];
+    syscall3(SYS_pipe2, (i64)ends, 0, 0);
+    syscall3(SYS_setitimer, 0, (i64)every, 0);
+    u64 failed = 0;
+    for (u64 i = 0; i < rounds || alarms < 100; i++) {
+        u8 byte = (u8)i, back = 0;
+        if (syscall3(SYS_write, ends[1], (i64)&byte, 1) != 1) { failed++; continue; }
+        while (syscall3(SYS_read, ends[0], (i64)&back, 1) != 1) failed++;
+        if (back != byte) failed++;
+    }
+    syscall3(SYS_setitimer, 0, (i64)never, 0);
+    show("calls that failed", failed);
+}
+
 static int is(const char *a, const char *b) {
     while (*a && *a == *b) { a++; b++; __asm__ volatile("" ::: "memory"); }
     return *a == *b;
@@ -360,7 +386,7 @@ int main(int argc, char **argv, char **envp) {
     static const struct { const char *name; void (*test)(void); } tests[] = {
         {"stack", test_stack}, {"seqlock", test_seqlock}, {"sb", test_store_buffering}, {"dmb", test_barriers}, {"mp", test_message_passing},
         {"lse", test_lse}, {"code", test_code}, {"tls", test_tls}, {"spawn", test_spawn}, {"robust", test_robust},
-        {"signals", test_signals},
+        {"signals", test_signals}, {"interrupts", test_interrupts},
     };
     if (argc < 2) { print("usage: threads NAME [ROUNDS]\n"); return 2; }
     for (const char *digit = argc > 2 ? argv[2] : "3000"; *digit; digit++) rounds = rounds * 10 + (u64)(*digit - '0');

@@ -4,7 +4,7 @@
 //! expression like any other. Types come from the program ([`crate::debug`]) and from the script's `struct` items.
 
 use crate::ast::{self, Access, Text};
-use crate::debug::{DataType, EnumNames, Member, NoVariable, Record, TypeId};
+use crate::debug::{DataType, EnumNames, Member, NoVariable, Record, TypeId, Variable};
 use crate::diag::Diagnostic;
 use crate::ir::{self, BinaryOp, ExprKind, Func, LValue, MemType, PrintValue, StrPart, VariableKind};
 use crate::span::Span;
@@ -228,13 +228,48 @@ impl Checker<'_> {
     pub(super) fn is_data_root(&self, root: &str) -> bool {
         let named = matches!(root, "args" | "vars" | "sym");
         let of_system_call = root == "args" && self.probe.event == "syscall";
-        named && !of_system_call && self.find_local(root).is_none() && !self.constants.contains_key(root)
+        named && !of_system_call && !self.is_own_name(root)
+    }
+
+    fn is_own_name(&self, name: &str) -> bool {
+        self.find_local(name).is_some() || self.constants.contains_key(name)
+    }
+
+    /// The result of the functions behind which the probe stands, if debug information has one type for it. Without, it
+    /// is what its register holds: see [`Checker::register`].
+    fn result(&mut self, span: Span) -> Option<Data> {
+        let scope = self.probe.places.clone().filter(|_| self.is_behind_entry())?;
+        let found = self.debug.variable(&scope, VariableKind::Result, ir::RESULT).ok()?;
+        let known = match self.data_type(found.ty) {
+            DataType::Scalar(_) | DataType::Char(_) | DataType::Enum(..) | DataType::Pointer(_) => {
+                found.register.is_some()
+            }
+            DataType::Record(_) | DataType::Array(..) => true,
+            DataType::Opaque(_) => false,
+        };
+        known.then(|| self.function_data(VariableKind::Result, ir::RESULT, found, span))
+    }
+
+    /// True if the result is an integer or a pointer, which a write sets the whole register of: callers see a narrow one
+    /// extended to it on some architectures.
+    pub(super) fn is_whole_register(&self, data: &Data) -> bool {
+        let result = matches!(&data.place, DataPlace::Variable { kind: VariableKind::Result, .. });
+        result
+            && match self.data_type(data.ty) {
+                DataType::Scalar(ty) => !ty.ty.is_float(),
+                DataType::Char(_) | DataType::Enum(..) | DataType::Pointer(_) => true,
+                _ => false,
+            }
     }
 
     /// The data that an expression stands for. `None` if something is wrong and reported, `Some(None)` if it is no data.
     pub(super) fn data(&mut self, e: &ast::Expr) -> Option<Option<Data>> {
         let found = match &e.kind {
             ast::ExprKind::Path { root, access } if self.is_data_root(&root.text) => self.root(root, access, e.span)?,
+            ast::ExprKind::Path { root, access } if root.text == ir::RESULT && !self.is_own_name(ir::RESULT) => {
+                let Some(result) = self.result(root.span) else { return Some(None) };
+                self.follow_all(result, access)?
+            }
             ast::ExprKind::Path { root, access } => {
                 let Some((local, _)) = self.find_local(&root.text) else { return Some(None) };
                 let Some(&ty) = self.probe.data.get(&local) else { return Some(None) };
@@ -323,14 +358,13 @@ impl Checker<'_> {
             Ok(found) => found,
             Err(why) => return self.no_variable(kind_word(kind), name, &scope, why),
         };
-        let place = DataPlace::Variable {
-            kind,
-            name: name.text.clone(),
-            offset: 0,
-            register: found.register,
-            in_memory: found.in_memory,
-        };
-        Some(Data { ty: found.ty, place, bits: None, span })
+        Some(self.function_data(kind, &name.text, found, span))
+    }
+
+    fn function_data(&self, kind: VariableKind, name: &str, found: Variable, span: Span) -> Data {
+        let Variable { ty, register, in_memory } = found;
+        let place = DataPlace::Variable { kind, name: name.to_string(), offset: 0, register, in_memory };
+        Data { ty, place, bits: None, span }
     }
 
     fn global(&mut self, name: &Text) -> Option<Data> {
@@ -756,14 +790,7 @@ impl Checker<'_> {
             let value = match self.debug.variable(&scope, kind, &name) {
                 Ok(found) => {
                     let certain = found.in_memory || found.register.is_some();
-                    let place = DataPlace::Variable {
-                        kind,
-                        name: name.clone(),
-                        offset: 0,
-                        register: found.register,
-                        in_memory: found.in_memory,
-                    };
-                    let data = Data { ty: found.ty, place, bits: None, span: root.span };
+                    let data = self.function_data(kind, &name, found, root.span);
                     let value = self.shown_data(&data, 0)?;
                     if certain { value } else { or_unknown(value) }
                 }
@@ -780,6 +807,7 @@ fn kind_word(kind: VariableKind) -> &'static str {
     match kind {
         VariableKind::Argument => "args",
         VariableKind::Local => "vars",
+        VariableKind::Result => ir::RESULT,
     }
 }
 

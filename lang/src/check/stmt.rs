@@ -253,6 +253,9 @@ impl Checker<'_> {
                     let local = self.find_local(&root.text).is_some() && access.is_empty();
                     return match local {
                         true => self.not_guest_state(root, e.span, verb),
+                        false if access.is_empty() && self.is_whole_register(&data) => {
+                            self.named_target(root, &[], e.span, verb)
+                        }
                         false => self.data_target(&data).map(Target::Place),
                     };
                 }

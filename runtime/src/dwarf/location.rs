@@ -160,6 +160,9 @@ impl DebugFile {
         let unit = self.unit(variable.unit)?;
         let entry = unit.unit.entry(variable.entry).ok()?;
         let (_, function) = self.function_at(addr)?;
+        if variable.entry == variable.function {
+            return self.result(self.type_of(&unit, &entry)?, machine);
+        }
         let constant = |_: &UnitOf<'_>, entry: &super::scopes::Entry<'_>| {
             entry.attr(dw::DW_AT_const_value).and_then(|value| constant(value, machine.span))
         };
@@ -205,6 +208,16 @@ impl DebugFile {
         let classes: Vec<Parameter> = classes.collect();
         let passed = machine.isa.passed(&classes).into_iter().nth(number)?;
         self.passed(&passed, machine)
+    }
+
+    /// Where a function has left its result: where it would have got its first argument of that type (Procedure Call
+    /// Standard for the Arm 64-bit Architecture, 6.9; RISC-V ELF psABI, 2.1). One that its caller has made room for in
+    /// memory is nowhere, as the register with its address is free by then.
+    fn result(&self, ty: TypeKey, machine: &Machine<'_>) -> Option<Place> {
+        match machine.isa.passed(&[self.class(ty)]).first()? {
+            passed @ Passed::Registers(_) => self.passed(passed, machine),
+            _ => None,
+        }
     }
 
     fn variable_type_of(&self, unit: &UnitOf<'_>, entry: &super::scopes::Entry<'_>) -> Option<TypeKey> {

@@ -41,7 +41,7 @@ struct Declared {
     scope: u32,
 }
 
-/// A variable that a file declares.
+/// A variable that a file declares; the result of a function has the function's own entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct VariableOf {
     pub(super) unit: usize,
@@ -109,6 +109,10 @@ impl DebugFile {
     /// Finds a variable by its name as the code at an address sees it. Local variables come before arguments.
     pub fn variable(&self, addr: u64, kind: VariableKind, name: &str) -> Option<VariableOf> {
         let (unit, function) = self.function_at(addr)?;
+        if kind == VariableKind::Result {
+            let result = VariableOf { unit, entry: function.entry, function: function.entry };
+            return self.variable_type(result).map(|_| result);
+        }
         let arguments = (kind == VariableKind::Local).then_some(VariableKind::Argument);
         let mut kinds = std::iter::once(kind).chain(arguments);
         let found =

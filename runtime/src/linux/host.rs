@@ -7,7 +7,8 @@
 //!
 //! Calls marked `blocking` never sleep while a signal that the guest must see has been recorded: the check and the
 //! call are one short piece of assembly, and the recording handler moves a thread that is between the two to its end
-//! (the method of QEMU's `safe-syscall`). They end with `EINTR` then.
+//! (the method of QEMU's `safe-syscall`). They end with `EINTR` then, and [`has_begun`] says that the host never saw the
+//! call.
 #![allow(unsafe_code, reason = "raw system calls and signal handlers")]
 
 use super::errno::Errno;
@@ -512,6 +513,10 @@ pub(super) unsafe fn at_once(number: libc::c_long, args: &[u64; 6]) -> Result<u6
     let words = own_words();
     // SAFETY: the caller's promise; the words live as long as this thread runs guest code.
     let result = gate::outside(|| unsafe { checked_syscall(words, number, args) });
+    if result == NOT_BEGUN {
+        return Err(Errno::EINTR);
+    }
+    HAS_BEGUN.set(true);
     if (-4095..0).contains(&result) { Err(Errno((-result) as u16)) } else { Ok(result as u64) }
 }
 
@@ -546,9 +551,29 @@ unsafe extern "C" fn checked_syscall(signals: *const SignalWords, number: libc::
         ".hidden spile_blocking_abort",
         "spile_blocking_abort:",
         "2:",
-        "mov rax, -4", // -EINTR
+        "mov rax, {not_begun}",
         "ret",
+        not_begun = const NOT_BEGUN,
     )
+}
+
+/// What [`checked_syscall`] returns instead of making the call: no result of the kernel.
+const NOT_BEGUN: i64 = -4096;
+
+thread_local! {
+    /// Whether the host has seen a blocking call since [`expect_call`].
+    static HAS_BEGUN: Cell<bool> = const { Cell::new(false) };
+}
+
+/// To be called before a guest's system call is carried out: see [`has_begun`].
+pub(super) fn expect_call() {
+    HAS_BEGUN.set(false);
+}
+
+/// True if the host has seen a blocking call of this thread since [`expect_call`]. If not, a guest's call that ended
+/// with `EINTR` has done nothing and waited for nothing, and a signal was there before it.
+pub(super) fn has_begun() -> bool {
+    HAS_BEGUN.get()
 }
 
 unsafe extern "C" {

@@ -484,6 +484,7 @@ impl Environment for Kernel {
             turn.count(cpu.icount);
         }
         let args = row.map_or(args, |row| schedule::host_arguments(row, args));
+        host::expect_call();
         let result = match row {
             Some(row) if own::named_by(row, &args) => Err(Errno::EBADF),
             Some(row) => (row.handler)(self, memory, args),

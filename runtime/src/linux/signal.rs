@@ -329,9 +329,13 @@ pub(super) struct Announced {
 
 impl Kernel {
     /// True if a call that ended with `EINTR` is to be made again: its row allows it and the handler that runs first
-    /// has `SA_RESTART`, or no handler runs at all.
+    /// has `SA_RESTART`, or no handler runs at all, or the signal came before the host had seen the call. To the guest
+    /// that is a signal before its own instruction, for which no call fails: many, such as a `write` of a byte to a
+    /// pipe with room, cannot fail so at all. A call that has a signal mask of its own waits for those signals, and
+    /// one of a scheduled run may have waited without the host.
     pub(super) fn restarts(&self, row_restarts: bool) -> bool {
         match self.signals.next_deliverable() {
+            Some(_) if !host::has_begun() && self.signals.saved_mask.is_none() && schedule::current().is_none() => true,
             Some(signal) => {
                 let action = self.signals.action(signal);
                 action.handler > SIG_IGN && action.flags & SA_RESTART != 0 && row_restarts

@@ -71,7 +71,7 @@ impl<'a> ProgramInfo<'a> {
         let mut addrs: Vec<u64> = Vec::new();
         match probe.event {
             Event::Call => addrs.extend(attachment.entries.iter().take(MOST_POINTS)),
-            Event::Return if kind == VariableKind::Argument => {
+            Event::Return if kind != VariableKind::Local => {
                 addrs.extend(attachment.entries.iter().take(MOST_POINTS));
             }
             Event::Return => addrs.extend(attachment.scan(&self.world).take(MOST_POINTS).map(|site| site.pc)),
@@ -286,7 +286,7 @@ impl<'a> Site<'a> {
         let after_call = self.probe.is_behind_entry() && !matches!(self.probe.event, Event::Return);
         let addr = if after_call { *self.entries.first()? } else { pc };
         let module = module_at(self.symbols, addr)?;
-        if kind == VariableKind::Argument && matches!(self.probe.event, Event::Return) {
+        if kind != VariableKind::Local && matches!(self.probe.event, Event::Return) {
             let bias = self.symbols.modules()[module].bias;
             let start = self.symbols.debug(module)?.function_start(addr.wrapping_sub(bias))?;
             return Some((module, start.wrapping_add(bias)));
@@ -311,6 +311,7 @@ impl<'a> Site<'a> {
             return Some(place);
         }
         match (kind, &self.probe.event) {
+            (VariableKind::Result, _) => Some(place),
             // The frame is still there.
             (VariableKind::Local, Event::Return) => Some(place),
             (VariableKind::Local, _) => None,
