@@ -62,9 +62,8 @@ fn changes(bench: &Bench<'_>, root: &Path, probe: &str) -> Result<Vec<String>, S
     std::fs::create_dir_all(&folder).map_err(fails)?;
     let arguments = ["-S", "-c", PROGRAM].map(Into::into);
     let engine = bench.spile(&["--stats", "--json", "--session", "bench"]).ok_or("there is no Spile")?;
-    let python = ["usr/bin/python3.11", "usr/bin/python3.13"].map(|path| root.join(path));
-    let python = python.iter().find(|path| path.exists()).ok_or("there is no Python in the root")?;
-    let engine = engine.and(&in_root(root, python, &arguments));
+    let python = bench.program("usr/bin/python3").ok_or("there is no Python in the root")?;
+    let engine = engine.and(&in_root(root, &python, &arguments));
     let mut command = engine.command();
     command.env("XDG_RUNTIME_DIR", &folder).stdin(Stdio::piped()).stdout(Stdio::piped());
     command.stderr(std::fs::File::create(&messages).map_err(fails)?);

@@ -242,8 +242,12 @@ impl<'a> Bench<'a> {
 
     /// Spile with the options of this run and these, up to the guest's program.
     pub(crate) fn spile(&self, more: &[&str]) -> Option<Engine> {
-        let tier = ["run", "--tier", &self.options.tier];
-        self.has_spile.then(|| Engine::new(&self.options.spile, &tier).and(more))
+        self.spile_in(&self.options.tier, more)
+    }
+
+    /// The same in a tier of its own.
+    pub(crate) fn spile_in(&self, tier: &str, more: &[&str]) -> Option<Engine> {
+        self.has_spile.then(|| Engine::new(&self.options.spile, &["run", "--tier", tier]).and(more))
     }
 
     /// QEMU, up to the guest's program.
@@ -254,6 +258,11 @@ impl<'a> Bench<'a> {
     /// The guests' root, if the real programs are there.
     pub(crate) fn root(&self) -> Option<&Path> {
         self.root.as_deref()
+    }
+
+    /// A program of the guests' root, if it is there.
+    pub(crate) fn program(&self, path: &str) -> Option<PathBuf> {
+        with_version(self.root()?.join(path))
     }
 
     /// The guest with the kernels.
@@ -278,6 +287,21 @@ impl<'a> Bench<'a> {
     pub(crate) fn draw(&self, group: &'static str, name: &str, ratio: Option<f64>) {
         self.chart.borrow_mut().extend(ratio.map(|ratio| (group, name.to_owned(), ratio)));
     }
+}
+
+/// The file of this path, or the last one that has a minor version behind it: `python3.11` is what Debian calls Python.
+fn with_version(path: PathBuf) -> Option<PathBuf> {
+    if path.exists() {
+        return Some(path);
+    }
+    let name = path.file_name()?.to_str()?;
+    let is_version = |rest: &str| rest.strip_prefix('.').is_some_and(|minor| minor.parse::<u32>().is_ok());
+    let has_version = |file: &PathBuf| {
+        let file = file.file_name().and_then(|file| file.to_str());
+        file.and_then(|file| file.strip_prefix(name)).is_some_and(is_version)
+    };
+    let files = std::fs::read_dir(path.parent()?).ok()?;
+    files.filter_map(|file| Some(file.ok()?.path())).filter(has_version).max()
 }
 
 /// What precedes a guest program of the root and its arguments.
@@ -308,7 +332,11 @@ fn version(command: &str) -> Option<String> {
 
 fn heading(options: &Options) -> String {
     let mut page = String::from("# Benchmarks\n\n");
-    page += "Made by `cargo build --release && cargo run --release -p spile-bench -- --write docs/benchmarks.md`.\n";
+    let of_arch = match options.arch {
+        Arch::Aarch64 => "--write docs/benchmarks.md",
+        Arch::Riscv64 => "--arch riscv64 --write FILE",
+    };
+    let _ = writeln!(page, "Made by `cargo build --release && cargo run --release -p spile-bench -- {of_arch}`.");
     page += "Every round runs each engine once, one after the other; the tables show medians of whole runs, start-up \
              included, so only ratios mean anything.\n";
     page += "Memory is the most that a process had in use at a time (`ru_maxrss`), in MiB.\n\n";
@@ -350,6 +378,34 @@ mod tests {
         assert!(names(&["--only", "lua"]).unwrap().contains(&"programs"));
         assert!(names(&["--group", "kernel"]).unwrap_err().starts_with("no group `kernel`"));
         assert!(names(&["--group", "startup", "--only", "fib"]).unwrap_err().starts_with("no case `fib`"));
+    }
+
+    #[test]
+    fn architectures_have_guests_and_engines_of_their_own() {
+        for (arch, qemu, root) in [
+            ("aarch64", "qemu-aarch64", "target/debian/arm64/root"),
+            ("riscv64", "qemu-riscv64", "target/debian/riscv64/root"),
+        ] {
+            let options = options(&["--arch", arch]);
+            assert_eq!((&*options.qemu(), options.root()), (qemu, root.into()));
+            let kernels = std::fs::read(directory().join(options.arch.names()[2])).unwrap();
+            // The machine of an ELF header: EM_AARCH64, EM_RISCV.
+            assert_eq!(kernels[18], if arch == "aarch64" { 183 } else { 243 });
+        }
+        let other = options(&["--arch", "riscv64", "--qemu", "other", "--root", "elsewhere"]);
+        assert_eq!((&*other.qemu(), other.root()), ("other", "elsewhere".into()));
+    }
+
+    #[test]
+    fn programs_may_have_a_version_in_their_name() {
+        let folder = scratch("test-versions");
+        std::fs::create_dir_all(&folder).unwrap();
+        for name in ["python3.9", "python3.11-config", "python3x", "perl", "perl5.36"] {
+            std::fs::write(folder.join(name), "").unwrap();
+        }
+        assert_eq!(with_version(folder.join("python3")), Some(folder.join("python3.9")));
+        assert_eq!(with_version(folder.join("perl")), Some(folder.join("perl")));
+        assert_eq!(with_version(folder.join("lua")), None);
     }
 
     #[test]

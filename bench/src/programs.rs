@@ -85,7 +85,7 @@ print \"$sum\\n\";";
 pub(crate) const PROGRAMS: &[Program] = &[
     program("lua", "usr/bin/lua5.4", &["-e", LUA], 120),
     program("sqlite", "usr/bin/sqlite3", &[":memory:", SQLITE], 60_000),
-    program("python", "usr/bin/python3.11", &["-S", "-c", PYTHON], 120),
+    program("python", "usr/bin/python3", &["-S", "-c", PYTHON], 120),
     program("perl", "usr/bin/perl", &["-e", PERL], 60),
     program("gzip", "bin/gzip", &["-nc", "FILE"], 6_000),
     program("gunzip", "bin/gzip", &["-dc", "FILE.gz"], 60_000),
@@ -120,9 +120,9 @@ CD3A431B302B0A6DF25F14374FE1356D6D51C245E485B576625E7EC6F44C42E9A637ED6B0BFF5CB6
 impl Program {
     /// The commands that run it natively, under Spile and under QEMU. `None` if it is not in the guests' root.
     pub(crate) fn engines(&self, bench: &Bench<'_>, scale: f64) -> Result<Option<[Option<Engine>; 3]>, String> {
-        let Some(root) = bench.root().filter(|root| root.join(self.path).exists()) else { return Ok(None) };
+        let (Some(root), Some(program)) = (bench.root(), bench.program(self.path)) else { return Ok(None) };
         let arguments = self.arguments(scale)?;
-        let guest = in_root(root, &root.join(self.path), &arguments);
+        let guest = in_root(root, &program, &arguments);
         let native = Path::new("/").join(self.path);
         let native = native.exists().then(|| Engine::new(native, &arguments));
         let [spile, qemu] = [bench.spile(&[]), bench.qemu()].map(|engine| engine.map(|engine| engine.and(&guest)));
@@ -150,7 +150,7 @@ pub(crate) fn run(bench: &Bench<'_>) -> Result<String, String> {
         bench.draw("programs", program.name, table::medians(&samples, 2, 1));
         rows.push((program.name, samples));
     }
-    let about = "Debian's arm64 packages at work; native is the host's own package of the same name.";
+    let about = "Debian's packages at work; native is the host's own package of the same name.";
     Ok(table::engines("Real programs", about, "program", &rows))
 }
 

@@ -9,8 +9,8 @@ const PROGRAMS: &[(&str, &str, &[&str])] = &[
     ("busybox true", "bin/busybox", &["true"]),
     ("bash -c :", "bin/bash", &["-c", ":"]),
     ("perl -e 1", "usr/bin/perl", &["-e", "1"]),
-    ("python3.11 -S -c pass", "usr/bin/python3.11", &["-S", "-c", "pass"]),
-    ("python3.11 -c pass", "usr/bin/python3.11", &["-c", "pass"]),
+    ("python3 -S -c pass", "usr/bin/python3", &["-S", "-c", "pass"]),
+    ("python3 -c pass", "usr/bin/python3", &["-c", "pass"]),
 ];
 
 /// Runs for each round of longer cases.
@@ -29,12 +29,11 @@ pub(crate) fn run(bench: &Bench<'_>) -> Result<String, String> {
     let about = "Real programs that do next to nothing: Debian's packages, dynamically linked but for busybox.";
     let columns = ["command", "QEMU, s", &auto, "by the best runs", interp, "spread", "Spile, MiB", "QEMU, MiB"];
     let mut text = table::begin("Start-up", about, &columns);
-    for &(name, program, arguments) in
-        PROGRAMS.iter().filter(|program| bench.wants(program.0) && root.join(program.1).exists())
-    {
+    for &(name, program, arguments) in PROGRAMS.iter().filter(|program| bench.wants(program.0)) {
+        let Some(program) = bench.program(program) else { continue };
         let arguments: Vec<OsString> = arguments.iter().map(OsString::from).collect();
-        let command = in_root(root, &root.join(program), &arguments);
-        let engines = [bench.qemu(), bench.spile(&[]), bench.spile(&["--tier", "interp"])];
+        let command = in_root(root, &program, &arguments);
+        let engines = [bench.qemu(), bench.spile(&[]), bench.spile_in("interp", &[])];
         let engines = engines.map(|engine| engine.map(|engine| engine.and(&command)));
         let [qemu, spile, interp] = &engines;
         let samples = bench.time_often(name, &[qemu, spile, interp], OFTEN)?;

@@ -10,7 +10,7 @@ use std::path::Path;
 const PROGRAMS: &[(&str, &str, &[&str])] = &[
     ("translate-bash", "bin/bash", &["-c", ":"]),
     ("translate-perl", "usr/bin/perl", &["-e", "use strict; print 1"]),
-    ("translate-python", "usr/bin/python3.11", &["-S", "-c", "import json, argparse, random"]),
+    ("translate-python", "usr/bin/python3", &["-S", "-c", "import json, argparse, random"]),
 ];
 
 /// Names of the cases.
@@ -33,12 +33,12 @@ pub(crate) fn run(bench: &Bench<'_>) -> Result<String, String> {
         "host bytes for one",
     ];
     let mut text = table::begin("Translation", about, &columns);
-    for &(name, program, arguments) in
-        PROGRAMS.iter().filter(|program| bench.wants(program.0) && root.join(program.1).exists())
-    {
+    for &(name, program, arguments) in PROGRAMS.iter().filter(|program| bench.wants(program.0)) {
         let arguments: Vec<OsString> = arguments.iter().map(OsString::from).collect();
-        let Some(spile) = bench.spile(&["--stats", "--json"]) else { continue };
-        let row = measured(&spile, root, &root.join(program), &arguments, bench.options.runs)?;
+        let (Some(spile), Some(program)) = (bench.spile(&["--stats", "--json"]), bench.program(program)) else {
+            continue;
+        };
+        let row = measured(&spile, root, &program, &arguments, bench.options.runs)?;
         table::row(&mut text, &[&[name.to_owned()], &row[..]].concat());
         crate::progress(name);
     }
