@@ -155,6 +155,20 @@ pub struct Symbol {
     pub indirect: bool,
 }
 
+impl Symbol {
+    /// True for a stub of a procedure linkage table, `memcpy@plt`: code with a name that is no function of its own, so that
+    /// what stands for functions in general does not mean it.
+    fn is_stub(&self) -> bool {
+        self.name.ends_with("@plt")
+    }
+
+    /// True if a glob means it: by its name or the file's. Stubs are meant by globs with an `@`.
+    pub fn matches(&self, pattern: &str) -> bool {
+        let raw = self.raw.as_ref().is_some_and(|raw| glob::matches(pattern, raw));
+        (raw || glob::matches(pattern, &self.name)) && (!self.is_stub() || pattern.contains('@'))
+    }
+}
+
 /// Where an address is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Location {
@@ -567,7 +581,7 @@ impl<'a> Resolver<'a> {
     fn functions(&self) -> Vec<Range<u64>> {
         let mut found = Vec::new();
         self.world.symbols.each_symbol(&mut |symbol| {
-            if symbol.function && !symbol.indirect && self.is_code(symbol.addr) {
+            if symbol.function && !symbol.indirect && !symbol.is_stub() && self.is_code(symbol.addr) {
                 found.push(symbol.addr..symbol.addr + symbol.size.max(1));
             }
         });
@@ -885,8 +899,7 @@ impl<'a> Resolver<'a> {
         let mut found = Vec::new();
         let (mut data, mut undecided) = (0, 0);
         self.each_symbol_of(module, &mut |symbol| {
-            let raw = symbol.raw.as_ref().is_some_and(|raw| glob::matches(pattern, raw));
-            if raw || glob::matches(pattern, &symbol.name) {
+            if symbol.matches(pattern) {
                 // Labels of assembly need not be marked as functions.
                 let label = self.is_code(symbol.addr) && symbol.addr.is_multiple_of(self.world.isa.insn_align());
                 match symbol.function || label || self.on_memory() {
