@@ -311,7 +311,7 @@ pub fn attach(program: &Program, from: usize, world: &World<'_>) -> Result<Vec<A
     let mut attachments = Vec::new();
     let mut diagnostics = Diagnostics::new();
     for (index, probe) in program.probes.iter().enumerate().skip(from) {
-        let mut resolver = Resolver::new(world, probe, false);
+        let mut resolver = Resolver { constants: &program.constants, ..Resolver::new(world, probe, false) };
         attachments.push(resolver.probe(ProbeId(index as u32)));
         resolver.faults.into_iter().for_each(|fault| diagnostics.push(fault));
     }
@@ -341,6 +341,8 @@ pub fn fetch(memory: &GuestMemory, isa: &dyn Isa, pc: u64) -> Option<(u32, u8)> 
 struct Resolver<'a> {
     world: &'a World<'a>,
     probe: &'a Probe,
+    /// What the script's constants are, for those who take them for places.
+    constants: &'a [(String, u64)],
     /// The guest runs: nothing is an error any more.
     late: bool,
     waiting: Vec<Diagnostic>,
@@ -403,7 +405,16 @@ fn unfound(diagnostic: Diagnostic, module: Option<usize>) -> Fault {
 impl<'a> Resolver<'a> {
     fn new(world: &'a World<'a>, probe: &'a Probe, late: bool) -> Self {
         let (waiting, faults) = (Vec::new(), Vec::new());
-        Resolver { world, probe, late, waiting, undecided: RefCell::default(), entries: RefCell::default(), faults }
+        Resolver {
+            world,
+            probe,
+            constants: &[],
+            late,
+            waiting,
+            undecided: RefCell::default(),
+            entries: RefCell::default(),
+            faults,
+        }
     }
 
     fn probe(&mut self, id: ProbeId) -> Attachment {
@@ -826,6 +837,14 @@ impl<'a> Resolver<'a> {
     fn no_symbol(&self, loc: &Loc, name: &str, module: Option<usize>) -> Diagnostic {
         let title = format!("no symbol named `{name}` in {}", self.where_looked(module));
         let mut diagnostic = Diagnostic::error("E0303", title).primary(loc.span, "matches nothing");
+        if let Some((_, value)) = self.constants.iter().find(|(constant, _)| constant == name) {
+            return diagnostic.help(format!(
+                "places have the names of the program; the `const` of this name is the address `{value:#x}`"
+            ));
+        }
+        if spile_lang::verbs::find(name).is_some() {
+            diagnostic = diagnostic.help(format!("for the statement `{name}`, remove the comma before it"));
+        }
         let modules = self.world.symbols.modules();
         let mut names: Vec<(String, usize)> = Vec::new();
         self.each_symbol_of(module, &mut |symbol| names.push((symbol.name.clone(), symbol.module)));
