@@ -404,7 +404,7 @@ impl<'a> Checker<'a> {
 
     fn named_integers(&self) -> Vec<(String, u64)> {
         let integer = |(name, constant): (&String, &Constant)| match constant.value.kind {
-            ir::ExprKind::Int(value) => Some((name.clone(), value as u64)),
+            ir::ExprKind::Int(value) => Some((name.clone(), value)),
             _ => None,
         };
         let mut all: Vec<(String, u64)> = self.constants.iter().filter_map(integer).collect();
