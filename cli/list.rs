@@ -4,7 +4,6 @@ use crate::args::ListArgs;
 use crate::failure::Failure;
 use crate::guest::{self, Guest};
 use crate::scripts;
-use spile_runtime::glob;
 use spile_runtime::probe::attach::{Symbols, attach};
 use spile_runtime::probe::listing;
 use std::fmt::Write as _;
@@ -49,7 +48,7 @@ fn registers(guest: &Guest) -> String {
 fn functions(guest: &Guest, pattern: &str) -> Result<String, Failure> {
     let mut text = String::new();
     guest.symbols.each_symbol(&mut |symbol| {
-        if symbol.function && glob::matches(pattern, &symbol.name) {
+        if symbol.function && symbol.matches(pattern) {
             let _ = writeln!(text, "{:#014x} {:>8}  {}", symbol.addr, symbol.size, symbol.name);
         }
     });

@@ -577,8 +577,8 @@ pub const TABLE: &[Page] = &[
             "E0440",
             "a file that a script uses cannot be read",
             "The path behind `use` is relative to the file that says it; in `-e` and `--on`, to the current folder.",
-            "# use \"lbi.spile\"\non insn at main trace",
-            "# use \"lib.spile\"\non insn at main trace",
+            "use \"lbi.spile\"\non insn at main print twice(x0)",
+            "use \"lib.spile\"\non insn at main print twice(x0)",
         ),
     ),
     given(
@@ -588,8 +588,8 @@ pub const TABLE: &[Page] = &[
             "files use each other in a circle",
             "What stands in a used file comes first, which cannot be if it uses the file that uses it. Put what both need into a \
              third file.",
-            "# in a.spile: use \"b.spile\"; in b.spile: use \"a.spile\"",
-            "# in both: use \"common.spile\"",
+            "use \"itself.spile\"   # which has a line  use \"itself.spile\"",
+            "use \"constants.spile\"",
         ),
     ),
     given(
@@ -598,8 +598,8 @@ pub const TABLE: &[Page] = &[
             "E0442",
             "a script uses a file twice",
             "Once is enough. A file that several files use is read once, where it is used first.",
-            "# use \"lib.spile\" … use \"lib.spile\"",
-            "# use \"lib.spile\"",
+            "use \"lib.spile\"\nuse \"lib.spile\"",
+            "use \"lib.spile\"",
         ),
     ),
     // ---- what this version cannot do

@@ -48,9 +48,22 @@ const FOREIGN_VERBS: &[(&str, &str)] = &[
     ("then", "nothing stands between a condition and its statement: `on insn at main when x0 == 5 print x0`"),
     ("sleep", "probes cannot wait; `on every 1000 insns` fires regularly"),
     ("ret", "to leave this probe body: `next`; to make the guest function return: `return 0`"),
+    ("stack", STACK_HELP),
+    ("bt", STACK_HELP),
+    ("backtrace", STACK_HELP),
+    ("kstack", STACK_HELP),
+    ("nop", "to leave the instruction out: `skip`"),
+    ("jump", "to go on elsewhere: `goto main+0x40`"),
+    ("jmp", "to go on elsewhere: `goto main+0x40`"),
+    ("to", "the place of an event stands behind `at` or `in`: `on write at 0x1000 print value`"),
+    ("rw", "reads and writes together are the event `access`: `on access at 0x1000 trace`"),
+    ("ignore", "executions are chosen with `hit`: `hit 4..` leaves out the first three"),
+    ("times", "executions are chosen with `hit`: `hit ..4` means the first three"),
 ];
 
 const PRINT_HELP: &str = "write `print \"value {x0:#x}\"`: values go inside the string, `{expr:format}`";
+
+const STACK_HELP: &str = "stacks are values: `print stack`, or `print stack(5)`";
 
 /// What is missing after a word or sign, with an example.
 const MISSING: &[(&str, &str, &str)] = &[
@@ -335,11 +348,20 @@ fn place_without_at(word: &Text, before: &str, rest: &str) -> Diagnostic {
             .primary(word.span, "missing `,` before this name")
             .help("on call malloc, free trace");
     }
+    let event = before.split_whitespace().next_back().unwrap_or("");
+    if event == "exit" {
+        return Diagnostic::error("E0112", "`exit` is the end of a thread or process, and has no place")
+            .primary(word.span, "no place fits here")
+            .help(format!("where a function returns: `on return {} trace`", word.text));
+    }
+    let plain = rest.chars().all(|c| c.is_alphanumeric()) && word.text.len() < 7;
+    let mnemonic = event == "insn" && plain && word.text != "main";
     // A source line is more than its first word.
     let line = if rest.starts_with('.') { rest.split_whitespace().next().unwrap_or("") } else { "" };
     Diagnostic::error("E0112", "a place needs `at` before it")
         .primary(word.span, "missing `at`")
         .help(format!("at {}{}", word.text, shortened_at(line, 60)))
+        .help_if(mnemonic.then(|| format!("a mnemonic stands in quotes: `\"{}\"`", word.text)))
         .fix(word.span, format!("at {}", word.text))
 }
 
@@ -537,7 +559,8 @@ impl<'a> Failure<'a> {
 
     /// From the beginning of the statement to its end, strings and brackets respected.
     fn cut(&self) -> Option<Range<usize>> {
-        let first = self.statement()?;
+        // Of an `if` without braces both parts are wrong together.
+        let first = if self.bare_if() { self.statement_if() } else { self.statement()? };
         let mut depth = 0usize;
         let mut end = self.tokens[first].end;
         for (i, token) in self.tokens.iter().enumerate().skip(first) {
@@ -563,7 +586,8 @@ impl<'a> Failure<'a> {
         let labelled = self.word(1) == ":" && MOMENTS.contains(&self.word(2));
         let word = self.word(0);
         let starts = ITEM_WORDS.contains(&word) || word == "let" || labelled;
-        if starts && !(word == "let" && self.word(1) != "@") {
+        let comment = word == "/" && matches!(self.word(1), "/" | "*");
+        if comment || (starts && !(word == "let" && self.word(1) != "@")) {
             return None;
         }
         let line = self.first_line();
@@ -581,7 +605,14 @@ impl<'a> Failure<'a> {
         }
         let out = out.primary(self.span(first), "not the beginning of a probe");
         if CLAUSES.contains(&word) {
-            return Some(out.help(format!("a probe begins with its event: `on insn {}`", shortened(Some(line)))));
+            let help = match line.split_once(" on ") {
+                Some((clause, _)) => format!("a clause stands behind the event: `on … {clause} …`"),
+                None => format!("a probe begins with its event: `on insn {}`", shortened(Some(line))),
+            };
+            return Some(out.help(help));
+        }
+        if word == "@" {
+            return Some(out.help(format!("say when it happens: `on begin {}`", shortened(Some(line)))));
         }
         if probes::find(word).is_some() {
             return Some(out.help(format!("on {}", shortened(Some(line)))));
@@ -672,14 +703,54 @@ impl<'a> Failure<'a> {
                 .help(format!("{}.{next}: a dot follows pointers too", self.operand_before()))
                 .fix(at, "."),
             "++" | "--" => {
-                let sign = &word[..1];
+                let (sign, operand) = (&word[..1], self.operand_before().replace("@[", "@n["));
                 habit(&format!("there is no operator `{word}`"), "an operator of C")
-                    .help(format!("{} {sign}= 1", self.operand_before()))
+                    .help(format!("{operand} {sign}= 1"))
             }
             "?" => habit("there is no `? :`", "an operator of C").help("if x0 == 0 { 1 } else { 2 }"),
             "::" => habit("names with `::` stand in quotes", "part of a C++ name")
                 .help("on call \"std::vector<int>::push_back(int const&)\""),
             ":=" => habit("`:=` is written `=`", "use `=`").fix(at, "="),
+            "," if self.in_call_of_print() => {
+                habit("`print` takes no format and no parentheses", "values behind a text")
+                    .help("values go inside the text: `print \"value {x0:#x}\"`, or in a list: `print x0, n=x1`")
+            }
+            "+=" | "-=" | "*=" | "|=" | "&=" | "^=" if self.statement().is_some_and(|i| self.word(i) == "write") => {
+                let first = self.statement().unwrap_or(self.at);
+                let (target, op) = (self.between(first + 1, self.at), word.trim_end_matches('='));
+                habit("`write` assigns with `=`", "use `=`")
+                    .help(format!("write {target} = {target} {op} {}", self.operand_after()))
+            }
+            ":" if self.at + 1 < self.tokens.len()
+                && self.begins_statement(self.at + 1)
+                && self.statement().is_none_or(|i| i >= self.at) =>
+            {
+                habit("no `:` stands before a statement", "remove this")
+                    .help(format!("{} {next} …", self.between(0, self.at)))
+                    .fix(at, "")
+            }
+            ":" if self.at == 2 && matches!(self.word(0), "const" | "let") => {
+                habit(&format!("a `{}` has no type", self.word(0)), "remove the type")
+                    .help(format!("{} {before} = 5", self.word(0)))
+            }
+            ".." if self.place_clause() == Some("at") => habit("a region stands behind `in`", "`at` takes points")
+                .help(format!("in {}..{next}", self.operand_before())),
+            "." if self.at == 2 && MOMENTS.contains(&self.word(0)) => {
+                habit("a source line is a place, not an event", "an event is missing before it").help(format!(
+                    "{} line at {} …",
+                    self.word(0),
+                    self.first_line().split(' ').nth(1).unwrap_or("")
+                ))
+            }
+            "&" if self.place_clause().is_some() => {
+                habit("a place is named without `&`", "remove this").help(format!("{before} {next}")).fix(at, "")
+            }
+            "[" if self.place_clause().is_some() => {
+                habit("several places stand without brackets", "remove this").help("at 0x800, 0x900")
+            }
+            "then" if self.statement_if() > 0 => habit("what an `if` does stands in braces", "no `then` here")
+                .help(format!("{} {{ … }}", self.between(self.statement_if(), self.at)))
+                .help("for the whole probe, a clause: `when x0 == 1`"),
             "/" if next == "/" => habit("comments start with `#`", "use `#`").help("# a comment"),
             "/" if next == "*" => habit("comments start with `#` and end with the line", "use `#`").help("# a comment"),
             "/" if self.statement().is_none() => habit("a condition is written with `when`", "a bpftrace filter")
@@ -724,10 +795,44 @@ impl<'a> Failure<'a> {
             _ if self.bare_if() => habit("what an `if` does stands in braces", "needs a `{` before it")
                 .help(format!("if {} {{ {word} … }}", self.between(self.statement_if() + 1, self.at)))
                 .help("for the whole probe, a clause: `when x0 == 1`"),
+            "=" if before == "==" && self.touches(self.at - 1) => {
+                habit("`===` is written `==`", "one `=` too many").fix(at, "")
+            }
             "=" => return self.single_equals(token),
             "==" if before == "=" => habit("`===` is written `==`", "one `=` too many"),
+            ">" if before == "<" && self.touches(self.at - 1) => {
+                habit("`<>` is written `!=`", "use `!=`").help(format!("x0 != {next}"))
+            }
+            _ if token.kind == TokenKind::Word && self.at == 2 && self.word(1) == "output" => {
+                habit("the text of an output stands in quotes", "not in quotes").help("on output \"*ready*\" trace")
+            }
+            _ if token.kind == TokenKind::Str && self.at > 2 && self.word(self.at - 2) == "insn" => {
+                let bare = |i| self.word(i).trim_matches('"');
+                habit("one pattern chooses the instructions", "a second pattern").help(format!(
+                    "several mnemonics: `insn /^({}|{}) /`",
+                    bare(self.at - 1),
+                    bare(self.at)
+                ))
+            }
             _ => return None,
         })
+    }
+
+    /// True behind the text that is the first of several arguments of `print(…)`.
+    fn in_call_of_print(&self) -> bool {
+        self.statement().is_some_and(|i| {
+            self.word(i) == "print"
+                && self.word(i + 1) == "("
+                && self.at > i + 2
+                && !self.between(i, self.at).contains(')')
+        })
+    }
+
+    /// The clause whose list of places the failure is in.
+    fn place_clause(&self) -> Option<&'a str> {
+        let clause = (0..self.at).rev().map(|i| self.word(i)).find(|word| CLAUSES.contains(word))?;
+        let in_head = self.statement().is_none_or(|i| i >= self.at);
+        (in_head && matches!(clause, "at" | "in" | "except" | "since" | "until")).then_some(clause)
     }
 
     /// The text of a bpftrace filter, whose first slash is where the failure is.
@@ -750,6 +855,8 @@ impl<'a> Failure<'a> {
         let types = [("int", "i32"), ("unsigned", "u32"), ("long", "i64"), ("char", "u8"), ("short", "i16")];
         let found =
             types.iter().chain(&[("uint32_t", "u32"), ("uint64_t", "u64"), ("int64_t", "i64"), ("size_t", "u64")]);
+        let own = ["u8", "u16", "u32", "u64", "i8", "i16", "i32", "i64", "f32", "f64"].map(|name| (name, name));
+        let found = found.chain(&own);
         opens.then(|| found.into_iter().find(|(c, _)| *c == name).map(|(_, ours)| *ours)).flatten()
     }
 
@@ -771,10 +878,20 @@ impl<'a> Failure<'a> {
     /// What stands before the failure without a space in it: `@n`, `x0.next`.
     fn operand_before(&self) -> &'a str {
         let mut first = self.at.saturating_sub(1);
-        while first > 0 && self.touches(first - 1) && !is_operator(self.word(first - 1)) {
+        let mut depth = 0usize;
+        loop {
+            match self.word(first) {
+                "]" | ")" => depth += 1,
+                "[" | "(" => depth = depth.saturating_sub(1),
+                _ => {}
+            }
+            let next = first.checked_sub(1).map_or("", |i| self.word(i));
+            let opens = depth == 0 && is_operator(next) && !(next == "[" && self.word(first) == "]");
+            if next.is_empty() || (depth == 0 && (!self.touches(first - 1) || opens)) {
+                return self.between(first, self.at);
+            }
             first -= 1;
         }
-        self.between(first, self.at)
     }
 
     fn operand_after(&self) -> &'a str {
@@ -963,6 +1080,22 @@ impl<'a> Failure<'a> {
                     .help(format!("write {target} = {value}")),
             );
         }
+        let verb = self.statement().filter(|&i| i < self.at).map_or("", |i| self.word(i));
+        if matches!(verb, "set" | "clear" | "flip") && self.statement() == self.at.checked_sub(2) {
+            return Some(
+                Diagnostic::error("E0113", format!("`{verb}` changes bits, and does not say which"))
+                    .primary(self.span(token), "expected `bit`, `bits` or `mask` before this")
+                    .help(format!("to give it a value: `write {} = {}`", self.word_before(), self.word(self.at)))
+                    .help(format!("{verb} {} bit 3", self.word_before())),
+            );
+        }
+        if verb == "skip" {
+            return Some(
+                Diagnostic::error("E0113", "`skip` counts instructions and has no unit")
+                    .primary(self.span(token), "remove this")
+                    .help("this instruction: `skip`; this and the next one: `skip 2`"),
+            );
+        }
         let out = missing_operator(self.span(token), Some(self.span(before)));
         let (text, value) = (self.word_before(), self.word(self.at));
         Some(match before.kind == TokenKind::Str && token.kind == TokenKind::Word {
@@ -1082,6 +1215,11 @@ impl<'a> Failure<'a> {
             return Diagnostic::error("E0115", "`count` is a statement, not a function")
                 .primary(self.span(token), "remove the parentheses")
                 .help("count, count by func, count into @calls");
+        }
+        if bare == "count" && word == "@" {
+            return Diagnostic::error("E0115", "the name of a count stands behind `into`")
+                .primary(self.span(token), "missing `into` before this")
+                .help(format!("count into @{}", self.word(self.at + 1)));
         }
         if matches!(bare, "trace" | "next" | "stop" | "count") {
             return Diagnostic::error("E0115", format!("nothing follows `{bare}`"))

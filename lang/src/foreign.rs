@@ -75,10 +75,20 @@ fn bpftrace(line: &str) -> Option<Foreign> {
     let name = name.trim_start_matches("sys_enter_").trim_start_matches("sys_exit_");
     let takes_name = ours.ends_with("call") && !name.is_empty() && !alone;
     let name = if takes_name { format!(" {name}") } else { String::new() };
+    let timed = period(probe);
+    let ours = timed.as_deref().unwrap_or(ours);
     Some(Foreign {
         label: "this looks like a bpftrace probe",
         help: format!("{whole} {{ ... }}  is written  {ours}{name}{filter} {{ ... }}"),
     })
+}
+
+/// The event of `interval:s:1`.
+fn period(probe: &str) -> Option<String> {
+    let mut parts = probe.split(':');
+    let (provider, unit, count) = (parts.next()?, parts.next()?, parts.next()?);
+    let known = matches!(provider, "interval" | "profile") && matches!(unit, "s" | "ms" | "us");
+    (known && !count.is_empty() && count.bytes().all(|b| b.is_ascii_digit())).then(|| format!("on every {count}{unit}"))
 }
 
 /// `provider:module:function:name`.
@@ -118,10 +128,19 @@ fn gdb(line: &str) -> Option<Foreign> {
     let word = line.split([' ', '/', '\t']).next().unwrap_or("");
     let (_, ours) = GDB.iter().find(|(names, _)| names.contains(&word))?;
     let rest = line[word.len()..].trim();
+    if rest.starts_with('=') {
+        return None;
+    }
+    let (rest, condition) = rest.split_once(" if ").unwrap_or((rest, ""));
+    let when =
+        if condition.is_empty() { String::new() } else { format!(" when {}", condition.trim().replace('$', "")) };
     let subject = rest.trim_start_matches(['*', '&']).split([' ', ',']).next().unwrap_or("");
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | ':' | '+');
     let subject = if !subject.is_empty() && subject.chars().all(plain) { subject } else { "main" };
-    Some(Foreign { label: "this looks like a command of a debugger", help: ours.replace("{}", subject) })
+    Some(Foreign {
+        label: "this looks like a command of a debugger",
+        help: ours.replace("{}", &format!("{subject}{when}")),
+    })
 }
 
 /// Definitions as other languages begin them.
@@ -159,6 +178,8 @@ mod tests {
             ("pid1::f:return", "pid1::f:return { ... }  is written  on return f { ... }"),
             ("break main.c:12", "on insn at main.c:12 trace"),
             ("b *0x800", "on insn at 0x800 trace"),
+            ("break main if $x0 == 1", "on insn at main when x0 == 1 trace"),
+            ("interval:s:1 { }", "interval:s:1 { ... }  is written  on every 1s { ... }"),
             ("watch counter", "on write at counter print old, value"),
             ("x/4x $sp", "on insn at main print x0, u64[sp]"),
             ("Interceptor.attach(ptr(1), {", "on call malloc print arg0"),
@@ -166,7 +187,7 @@ mod tests {
         for (text, wanted) in cases {
             assert_eq!(help(text), wanted);
         }
-        for own in ["on insn trace", "interval", "frobnicate", "", "é:é:é:é", "u", "kprobe"] {
+        for own in ["on insn trace", "x = 5", "interval", "frobnicate", "", "é:é:é:é", "u", "kprobe"] {
             assert!(line(own).is_none(), "{own}");
         }
     }

@@ -33,6 +33,8 @@ pub struct Program {
     pub probes: Vec<Arc<Probe>>,
     /// Global scalars, maps and aggregations.
     pub states: Vec<State>,
+    /// The integers that have a name, sorted by it, for what is said where such a name stands for a place.
+    pub constants: Vec<(String, u64)>,
 }
 
 /// One probe.

@@ -53,7 +53,9 @@ fn wrong_scripts_give_their_codes_and_right_ones_none() {
     for page in TABLE {
         let (_, diagnostics, sources) = compile(page.wrong);
         let gives = diagnostics.iter().any(|d| d.code == page.code);
-        if gives != (page.given == Given::Script) || (page.given != Given::Script && diagnostics.has_errors()) {
+        // The files that pages use are there in tests, but for the one whose name is wrong.
+        let alone = page.given == Given::Script || page.wrong.contains("use \"");
+        if gives != alone || (!alone && diagnostics.has_errors()) {
             failures +=
                 &format!("{}: wrong is not {}:\n{}", page.code, page.given.text(), rendered(&diagnostics, &sources));
         }

@@ -6,6 +6,7 @@
 
 mod file;
 mod headers;
+mod plt;
 
 use crate::dwarf::{CallFrame, DebugFile};
 use crate::elf::Loaded;

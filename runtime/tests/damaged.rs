@@ -7,8 +7,8 @@ mod untrusted;
 use std::path::{Path, PathBuf};
 use untrusted::{Scratch, survives};
 
-/// The guests with most in them: debug information, a library's tables, and next to nothing.
-const GUESTS: [&str; 4] = ["records", "records-O2", "libplug.so", "hello"];
+/// The guests with most in them: debug information, a library's tables, a procedure linkage table, and next to nothing.
+const GUESTS: [&str; 5] = ["records", "records-O2", "libplug.so", "lib/my lib.so", "hello"];
 const ROUNDS: usize = 150;
 
 fn guest(name: &str) -> Vec<u8> {

@@ -20,9 +20,20 @@ EXPORT u64 entry(u64 what, u64 argument) { return what ? (free(argument), 0) : m
 EXPORT u64 SSL_write(u64 n) { __asm__ volatile("" : "+r"(n)); return n; }
 EXPORT u64 entry(u64 what, u64 argument) { return what + SSL_write(argument); }
 #elif defined(mine)
-// Named as disassemblers name what stands for a function of another library.
-EXPORT u64 stands_for_memcpy(u64 n) { return n + 1; }
-EXPORT u64 entry(u64 what, u64 argument) { return what + stands_for_memcpy(argument); }
+// Called by way of a procedure linkage table, as a function of another library would be. Its slot, the only one, gets
+// what a dynamic linker would put there.
+static u64 plus(u64 n) { return n + 1; }
+u64 memcpy(u64 n);
+extern const u64 _DYNAMIC[] __attribute__((visibility("hidden")));
+extern const u8 __ehdr_start[] __attribute__((visibility("hidden")));
+enum { DT_JMPREL = 23 };
+EXPORT u64 entry(u64 what, u64 argument) {
+    const u64 *row = _DYNAMIC;
+    while (row[0] != DT_JMPREL) row += 2;
+    const u64 *relocation = (const u64 *)(__ehdr_start + row[1]);
+    *(u64 *)(__ehdr_start + relocation[0]) = (u64)plus;
+    return what + memcpy(argument);
+}
 #else
 EXPORT u64 entry(u64 what, u64 argument) { return what + argument; }
 #endif

@@ -326,6 +326,7 @@ impl Checker<'_> {
             .help(format!("one of them: `{}.NAME`", root.text));
         self.fail(match root.text.as_str() {
             "sym" => out,
+            "args" => out.help("all of them: `print args`; by their places: `arg0`, `arg1`, …"),
             word => out.help(format!("all of them: `print {word}`")),
         })
     }

@@ -77,12 +77,13 @@ pub(crate) fn check(
     checker.reports = true;
     let new = checker.items(items);
     checker.unused_functions();
+    let constants = checker.named_integers();
     for diagnostic in checker.diagnostics {
         diagnostics.push(diagnostic);
     }
     let old = base.program.map(|program| program.probes.clone()).unwrap_or_default();
     let probes = old.into_iter().chain(new.into_iter().map(Arc::new)).collect();
-    ir::Program { probes, states: checker.states.finish() }
+    ir::Program { probes, states: checker.states.finish(), constants }
 }
 
 struct Checker<'a> {
@@ -399,6 +400,16 @@ impl<'a> Checker<'a> {
         };
         let constant = Constant { value, span: name.span, is_param };
         self.constants.insert(name.text.clone(), constant);
+    }
+
+    fn named_integers(&self) -> Vec<(String, u64)> {
+        let integer = |(name, constant): (&String, &Constant)| match constant.value.kind {
+            ir::ExprKind::Int(value) => Some((name.clone(), value)),
+            _ => None,
+        };
+        let mut all: Vec<(String, u64)> = self.constants.iter().filter_map(integer).collect();
+        all.sort_unstable();
+        all
     }
 
     fn declared_type(&mut self, ty: Option<&ast::TypeName>, value: ir::Expr) -> Option<ir::Expr> {

@@ -37,13 +37,17 @@ const FOREIGN: &[(&str, &str)] = &[
     ("result", "retval"),
     ("ret_val", "retval"),
     ("return_value", "retval"),
+    ("new", "value"),
+    ("symbol", "func"),
+    ("mnemonic", "insn.mnemonic"),
+    ("mem", "u64"),
 ];
 
 /// Registers of architectures that people know. Where one of them is a register, it is found before this is asked.
 const FOREIGN_REGISTERS: &[&str] = &[
     "rax", "rbx", "rcx", "rbp", "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15", "eax", "ebx", "ecx", "edx",
     "esi", "edi", "ebp", "esp", "r0", "r1", "r2", "r3", "r4", "r5", "r6", "r7", "a1", "a2", "a3", "a4", "a5", "a6",
-    "a7", "t0", "t1", "t2", "s1", "s2", "zero", "gp", "tp", "cpsr", "eflags", "rflags",
+    "a7", "t0", "t1", "t2", "s1", "s2", "x31", "zero", "gp", "tp", "cpsr", "eflags", "rflags",
 ];
 
 impl Checker<'_> {
@@ -280,6 +284,8 @@ impl Checker<'_> {
             "" => format!("on {first} … print {}", variable.name),
             example => example.to_string(),
         };
+        let of_function = variable.name == "ret" && matches!(event.as_str(), "call" | "return");
+        let help = if of_function { "the result of a function is `retval`".to_string() } else { help };
         self.fail(out.help(help))
     }
 
@@ -316,7 +322,8 @@ impl Checker<'_> {
             return self.fail(out.help(format!("did you mean `{near}`?")).fix(root.span, near));
         }
         self.fail(
-            out.help(format!("the address of a symbol of the program is `&{name}`"))
+            out.help(format!("a text stands in double quotes: `\"{name}\"`"))
+                .help(format!("the address of a symbol of the program is `&{name}`"))
                 .help(format!("a variable of the body is declared first: `let {name} = …`")),
         )
     }

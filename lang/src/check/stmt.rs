@@ -802,7 +802,7 @@ impl Checker<'_> {
             return self.fail(
                 Diagnostic::error("E0114", "a name is missing after `@`")
                     .primary(name.span, "expected a name after this")
-                    .help("@n = 1"),
+                    .help("@n = 1, or @n[pid] += 1; to count by a key: `count by pid`"),
             );
         }
         if let Some(found) = self.bpftrace_aggregate(name, value) {

@@ -123,6 +123,10 @@ pub trait Isa: Target + Send + Sync {
     /// How functions keep the frame of their caller, where nothing else says so.
     fn frame_record(&self) -> FrameRecord;
 
+    /// Returns the address from which `code`, at `pc` in a procedure linkage table, loads where it jumps to, if a stub begins
+    /// there.
+    fn plt_slot(&self, pc: u64, code: &[u8]) -> Option<u64>;
+
     /// Where the procedure call standard puts a function's parameters, as seen at its first instruction.
     fn passed(&self, parameters: &[Parameter]) -> Vec<Passed>;
 }

@@ -110,14 +110,14 @@ impl Drop for Arena {
     }
 }
 
-/// The trampoline's type: state, memory base, permission base, code, pc.
-type Trampoline = unsafe extern "sysv64" fn(usize, usize, usize, usize, u64);
+/// The trampoline's type: state, memory base, code, pc.
+type Trampoline = unsafe extern "sysv64" fn(usize, usize, usize, u64);
 
 /// Enters the region at `code` through `trampoline`, both addresses of live pieces; returns when it leaves.
 ///
-/// The state's links must be filled in, its context pointer valid for the duration of the call, and `memory` the bases
+/// The state's links must be filled in, its context pointer valid for the duration of the call, and `memory` the base
 /// of the guest memory in that context; [`super::Jit::enter`], the only caller, has just seen to that.
-pub(super) fn enter_region(trampoline: usize, cpu: &mut CpuState, memory: (usize, usize), code: usize) {
+pub(super) fn enter_region(trampoline: usize, cpu: &mut CpuState, memory: usize, code: usize) {
     let pc = cpu.pc;
     // SAFETY: the address is that of the trampoline piece, which has this signature and is never removed.
     let trampoline: Trampoline = unsafe { std::mem::transmute(trampoline) };
@@ -127,7 +127,7 @@ pub(super) fn enter_region(trampoline: usize, cpu: &mut CpuState, memory: (usize
     }
     // SAFETY: the exclusive borrow of the state is handed to generated code for the call, as the helpers' contract
     // says; the caller vouches for the rest.
-    unsafe { trampoline(std::ptr::from_mut(cpu) as usize, memory.0, memory.1, code, pc) }
+    unsafe { trampoline(std::ptr::from_mut(cpu) as usize, memory, code, pc) }
     merge_exceptions(cpu);
     if host != GUEST_MXCSR {
         set_mxcsr(host);

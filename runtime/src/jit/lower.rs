@@ -17,7 +17,7 @@ use super::values::Values;
 use super::{JUMP_CACHE_BITS, Left, jump_cache_index};
 use crate::block::Block;
 use crate::cpu::{CodeLinks, CpuState, StuckBits, resume};
-use crate::mem::{ADDRESS_BITS, PAGE, perm};
+use crate::mem::{ADDRESS_SPACE, PAGE, PERMISSIONS, perm};
 use crate::uop::{AmoOp, BinOp, Cc, Fence, FlagKind, JumpHint, MemTy, Operand, SelOp, Uop, V, X, slot};
 use crate::vm::Counting;
 use cranelift_codegen::ir::condcodes::{CondCode, IntCC};
@@ -72,22 +72,22 @@ pub(super) fn trusted() -> MemFlagsData {
 /// The signature of all generated code: see the module's description.
 fn signature() -> Signature {
     let mut signature = Signature::new(CallConv::Tail);
-    signature.params.extend([AbiParam::new(I64); 5]);
+    signature.params.extend([AbiParam::new(I64); 4]);
     signature
 }
 
-/// Builds the function through which the host enters generated code: (state, memory, permissions, code, pc).
+/// Builds the function through which the host enters generated code: (state, memory, code, pc).
 pub(super) fn trampoline(function: &mut Function, context: &mut FunctionBuilderContext, isa: &dyn TargetIsa) {
     function.signature = Signature::new(CallConv::SystemV);
-    function.signature.params.extend([AbiParam::new(I64); 5]);
+    function.signature.params.extend([AbiParam::new(I64); 4]);
     let mut b = FunctionBuilder::new(function, context);
     let entry = b.create_block();
     b.append_block_params_for_function_params(entry);
     b.switch_to_block(entry);
-    let [state, memory, perms, code, pc] = params(&b, entry);
+    let [state, memory, code, pc] = params(&b, entry);
     let signature = b.import_signature(signature());
     let none = b.ins().iconst(I64, 0);
-    b.ins().call_indirect(signature, code, &[state, memory, perms, pc, none]);
+    b.ins().call_indirect(signature, code, &[state, memory, pc, none]);
     b.ins().return_(&[]);
     b.seal_all_blocks();
     b.finalize(isa.frontend_config());
@@ -100,7 +100,7 @@ pub(super) fn resolver(function: &mut Function, context: &mut FunctionBuilderCon
     let entry = b.create_block();
     b.append_block_params_for_function_params(entry);
     b.switch_to_block(entry);
-    let [state, _, _, pc, link] = params(&b, entry);
+    let [state, _, pc, link] = params(&b, entry);
     b.ins().store(trusted(), pc, state, offset_of!(CpuState, pc) as i32);
     b.ins().store(trusted(), link, state, LINK);
     b.ins().return_(&[]);
@@ -144,6 +144,9 @@ fn params<const N: usize>(b: &FunctionBuilder<'_>, entry: Label) -> [Value; N] {
     let params = b.block_params(entry);
     std::array::from_fn(|index| params[index])
 }
+
+/// How many constants are added to an address at most before it is a base of its own.
+const MOST_ADDITIONS: usize = 8;
 
 /// Most cells that tallies are added to where a tail call is made.
 const FEW_CELLS: usize = 4;
@@ -446,7 +449,6 @@ pub(super) struct Lowering<'a, 'f> {
     steps: Vec<Variable>,
     pub(super) state: Value,
     memory: Value,
-    perms: Value,
     exits: Vec<Exit>,
     /// Where tail calls with many tallies are made.
     out: Option<Label>,
@@ -503,7 +505,7 @@ pub(super) fn region(
     b.append_block_params_for_function_params(entry);
     b.switch_to_block(entry);
     b.seal_block(entry);
-    let [state, memory, perms, pc, _] = params(&b, entry);
+    let [state, memory, pc, _] = params(&b, entry);
     let index_of: HashMap<u64, usize> = plan.blocks.iter().enumerate().map(|(i, block)| (block.pc, i)).collect();
     let edges = plan.seen.edges(plan.blocks, &index_of);
     let cold = Cold::new(plan.blocks, plan.entries, plan.seen, &edges);
@@ -528,7 +530,6 @@ pub(super) fn region(
         steps,
         state,
         memory,
-        perms,
         exits: Vec::new(),
         out: None,
         index: 0,
@@ -1153,7 +1154,7 @@ impl<'f> Lowering<'_, 'f> {
 
     fn leave_for(&mut self, code: Value, pc: Value, slot: Value) {
         let signature = self.b.import_signature(signature());
-        let args = [self.state, self.memory, self.perms, pc, slot];
+        let args = [self.state, self.memory, pc, slot];
         self.b.ins().return_call_indirect(signature, code, &args);
     }
 
@@ -1646,26 +1647,49 @@ impl<'f> Lowering<'_, 'f> {
     /// Leaves by the slow exit unless `bytes` at slot `a` plus `imm` may be accessed. Accesses of the same kind off
     /// the same base further down the block are checked along with it, as long as the range stays small.
     fn check(&mut self, a: X, imm: i64, bytes: i64, write: bool) {
-        // Behind a check stands a new block, where the variable's value has another name.
         let base = self.get(a);
-        let base = self.b.func.dfg.resolve_aliases(base);
-        let covered = |c: &Checked| c.base == base && c.write == write && c.low <= imm && imm + bytes <= c.high;
+        let (base, from) = self.root(base);
+        let imm = from.wrapping_add(imm);
+        let covered =
+            |c: &Checked| c.base == base && c.write == write && c.low <= imm && imm.saturating_add(bytes) <= c.high;
         if self.checked.iter().any(covered) {
             return;
         }
-        let (low, high) = self.range_ahead(a, imm, bytes, write);
-        self.check_range(base, low, high - low, write);
+        let (low, high) = self.range_ahead(a, imm.wrapping_sub(from), bytes, write);
+        let (low, high) = (low.wrapping_add(from), high.wrapping_add(from));
+        self.check_range(base, low, high.wrapping_sub(low), write);
         self.checked.push(Checked { base, write, low, high });
     }
 
-    /// The offsets that accesses off slot `a` touch from here until the slot changes.
+    /// The value that this one is the sum of with a constant, and the constant: an address that is written back, or a
+    /// frame pointer, is as good a base as what it was made of. Behind a check stands a new block, where the value of a
+    /// variable has another name.
+    fn root(&self, value: Value) -> (Value, i64) {
+        let dfg = &self.b.func.dfg;
+        let definition = |value: Value| dfg.value_def(value).inst().map(|inst| dfg.insts[inst]);
+        let (mut base, mut offset) = (dfg.resolve_aliases(value), 0i64);
+        for _ in 0..MOST_ADDITIONS {
+            let Some(InstructionData::Binary { opcode: Opcode::Iadd, args: [a, b] }) = definition(base) else { break };
+            let Some(InstructionData::UnaryImm { opcode: Opcode::Iconst, imm }) = definition(dfg.resolve_aliases(b))
+            else {
+                break;
+            };
+            (base, offset) = (dfg.resolve_aliases(a), offset.wrapping_add(imm.bits()));
+        }
+        (base, offset)
+    }
+
+    /// The offsets that accesses off slot `a` touch from here on, until it changes by more than a constant; also off
+    /// other slots that are the sum of it and a constant.
     fn range_ahead(&self, a: X, imm: i64, bytes: i64, write: bool) -> (i64, i64) {
         let (mut low, mut high) = (imm, imm.saturating_add(bytes));
         let kept = self.cold.kept(self.index, &self.plan.blocks[self.index]).filter(|&(at, _)| at >= self.at);
+        let mut bases = vec![(a, 0i64)];
+        let offset_of = |bases: &[(X, i64)], x: X| bases.iter().find(|base| base.0 == x).map(|base| base.1);
         for (at, uop) in kept {
-            if let Some((base, offset, size, is_write)) = access(uop)
-                && base == a
+            if let Some((base, imm, size, is_write)) = access(uop)
                 && is_write == write
+                && let Some(offset) = offset_of(&bases, base).map(|offset| offset.wrapping_add(imm))
                 && (low - PAGE as i64 / 2..high + PAGE as i64 / 2).contains(&offset)
             {
                 let (new_low, new_high) = (low.min(offset), high.max(offset + size));
@@ -1673,10 +1697,16 @@ impl<'f> Lowering<'_, 'f> {
                     (low, high) = (new_low, new_high);
                 }
             }
-            let mut redefined = false;
-            uop.operands(|operand| redefined |= operand == Operand::DefX(a));
+            let sum = match *uop {
+                Uop::BinI { op: BinOp::Add64, d, a, imm } => {
+                    offset_of(&bases, a).map(|offset| (d, offset.wrapping_add(imm as i64)))
+                }
+                _ => None,
+            };
+            uop.operands(|operand| bases.retain(|&(x, _)| operand != Operand::DefX(x)));
+            bases.extend(sum);
             let jumps = matches!(uop, Uop::Local { .. } | Uop::LocalIf { .. }) && !self.cold.guards(self.index, at);
-            if redefined || jumps || matches!(uop, Uop::Action { .. }) {
+            if bases.is_empty() || jumps || matches!(uop, Uop::Action { .. }) {
                 break;
             }
         }
@@ -1687,12 +1717,13 @@ impl<'f> Lowering<'_, 'f> {
     fn check_range(&mut self, base: Value, low: i64, size: i64, write: bool) {
         let slow = self.slow_exit();
         let first = if low == 0 { base } else { self.b.ins().iadd_imm_s(base, low) };
-        let outside = self.b.ins().ushr_imm_u(first, i64::from(ADDRESS_BITS));
+        let page = self.page(first);
         let inside = self.fresh();
+        let outside = self.is_outside(page);
         self.b.ins().brif(outside, slow, &[], inside, &[]);
         self.go_on_in(inside);
         let go_on = self.fresh();
-        let bits = self.page_bits(first);
+        let bits = self.page_bits(page);
         let single = if write { perm::FAST_WRITE } else { perm::READ };
         if size == 1 {
             let allowed = self.b.ins().band_imm_u(bits, i64::from(single));
@@ -1706,7 +1737,8 @@ impl<'f> Lowering<'_, 'f> {
             self.b.ins().brif(allowed, go_on, &[], edge, &[]);
             self.go_on_in(edge);
             let last = self.b.ins().iadd_imm_s(first, size - 1);
-            let more = self.page_bits(last);
+            let page = self.page(last);
+            let more = self.page_bits(page);
             let both = self.b.ins().band(bits, more);
             let allowed = self.b.ins().band_imm_u(both, i64::from(single));
             self.b.ins().brif(allowed, go_on, &[], slow, &[]);
@@ -1714,10 +1746,20 @@ impl<'f> Lowering<'_, 'f> {
         self.go_on_in(go_on);
     }
 
-    fn page_bits(&mut self, address: Value) -> Value {
-        let page = self.b.ins().ushr_imm_u(address, i64::from(PAGE.ilog2()));
-        let entry = self.b.ins().iadd(self.perms, page);
-        self.b.ins().load(I8, trusted(), entry, 0)
+    fn page(&mut self, address: Value) -> Value {
+        self.b.ins().ushr_imm_u(address, i64::from(PAGE.ilog2()))
+    }
+
+    /// Whether a page is outside of the address space. That of its number fits an instruction, that of an address not.
+    fn is_outside(&mut self, page: Value) -> Value {
+        self.b.ins().icmp_imm_u(IntCC::UnsignedGreaterThanOrEqual, page, (ADDRESS_SPACE / PAGE) as i64)
+    }
+
+    /// The permissions of a page. Their table stands at a fixed distance from guest memory, so that one register has
+    /// both addresses.
+    fn page_bits(&mut self, page: Value) -> Value {
+        let entry = self.b.ins().iadd(self.memory, page);
+        self.b.ins().load(I8, trusted(), entry, PERMISSIONS)
     }
 
     /// The host address of a checked guest address without its offset, and the offset if it fits an instruction.
@@ -2421,13 +2463,15 @@ impl<'f> Lowering<'_, 'f> {
         self.b.append_block_param(done, I64);
         self.b.append_block_param(done, I64);
         self.b.set_cold_block(bad);
-        let outside = self.b.ins().ushr_imm_u(address, i64::from(ADDRESS_BITS));
+        let page = self.page(address);
+        let outside = self.is_outside(page);
         self.b.ins().brif(outside, bad, &[], inside, &[]);
         self.go_on_in(inside);
-        let mut bits = self.page_bits(address);
+        let mut bits = self.page_bits(page);
         if ty.bytes() > 1 {
             let last = self.b.ins().iadd_imm_s(address, ty.bytes() as i64 - 1);
-            let more = self.page_bits(last);
+            let page = self.page(last);
+            let more = self.page_bits(page);
             bits = self.b.ins().band(bits, more);
         }
         let allowed = self.b.ins().band_imm_u(bits, i64::from(perm::READ));

@@ -141,7 +141,7 @@ pub struct Gateway {
     trampoline: usize,
     resolver: usize,
     preserving: usize,
-    bases: (usize, usize),
+    memory: usize,
 }
 
 /// How generated code was left.
@@ -216,7 +216,7 @@ impl Gateway {
         cpu.links.counters = counters.address();
         cpu.links.jump_cache = cache.entries.as_mut_ptr() as usize;
         cpu.links.context = helpers::erase(ctx);
-        code::enter_region(self.trampoline, cpu, self.bases, code);
+        code::enter_region(self.trampoline, cpu, self.memory, code);
         Left::of(cpu.links.link)
     }
 }
@@ -271,7 +271,7 @@ impl Jit {
             trampoline: emit(Fixed::Trampoline, "trampoline")?,
             resolver: emit(Fixed::Resolver, "resolver")?,
             preserving: emit(Fixed::Preserving, "helper call")?,
-            bases: memory.host_bases(),
+            memory: memory.host_base(),
         };
         let jit = Jit {
             regions: HashMap::new(),

@@ -672,13 +672,12 @@ fn own_words() -> &'static SignalWords {
 /// The host's handlers of hardware faults before ours, for faults of the emulator itself.
 static FORMER: [[AtomicU64; 4]; 32] = [const { [const { AtomicU64::new(0) }; 4] }; 32];
 
-/// Host addresses of the guest's window: its first byte and the permission table.
-static WINDOW: [AtomicUsize; 2] = [const { AtomicUsize::new(0) }; 2];
+/// Host address of the guest's window, 0 if there is none yet.
+static WINDOW: AtomicUsize = AtomicUsize::new(0);
 
 /// Says where guest memory is, so that the host's faults there become the guest's.
-pub(super) fn set_window((memory, perms): (usize, usize)) {
-    WINDOW[0].store(memory, Ordering::Relaxed);
-    WINDOW[1].store(perms, Ordering::Release);
+pub(super) fn set_window(memory: usize) {
+    WINDOW.store(memory, Ordering::Release);
 }
 
 /// Makes this host thread record signals for a guest thread, and set [`poll::SIGNAL`] in `word` for each. The first
@@ -793,12 +792,12 @@ extern "C" fn record(signal: c_int, info: *mut libc::siginfo_t, context: *mut c_
 /// its file has become shorter. Puts zeroes there, so that the access completes, takes the permissions away, so that
 /// the next one traps, and returns the `siginfo_t` of the SIGBUS that the guest gets at the next boundary.
 fn lose_page(addr: usize) -> Option<[u64; 16]> {
-    let (memory, perms) = (WINDOW[0].load(Ordering::Relaxed), WINDOW[1].load(Ordering::Acquire));
+    let memory = WINDOW.load(Ordering::Acquire);
     let guest = addr.checked_sub(memory)? as u64;
-    if perms == 0 || guest >= ADDRESS_SPACE {
+    if memory == 0 || guest >= ADDRESS_SPACE {
         return None;
     }
-    crate::mem::host::lose_page(memory, perms, guest).then(|| {
+    crate::mem::host::lose_page(memory, guest).then(|| {
         let mut told = [0; 16];
         told[0] = libc::SIGBUS as u64;
         told[1] = libc::BUS_ADRERR as u64;

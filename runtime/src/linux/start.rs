@@ -121,7 +121,7 @@ pub fn start(config: Config) -> Result<Process, Error> {
     isa.reset(&mut cpu);
     if kernel.signals.uses_host() {
         host::begin_thread(cpu.poll);
-        host::set_window(memory.host_bases());
+        host::set_window(memory.host_base());
         own::proc();
         procfs::set_command_name(&kernel);
     }

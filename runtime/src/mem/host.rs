@@ -7,7 +7,7 @@
 //!   maps them. The callers in `mem` check; the functions that take an address say so under "Requires".
 #![allow(unsafe_code, reason = "guest memory is raw host memory by nature")]
 
-use super::{ADDRESS_BITS, PAGE, perm};
+use super::{ADDRESS_BITS, ADDRESS_SPACE, PAGE, perm};
 use rustix::mm::{Advice, MapFlags, MprotectFlags, ProtFlags};
 use std::os::fd::BorrowedFd;
 use std::ptr;
@@ -42,53 +42,52 @@ impl HostRange {
     }
 }
 
-/// A reserved range of host address space that holds a guest's memory, plus a byte of permissions for each page.
+/// A reserved range of host address space that holds a guest's memory, and in front of it a byte of permissions for each
+/// page.
 #[derive(Debug)]
 pub struct Window {
     base: *mut u8,
-    perms: *mut u8,
-    size: u64,
 }
 
-// SAFETY: the pointers are to mappings that live as long as the window, and all accesses through them are either
-// atomic or to guest memory, for which races are the guest's own.
+// SAFETY: the pointer is to a mapping that lives as long as the window, and all accesses through it are either atomic or
+// to guest memory, for which races are the guest's own.
 unsafe impl Send for Window {}
 // SAFETY: as above.
 unsafe impl Sync for Window {}
 
+/// Bytes of the permission table: one for each page, and a page more, since pairs look at the next one.
+const TABLE: usize = (ADDRESS_SPACE / PAGE + PAGE) as usize;
+/// Where the permission table begins, from the window's base. It fits an instruction.
+pub const PERMISSIONS: i32 = -(TABLE as i32);
+/// All that is reserved. The page behind the window stays unmapped, so that an access of a few bytes at its end cannot
+/// leave it.
+const RESERVED: usize = TABLE + (ADDRESS_SPACE + PAGE) as usize;
+
 impl Window {
-    /// Reserves a window of `size` bytes (a power of two) with nothing mapped in it.
+    /// Reserves a window of [`ADDRESS_SPACE`] bytes with nothing mapped in it.
     ///
     /// # Errors
     /// The host's error.
-    pub fn reserve(size: u64) -> std::io::Result<Self> {
-        // The page behind the window stays unmapped, so that an access of a few bytes at its end cannot leave it.
-        let reserve = |len: u64, prot| {
-            // SAFETY: a new private mapping at an address of the kernel's choice disturbs nothing.
-            unsafe {
-                rustix::mm::mmap_anonymous(ptr::null_mut(), len as usize, prot, MapFlags::PRIVATE | MapFlags::NORESERVE)
-            }
-        };
-        let base = reserve(size + PAGE, ProtFlags::empty())?;
-        match reserve(size / PAGE + PAGE, ProtFlags::READ | ProtFlags::WRITE) {
-            Ok(perms) => Ok(Window { base: base.cast(), perms: perms.cast(), size }),
-            Err(error) => {
-                // SAFETY: the mapping was made above and nobody has seen it.
-                let _ = unsafe { rustix::mm::munmap(base, (size + PAGE) as usize) };
-                Err(error.into())
-            }
-        }
+    pub fn reserve() -> std::io::Result<Self> {
+        let flags = MapFlags::PRIVATE | MapFlags::NORESERVE;
+        // SAFETY: a new private mapping at an address of the kernel's choice disturbs nothing.
+        let table = unsafe { rustix::mm::mmap_anonymous(ptr::null_mut(), RESERVED, ProtFlags::empty(), flags)? };
+        // SAFETY: the table is the first part of the mapping.
+        let window = Window { base: unsafe { table.cast::<u8>().add(TABLE) } };
+        // SAFETY: as above; nobody has seen it.
+        unsafe { rustix::mm::mprotect(table, TABLE, MprotectFlags::READ | MprotectFlags::WRITE)? };
+        Ok(window)
     }
 
-    /// Host addresses of the window and of the permission table.
-    pub fn bases(&self) -> (usize, usize) {
-        (self.base as usize, self.perms as usize)
+    /// Host address of the window.
+    pub fn base(&self) -> usize {
+        self.base as usize
     }
 
     fn perm_cell(&self, page: u64) -> &AtomicU8 {
-        debug_assert!(page <= self.size / PAGE);
-        // SAFETY: the table has `size / PAGE` bytes and a page more; callers give page numbers inside the window.
-        unsafe { AtomicU8::from_ptr(self.perms.add(page as usize)) }
+        debug_assert!(page <= ADDRESS_SPACE / PAGE);
+        // SAFETY: the table has a byte for each page and a page more; callers give page numbers inside the window.
+        unsafe { AtomicU8::from_ptr(self.base.offset(PERMISSIONS as isize).add(page as usize)) }
     }
 
     /// The permission byte of the page of `addr`; 0 outside the window.
@@ -136,13 +135,16 @@ impl Window {
     }
 
     fn assert_inside(&self, addr: u64, len: u64) {
-        assert!(addr.checked_add(len).is_some_and(|end| end <= self.size), "guest range {addr:#x}+{len:#x} is outside");
+        assert!(
+            addr.checked_add(len).is_some_and(|end| end <= ADDRESS_SPACE),
+            "guest range {addr:#x}+{len:#x} is outside"
+        );
     }
 
     /// The host pointer of `addr`. Requires: `addr` is inside the window.
     fn at(&self, addr: u64) -> *mut u8 {
-        debug_assert!(addr < self.size);
-        // SAFETY: the window is one mapping of `size` bytes.
+        debug_assert!(addr < ADDRESS_SPACE);
+        // SAFETY: the window is in one mapping.
         unsafe { self.base.add(addr as usize) }
     }
 
@@ -410,9 +412,9 @@ unsafe fn compare_exchange_16(host: *mut u128, expected: u128, new: u128) -> u12
 }
 
 /// Puts a page of zeroes in place of a page of the window that the host can no longer access, and takes its guest
-/// permissions away. False if the host has no memory for it. `base` and `perms` are those of [`Window::bases`]. It is
-/// called in a signal handler.
-pub(crate) fn lose_page(base: usize, perms: usize, addr: u64) -> bool {
+/// permissions away. False if the host has no memory for it. `base` is [`Window::base`]. It is called in a signal
+/// handler.
+pub(crate) fn lose_page(base: usize, addr: u64) -> bool {
     let page = addr / PAGE;
     let (prot, flags) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_FIXED);
     // SAFETY: the page is inside the window, which only guest memory uses; a system call is async-signal-safe.
@@ -421,7 +423,7 @@ pub(crate) fn lose_page(base: usize, perms: usize, addr: u64) -> bool {
         return false;
     }
     // SAFETY: the table has a byte for each page of the window.
-    let cell = |page: u64| unsafe { AtomicU8::from_ptr((perms + page as usize) as *mut u8) };
+    let cell = |page: u64| unsafe { AtomicU8::from_ptr((base - TABLE + page as usize) as *mut u8) };
     cell(page).store(perm::MAPPED, Ordering::Release);
     if page > 0 {
         cell(page - 1).fetch_and(!perm::PAIRS, Ordering::Release);
@@ -439,10 +441,9 @@ pub(crate) fn zeroed_words(count: usize) -> Arc<[AtomicU64]> {
 
 impl Drop for Window {
     fn drop(&mut self) {
-        // SAFETY: both mappings were made by `reserve` and nothing refers to them any more.
+        // SAFETY: the mapping was made by `reserve` and nothing refers to it any more.
         unsafe {
-            let _ = rustix::mm::munmap(self.base.cast(), (self.size + PAGE) as usize);
-            let _ = rustix::mm::munmap(self.perms.cast(), (self.size / PAGE + PAGE) as usize);
+            let _ = rustix::mm::munmap(self.base.sub(TABLE).cast(), RESERVED);
         }
     }
 }

@@ -8,8 +8,8 @@ pub mod host;
 mod shared;
 mod stuck;
 
-pub use host::HostRange;
 use host::Window;
+pub use host::{HostRange, PERMISSIONS};
 use shared::SharedMaps;
 use std::cell::RefCell;
 use std::fmt;
@@ -121,7 +121,7 @@ impl GuestMemory {
     /// The host's error if address space is short (`ulimit -v`).
     pub fn new(address_mask: u64) -> std::io::Result<Self> {
         Ok(GuestMemory {
-            window: Window::reserve(ADDRESS_SPACE)?,
+            window: Window::reserve()?,
             address_mask,
             written_code: Mutex::new(Vec::new()),
             has_written_code: AtomicBool::new(false),
@@ -791,9 +791,9 @@ impl GuestMemory {
         }
     }
 
-    /// The window's host address and the permission table's, for generated code only.
-    pub fn host_bases(&self) -> (usize, usize) {
-        self.window.bases()
+    /// The window's host address, for generated code only; the permission table is [`PERMISSIONS`] from it.
+    pub fn host_base(&self) -> usize {
+        self.window.base()
     }
 }
 

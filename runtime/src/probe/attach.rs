@@ -155,6 +155,20 @@ pub struct Symbol {
     pub indirect: bool,
 }
 
+impl Symbol {
+    /// True for a stub of a procedure linkage table, `memcpy@plt`: code with a name that is no function of its own, so that
+    /// what stands for functions in general does not mean it.
+    fn is_stub(&self) -> bool {
+        self.name.ends_with("@plt")
+    }
+
+    /// True if a glob means it: by its name or the file's. Stubs are meant by globs with an `@`.
+    pub fn matches(&self, pattern: &str) -> bool {
+        let raw = self.raw.as_ref().is_some_and(|raw| glob::matches(pattern, raw));
+        (raw || glob::matches(pattern, &self.name)) && (!self.is_stub() || pattern.contains('@'))
+    }
+}
+
 /// Where an address is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Location {
@@ -297,7 +311,7 @@ pub fn attach(program: &Program, from: usize, world: &World<'_>) -> Result<Vec<A
     let mut attachments = Vec::new();
     let mut diagnostics = Diagnostics::new();
     for (index, probe) in program.probes.iter().enumerate().skip(from) {
-        let mut resolver = Resolver::new(world, probe, false);
+        let mut resolver = Resolver { constants: &program.constants, ..Resolver::new(world, probe, false) };
         attachments.push(resolver.probe(ProbeId(index as u32)));
         resolver.faults.into_iter().for_each(|fault| diagnostics.push(fault));
     }
@@ -327,6 +341,8 @@ pub fn fetch(memory: &GuestMemory, isa: &dyn Isa, pc: u64) -> Option<(u32, u8)> 
 struct Resolver<'a> {
     world: &'a World<'a>,
     probe: &'a Probe,
+    /// What the script's constants are, for those who take them for places.
+    constants: &'a [(String, u64)],
     /// The guest runs: nothing is an error any more.
     late: bool,
     waiting: Vec<Diagnostic>,
@@ -389,7 +405,16 @@ fn unfound(diagnostic: Diagnostic, module: Option<usize>) -> Fault {
 impl<'a> Resolver<'a> {
     fn new(world: &'a World<'a>, probe: &'a Probe, late: bool) -> Self {
         let (waiting, faults) = (Vec::new(), Vec::new());
-        Resolver { world, probe, late, waiting, undecided: RefCell::default(), entries: RefCell::default(), faults }
+        Resolver {
+            world,
+            probe,
+            constants: &[],
+            late,
+            waiting,
+            undecided: RefCell::default(),
+            entries: RefCell::default(),
+            faults,
+        }
     }
 
     fn probe(&mut self, id: ProbeId) -> Attachment {
@@ -567,7 +592,7 @@ impl<'a> Resolver<'a> {
     fn functions(&self) -> Vec<Range<u64>> {
         let mut found = Vec::new();
         self.world.symbols.each_symbol(&mut |symbol| {
-            if symbol.function && !symbol.indirect && self.is_code(symbol.addr) {
+            if symbol.function && !symbol.indirect && !symbol.is_stub() && self.is_code(symbol.addr) {
                 found.push(symbol.addr..symbol.addr + symbol.size.max(1));
             }
         });
@@ -812,6 +837,14 @@ impl<'a> Resolver<'a> {
     fn no_symbol(&self, loc: &Loc, name: &str, module: Option<usize>) -> Diagnostic {
         let title = format!("no symbol named `{name}` in {}", self.where_looked(module));
         let mut diagnostic = Diagnostic::error("E0303", title).primary(loc.span, "matches nothing");
+        if let Some((_, value)) = self.constants.iter().find(|(constant, _)| constant == name) {
+            return diagnostic.help(format!(
+                "places have the names of the program; the `const` of this name is the address `{value:#x}`"
+            ));
+        }
+        if spile_lang::verbs::find(name).is_some() {
+            diagnostic = diagnostic.help(format!("for the statement `{name}`, remove the comma before it"));
+        }
         let modules = self.world.symbols.modules();
         let mut names: Vec<(String, usize)> = Vec::new();
         self.each_symbol_of(module, &mut |symbol| names.push((symbol.name.clone(), symbol.module)));
@@ -885,8 +918,7 @@ impl<'a> Resolver<'a> {
         let mut found = Vec::new();
         let (mut data, mut undecided) = (0, 0);
         self.each_symbol_of(module, &mut |symbol| {
-            let raw = symbol.raw.as_ref().is_some_and(|raw| glob::matches(pattern, raw));
-            if raw || glob::matches(pattern, &symbol.name) {
+            if symbol.matches(pattern) {
                 // Labels of assembly need not be marked as functions.
                 let label = self.is_code(symbol.addr) && symbol.addr.is_multiple_of(self.world.isa.insn_align());
                 match symbol.function || label || self.on_memory() {

@@ -5,6 +5,7 @@
 //! are no names: they tell code from data that lies among it.
 
 use super::headers::FileId;
+use super::plt;
 use crate::dwarf;
 use crate::probe::attach::Symbol;
 use cpp_demangle::{DemangleOptions, DemangleWrite};
@@ -19,7 +20,7 @@ use std::path::{Path, PathBuf};
 /// `SHF_ALLOC` of the ELF specification: the section is in memory at run time.
 const SHF_ALLOC: u64 = 2;
 /// `SHF_EXECINSTR`: the section holds code.
-const SHF_EXECINSTR: u64 = 4;
+pub(super) const SHF_EXECINSTR: u64 = 4;
 /// `STT_GNU_IFUNC` of the GNU extensions: the symbol is a resolver.
 const STT_GNU_IFUNC: u8 = 10;
 
@@ -27,7 +28,7 @@ const STT_GNU_IFUNC: u8 = 10;
 const LARGEST_FILE: u64 = 4 << 30;
 /// What is read of a file: so many sections, so many symbols, so many bytes of names.
 const MOST_SECTIONS: usize = 1 << 16;
-const MOST_SYMBOLS: usize = 4 << 20;
+pub(super) const MOST_SYMBOLS: usize = 4 << 20;
 const MOST_NAMES: usize = 512 << 20;
 /// Longer names are not worth the time that hostile ones could take to demangle, before and after.
 const LONGEST_MANGLED: usize = 4096;
@@ -75,7 +76,8 @@ impl Contents {
             let stripped = file.symbols().next().is_none();
             let separate = if stripped { dwarf::separate(path, &file, roots) } else { None };
             let with_symbols = separate.as_deref().and_then(|bytes| ElfFile64::<Endianness>::parse(bytes).ok());
-            contents.symbols = symbols(with_symbols.as_ref().unwrap_or(&file), place, &contents);
+            let stubs = plt::stubs(&file, place);
+            contents.symbols = symbols(with_symbols.as_ref().unwrap_or(&file), stubs, place, &contents);
         }
         contents.with_index()
     }
@@ -164,10 +166,10 @@ pub(super) fn bytes_of(path: &Path, id: Option<FileId>) -> Option<Vec<u8>> {
     Some(bytes)
 }
 
-type Elf<'a> = ElfFile64<'a, Endianness>;
+pub(super) type Elf<'a> = ElfFile64<'a, Endianness>;
 
-/// The symbols of `.symtab`, or if there are none those of `.dynsym`.
-fn symbols(file: &Elf<'_>, place: &Place, contents: &Contents) -> Vec<Symbol> {
+/// The symbols of `.symtab`, or if there are none those of `.dynsym`, and `stubs`.
+fn symbols(file: &Elf<'_>, stubs: Vec<Symbol>, place: &Place, contents: &Contents) -> Vec<Symbol> {
     let mut names = 0;
     let mut room = |symbol: &Symbol| {
         names += symbol.name.len();
@@ -185,6 +187,7 @@ fn symbols(file: &Elf<'_>, place: &Place, contents: &Contents) -> Vec<Symbol> {
         };
         found = file.dynamic_symbols().filter_map(read).take_while(&mut room).take(MOST_SYMBOLS).collect();
     }
+    found.extend(stubs.into_iter().take_while(&mut room));
     // Equal files give equal output.
     found.sort_by(|a, b| rank(a).cmp(&rank(b)));
     found.dedup_by(|later, first| (later.addr, &later.name) == (first.addr, &first.name));
@@ -292,7 +295,7 @@ fn code_sections(file: &Elf<'_>, bias: u64) -> Vec<Range<u64>> {
     ranges
 }
 
-fn flags<'a>(section: &impl ObjectSection<'a>) -> u64 {
+pub(super) fn flags<'a>(section: &impl ObjectSection<'a>) -> u64 {
     match section.flags() {
         SectionFlags::Elf { sh_flags, .. } => sh_flags.0,
         _ => 0,
@@ -352,7 +355,7 @@ fn give_extents(symbols: &mut [Symbol], sections: &[(String, Range<u64>)]) {
 }
 
 /// The name as its language writes it; plain names stay as they are.
-fn demangle(raw: &str) -> String {
+pub(super) fn demangle(raw: &str) -> String {
     if raw.len() > LONGEST_MANGLED {
         return raw.to_owned();
     }

@@ -80,6 +80,10 @@ impl Isa for AArch64 {
         procedure::FRAME_RECORD
     }
 
+    fn plt_slot(&self, pc: u64, code: &[u8]) -> Option<u64> {
+        procedure::plt_slot(pc, code)
+    }
+
     fn passed(&self, parameters: &[Parameter]) -> Vec<Passed> {
         procedure::passed(parameters)
     }

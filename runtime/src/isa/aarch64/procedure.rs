@@ -2,6 +2,7 @@
 
 use super::super::{FrameRecord, Parameter, Passed};
 use super::AARCH64;
+use crate::elf::u32_at;
 use spile_lang::target::{Register, Target};
 
 /// Registers for parameters, of each kind.
@@ -18,6 +19,22 @@ pub(super) fn debug_register(number: u16) -> Option<Register> {
         64..=95 => AARCH64.register(&format!("v{}", number - 64)),
         _ => None,
     }
+}
+
+/// `adrp x16, PAGE; ldr x17, [x16, OFFSET]`, behind a `bti c` if there is one ("Program Linkage Table", AAELF64, and what
+/// its variants for BTI and PAC have in common).
+pub(super) fn plt_slot(pc: u64, code: &[u8]) -> Option<u64> {
+    const BTI_C: u32 = 0xd503_245f;
+    let word = |index: usize| code.get(4 * index..4 * index + 4).map(|_| u32_at(code, 4 * index));
+    let first = usize::from(word(0)? == BTI_C);
+    let (adrp, ldr) = (word(first)?, word(first + 1)?);
+    if adrp & 0x9f00_001f != 0x9000_0010 || ldr & 0xffc0_03ff != 0xf940_0211 {
+        return None;
+    }
+    // Bits 23 to 5 and, below them, 30 and 29: 21 bits of pages, with a sign.
+    let pages = i64::from(((adrp << 8) & 0xffff_e000 | (adrp >> 18) & 0x1800) as i32 >> 11);
+    let page = (pc.wrapping_add(4 * first as u64) & !0xfff).wrapping_add_signed(pages << 12);
+    Some(page.wrapping_add(u64::from(ldr >> 10 & 0xfff) * 8))
 }
 
 pub(super) fn passed(parameters: &[Parameter]) -> Vec<Passed> {

@@ -2,6 +2,7 @@
 
 use super::super::{FrameRecord, Parameter, Passed};
 use super::RISCV64;
+use crate::elf::u32_at;
 use spile_lang::target::{Register, Target};
 
 /// Registers for parameters, of each kind, and the number of the first in debug information.
@@ -20,6 +21,19 @@ pub(super) fn debug_register(number: u16) -> Option<Register> {
         32..=63 => RISCV64.register(&format!("f{}", number - 32)),
         _ => None,
     }
+}
+
+/// `auipc t3, HIGH; ld t3, LOW(t3)`, behind an `lpad` if there is one ("Program Linkage Table", RISC-V ELF psABI).
+pub(super) fn plt_slot(pc: u64, code: &[u8]) -> Option<u64> {
+    let word = |index: usize| code.get(4 * index..4 * index + 4).map(|_| u32_at(code, 4 * index));
+    // `lpad` is `auipc zero`.
+    let first = usize::from(word(0)? & 0xfff == 0x017);
+    let (auipc, ld) = (word(first)?, word(first + 1)?);
+    if auipc & 0xfff != 0xe17 || ld & 0xf_ffff != 0xe_3e03 {
+        return None;
+    }
+    let (high, low) = (i64::from((auipc & 0xffff_f000) as i32), i64::from(ld as i32 >> 20));
+    Some(pc.wrapping_add(4 * first as u64).wrapping_add_signed(high + low))
 }
 
 pub(super) fn passed(parameters: &[Parameter]) -> Vec<Passed> {

@@ -444,7 +444,7 @@ impl Machine {
 }
 
 fn program_of(probes: Vec<Probe>, states: Vec<State>) -> Program {
-    Program { probes: probes.into_iter().map(Arc::new).collect(), states }
+    Program { probes: probes.into_iter().map(Arc::new).collect(), states, ..Program::default() }
 }
 
 /// The text form of the block at [`BASE`] with these probes.
