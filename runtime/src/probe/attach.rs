@@ -1485,6 +1485,9 @@ pub(crate) mod testing {
     }
 
     impl Isa for TestIsa {
+        fn plt_slot(&self, _: u64, _: &[u8]) -> Option<u64> {
+            None
+        }
         fn insn_len(&self, _first: u16) -> u8 {
             4
         }

@@ -66,6 +66,9 @@ impl Target for Toy {
 }
 
 impl Isa for Toy {
+    fn plt_slot(&self, _: u64, _: &[u8]) -> Option<u64> {
+        None
+    }
     fn insn_len(&self, _: u16) -> u8 {
         4
     }
