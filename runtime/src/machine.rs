@@ -354,8 +354,11 @@ impl Machine {
         if let Some(map) = self.perf_map.get() {
             map.add(compiled.code..compiled.code + compiled.len, root.block.pc);
         }
+        // A block that has code keeps it: a loop that another region has as a whole is not left for a part of it.
         for pc in compiled.entries {
-            if let Some(entry) = translations.cache.find(pc, true) {
+            if let Some(entry) = translations.cache.find(pc, true)
+                && entry.code(mode) == 0
+            {
                 entry.set_code(mode, compiled.code);
             }
         }

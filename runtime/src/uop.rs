@@ -1185,6 +1185,12 @@ pub fn shift32(shift: Shift, b: u64, n: u8) -> u64 {
 }
 
 impl BinOp {
+    /// True for those of 64 bits that compute each bit of the two bits in its place.
+    pub fn is_bitwise(self) -> bool {
+        use BinOp::{And64, AndNot64, Or64, OrNot64, Xor64, XorNot64};
+        matches!(self, And64 | AndNot64 | Or64 | OrNot64 | Xor64 | XorNot64)
+    }
+
     /// True for the forms that compute on the low 32 bits only and zero-extend.
     pub fn is_32(self) -> bool {
         use BinOp::{

@@ -613,6 +613,54 @@ fn integer_operations() {
     }
 }
 
+/// The compiler sees through the operations that a word, a rotation or a zero extension is made of.
+#[test]
+fn operations_that_are_made_of_several() {
+    let mut bench = Bench::new();
+    let states = bench.states(60, Lanes::B16);
+    let word = |op, d| [Uop::Bin { op, d, a: 0, b: 1 }, Uop::Un { op: UnOp::Sext32, d, a: d }];
+    let words = [word(BinOp::Add32, 2), word(BinOp::Sub32, 3)].concat();
+    let mut agree = |last: &[Uop]| assert!(bench.agree(&[&words, last].concat(), &states), "{last:?}");
+    for &op in BinOp::ALL {
+        let again = Uop::Un { op: UnOp::Sext32, d: 5, a: 4 };
+        agree(&[Uop::Bin { op, d: 4, a: 2, b: 3 }, again]);
+        agree(&[Uop::Bin { op, d: 2, a: 2, b: 0 }, Uop::Un { op: UnOp::Sext32, d: 3, a: 2 }]);
+        for imm in INTEGERS {
+            agree(&[Uop::BinI { op, d: 4, a: 2, imm }, again]);
+            agree(&[Uop::MovI { d: 3, imm }, Uop::Bin { op, d: 4, a: 3, b: 2 }, again]);
+        }
+    }
+    for &op in UnOp::ALL {
+        agree(&[Uop::Un { op, d: 3, a: 2 }, Uop::Un { op: UnOp::Zext32, d: 4, a: 2 }]);
+    }
+    let families = [(64, [BinOp::Shr64, BinOp::Shl64, BinOp::Or64]), (32, [BinOp::Shr32, BinOp::Shl32, BinOp::Or32])];
+    for (bits, [right, left, or]) in families {
+        for n in 0..bits {
+            let rest = bits - n;
+            for (by, of) in [(rest, 0), (rest - 1, 0), (rest + 1, 0), (rest, 1)] {
+                let parts = [Uop::BinI { op: right, d: 2, a: 0, imm: n }, Uop::BinI { op: left, d: 3, a: of, imm: by }];
+                assert!(bench.agree(&[&parts[..], &[Uop::Bin { op: or, d: 4, a: 2, b: 3 }]].concat(), &states));
+                assert!(bench.agree(&[&parts[..], &[Uop::Bin { op: or, d: 4, a: 3, b: 2 }]].concat(), &states));
+                let [moved, other] = parts;
+                let extended = [moved, other, Uop::Un { op: UnOp::Sext32, d: 2, a: 2 }];
+                let extended = [&extended[..], &[Uop::Un { op: UnOp::Sext32, d: 3, a: 3 }]].concat();
+                assert!(
+                    bench.agree(&[&extended[..], &[Uop::Bin { op: BinOp::Or64, d: 2, a: 2, b: 3 }]].concat(), &states)
+                );
+            }
+        }
+    }
+    for up in [31, 32, 33] {
+        for down in [0, 1, 30, 31, 32, 33, 63, 64, 65] {
+            let pair = [
+                Uop::BinI { op: BinOp::Shl64, d: 2, a: 0, imm: up },
+                Uop::BinI { op: BinOp::Shr64, d: 2, a: 2, imm: down },
+            ];
+            assert!(bench.agree(&pair, &states));
+        }
+    }
+}
+
 #[test]
 fn atomics() {
     const TYPES: [MemTy; 4] = [MemTy::U8, MemTy::U16, MemTy::U32, MemTy::U64];

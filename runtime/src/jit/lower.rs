@@ -1402,6 +1402,7 @@ impl<'f> Lowering<'_, 'f> {
             return if nz { arg } else { self.b.ins().icmp(cond.complement(), a, b) };
         }
         let compare = if nz { IntCC::NotEqual } else { IntCC::Equal };
+        let value = self.values().sign_extended(value).unwrap_or(value);
         self.b.ins().icmp_imm_s(compare, value, 0)
     }
 
@@ -1798,10 +1799,10 @@ impl<'f> Lowering<'_, 'f> {
 
     fn store(&mut self, ty: MemTy, value: Value, host: Value, offset: i32) {
         let flags = trusted();
+        let value = if ty.bytes() == 4 { self.values().low(value) } else { value };
         match ty.bytes() {
             1 => self.b.ins().istore8(flags, value, host, offset),
             2 => self.b.ins().istore16(flags, value, host, offset),
-            4 => self.b.ins().istore32(flags, value, host, offset),
             _ => self.b.ins().store(flags, value, host, offset),
         };
     }

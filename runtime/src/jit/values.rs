@@ -1,4 +1,8 @@
 //! Integer micro-operations as Cranelift values: one arm per operation, no state.
+//!
+//! Cranelift does not optimise (`opt_level=none`), so what instruction sets compose of several operations is put together
+//! here, by looking at what has made an operand: words stay words as long as nothing asks for the half above them, and
+//! two shifts and an `or` are a rotation. What is not needed then, Cranelift leaves out.
 
 use crate::uop::{BinOp, SelOp, Shift, UnOp};
 use cranelift_codegen::ir::condcodes::IntCC;
@@ -17,14 +21,58 @@ impl Values<'_, '_> {
         self.b.ins().iconst(I64, value as i64)
     }
 
-    /// The low half. That of a constant is one, which instructions have a place for, as shifts do for their amount.
-    pub(super) fn low(&mut self, a: Value) -> Value {
+    /// What computes a value, unless it comes from elsewhere.
+    fn definition(&self, a: Value) -> Option<InstructionData> {
         let dfg = &self.b.func.dfg;
-        let definition = dfg.value_def(dfg.resolve_aliases(a)).inst().map(|inst| dfg.insts[inst]);
-        if let Some(InstructionData::UnaryImm { opcode: Opcode::Iconst, imm }) = definition {
-            return self.b.ins().iconst(I32, i64::from(imm.bits() as u32));
+        dfg.value_def(dfg.resolve_aliases(a)).inst().map(|inst| dfg.insts[inst])
+    }
+
+    /// The number that a value is, if it is a constant.
+    fn constant(&self, a: Value) -> Option<i64> {
+        match self.definition(a)? {
+            InstructionData::UnaryImm { opcode: Opcode::Iconst, imm } => Some(imm.bits()),
+            _ => None,
         }
-        self.b.ins().ireduce(I32, a)
+    }
+
+    /// The low half. That of a constant is one, which instructions have a place for, as shifts do for their amount; that
+    /// of an extended word is the word.
+    pub(super) fn low(&mut self, a: Value) -> Value {
+        if let Some(constant) = self.constant(a) {
+            return self.b.ins().iconst(I32, i64::from(constant as u32));
+        }
+        match self.definition(a) {
+            Some(InstructionData::Unary { opcode: Opcode::Uextend | Opcode::Sextend, arg })
+                if self.b.func.dfg.value_type(arg) == I32 =>
+            {
+                arg
+            }
+            _ => self.b.ins().ireduce(I32, a),
+        }
+    }
+
+    /// The word that a value is the sign extension of.
+    pub(super) fn sign_extended(&self, a: Value) -> Option<Value> {
+        match self.definition(a)? {
+            InstructionData::Unary { opcode: Opcode::Sextend, arg } if self.b.func.dfg.value_type(arg) == I32 => {
+                Some(arg)
+            }
+            _ => None,
+        }
+    }
+
+    /// Two values as words, if their sign extensions are what the values are and one of them has been extended: words
+    /// compare and combine bit by bit as their extensions do.
+    fn words(&mut self, a: Value, b: Value) -> Option<[Value; 2]> {
+        let mut word = |value: Value, other: Value| match self.sign_extended(value) {
+            Some(word) => Some(word),
+            None => {
+                let constant = i32::try_from(self.constant(value)?).ok()?;
+                self.sign_extended(other)?;
+                Some(self.b.ins().iconst(I32, i64::from(constant as u32)))
+            }
+        };
+        Some([word(a, b)?, word(b, a)?])
     }
 
     /// Zero-extends to 64 bits.
@@ -34,6 +82,7 @@ impl Values<'_, '_> {
 
     /// A comparison as 0 or 1 in 64 bits.
     fn compare(&mut self, cc: IntCC, a: Value, b: Value) -> Value {
+        let [a, b] = self.words(a, b).unwrap_or([a, b]);
         let bit = self.b.ins().icmp(cc, a, b);
         self.wide(bit)
     }
@@ -45,7 +94,63 @@ impl Values<'_, '_> {
             let value = self.bin_sized(op, I32, a, b)?;
             return Some(self.wide(value));
         }
+        if op.is_bitwise()
+            && let Some([a, b]) = self.words(a, b)
+        {
+            let value = self.bin_sized(op, I32, a, b)?;
+            return Some(self.b.ins().sextend(I64, value));
+        }
+        if op == BinOp::Shr64
+            && let Some(value) = self.zero_extended(a, b)
+        {
+            return Some(value);
+        }
         self.bin_sized(op, I64, a, b)
+    }
+
+    /// `a >> b` if `a` is a word moved to the upper half, and what comes back is all of it: with other amounts than 32 it
+    /// is scaled, too.
+    fn zero_extended(&mut self, a: Value, b: Value) -> Option<Value> {
+        let InstructionData::Binary { opcode: Opcode::Ishl, args: [word, amount] } = self.definition(a)? else {
+            return None;
+        };
+        let right = self.constant(b).filter(|right| (1..=32).contains(right))?;
+        self.constant(amount).filter(|&left| left == 32)?;
+        let word = self.low(word);
+        let wide = self.wide(word);
+        Some(if right == 32 { wide } else { self.b.ins().ishl_imm_u(wide, 32 - right) })
+    }
+
+    /// `a | b` as a rotation, if one of them is a value shifted right and the other the same shifted left by the rest.
+    fn rotation(&mut self, ty: Type, a: Value, b: Value) -> Option<Value> {
+        let ((left, of, by), (right, of_too, by_too)) = (self.shift(a)?, self.shift(b)?);
+        let (by, by_too) = match (left, right) {
+            (Opcode::Ushr, Opcode::Ishl) => (by, by_too),
+            (Opcode::Ishl, Opcode::Ushr) => (by_too, by),
+            _ => return None,
+        };
+        let bits = i64::from(ty.bits());
+        let is_rotation = self.origin(of) == self.origin(of_too) && (1..bits).contains(&by) && by + by_too == bits;
+        is_rotation.then(|| self.b.ins().rotr_imm_u(of, by))
+    }
+
+    /// A shift by a constant: which, of what, and by how much.
+    fn shift(&self, value: Value) -> Option<(Opcode, Value, i64)> {
+        match self.definition(value)? {
+            InstructionData::Binary { opcode: opcode @ (Opcode::Ishl | Opcode::Ushr), args: [of, by] } => {
+                Some((opcode, of, self.constant(by)?))
+            }
+            _ => None,
+        }
+    }
+
+    /// The same value for all low halves of one, which has another for each time that it is asked for.
+    fn origin(&self, value: Value) -> Value {
+        let value = match self.definition(value) {
+            Some(InstructionData::Unary { opcode: Opcode::Ireduce, arg }) => arg,
+            _ => value,
+        };
+        self.b.func.dfg.resolve_aliases(value)
     }
 
     fn bin_sized(&mut self, op: BinOp, ty: Type, a: Value, b: Value) -> Option<Value> {
@@ -53,7 +158,10 @@ impl Values<'_, '_> {
             BinOp::Add64 | BinOp::Add32 => self.b.ins().iadd(a, b),
             BinOp::Sub64 | BinOp::Sub32 => self.b.ins().isub(a, b),
             BinOp::And64 | BinOp::And32 => self.b.ins().band(a, b),
-            BinOp::Or64 | BinOp::Or32 => self.b.ins().bor(a, b),
+            BinOp::Or64 | BinOp::Or32 => match self.rotation(ty, a, b) {
+                Some(rotation) => rotation,
+                None => self.b.ins().bor(a, b),
+            },
             BinOp::Xor64 | BinOp::Xor32 => self.b.ins().bxor(a, b),
             BinOp::AndNot64 | BinOp::AndNot32 => {
                 let not = self.b.ins().bnot(b);
@@ -190,6 +298,13 @@ impl Values<'_, '_> {
 
     /// Sign-extends the low bits of type `from` to 64 bits.
     pub(super) fn sign_extend(&mut self, from: Type, a: Value) -> Value {
+        if from == I32 {
+            if self.sign_extended(a).is_some() {
+                return a;
+            }
+            let low = self.low(a);
+            return self.b.ins().sextend(I64, low);
+        }
         let narrow = self.b.ins().ireduce(from, a);
         self.b.ins().sextend(I64, narrow)
     }

@@ -37,8 +37,8 @@ pub(super) const ROWS: &[Row] = &[
     row("sra", "0100000 mmmmm nnnnn 101 ddddd 0110011", |w, l| two(w, l, BinOp::Sar64)),
     row("or", "0000000 mmmmm nnnnn 110 ddddd 0110011", |w, l| two(w, l, BinOp::Or64)),
     row("and", "0000000 mmmmm nnnnn 111 ddddd 0110011", |w, l| two(w, l, BinOp::And64)),
-    row("addw", "0000000 mmmmm nnnnn 000 ddddd 0111011", |w, l| two_words(w, l, BinOp::Add64)),
-    row("subw", "0100000 mmmmm nnnnn 000 ddddd 0111011", |w, l| two_words(w, l, BinOp::Sub64)),
+    row("addw", "0000000 mmmmm nnnnn 000 ddddd 0111011", |w, l| two_words(w, l, BinOp::Add32)),
+    row("subw", "0100000 mmmmm nnnnn 000 ddddd 0111011", |w, l| two_words(w, l, BinOp::Sub32)),
     row("sllw", "0000000 mmmmm nnnnn 001 ddddd 0111011", |w, l| two_words(w, l, BinOp::Shl32)),
     row("srlw", "0000000 mmmmm nnnnn 101 ddddd 0111011", |w, l| two_words(w, l, BinOp::Shr32)),
     row("sraw", "0100000 mmmmm nnnnn 101 ddddd 0111011", |w, l| two_words(w, l, BinOp::Sar32)),
@@ -51,7 +51,7 @@ pub(super) const ROWS: &[Row] = &[
     row("divu", "0000001 mmmmm nnnnn 101 ddddd 0110011", |w, l| divide(w, l, BinOp::DivUA64, Width::Double)),
     row("rem", "0000001 mmmmm nnnnn 110 ddddd 0110011", |w, l| remainder(w, l, BinOp::DivSA64, Width::Double)),
     row("remu", "0000001 mmmmm nnnnn 111 ddddd 0110011", |w, l| remainder(w, l, BinOp::DivUA64, Width::Double)),
-    row("mulw", "0000001 mmmmm nnnnn 000 ddddd 0111011", |w, l| two_words(w, l, BinOp::Mul64)),
+    row("mulw", "0000001 mmmmm nnnnn 000 ddddd 0111011", |w, l| two_words(w, l, BinOp::Mul32)),
     row("divw", "0000001 mmmmm nnnnn 100 ddddd 0111011", |w, l| divide(w, l, BinOp::DivSA32, Width::Word)),
     row("divuw", "0000001 mmmmm nnnnn 101 ddddd 0111011", |w, l| divide(w, l, BinOp::DivUA32, Width::Word)),
     row("remw", "0000001 mmmmm nnnnn 110 ddddd 0111011", |w, l| remainder(w, l, BinOp::DivSA32, Width::Word)),
@@ -168,7 +168,7 @@ fn addiw(w: u32, l: &mut Lift<'_>) -> Lifted {
         if imm == 0 {
             return Uop::Un { op: UnOp::Sext32, d, a };
         }
-        l.push(Uop::BinI { op: BinOp::Add64, d, a, imm });
+        l.push(Uop::BinI { op: BinOp::Add32, d, a, imm });
         Uop::Un { op: UnOp::Sext32, d, a: d }
     })
 }
