@@ -725,12 +725,11 @@ impl Checker<'_> {
             }
             bound.insert(param.text.clone(), value);
         }
-        self.calls.push(Call { name: name.text.clone(), args: bound });
+        self.calls.push(Call { name: name.text.clone(), args: bound, span });
         let value = self.expr(&item.body);
         self.calls.pop();
         let value = value?;
-        self.nodes += size(&value);
-        if self.nodes > MAX_NODES || height(&value) > MAX_DEPTH {
+        if height(&value) > MAX_DEPTH {
             return self.grown(span);
         }
         Some(ir::Expr { span, ..value })
@@ -1227,7 +1226,8 @@ fn children(e: &ir::Expr) -> Vec<&ir::Expr> {
 }
 
 /// Number of nodes.
-fn size(e: &ir::Expr) -> usize {
+/// The number of nodes of an expression.
+pub(super) fn size(e: &ir::Expr) -> usize {
     1 + children(e).into_iter().map(size).sum::<usize>()
 }
 

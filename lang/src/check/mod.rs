@@ -128,6 +128,7 @@ struct Function<'a> {
 struct Call {
     name: String,
     args: HashMap<String, ir::Expr>,
+    span: Span,
 }
 
 /// The probe that is being checked.
@@ -492,7 +493,7 @@ impl<'a> Checker<'a> {
             let args = args.collect();
             self.probe = ProbeCx::default();
             self.probe.hopeless = true;
-            self.calls.push(Call { name, args });
+            self.calls.push(Call { name, args, span: item.name.span });
             self.expr(&item.body);
             self.calls.pop();
             let found = self.diagnostics.split_off(before);

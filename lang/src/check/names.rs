@@ -10,8 +10,9 @@ use crate::suggest::nearest;
 use crate::target::Register;
 use crate::types::Type;
 
-use super::Checker;
+use super::expr::size;
 use super::state::OF_STACKS;
+use super::{Checker, MAX_NODES};
 
 /// Names that other tracers have, and what is written here.
 const FOREIGN: &[(&str, &str)] = &[
@@ -79,7 +80,7 @@ impl Checker<'_> {
     pub(super) fn path(&mut self, root: &Text, access: &[Access], span: Span) -> Option<ir::Expr> {
         if let Some(value) = self.variable(&root.text, span) {
             return match access {
-                [] => Some(value),
+                [] => value,
                 _ => self.no_fields(root, access),
             };
         }
@@ -92,20 +93,27 @@ impl Checker<'_> {
         self.unknown_name(root)
     }
 
-    fn variable(&mut self, name: &str, span: Span) -> Option<ir::Expr> {
+    /// The value of a name of the script; `None` if it has none of that name.
+    fn variable(&mut self, name: &str, span: Span) -> Option<Option<ir::Expr>> {
         if let Some(call) = self.calls.last()
             && let Some(value) = call.args.get(name)
         {
-            return Some(value.clone());
+            // Before it is copied: a function of a function of a function may use it more often than there is memory.
+            self.nodes += size(value);
+            let at = call.span;
+            return Some(match self.nodes <= MAX_NODES {
+                true => Some(value.clone()),
+                false => self.grown(at),
+            });
         }
         if let Some((id, _)) = self.find_local(name) {
             let ty = self.probe.locals[id.0 as usize].ty;
             let kind = ExprKind::Local(id);
-            return Some(ir::Expr { kind, ty, span });
+            return Some(Some(ir::Expr { kind, ty, span }));
         }
         let constant = self.constants.get(name)?;
         let value = constant.value.clone();
-        Some(ir::Expr { span, ..value })
+        Some(Some(ir::Expr { span, ..value }))
     }
 
     fn no_fields<T>(&mut self, root: &Text, access: &[Access]) -> Option<T> {
