@@ -1225,7 +1225,6 @@ fn children(e: &ir::Expr) -> Vec<&ir::Expr> {
     }
 }
 
-/// Number of nodes.
 /// The number of nodes of an expression.
 pub(super) fn size(e: &ir::Expr) -> usize {
     1 + children(e).into_iter().map(size).sum::<usize>()

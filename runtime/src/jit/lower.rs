@@ -1,8 +1,8 @@
 //! From the micro-ops of a region to one Cranelift function.
 //!
-//! Every generated function has the signature of [`signature`]: CPU state, guest memory base, permission table base,
-//! guest pc, chain slot. A region dispatches on the pc among its entries, loads the guest slots that it touches into
-//! variables, and stores the changed ones where it leaves. Leaving means one of:
+//! Every generated function has the signature of [`signature`]: CPU state, guest memory base, guest pc, chain slot. A
+//! region dispatches on the pc among its entries, loads the guest slots that are live there into variables, and stores
+//! the changed ones where it leaves. Leaving means one of:
 //! - a chained exit: a tail call through its chain slot, which holds the next region's code or the resolver;
 //! - an indirect branch: a tail call through the indirect-branch cache;
 //! - a slow exit: a plain return with `pc` and `resume` set, after which the interpreter takes over.
