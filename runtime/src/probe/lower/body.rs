@@ -342,9 +342,12 @@ impl<'a> Body<'a> {
             }
             _ => {}
         }
+        // Those that look at registers besides their arguments, or write some.
         let state = matches!(
             action,
-            Action::TraceBegin
+            Action::Stack(_)
+                | Action::Caller
+                | Action::TraceBegin
                 | Action::TraceEnd
                 | Action::LastingBegin
                 | Action::LastingEnd(_)
