@@ -91,11 +91,13 @@ pub fn start(config: Config) -> Result<Process, Error> {
     let heap = loaded.end();
     lock(&kernel.space).heap = (heap, heap);
     let stack_size = stack_size();
-    let stack_top = HIGHEST;
+    let stack_top = HIGHEST - PAGE;
     let mut space = lock(&kernel.space);
-    space.mmap_top = stack_top - stack_size - STACK_GUARD;
+    space.mmap_top = HIGHEST - stack_size - STACK_GUARD;
+    // A page above it that the guest has no need of: generated code takes an access for one within a page at once if the
+    // next page has the same permissions.
     space
-        .map_anonymous(&memory, stack_top - stack_size, stack_size, perm::READ | perm::WRITE, false, "[stack]")
+        .map_anonymous(&memory, stack_top - stack_size, stack_size + PAGE, perm::READ | perm::WRITE, false, "[stack]")
         .map_err(|_| memory_error(std::io::ErrorKind::OutOfMemory.into()))?;
     drop(space);
     let mut base = 0;
