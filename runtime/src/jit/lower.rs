@@ -411,7 +411,8 @@ struct Exit {
     /// Slots to store, with their values.
     x: Vec<(X, Value)>,
     v: Vec<(V, Value)>,
-    counted: Option<Value>,
+    /// `counted`, and the completed instructions that it does not have yet.
+    counted: Option<(Value, u64)>,
     /// Increments of cells that the straight path adds later.
     cells: Increments,
     /// The tallies that may not be 0, with their values.
@@ -735,7 +736,8 @@ impl<'f> Lowering<'_, 'f> {
         let dirty = self.dirty;
         let x = dirty.each_x().map(|x| (x, self.stored(x))).collect();
         let v = dirty.each_v().map(|v| (v, self.get_v(v))).collect();
-        let counted = insns.filter(|_| self.counts()).map(|insns| self.counted_at(insns));
+        let counted = insns.filter(|_| self.counts());
+        let counted = counted.map(|insns| (self.b.use_var(self.counted), insns + self.ahead));
         let cells = self.pending.clone();
         let running = self.each_running();
         let tallies = running.map(|tally| (tally, self.b.use_var(self.steps[tally]))).collect();
@@ -752,15 +754,27 @@ impl<'f> Lowering<'_, 'f> {
     fn exit_within(&mut self, at: u32, resume: u32) -> Label {
         let block = &self.plan.blocks[self.index];
         let label = self.exit(block.pc, resume, Some(0));
-        // Temporaries that are used from there on.
+        // Temporaries that are used from there on before they are written anew.
         let (mut x, mut v) = (HashSet::new(), HashSet::new());
-        for uop in &block.uops[at as usize..] {
+        let (mut new, mut certain, mut first) = ((HashSet::new(), HashSet::new()), true, at);
+        let mut note = |uop: &Uop, new: &(HashSet<X>, HashSet<V>)| {
             uop.operands(|operand| match operand {
-                Operand::UseX(used) if used >= slot::TEMP => drop(x.insert(used)),
-                Operand::UseV(used) if !slot::is_guest_vector(used) => drop(v.insert(used)),
+                Operand::UseX(used) if used >= slot::TEMP && !new.0.contains(&used) => drop(x.insert(used)),
+                Operand::UseV(used) if !slot::is_guest_vector(used) && !new.1.contains(&used) => drop(v.insert(used)),
                 _ => {}
             });
+        };
+        for uop in &block.uops[at as usize..] {
+            note(uop, &new);
+            if let Uop::Local { to } | Uop::LocalIf { to, .. } = *uop {
+                (certain, first) = (false, first.min(to));
+            }
+            if certain {
+                note_written(uop, &mut new);
+            }
         }
+        // What is jumped back to is executed again.
+        block.uops[first as usize..at as usize].iter().for_each(|uop| note(uop, &Default::default()));
         x.retain(|used| self.written.0.contains(used));
         v.retain(|used| self.written.1.contains(used));
         let x: Vec<_> = x.into_iter().map(|x| (x, self.get(x))).collect();
@@ -852,8 +866,11 @@ impl<'f> Lowering<'_, 'f> {
     /// What `counted` is when `insns` instructions of this block have been completed.
     fn counted_at(&mut self, insns: u64) -> Value {
         let start = self.b.use_var(self.counted);
-        let insns = insns + self.ahead;
-        if insns == 0 { start } else { self.b.ins().iadd_imm_s(start, insns as i64) }
+        self.ahead_of(start, insns + self.ahead)
+    }
+
+    fn ahead_of(&mut self, counted: Value, insns: u64) -> Value {
+        if insns == 0 { counted } else { self.b.ins().iadd_imm_s(counted, insns as i64) }
     }
 
     /// The instruction count when `insns` instructions of this block have been completed.
@@ -894,7 +911,8 @@ impl<'f> Lowering<'_, 'f> {
             for (v, value) in exit.v {
                 self.b.ins().store(trusted(), value, self.state, v_offset(v));
             }
-            if let Some(counted) = exit.counted {
+            if let Some((counted, insns)) = exit.counted {
+                let counted = self.ahead_of(counted, insns);
                 self.store_counted(counted);
             }
             for (cell, n) in exit.cells {
