@@ -4,6 +4,8 @@
 //! [`crate::vm`]. Code is dropped in exclusive sections only ([`crate::gate`]): outside of them a block or a piece of
 //! generated code that a thread has found stays good until the thread goes outside.
 
+mod region;
+
 use crate::background::Queue;
 use crate::block::Block;
 use crate::cache::{Cache, Entry};
@@ -18,8 +20,7 @@ use crate::perf::PerfMap;
 use crate::stats::{self, Cause, Counts, Made, Section, Standing};
 use crate::translate::{translate, translate_replaced};
 use crate::vm::{Config, Counting, End, ProbeEngine, Tier};
-use hashbrown::{HashMap, HashSet};
-use std::collections::VecDeque;
+use hashbrown::HashMap;
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
@@ -36,15 +37,6 @@ const OFTEN: u32 = 1000;
 
 /// The same where everything is compiled at first sight.
 const OFTEN_AT_ONCE: u32 = 16;
-
-/// The part of [`HOT`] that a block must have been interpreted to be compiled together with a hot one.
-const WARM_PART: u32 = 8;
-
-/// Most instructions in a region of blocks that are part of others: small loops are worth being whole.
-const MOST_SHARED: usize = 64;
-
-/// Most blocks around a region that are looked at for ways back into it.
-const MOST_AROUND: usize = 128;
 
 /// What the guest threads of a process share.
 pub(crate) struct Machine {
@@ -367,57 +359,6 @@ impl Machine {
         }
     }
 
-    /// The blocks to compile together with the one at `root`: those that direct branches connect with it, in either
-    /// direction, and that have been executed, or all of them if everything is compiled at first sight. Of what is part of
-    /// a region already, a few: what is compiled once for each of its blocks costs the compiler most of its time.
-    fn region(&self, translations: &mut Translations, root: u64) -> (Vec<Arc<Entry>>, Seen) {
-        let mut region: Vec<Arc<Entry>> = Vec::new();
-        let mut result = Seen::default();
-        let mut ways = Ways::default();
-        let (mut insns, mut shared, mut around) = (0, 0, Vec::new());
-        let mut queue = VecDeque::from([root]);
-        let mut seen: HashSet<u64> = HashSet::from_iter([root]);
-        while let Some(pc) = queue.pop_front() {
-            let known = translations.cache.find(pc, true);
-            let translates = self.config.tier == Tier::Jit && region.len() < 16 && !self.may_be_written(pc);
-            let Some(entry) = known.or_else(|| translates.then(|| self.entry_in(translations, pc, true))) else {
-                continue;
-            };
-            let block = &entry.block;
-            // What is rarely executed costs more to compile than it will ever save.
-            let is_cold = entry.executions() < self.hot() / WARM_PART && self.config.tier == Tier::Auto;
-            let len = block.insns.len();
-            let is_shared = translations.jit.as_ref().is_some_and(|jit| jit.has_block(pc));
-            let is_too_much = insns + len > crate::jit::MAX_REGION_INSNS || is_shared && shared + len > MOST_SHARED;
-            if !region.is_empty() && (is_cold || is_too_much) {
-                around.push(pc);
-                continue;
-            }
-            insns += len;
-            shared += if is_shared { len } else { 0 };
-            let observed = entry.targets();
-            let next = crate::jit::region_successors(block).chain(observed.iter().copied());
-            for next in next.chain(ways.to(&translations.cache, pc).iter().copied()) {
-                if seen.insert(next) {
-                    queue.push_back(next);
-                }
-            }
-            if !observed.is_empty() {
-                result.targets.insert(pc, observed);
-            }
-            let warm = entry.warm();
-            if !warm.is_empty() {
-                result.warm.insert(pc, warm);
-            }
-            region.push(entry);
-            if region.len() == crate::jit::MAX_REGION_BLOCKS {
-                break;
-            }
-        }
-        result.entered = entered(&translations.cache, &region, &result, around);
-        (region, result)
-    }
-
     /// Makes the exit with chain slot `link` go on at the code of `pc`, if there is some, the next time it is taken.
     pub(crate) fn link(&self, link: usize, pc: u64, mode: FpMode) {
         let mut guard = self.translations();
@@ -649,50 +590,6 @@ impl Machine {
         }
         crate::linux::end_process(status)
     }
-}
-
-/// From where known blocks are reached by direct branches.
-#[derive(Default)]
-struct Ways {
-    by_target: HashMap<u64, Vec<u64>>,
-    pages: HashSet<u64>,
-}
-
-impl Ways {
-    /// The blocks on the page of `pc` that go on with the block there.
-    fn to(&mut self, cache: &Cache, pc: u64) -> &[u64] {
-        if self.pages.insert(pc / PAGE) {
-            for entry in cache.on_page(pc) {
-                for next in crate::jit::region_successors(&entry.block) {
-                    self.by_target.entry(next).or_default().push(entry.block.pc);
-                }
-            }
-        }
-        self.by_target.get(&pc).map_or(&[], Vec::as_slice)
-    }
-}
-
-/// The blocks of a region that are entered from outside: those that nothing inside goes on with, such as the first one of
-/// a function, and those to which control comes back from blocks `around` the region. These are seldom executed, but the
-/// interpreter would go on from there through the region to its next entry.
-fn entered(cache: &Cache, region: &[Arc<Entry>], seen: &Seen, mut around: Vec<u64>) -> Vec<u64> {
-    let inside: HashSet<u64> = region.iter().map(|entry| entry.block.pc).collect();
-    let next = region.iter().flat_map(|entry| crate::jit::region_successors(&entry.block));
-    let reached: HashSet<u64> = next.chain(seen.targets.values().flatten().copied()).collect();
-    let mut entered: Vec<u64> = region.iter().map(|entry| entry.block.pc).filter(|pc| !reached.contains(pc)).collect();
-    let mut known: HashSet<u64> = around.iter().copied().collect();
-    let mut at = 0;
-    while let Some(entry) = around.get(at).and_then(|&pc| cache.find(pc, true)) {
-        at += 1;
-        for next in crate::jit::region_successors(&entry.block) {
-            if inside.contains(&next) {
-                entered.push(next);
-            } else if around.len() < MOST_AROUND && known.insert(next) && cache.find(next, true).is_some() {
-                around.push(next);
-            }
-        }
-    }
-    entered
 }
 
 impl Drop for Machine {

@@ -168,3 +168,43 @@ fn accesses_off_one_base_are_checked_together() {
     let generated = machine(&code, Tier::Jit, None).generated_code(0x800, false);
     assert_eq!(generated.matches("load.i8 ").count(), 4, "{generated}");
 }
+
+/// Returns look for their call inside the region; one that goes elsewhere is not taken for one of these.
+#[test]
+fn returns_inside_a_region_and_out_of_it() {
+    // mov x0, #0; mov x1, #6000
+    // loop: bl outer; bl leaf (5 times); bl skip; add x0, x0, #1000; subs x1, x1, #1; b.ne loop; hlt
+    // outer: mov x20, x30; bl leaf; mov x30, x20; ret
+    // leaf: tst x1, #1; b.ne odd; add x0, x0, #1; ret; odd: add x0, x0, #2; ret
+    // skip: tst x1, #1023; b.ne plain; add x30, x30, #4; plain: ret
+    let cpu = same_in_all_tiers(&[
+        0xd280_0000,
+        0xd282_ee01,
+        0x9400_000b,
+        0x9400_000e,
+        0x9400_000d,
+        0x9400_000c,
+        0x9400_000b,
+        0x9400_000a,
+        0x9400_000f,
+        0x910f_a000,
+        0xf100_0421,
+        0x54ff_fee1,
+        HLT,
+        0xaa1e_03f4,
+        0x9400_0003,
+        0xaa14_03fe,
+        0xd65f_03c0,
+        0xf240_003f,
+        0x5400_0061,
+        0x9100_0400,
+        0xd65f_03c0,
+        0x9100_0800,
+        0xd65f_03c0,
+        0xf240_243f,
+        0x5400_0041,
+        0x9100_13de,
+        0xd65f_03c0,
+    ]);
+    assert_eq!(cpu.x[0], 6 * (3000 + 2 * 3000) + 1000 * (6000 - 5));
+}

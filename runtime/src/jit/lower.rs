@@ -151,6 +151,8 @@ const MOST_ADDITIONS: usize = 8;
 /// Most cells that tallies are added to where a tail call is made.
 const FEW_CELLS: usize = 4;
 
+/// Most targets of an indirect jump that are compared with one after the other.
+const MAX_COMPARISONS: usize = 4;
 /// Most entries in the table of an indirect jump.
 const MAX_JUMP_TABLE: u64 = 1024;
 /// Distance in bytes of the addresses that neighbouring entries stand for.
@@ -1366,12 +1368,26 @@ impl<'f> Lowering<'_, 'f> {
         self.b.ins().jump(self.heads[next], &[]);
     }
 
-    /// Goes to the target of an indirect jump if that is in the region, by a table over the addresses between the
-    /// lowest and the highest such target. Falls through if it is not.
-    fn jump_table(&mut self, pc: Value) {
+    /// Goes to the target of an indirect jump if that is in the region: by comparisons if there are few, else by a table
+    /// over the addresses between the lowest and the highest. Falls through if it is not.
+    fn jump_inside(&mut self, pc: Value) {
         let observed = self.plan.seen.targets.get(&self.plan.blocks[self.index].pc);
         let mut inside: Vec<u64> = observed.into_iter().flatten().copied().collect();
         inside.retain(|target| self.index_of.contains_key(target));
+        if inside.len() > MAX_COMPARISONS {
+            return self.jump_table(pc, inside);
+        }
+        for target in inside {
+            let (there, elsewhere) = (self.fresh(), self.fresh());
+            let same = self.b.ins().icmp_imm_u(IntCC::Equal, pc, target as i64);
+            self.b.ins().brif(same, there, &[], elsewhere, &[]);
+            self.go_on_in(there);
+            self.way(target, 0);
+            self.go_on_in(elsewhere);
+        }
+    }
+
+    fn jump_table(&mut self, pc: Value, inside: Vec<u64>) {
         let (Some(&low), Some(&high)) = (inside.iter().min(), inside.iter().max()) else { return };
         let entries = (high - low) / JUMP_TABLE_STEP + 1;
         if entries > MAX_JUMP_TABLE || self.facts.modes[self.index] {
@@ -2155,7 +2171,7 @@ impl<'f> Lowering<'_, 'f> {
             Uop::JumpInd { hint, a } => {
                 let pc = self.get(a);
                 self.end_of_block();
-                self.jump_table(pc);
+                self.jump_inside(pc);
                 self.indirect(hint, pc);
                 self.terminated = true;
             }

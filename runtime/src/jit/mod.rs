@@ -41,6 +41,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Most blocks in a region.
 pub const MAX_REGION_BLOCKS: usize = 64;
+/// Most places that a return looks for inside its region.
+const MAX_RETURNS: usize = 4;
 /// Most guest instructions in a region.
 pub const MAX_REGION_INSNS: usize = 800;
 /// The bits of [`FP_CONTROL`](crate::uop::slot::FP_CONTROL) that make floating point differ from the host's: default
@@ -85,6 +87,32 @@ pub struct Seen {
 }
 
 impl Seen {
+    /// Adds where returns go on inside the region: behind the calls of it whose functions are in it as well.
+    fn add_returns(&mut self, blocks: &[Arc<Block>]) {
+        let index_of: HashMap<u64, usize> = blocks.iter().enumerate().map(|(index, block)| (block.pc, index)).collect();
+        for call in blocks {
+            let Some(target) = call_target(call) else { continue };
+            if !index_of.contains_key(&call.end) {
+                continue;
+            }
+            // The function's blocks, as far as they are here; what it calls comes back by itself.
+            let mut known: HashSet<u64> = HashSet::from_iter([target]);
+            let mut waiting = vec![target];
+            while let Some(pc) = waiting.pop() {
+                let Some(block) = index_of.get(&pc).map(|&index| &blocks[index]) else { continue };
+                if !is_return(block) {
+                    let next = region_successors(block).chain(self.targets.get(&pc).into_iter().flatten().copied());
+                    waiting.extend(next.filter(|&next| known.insert(next)));
+                    continue;
+                }
+                let targets = self.targets.entry(pc).or_default();
+                if targets.len() < MAX_RETURNS && !targets.contains(&call.end) {
+                    targets.push(call.end);
+                }
+            }
+        }
+    }
+
     /// Lists for each of `blocks` which of them it goes on with.
     fn edges(&self, blocks: &[Arc<Block>], index_of: &HashMap<u64, usize>) -> Vec<Vec<usize>> {
         let next = |block: &Arc<Block>| {
@@ -241,13 +269,29 @@ pub struct Jit {
 /// Lists where a region goes on from a block: its direct successors and, behind a call, the return address, at which
 /// the region is entered again.
 pub fn region_successors(block: &Block) -> impl Iterator<Item = u64> {
-    let returns = match block.uops.last() {
-        Some(Uop::Jump { hint: JumpHint::Call, .. } | Uop::JumpInd { hint: JumpHint::Call, .. }) => {
-            [Some(block.end), None]
-        }
-        _ => successors(block),
-    };
-    returns.into_iter().flatten()
+    let next = if is_call(block) { [Some(block.end), None] } else { successors(block) };
+    next.into_iter().flatten()
+}
+
+/// True if a block ends by calling something.
+fn is_call(block: &Block) -> bool {
+    matches!(
+        block.uops.last(),
+        Some(Uop::Jump { hint: JumpHint::Call, .. } | Uop::JumpInd { hint: JumpHint::Call, .. })
+    )
+}
+
+/// What a block calls, if its address is known.
+pub fn call_target(block: &Block) -> Option<u64> {
+    match block.uops.last() {
+        Some(&Uop::Jump { hint: JumpHint::Call, target }) => Some(target),
+        _ => None,
+    }
+}
+
+/// True if a block ends by a return.
+pub fn is_return(block: &Block) -> bool {
+    matches!(block.uops.last(), Some(Uop::JumpInd { hint: JumpHint::Return, .. }))
 }
 
 impl Jit {
@@ -298,15 +342,12 @@ impl Jit {
     }
 
     /// Prepares `blocks`, of which the first is the root, for being compiled for threads in `mode`.
-    pub fn draft(&self, blocks: Vec<Arc<Block>>, seen: Seen, mode: FpMode) -> Draft {
+    pub fn draft(&self, blocks: Vec<Arc<Block>>, mut seen: Seen, mode: FpMode) -> Draft {
+        seen.add_returns(&blocks);
         let present: HashSet<u64> = blocks.iter().map(|block| block.pc).collect();
         let mut entries: Vec<u64> = blocks.first().map(|block| block.pc).into_iter().collect();
         for block in &blocks {
-            let is_call = matches!(
-                block.uops.last(),
-                Some(Uop::Jump { hint: JumpHint::Call, .. } | Uop::JumpInd { hint: JumpHint::Call, .. })
-            );
-            if is_call && present.contains(&block.end) && !entries.contains(&block.end) {
+            if is_call(block) && present.contains(&block.end) && !entries.contains(&block.end) {
                 entries.push(block.end);
             }
         }
