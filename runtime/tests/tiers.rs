@@ -208,3 +208,30 @@ fn returns_inside_a_region_and_out_of_it() {
     ]);
     assert_eq!(cpu.x[0], 6 * (3000 + 2 * 3000) + 1000 * (6000 - 5));
 }
+
+/// A branch over one instruction is a selection in compiled code: of its result, and of the instruction count.
+#[test]
+fn branches_over_one_instruction() {
+    // mov x0, #0; mov x1, #6000
+    // loop: and x2, x1, #1; cbz x2, 1f; add x0, x0, x1; 1: add x3, x3, x0; tbnz x1, #2, 2f; mov x4, #7
+    // 2: add x3, x3, x4; cmp x0, x3; b.lo 3f; eor x4, x4, x3; 3: subs x1, x1, #1; b.ne loop; hlt
+    let code = [
+        0xd280_0000,
+        0xd282_ee01,
+        0x9240_0022,
+        0xb400_0042,
+        0x8b01_0000,
+        0x8b00_0063,
+        0x3710_0041,
+        0xd280_00e4,
+        0x8b04_0063,
+        0xeb03_001f,
+        0x5400_0043,
+        0xca03_0084,
+        0xf100_0421,
+        0x54ff_fea1,
+        HLT,
+    ];
+    let cpu = same_in_all_tiers(&code);
+    assert_eq!((cpu.x[0], cpu.x[3], cpu.icount), (9000000, 36000041000, 60002));
+}

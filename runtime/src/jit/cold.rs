@@ -275,7 +275,7 @@ impl Cold {
 }
 
 /// True for operations that generated code has a cheap form of.
-fn is_native(op: BinOp) -> bool {
+pub(super) fn is_native(op: BinOp) -> bool {
     matches!(
         op,
         BinOp::Add64

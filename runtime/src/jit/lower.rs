@@ -11,7 +11,7 @@
 //! Exceptions that native floating-point operations raise stay in the host's MXCSR and are merged into
 //! [`slot::FP_STATUS`] where generated code returns, in front of every micro-op that names that slot, and in actions.
 
-use super::cold::{Cold, Condition, Node, WHOLE_BLOCK};
+use super::cold::{Cold, Condition, Node, WHOLE_BLOCK, is_native};
 use super::counters::{self, Increments, Tallies, Tally};
 use super::values::Values;
 use super::{JUMP_CACHE_BITS, Left, jump_cache_index};
@@ -151,6 +151,8 @@ const MOST_ADDITIONS: usize = 8;
 /// Most cells that tallies are added to where a tail call is made.
 const FEW_CELLS: usize = 4;
 
+/// Most micro-ops of an instruction that is executed in any case instead of being skipped by a branch.
+const MOST_SKIPPED: usize = 2;
 /// Most targets of an indirect jump that are compared with one after the other.
 const MAX_COMPARISONS: usize = 4;
 /// Most entries in the table of an indirect jump.
@@ -433,6 +435,39 @@ struct Checked {
     high: i64,
 }
 
+/// A branch over one instruction that cannot leave the block and costs no more than a branch that is foreseen: instead of
+/// it, its result is selected.
+#[derive(Clone, Copy)]
+struct Skip {
+    /// The block behind the branch, which begins with the instruction.
+    over: usize,
+    /// Its first micro-ops, which are the instruction.
+    uops: u32,
+    /// The block that the branch leads to: the rest of the other one is the same.
+    to: usize,
+}
+
+/// The branch at the end of `block`, if it is a [`Skip`].
+fn skip(blocks: &[Arc<Block>], index_of: &HashMap<u64, usize>, block: &Block) -> Option<Skip> {
+    let (Uop::BrZero { target, .. } | Uop::BrBit { target, .. } | Uop::BrCc { target, .. }) = *block.uops.last()?
+    else {
+        return None;
+    };
+    let (&over, &to) = (index_of.get(&block.end)?, index_of.get(&target)?);
+    let (behind, then) = (&blocks[over], &blocks[to]);
+    let next = behind.insns.get(1).filter(|next| next.pc == target)?;
+    let (uops, rest) = behind.uops.split_at(next.start as usize);
+    let is_small = |uop: &Uop| match *uop {
+        Uop::MovI { d, .. } => is_guest(d),
+        Uop::Un { d, .. } => is_guest(d),
+        Uop::Bin { op, d, .. } | Uop::BinI { op, d, .. } | Uop::BinSh { op, d, .. } => is_guest(d) && is_native(op),
+        _ => false,
+    };
+    // Probes at the beginning of blocks fire in one of them only.
+    let is_same = rest == then.uops.as_slice() && behind.end == then.end;
+    (is_same && uops.len() <= MOST_SKIPPED && uops.iter().all(is_small)).then_some(Skip { over, uops: next.start, to })
+}
+
 pub(super) struct Lowering<'a, 'f> {
     pub(super) b: FunctionBuilder<'f>,
     plan: &'a Plan<'a>,
@@ -443,6 +478,8 @@ pub(super) struct Lowering<'a, 'f> {
     /// Heads of the copies that entries have; unused where they have none.
     copies: Vec<Label>,
     index_of: HashMap<u64, usize>,
+    /// For each block the branch at its end, if that is none in the host's code.
+    skips: Vec<Option<Skip>>,
     x: Vec<Option<Variable>>,
     v: Vec<Option<Variable>>,
     /// The instruction count, or what this region adds to it: `icount_at` is all of it.
@@ -510,7 +547,12 @@ pub(super) fn region(
     b.seal_block(entry);
     let [state, memory, pc, _] = params(&b, entry);
     let index_of: HashMap<u64, usize> = plan.blocks.iter().enumerate().map(|(i, block)| (block.pc, i)).collect();
-    let edges = plan.seen.edges(plan.blocks, &index_of);
+    let mut edges = plan.seen.edges(plan.blocks, &index_of);
+    let skips: Vec<Option<Skip>> = plan.blocks.iter().map(|block| skip(plan.blocks, &index_of, block)).collect();
+    for skip in skips.iter().flatten() {
+        // What is executed in its place is written where the branch leads to.
+        edges[skip.over].push(skip.to);
+    }
     let cold = Cold::new(plan.blocks, plan.entries, plan.seen, &edges);
     let tallies = Tallies::new(plan.blocks, plan.entries, &cold, &edges);
     let facts = Facts::new(plan, &cold, &edges);
@@ -527,6 +569,7 @@ pub(super) fn region(
         heads,
         copies,
         index_of,
+        skips,
         x: vec![None; slot::COUNT],
         v: vec![None; slot::VCOUNT],
         counted,
@@ -1443,6 +1486,11 @@ impl<'f> Lowering<'_, 'f> {
     fn branch(&mut self, condition: Value, target: u64) {
         let end = self.plan.blocks[self.index].end;
         self.end_of_block();
+        if let Some(skip) = self.skips[self.index]
+            && !self.facts.modes[self.index]
+        {
+            return self.select_over(condition, skip, target);
+        }
         let (taken, not_taken) = (self.fresh(), self.fresh());
         self.b.ins().brif(condition, taken, &[], not_taken, &[]);
         self.go_on_in(taken);
@@ -1453,6 +1501,36 @@ impl<'f> Lowering<'_, 'f> {
     }
 
     // ---- flags
+
+    /// Executes the instruction that the branch skips in any case, and keeps what was there before if `condition` holds.
+    fn select_over(&mut self, condition: Value, skip: Skip, target: u64) {
+        let block = &self.plan.blocks[skip.over];
+        for at in 0..skip.uops {
+            let uop = block.uops[at as usize];
+            let mut written = None;
+            uop.operands(|operand| {
+                if let Operand::DefX(d) = operand {
+                    written = Some(d);
+                }
+            });
+            let old = written.filter(|&d| is_guest(d)).map(|d| (d, self.get(d)));
+            self.uop(uop);
+            if let Some((d, old)) = old {
+                let new = self.get(d);
+                let value = self.b.ins().select(condition, old, new);
+                self.set(d, value);
+            }
+        }
+        if self.counts() {
+            let counted = self.counted_at(0);
+            let more = self.b.ins().iadd_imm_s(counted, 1);
+            let counted = self.b.ins().select(condition, counted, more);
+            self.b.def_var(self.counted, counted);
+            self.ahead = 0;
+        }
+        self.edge(target, 0);
+        self.terminated = true;
+    }
 
     pub(super) fn set_flags(&mut self, kind: FlagKind, a: Value, b: Value) {
         let kind_value = self.imm(kind as u64);
