@@ -225,6 +225,30 @@ impl Slots {
     }
 }
 
+/// The place of each block in an order in which edges lead forward, but for those that close a loop: behind a block all
+/// that is reached from it, as far as possible.
+fn flow_order(edges: &[Vec<usize>], entries: &[usize]) -> Vec<usize> {
+    let (mut order, mut seen) = (vec![0; edges.len()], vec![false; edges.len()]);
+    let mut left = edges.len();
+    for root in entries.iter().copied().chain(0..edges.len()) {
+        // Blocks that have been begun, and how many of their edges have been followed.
+        let mut path = if std::mem::replace(&mut seen[root], true) { Vec::new() } else { vec![(root, 0)] };
+        while let Some((index, followed)) = path.last_mut() {
+            if let Some(&next) = edges[*index].get(*followed) {
+                *followed += 1;
+                if !std::mem::replace(&mut seen[next], true) {
+                    path.push((next, 0));
+                }
+            } else {
+                left -= 1;
+                order[*index] = left;
+                path.pop();
+            }
+        }
+    }
+    order
+}
+
 /// What is known of the flags while a block is lowered.
 #[derive(Clone, Copy, PartialEq)]
 pub(super) enum Flags {
@@ -480,6 +504,8 @@ pub(super) struct Lowering<'a, 'f> {
     index_of: HashMap<u64, usize>,
     /// For each block the branch at its end, if that is none in the host's code.
     skips: Vec<Option<Skip>>,
+    /// Where each block stands in an order in which few edges lead back.
+    order: Vec<usize>,
     x: Vec<Option<Variable>>,
     v: Vec<Option<Variable>>,
     /// The instruction count, or what this region adds to it: `icount_at` is all of it.
@@ -553,6 +579,8 @@ pub(super) fn region(
         // What is executed in its place is written where the branch leads to.
         edges[skip.over].push(skip.to);
     }
+    let entries: Vec<usize> = plan.entries.iter().map(|entry| index_of[entry]).collect();
+    let order = flow_order(&edges, &entries);
     let cold = Cold::new(plan.blocks, plan.entries, plan.seen, &edges);
     let tallies = Tallies::new(plan.blocks, plan.entries, &cold, &edges);
     let facts = Facts::new(plan, &cold, &edges);
@@ -570,6 +598,7 @@ pub(super) fn region(
         copies,
         index_of,
         skips,
+        order,
         x: vec![None; slot::COUNT],
         v: vec![None; slot::VCOUNT],
         counted,
@@ -651,7 +680,10 @@ impl<'f> Lowering<'_, 'f> {
         if x == slot::ZERO {
             return self.imm(0);
         }
-        if in_memory(x) {
+        if let (slot::FLAG_KIND, Some(kind)) = (x, self.known_kind()) {
+            return self.imm(kind as u64);
+        }
+        if in_memory(x) || x == slot::FLAG_KIND {
             return self.b.ins().load(I64, trusted(), self.state, x_offset(x));
         }
         let variable = self.x_variable(x);
@@ -660,6 +692,7 @@ impl<'f> Lowering<'_, 'f> {
 
     /// Gives an integer slot a new value.
     pub(super) fn set(&mut self, x: X, value: Value) {
+        debug_assert_ne!(x, slot::FLAG_KIND, "flags are set together");
         if x == slot::ZERO {
             return;
         }
@@ -691,7 +724,7 @@ impl<'f> Lowering<'_, 'f> {
     }
 
     fn load_slots(&mut self, slots: Slots) {
-        for x in slots.each_x() {
+        for x in slots.each_x().filter(|&x| x != slot::FLAG_KIND) {
             let value = self.b.ins().load(I64, trusted(), self.state, x_offset(x));
             let variable = self.x_variable(x);
             self.b.def_var(variable, value);
@@ -704,8 +737,8 @@ impl<'f> Lowering<'_, 'f> {
     }
 
     fn store_slots(&mut self, slots: Slots) {
-        for x in slots.each_x() {
-            let value = self.stored(x);
+        for x in self.to_store(slots) {
+            let value = self.get(x);
             self.b.ins().store(trusted(), value, self.state, x_offset(x));
         }
         for v in slots.each_v() {
@@ -714,12 +747,27 @@ impl<'f> Lowering<'_, 'f> {
         }
     }
 
-    /// The value of a slot for the CPU state. A kind of flags that is known is a constant there, and needs no register
-    /// on the way.
-    fn stored(&mut self, x: X) -> Value {
+    /// The integer slots of these that the CPU state may not have.
+    fn to_store(&self, slots: Slots) -> impl Iterator<Item = X> + use<> {
+        let has_kind = self.known_kind().is_none();
+        slots.each_x().filter(move |&x| x != slot::FLAG_KIND || !has_kind)
+    }
+
+    /// The kind of flags, if it is known. No register holds it: where it is not known, it is in the CPU state.
+    fn known_kind(&self) -> Option<FlagKind> {
         match self.flags {
-            Flags::Of(kind, ..) | Flags::Variables(Some(kind)) if x == slot::FLAG_KIND => self.imm(kind as u64),
-            _ => self.get(x),
+            Flags::Of(kind, ..) | Flags::Variables(Some(kind)) => Some(kind),
+            Flags::Variables(None) | Flags::If(..) => None,
+        }
+    }
+
+    /// Sees to it that the CPU state has the kind of flags, for a place where it is not known.
+    fn settle_kind(&mut self) {
+        if let Some(kind) = self.known_kind()
+            && self.dirty.x >> slot::FLAG_KIND & 1 != 0
+        {
+            let kind = self.imm(kind as u64);
+            self.b.ins().store(trusted(), kind, self.state, x_offset(slot::FLAG_KIND));
         }
     }
 
@@ -779,7 +827,7 @@ impl<'f> Lowering<'_, 'f> {
         let label = self.b.create_block();
         self.b.set_cold_block(label);
         let dirty = self.dirty;
-        let x = dirty.each_x().map(|x| (x, self.stored(x))).collect();
+        let x = self.to_store(dirty).map(|x| (x, self.get(x))).collect();
         let v = dirty.each_v().map(|v| (v, self.get_v(v))).collect();
         let counted = insns.filter(|_| self.counts());
         let counted = counted.map(|insns| (self.b.use_var(self.counted), insns + self.ahead));
@@ -1353,6 +1401,7 @@ impl<'f> Lowering<'_, 'f> {
 
     /// Remembers what the flags are where the label of micro-op `to` is jumped to from.
     fn note_jump(&mut self, to: u32) {
+        self.settle_kind();
         let flags = self.flags;
         self.label_flags
             .entry(to)
@@ -1405,8 +1454,11 @@ impl<'f> Lowering<'_, 'f> {
         }
         // Backward edges poll, so that no loop runs for ever unheard. So do edges behind actions: one that stands after
         // the last instruction may have changed code or probes.
-        if next <= self.index || self.acted {
+        if self.order[next] <= self.order[self.index] || self.acted {
             self.poll_to(pc);
+        }
+        if self.facts.flags[next].is_none() {
+            self.settle_kind();
         }
         self.b.ins().jump(self.heads[next], &[]);
     }
@@ -1533,8 +1585,7 @@ impl<'f> Lowering<'_, 'f> {
     }
 
     pub(super) fn set_flags(&mut self, kind: FlagKind, a: Value, b: Value) {
-        let kind_value = self.imm(kind as u64);
-        self.set(slot::FLAG_KIND, kind_value);
+        self.dirty.add(Operand::DefFlags);
         self.set(slot::FLAG_A, a);
         self.set(slot::FLAG_B, b);
         self.flags = Flags::Of(kind, a, b);
@@ -1743,7 +1794,8 @@ impl<'f> Lowering<'_, 'f> {
         let packed = self.imm(u64::from(nzcv));
         let kind_value = self.b.ins().select(when, then_kind, else_kind);
         let a_value = self.b.ins().select(when, a, packed);
-        self.set(slot::FLAG_KIND, kind_value);
+        self.b.ins().store(trusted(), kind_value, self.state, x_offset(slot::FLAG_KIND));
+        self.dirty.add(Operand::DefFlags);
         self.set(slot::FLAG_A, a_value);
         self.set(slot::FLAG_B, b);
         self.flags = Flags::If(when, kind, a, b, nzcv);
