@@ -40,12 +40,15 @@ impl Environment for Bare {
 
 /// A machine with a raw image at 0x800 and two pages of data at 0x8000.
 fn machine(code: &[u8], tier: Tier, max_insns: Option<u64>) -> Vm {
+    machine_with(code, Config { tier, max_insns, count: true, ..Config::default() })
+}
+
+fn machine_with(code: &[u8], config: Config) -> Vm {
     let memory = Arc::new(GuestMemory::new(u64::MAX >> 8).unwrap());
     memory.map_anonymous(0, 0x6000, perm::READ | perm::WRITE | perm::EXEC, false).unwrap();
     memory.map_anonymous(0x8000, 0x2000, perm::READ | perm::WRITE, false).unwrap();
     memory.write(0x800, code).unwrap();
     let cpu = Box::new(CpuState { pc: 0x800, ..CpuState::default() });
-    let config = Config { tier, max_insns, count: true, ..Config::default() };
     Vm::new(&AARCH64, cpu, memory, Box::new(Bare), None, config).unwrap()
 }
 
@@ -209,7 +212,8 @@ fn returns_inside_a_region_and_out_of_it() {
     assert_eq!(cpu.x[0], 6 * (3000 + 2 * 3000) + 1000 * (6000 - 5));
 }
 
-/// A branch over one instruction is a selection in compiled code: of its result, and of the instruction count.
+/// A branch over one instruction is a selection in compiled code, unless there is a limit of instructions, which may lie
+/// in front of the one that is skipped.
 #[test]
 fn branches_over_one_instruction() {
     // mov x0, #0; mov x1, #6000
@@ -234,4 +238,16 @@ fn branches_over_one_instruction() {
     ];
     let cpu = same_in_all_tiers(&code);
     assert_eq!((cpu.x[0], cpu.x[3], cpu.icount), (9000000, 36000041000, 60002));
+    let code = bytes(&code);
+    for tier in [Tier::Jit, Tier::Auto] {
+        let mut vm = machine_with(&code, Config { tier, ..Config::default() });
+        assert_eq!(vm.run(), End::Guest(Status::Exited(0)));
+        assert_eq!((&vm.cpu.x[..32], vm.cpu.nzcv()), (&cpu.x[..32], cpu.nzcv()), "{tier:?}");
+    }
+    for max in 30_000..30_024 {
+        let (_, reference, _) = run(&code, Tier::Interp, Some(max));
+        let (end, cpu, _) = run(&code, Tier::Jit, Some(max));
+        assert_eq!((end, cpu.icount, cpu.pc), (End::Limit, max, reference.pc));
+        assert_eq!(cpu.x[..32], reference.x[..32], "{max}");
+    }
 }

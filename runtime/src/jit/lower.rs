@@ -1538,8 +1538,10 @@ impl<'f> Lowering<'_, 'f> {
     fn branch(&mut self, condition: Value, target: u64) {
         let end = self.plan.blocks[self.index].end;
         self.end_of_block();
+        // A limit of instructions may lie between the two.
         if let Some(skip) = self.skips[self.index]
             && !self.facts.modes[self.index]
+            && self.plan.counting != Counting::Limited
         {
             return self.select_over(condition, skip, target);
         }
