@@ -1482,6 +1482,7 @@ impl<'f> Lowering<'_, 'f> {
         }
     }
 
+    /// The same by a table. Falls through also if the targets are too far apart.
     fn jump_table(&mut self, pc: Value, inside: Vec<u64>) {
         let (Some(&low), Some(&high)) = (inside.iter().min(), inside.iter().max()) else { return };
         let entries = (high - low) / JUMP_TABLE_STEP + 1;
