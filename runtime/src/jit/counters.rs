@@ -30,31 +30,74 @@ pub(super) struct Tallies {
     index: HashMap<Tally, usize>,
     /// For each block, a bit for each tally that may not be 0 where it begins.
     running: Vec<u32>,
-    /// For each block the one that leads to it, if there is only one way to it.
-    parents: Vec<Option<usize>>,
+    /// For each block what is still to be counted where it begins.
+    owed: Vec<Owed>,
+}
+
+/// What has been executed and not been counted yet.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Owed {
+    /// Increments of cells.
+    pub(super) cells: Increments,
+    /// Completed instructions. Wraps.
+    pub(super) insns: u64,
+}
+
+impl Owed {
+    /// What is to be counted on the way from here to a place where `then` is still owed.
+    pub(super) fn but(&self, then: &Owed) -> Owed {
+        let mut cells = self.cells.clone();
+        then.cells.iter().for_each(|&(cell, n)| add(&mut cells, cell, n.wrapping_neg()));
+        cells.retain(|&(_, n)| n != 0);
+        Owed { cells, insns: self.insns.wrapping_sub(then.insns) }
+    }
 }
 
 impl Tallies {
     /// Chooses the tallies of `blocks`, of which `entries` are entered from outside; `edges` says where each goes on
-    /// inside the region.
-    pub(super) fn new(blocks: &[Arc<Block>], entries: &[u64], cold: &Cold, edges: &[Vec<usize>]) -> Tallies {
-        let parents = parents(blocks, entries, edges);
-        let mut runs: Vec<Vec<Tally>> = Vec::new();
-        let mut last: Vec<Increments> = Vec::new();
-        for (index, block) in blocks.iter().enumerate() {
-            let carried = parents[index].map(|parent| last[parent].clone()).unwrap_or_default();
-            let (mut closed, open) = runs_of(block, index, cold, carried);
-            if edges[index].iter().any(|&next| parents[next] != Some(index)) {
-                closed.extend(reduce(&open).map(|(tally, _)| tally));
+    /// inside the region, and `order` where each stands if few edges lead back.
+    ///
+    /// Ways that meet bring what they all owe into the block where they meet, and count on the way what they owe beyond
+    /// that. So a loop counts once for a round, not once for a block.
+    pub(super) fn new(
+        blocks: &[Arc<Block>],
+        entries: &[u64],
+        cold: &Cold,
+        edges: &[Vec<usize>],
+        order: &[usize],
+    ) -> Tallies {
+        let mut ways = vec![Vec::new(); blocks.len()];
+        for (index, edges) in edges.iter().enumerate() {
+            edges.iter().for_each(|&next| ways[next].push(index));
+        }
+        let one_cell = counts_one_cell(blocks, cold);
+        let mut in_order: Vec<usize> = (0..blocks.len()).collect();
+        in_order.sort_unstable_by_key(|&index| order[index]);
+        let mut owed = vec![Owed::default(); blocks.len()];
+        let mut ends = owed.clone();
+        let mut runs = vec![Vec::new(); blocks.len()];
+        for index in in_order {
+            let forward = ways[index].iter().filter(|&&from| order[from] < order[index]).map(|&from| &ends[from]);
+            owed[index] = common(forward);
+            let entered = entries.contains(&blocks[index].pc);
+            // Differences of several cells are seldom in a proportion that is counted in a register.
+            if !one_cell && (entered || ways[index].iter().any(|&from| ends[from].cells != owed[index].cells)) {
+                owed[index].cells.clear();
             }
-            runs.push(closed);
-            last.push(open);
+            let carried = owed[index].cells.clone();
+            let (closed, cells) = runs_of(&blocks[index], index, cold, carried);
+            ends[index] = Owed { cells, insns: owed[index].insns.wrapping_add(blocks[index].insns.len() as u64) };
+            runs[index] = closed;
+        }
+        for (index, edges) in edges.iter().enumerate() {
+            let steps = edges.iter().map(|&next| ends[index].but(&owed[next]).cells);
+            runs[index].extend(steps.filter_map(|cells| Some(reduce(&cells)?.0)));
         }
         let distinct: HashSet<&Tally> = runs.iter().flatten().collect();
         // Where a single cell is counted in, leaving costs no more than one block.
         let is_cheap = distinct.iter().map(|tally| tally.len()).sum::<usize>() <= 1;
         let loops = in_loops(blocks, edges);
-        let mut tallies = Tallies { running: vec![0; blocks.len()], parents, ..Tallies::default() };
+        let mut tallies = Tallies { running: vec![0; blocks.len()], owed, ..Tallies::default() };
         let mut cells = 0;
         for tally in (0..blocks.len()).filter(|&index| is_cheap || loops[index]).flat_map(|index| &runs[index]) {
             if tallies.index.contains_key(tally) || tallies.all.len() == MAX_TALLIES || cells + tally.len() > MAX_CELLS
@@ -68,6 +111,11 @@ impl Tallies {
         let own =
             |runs: &Vec<Tally>| runs.iter().filter_map(|tally| tallies.index.get(tally)).fold(0, |b, i| b | 1 << i);
         let own: Vec<u32> = runs.iter().map(own).collect();
+        for index in (0..blocks.len()).filter(|&index| entries.contains(&blocks[index].pc)) {
+            if let Some((tally, _)) = tallies.find(&tallies.owed[index].cells) {
+                tallies.running[index] |= 1 << tally;
+            }
+        }
         let mut changed = true;
         while changed {
             changed = false;
@@ -82,9 +130,9 @@ impl Tallies {
         tallies
     }
 
-    /// True if block `next` takes over what block `index` has not counted yet, since there is no other way to it.
-    pub(super) fn carries(&self, index: usize, next: usize) -> bool {
-        self.parents[next] == Some(index)
+    /// What is still to be counted where a block begins.
+    pub(super) fn owed(&self, index: usize) -> &Owed {
+        &self.owed[index]
     }
 
     /// The tally that `pending` increments step, if there is one, and by how much.
@@ -111,22 +159,26 @@ fn gcd(a: u64, b: u64) -> u64 {
     if b == 0 { a } else { gcd(b, a % b) }
 }
 
-/// For each block the one in front of it that is the only way to it, if there is one.
-fn parents(blocks: &[Arc<Block>], entries: &[u64], edges: &[Vec<usize>]) -> Vec<Option<usize>> {
-    let mut ways = vec![0; blocks.len()];
-    let mut parents = vec![None; blocks.len()];
-    for (index, edges) in edges.iter().enumerate() {
-        for &next in edges {
-            ways[next] += 1;
-            parents[next] = Some(index);
+/// What all of these owe.
+fn common<'a>(mut all: impl Iterator<Item = &'a Owed>) -> Owed {
+    let Some(first) = all.next() else { return Owed::default() };
+    all.fold(first.clone(), |mut known, other| {
+        for (cell, n) in &mut known.cells {
+            *n = other.cells.iter().find(|(there, _)| there == cell).map_or(0, |&(_, there)| there.min(*n));
         }
-    }
-    for (index, parent) in parents.iter_mut().enumerate() {
-        if ways[index] != 1 || parent.is_some_and(|parent| parent >= index) || entries.contains(&blocks[index].pc) {
-            *parent = None;
-        }
-    }
-    parents
+        known.cells.retain(|&(_, n)| n != 0);
+        Owed { cells: known.cells, insns: known.insns.min(other.insns) }
+    })
+}
+
+/// True if no more than one cell is counted in.
+fn counts_one_cell(blocks: &[Arc<Block>], cold: &Cold) -> bool {
+    let kept = blocks.iter().enumerate().flat_map(|(index, block)| cold.kept(index, block));
+    let mut cells = kept.filter_map(|(_, uop)| match *uop {
+        Uop::CellInc { cell, .. } => Some(cell),
+        _ => None,
+    });
+    cells.next().is_none_or(|first| cells.all(|cell| cell == first))
 }
 
 /// The increments of each stretch of `block` that is executed as a whole, and those that are still to be made at its
@@ -204,12 +256,16 @@ mod tests {
         Arc::new(Block { pc, end: pc + 4, insns: vec![insn], uops: uops.to_vec() })
     }
 
-    fn tallies(blocks: &[Arc<Block>]) -> Tallies {
+    fn tallies(blocks: &[Arc<Block>], entries: &[u64]) -> Tallies {
         let seen = Seen::default();
         let index_of = blocks.iter().enumerate().map(|(index, block)| (block.pc, index)).collect();
         let edges = seen.edges(blocks, &index_of);
-        let entries = [blocks[0].pc];
-        Tallies::new(blocks, &entries, &Cold::new(blocks, &entries, &seen, &edges), &edges)
+        let order: Vec<usize> = (0..blocks.len()).collect();
+        Tallies::new(blocks, entries, &Cold::new(blocks, entries, &seen, &edges), &edges, &order)
+    }
+
+    fn owed(tallies: &Tallies) -> Vec<&[(u32, u64)]> {
+        tallies.owed.iter().map(|owed| owed.cells.as_slice()).collect()
     }
 
     fn count(cell: u32, n: u64) -> Uop {
@@ -224,32 +280,55 @@ mod tests {
             block(4, &[count(1, 2), count(0, 1), Uop::Next]),
             block(8, &[count(0, 3), count(1, 6), Uop::BrZero { nz: true, a: 0, target: 0 }]),
         ];
-        let tallies = tallies(&blocks);
+        let tallies = tallies(&blocks, &[0]);
         assert_eq!(tallies.all, [[(0, 1), (1, 2)]]);
         assert_eq!(tallies.find(&vec![(1, 12), (0, 6)]), Some((0, 6)));
         assert_eq!(tallies.find(&vec![(0, 6)]), None);
-        assert!(tallies.carries(0, 1) && tallies.carries(1, 2) && !tallies.carries(2, 0));
+        assert_eq!(owed(&tallies), [&[][..], &[(0, 2), (1, 4)], &[(0, 3), (1, 6)]]);
         assert_eq!(tallies.running(0), 1);
     }
 
     #[test]
     fn what_is_not_in_a_loop_is_counted_where_it_is() {
         let blocks = [block(0, &[count(0, 1), count(1, 1), Uop::Next]), block(4, &[count(0, 1), Uop::Next])];
-        assert!(tallies(&blocks).all.is_empty());
+        assert!(tallies(&blocks, &[0]).all.is_empty());
         // A single cell is not, if there are several ways to a block.
         let blocks = [
             block(0, &[count(0, 1), Uop::BrZero { nz: true, a: 0, target: 8 }]),
             block(4, &[count(0, 5), Uop::Next]),
             block(8, &[Uop::Next]),
         ];
-        assert_eq!(tallies(&blocks).all, [[(0, 1)]]);
+        assert_eq!(tallies(&blocks, &[0]).all, [[(0, 1)]]);
+    }
+
+    #[test]
+    fn a_loop_counts_once_for_a_round() {
+        // 0 -> 4 or 8, 4 -> 8, 8 -> 0: the two ways to 8 bring 1 and 6.
+        let blocks = [
+            block(0, &[count(0, 1), Uop::BrZero { nz: true, a: 0, target: 8 }]),
+            block(4, &[count(0, 5), Uop::Next]),
+            block(8, &[count(0, 2), Uop::BrZero { nz: true, a: 0, target: 0 }]),
+        ];
+        // Also if the second way is entered from outside.
+        for entries in [&[0][..], &[0, 4]] {
+            let tallies = tallies(&blocks, entries);
+            assert_eq!(owed(&tallies), [&[][..], &[(0, 1)], &[(0, 1)]]);
+            assert_eq!(tallies.owed.iter().map(|owed| owed.insns).collect::<Vec<_>>(), [0, 1, 1]);
+            let ends = Owed { cells: vec![(0, 6)], insns: 2 };
+            assert_eq!(ends.but(tallies.owed(2)), Owed { cells: vec![(0, 5)], insns: 1 });
+        }
+        // Of several cells nothing is taken along to where ways with different increments meet.
+        let mut blocks = blocks;
+        blocks[1] = block(4, &[count(1, 5), Uop::Next]);
+        assert_eq!(owed(&tallies(&blocks, &[0])), [&[][..], &[(0, 1)], &[]]);
+        assert_eq!(owed(&tallies(&blocks, &[0, 4])), [&[][..], &[], &[]]);
     }
 
     #[test]
     fn recursion_is_no_loop() {
         let call = Uop::Jump { hint: JumpHint::Call, target: 0 };
         let blocks = [block(0, &[count(0, 1), count(1, 1), Uop::Next]), block(4, &[call])];
-        assert!(tallies(&blocks).all.is_empty());
+        assert!(tallies(&blocks, &[0]).all.is_empty());
     }
 
     #[test]

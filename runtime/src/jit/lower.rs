@@ -12,7 +12,7 @@
 //! [`slot::FP_STATUS`] where generated code returns, in front of every micro-op that names that slot, and in actions.
 
 use super::cold::{Cold, Condition, Node, WHOLE_BLOCK, is_native};
-use super::counters::{self, Increments, Tallies, Tally};
+use super::counters::{self, Increments, Owed, Tallies, Tally};
 use super::values::Values;
 use super::{JUMP_CACHE_BITS, Left, jump_cache_index};
 use crate::block::Block;
@@ -529,8 +529,6 @@ pub(super) struct Lowering<'a, 'f> {
     pending: Increments,
     /// Completed instructions of earlier blocks that `counted` does not have yet.
     ahead: u64,
-    /// For blocks that are reached from a single place: `pending` and `ahead` there.
-    carried: HashMap<usize, (Increments, u64)>,
     /// A bit for each tally that may not be 0.
     running: u32,
     /// Actions stand earlier in the block.
@@ -582,7 +580,7 @@ pub(super) fn region(
     let entries: Vec<usize> = plan.entries.iter().map(|entry| index_of[entry]).collect();
     let order = flow_order(&edges, &entries);
     let cold = Cold::new(plan.blocks, plan.entries, plan.seen, &edges);
-    let tallies = Tallies::new(plan.blocks, plan.entries, &cold, &edges);
+    let tallies = Tallies::new(plan.blocks, plan.entries, &cold, &edges, &order);
     let facts = Facts::new(plan, &cold, &edges);
     let steps = tallies.all.iter().map(|_| b.declare_var(I64)).collect();
     let heads = plan.blocks.iter().map(|_| b.create_block()).collect();
@@ -614,7 +612,6 @@ pub(super) fn region(
         checked: Vec::new(),
         pending: Vec::new(),
         ahead: 0,
-        carried: HashMap::new(),
         running: 0,
         acted: false,
         written: Default::default(),
@@ -796,30 +793,46 @@ impl<'f> Lowering<'_, 'f> {
             if let Some(label) = label {
                 self.b.switch_to_block(label);
             }
-            self.load_slots(self.facts.live[self.index_of[&entry]]);
-            match self.plan.counting {
-                Counting::Off => {}
-                Counting::Exact => {
-                    let none = self.imm(0);
-                    self.b.def_var(self.counted, none);
-                }
-                Counting::Limited => {
-                    let icount = self.b.ins().load(I64, trusted(), self.state, ICOUNT);
-                    self.b.def_var(self.counted, icount);
-                }
-            }
-            for tally in 0..self.steps.len() {
-                let none = self.imm(0);
-                self.b.def_var(self.steps[tally], none);
-            }
-            (self.dirty, self.flags) = (Slots::default(), Flags::Variables(None));
             let index = self.index_of[&entry];
+            self.load_slots(self.facts.live[index]);
+            self.begin_counts(index);
+            (self.dirty, self.flags) = (Slots::default(), Flags::Variables(None));
             self.poll_to(entry);
             self.assume(index);
             let head = self.heads[index];
             let to = if self.facts.copied[index] { self.copies[index] } else { head };
             self.b.ins().jump(to, &[]);
         }
+    }
+
+    /// Begins to count where a block is entered from outside: what is owed there has been counted before.
+    fn begin_counts(&mut self, index: usize) {
+        let none = Owed::default().but(self.tallies.owed(index));
+        let counted = match self.plan.counting {
+            Counting::Off => None,
+            Counting::Exact => Some(self.imm(none.insns)),
+            Counting::Limited => {
+                let icount = self.b.ins().load(I64, trusted(), self.state, ICOUNT);
+                Some(self.ahead_of(icount, none.insns))
+            }
+        };
+        if let Some(counted) = counted {
+            self.b.def_var(self.counted, counted);
+        }
+        for tally in 0..self.steps.len() {
+            let none = self.imm(0);
+            self.b.def_var(self.steps[tally], none);
+        }
+        self.pending = none.cells;
+        self.flush_cells();
+        self.owe(index);
+        self.running = self.tallies.running(index);
+    }
+
+    /// Takes over what is still to be counted where a block begins.
+    fn owe(&mut self, index: usize) {
+        let Owed { cells, insns } = self.tallies.owed(index).clone();
+        (self.pending, self.ahead) = (cells, insns);
     }
 
     /// Makes an exit with the present state and returns its label.
@@ -1322,7 +1335,7 @@ impl<'f> Lowering<'_, 'f> {
         self.dirty = dirty;
         self.checked.clear();
         self.slow = None;
-        (self.pending, self.ahead) = self.carried.get(&index).cloned().unwrap_or_default();
+        self.owe(index);
         self.running = self.tallies.running(index);
         self.acted = false;
         self.written = Default::default();
@@ -1442,16 +1455,15 @@ impl<'f> Lowering<'_, 'f> {
         let Some(&next) = self.index_of.get(&pc) else {
             return self.chain(pc, which);
         };
-        if self.tallies.carries(self.index, next) {
-            self.carried.insert(next, (self.pending.clone(), self.ahead));
-        } else {
-            self.flush_cells();
-            if self.counts() {
-                let counted = self.counted_at(0);
-                self.b.def_var(self.counted, counted);
-            }
-            self.ahead = 0;
+        let owed = Owed { cells: std::mem::take(&mut self.pending), insns: self.ahead };
+        let Owed { cells, insns } = owed.but(self.tallies.owed(next));
+        (self.pending, self.ahead) = (cells, insns);
+        self.flush_cells();
+        if self.counts() && insns != 0 {
+            let counted = self.counted_at(0);
+            self.b.def_var(self.counted, counted);
         }
+        self.owe(next);
         // Backward edges poll, so that no loop runs for ever unheard. So do edges behind actions: one that stands after
         // the last instruction may have changed code or probes.
         if self.order[next] <= self.order[self.index] || self.acted {
