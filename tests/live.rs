@@ -190,7 +190,8 @@ fn names_that_are_said_fire_marks() {
             assert_eq!(running.accepted(&["emit", "glitch"]), "emitted glitch to 1 probe\n");
         }
         assert_eq!(running.accepted(&["emit", "tick 1"]), "emitted tick 1 to 1 probe\n");
-        let expected = format!("@said[name]:\n  {:2}  glitch\n   1  tick 1\n", rounds());
+        let width = rounds().to_string().len();
+        let expected = format!("@said[name]:\n  {:width$}  glitch\n  {:width$}  tick 1\n", rounds(), 1);
         running.until("all have fired", || running.accepted(&["print", "@said"]) == expected);
         running.accepted(&["add", "w: on mark * { write x20 = x20; print name, func }"]);
         running.accepted(&["emit", "late"]);
