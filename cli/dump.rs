@@ -52,7 +52,7 @@ fn block(args: &DumpArgs, sources: &Sources) -> Result<String, Failure> {
     let mut vm = Vm::new(isa, cpu, memory, environment, Some(probes), config)
         .map_err(|error| Failure::new(format!("no memory for generated code: {error}")))?;
     Ok(match args.stage {
-        Stage::Uop => vm.block_at(pc).to_string(),
+        Stage::Uop => vm.block_at(pc).block.to_string(),
         stage => vm.generated_code(pc, stage == Stage::Asm),
     })
 }

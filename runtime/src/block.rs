@@ -3,6 +3,10 @@
 //! A block is a straight run of guest instructions on one page. It knows nothing of how it is executed.
 
 use crate::uop::{Uop, V, X, slot};
+use smallvec::SmallVec;
+
+/// The micro-ops of a block. Most blocks have few, and these are in the block itself.
+pub type Uops = SmallVec<[Uop; 6]>;
 
 /// A run of guest instructions as micro-ops.
 #[derive(Clone, Debug, Default)]
@@ -14,7 +18,7 @@ pub struct Block {
     /// The instructions, in address order.
     pub insns: Vec<Insn>,
     /// The micro-ops of all instructions and of the probes between them.
-    pub uops: Vec<Uop>,
+    pub uops: Uops,
 }
 
 /// One guest instruction of a [`Block`]. Its micro-ops are `start..body` (before-probes), `body..after` (the

@@ -7,26 +7,33 @@ use crate::block::Block;
 use crate::jit::FpMode;
 use crate::machine::lock;
 use crate::mem::PAGE;
+use crate::mem::host::prefetch;
 use hashbrown::HashMap;
-use std::ops::Range;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicUsize, Ordering};
+use std::ops::{Deref, Range};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 /// A cached block.
+///
+/// Programs that do many different things spend their time waiting for blocks to come from memory. So what the interpreter
+/// needs of one is in neighbouring cache lines, in this order.
 #[derive(Debug)]
+#[repr(C)]
 pub struct Entry {
-    /// The micro-ops.
-    pub block: Arc<Block>,
     count: AtomicU32,
-    code: [AtomicUsize; FpMode::COUNT],
-    /// A bit for each mode for which code has been asked for.
-    asked: AtomicU8,
     /// Executions below which no code is asked for: see [`Entry::postpone_code`].
     patience: AtomicU32,
-    targets: Mutex<Vec<u64>>,
-    interpret_only: AtomicBool,
+    code: [AtomicUsize; FpMode::COUNT],
     live: AtomicBool,
+    interpret_only: AtomicBool,
+    /// A bit for each mode for which code has been asked for.
+    asked: AtomicU8,
+    /// Where control went from here when it was interpreted last: the address of the guest, and the entry's of the host.
+    next: (AtomicU64, AtomicUsize),
+    /// The micro-ops.
+    pub block: Block,
+    targets: Mutex<Vec<u64>>,
     /// Few blocks have any of it.
     cold: OnceLock<Box<Mutex<Cold>>>,
 }
@@ -54,15 +61,24 @@ impl Entry {
     /// An entry that is found by nobody yet.
     pub fn new(block: Block) -> Entry {
         Entry {
-            block: Arc::new(block),
             count: AtomicU32::new(0),
-            code: Default::default(),
-            asked: AtomicU8::new(0),
             patience: AtomicU32::new(0),
-            targets: Mutex::default(),
-            interpret_only: AtomicBool::new(false),
+            code: Default::default(),
             live: AtomicBool::new(true),
+            interpret_only: AtomicBool::new(false),
+            asked: AtomicU8::new(0),
+            next: (AtomicU64::new(block.end), AtomicUsize::new(0)),
+            block,
+            targets: Mutex::default(),
             cold: OnceLock::new(),
+        }
+    }
+
+    /// Remembers which block has followed this one.
+    pub fn note_next(&self, next: &Entry) {
+        if self.next.0.load(Ordering::Relaxed) != next.block.pc {
+            self.next.0.store(next.block.pc, Ordering::Relaxed);
+            self.next.1.store(std::ptr::from_ref(next) as usize, Ordering::Relaxed);
         }
     }
 
@@ -183,15 +199,26 @@ impl Entry {
     }
 }
 
+impl Deref for Entry {
+    type Target = Block;
+
+    fn deref(&self) -> &Block {
+        &self.block
+    }
+}
+
 /// What a block is found by: its address, and whether control flow enters it. Blocks that control flow enters and rests
 /// of blocks at the same address are different blocks.
 type Key = (u64, bool);
 
 /// Log2 of the number of slots in the front table.
-const FRONT_BITS: u32 = 14;
+const FRONT_BITS: u32 = 15;
 
-/// A block and what it is found by, or nothing.
-type FrontSlot = Option<(Key, Arc<Entry>)>;
+/// Bytes of an entry that are fetched ahead: up to its first micro-ops.
+const PREFETCHED: usize = 192;
+
+/// A block and what it is found by, see [`Front::word`], or nothing.
+type FrontSlot = Option<(u64, Arc<Entry>)>;
 
 /// A thread's own direct-mapped copy of part of the cache. Blocks that have been removed are not found.
 #[derive(Debug)]
@@ -206,24 +233,42 @@ impl Default for Front {
 }
 
 impl Front {
-    fn slot((pc, enters): Key) -> usize {
-        // Blocks of a loop or of neighbouring functions stand apart; no instruction has an odd address.
-        ((pc ^ u64::from(enters)).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (64 - FRONT_BITS)) as usize
+    /// A key in one word. None for an odd address, where no instruction is.
+    fn word((pc, enters): Key) -> Option<u64> {
+        (pc & 1 == 0).then_some(pc | u64::from(enters))
+    }
+
+    fn slot(word: u64) -> usize {
+        // Blocks of a loop or of neighbouring functions stand apart.
+        (word.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (64 - FRONT_BITS)) as usize
     }
 
     /// Finds the block at `pc`.
     #[inline]
     pub fn find(&self, pc: u64, enters: bool) -> Option<&Arc<Entry>> {
-        match &self.slots[Self::slot((pc, enters))] {
-            Some((key, entry)) if *key == (pc, enters) && entry.is_live() => Some(entry),
+        let word = Self::word((pc, enters))?;
+        match &self.slots[Self::slot(word)] {
+            Some((known, entry)) if *known == word && entry.is_live() => Some(entry),
             _ => None,
         }
     }
 
+    /// Has the host fetch what followed a block the last time, and the way to it, while there is something else to do.
+    #[inline]
+    pub fn prefetch_next(&self, entry: &Entry) {
+        let (pc, next) = &entry.next;
+        if let Some(word) = Self::word((pc.load(Ordering::Relaxed), true)) {
+            prefetch(std::ptr::from_ref(&self.slots[Self::slot(word)]) as usize, size_of::<FrontSlot>());
+        }
+        // It may be no more: nothing is read there.
+        prefetch(next.load(Ordering::Relaxed), PREFETCHED);
+    }
+
     /// Remembers a block in place of another one.
     pub fn keep(&mut self, entry: Arc<Entry>, enters: bool) {
-        let key = (entry.block.pc, enters);
-        self.slots[Self::slot(key)] = Some((key, entry));
+        if let Some(word) = Self::word((entry.block.pc, enters)) {
+            self.slots[Self::slot(word)] = Some((word, entry));
+        }
     }
 }
 

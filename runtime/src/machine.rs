@@ -185,7 +185,7 @@ impl Machine {
         let entry = self.entry(pc, true).0;
         let mut guard = self.translations();
         let Translations { jit: Some(jit), compiler: Some(compiler), .. } = &mut *guard else { return String::new() };
-        compiler.dump(&jit.draft(vec![entry.block.clone()], Seen::default(), FpMode::Native), assembly)
+        compiler.dump(&jit.draft(vec![entry], Seen::default(), FpMode::Native), assembly)
     }
 
     /// Executions after which a block is compiled.
@@ -319,8 +319,7 @@ impl Machine {
         }
         let compiler = translations.compiler.take()?;
         let (region, seen) = self.region(translations, root.block.pc);
-        let blocks = region.iter().map(|entry| entry.block.clone()).collect();
-        let draft = translations.jit.as_ref()?.draft(blocks, seen, mode);
+        let draft = translations.jit.as_ref()?.draft(region.clone(), seen, mode);
         Some(Work { compiler, draft, root, mode, region, took: Duration::ZERO })
     }
 

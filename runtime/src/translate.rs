@@ -10,6 +10,8 @@ use crate::uop::{Operand, Trap, UnOp, Uop, X, slot};
 
 /// Most instructions in a block.
 pub const MAX_INSNS: usize = 64;
+/// Instructions that most blocks have no more of.
+const USUAL_INSNS: usize = 4;
 
 /// Slot that holds the address of the next instruction for after-probes at an instruction that transfers control.
 /// It is the last probe slot, so that bodies never use it for anything else.
@@ -138,13 +140,14 @@ pub fn translate_replaced(
     splice: Option<&mut dyn Splice>,
 ) -> Block {
     let len = fetch(isa, memory, pc).map_or_else(|_| isa.insn_len(bits as u16), |(_, len)| len);
-    let mut block = Block { pc, end: pc.wrapping_add(u64::from(len)), ..Block::default() };
-    isa.lift(bits, &mut Lift::new(&mut block.uops, pc, len));
-    let after = block.uops.len() as u32;
-    block.insns.push(Insn { pc, bits, len, start: 0, body: 0, after });
-    if !block.uops.last().is_some_and(Uop::ends_block) {
-        block.uops.push(Uop::Next);
+    let mut uops = Vec::new();
+    isa.lift(bits, &mut Lift::new(&mut uops, pc, len));
+    let after = uops.len() as u32;
+    if !uops.last().is_some_and(Uop::ends_block) {
+        uops.push(Uop::Next);
     }
+    let insns = vec![Insn { pc, bits, len, start: 0, body: 0, after }];
+    let block = Block { pc, end: pc.wrapping_add(u64::from(len)), insns, uops: uops.as_slice().into() };
     match splice {
         Some(splice) => spliced(&block, false, splice, |splice, site, uops| splice.before_replaced(site, uops)),
         None => block,
@@ -152,34 +155,35 @@ pub fn translate_replaced(
 }
 
 fn lift_block(isa: &dyn Isa, memory: &GuestMemory, pc: u64) -> Block {
-    let mut block = Block { pc, end: pc, ..Block::default() };
-    while block.insns.len() < MAX_INSNS && (block.end / PAGE == pc / PAGE || block.insns.is_empty()) {
-        let at = block.end;
-        let start = block.uops.len() as u32;
+    let (mut insns, mut uops) = (Vec::with_capacity(USUAL_INSNS), Vec::with_capacity(MAX_INSNS));
+    let mut end = pc;
+    while insns.len() < MAX_INSNS && (end / PAGE == pc / PAGE || insns.is_empty()) {
+        let at = end;
+        let start = uops.len() as u32;
         let (bits, len) = match fetch(isa, memory, at) {
             Ok(fetched) => fetched,
             // Only an instruction that is reached faults.
-            Err(_) if !block.insns.is_empty() => break,
+            Err(_) if !insns.is_empty() => break,
             Err(trap) => {
-                block.uops.push(trap);
+                uops.push(trap);
                 (0, isa.insn_align() as u8)
             }
         };
-        if block.uops.len() as u32 == start {
-            isa.lift(bits, &mut Lift::new(&mut block.uops, at, len));
+        if uops.len() as u32 == start {
+            isa.lift(bits, &mut Lift::new(&mut uops, at, len));
         }
-        let after = block.uops.len() as u32;
-        block.insns.push(Insn { pc: at, bits, len, start, body: start, after });
-        block.end = at.wrapping_add(u64::from(len));
-        let last = block.uops.get(start as usize..).and_then(<[Uop]>::last);
+        let after = uops.len() as u32;
+        insns.push(Insn { pc: at, bits, len, start, body: start, after });
+        end = at.wrapping_add(u64::from(len));
+        let last = uops.get(start as usize..).and_then(<[Uop]>::last);
         if last.is_some_and(|uop| uop.ends_block() || matches!(uop, Uop::Syscall { .. })) {
             break;
         }
     }
-    if !block.uops.last().is_some_and(Uop::ends_block) {
-        block.uops.push(Uop::Next);
+    if !uops.last().is_some_and(Uop::ends_block) {
+        uops.push(Uop::Next);
     }
-    block
+    Block { pc, end, insns, uops: uops.as_slice().into() }
 }
 
 /// Reads the instruction at `pc`: its bits and length, or the trap that fetching it raises.
@@ -200,7 +204,7 @@ fn fetch(isa: &dyn Isa, memory: &GuestMemory, pc: u64) -> Result<(u32, u8), Uop>
 type Before = fn(&mut dyn Splice, &Site<'_>, &mut Vec<Uop>);
 
 fn spliced(plain: &Block, enters: bool, splice: &mut dyn Splice, before: Before) -> Block {
-    let mut block = Block { pc: plain.pc, end: plain.end, ..Block::default() };
+    let (mut insns, mut uops) = (Vec::with_capacity(plain.insns.len()), Vec::new());
     for (index, &insn) in plain.insns.iter().enumerate() {
         let end = plain.insns.get(index + 1).map_or(plain.uops.len(), |next| next.start as usize);
         let body = &plain.uops[insn.start as usize..end];
@@ -217,27 +221,27 @@ fn spliced(plain: &Block, enters: bool, splice: &mut dyn Splice, before: Before)
             block_len: plain.insns.len() as u64,
             jumps: jump.is_some_and(|uop| !matches!(uop, Uop::Next | Uop::Trap { .. })),
         };
-        let start = block.uops.len() as u32;
-        before(splice, &site, &mut block.uops);
-        let end_of_before = block.uops.len() as u32;
-        let body_start = splice.body(&site, straight, &mut block.uops).unwrap_or_else(|| {
-            push_moved(&mut block.uops, straight, insn.start, end_of_before);
+        let start = uops.len() as u32;
+        before(splice, &site, &mut uops);
+        let end_of_before = uops.len() as u32;
+        let body_start = splice.body(&site, straight, &mut uops).unwrap_or_else(|| {
+            push_moved(&mut uops, straight, insn.start, end_of_before);
             end_of_before
         });
-        splice.stick(&site, &mut block.uops);
-        let mut after = block.uops.len() as u32;
+        splice.stick(&site, &mut uops);
+        let mut after = uops.len() as u32;
         let trap = matches!(jump, Some(Uop::Trap { .. }));
         if !trap && splice.has_after(&site) {
-            let jump = jump.map(|uop| hold_branch(uop, plain.end, &mut block.uops));
-            after = block.uops.len() as u32;
-            splice.after(&site, &mut block.uops);
-            block.uops.extend(jump);
+            let jump = jump.map(|uop| hold_branch(uop, plain.end, &mut uops));
+            after = uops.len() as u32;
+            splice.after(&site, &mut uops);
+            uops.extend(jump);
         } else {
-            block.uops.extend(jump);
+            uops.extend(jump);
         }
-        block.insns.push(Insn { start, body: body_start, after, ..insn });
+        insns.push(Insn { start, body: body_start, after, ..insn });
     }
-    block
+    Block { pc: plain.pc, end: plain.end, insns, uops: uops.as_slice().into() }
 }
 
 /// Appends micro-ops of an instruction, its local jumps adjusted to their new place.

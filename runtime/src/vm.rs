@@ -424,8 +424,8 @@ impl Vm {
     }
 
     /// Returns the block at `pc` as it would be executed, for dumps.
-    pub fn block_at(&mut self, pc: u64) -> Arc<Block> {
-        self.machine.entry(pc, true).0.block.clone()
+    pub fn block_at(&mut self, pc: u64) -> Arc<Entry> {
+        self.machine.entry(pc, true).0
     }
 
     /// Returns the code of the region at `pc` for dumps: Cranelift's IR, or host code if `assembly`.
@@ -702,7 +702,7 @@ impl Vm {
         // What a region has been made of is in the cache as long as its code is.
         let Some(entry) = self.entry(pc, true) else { unreachable!("a block of a region that runs is not dropped") };
         let often = left_out && entry.note_cold(at, self.machine.often());
-        let block = &*entry.block;
+        let block = &entry.block;
         let remaining = self.cpu.limit.saturating_sub(self.cpu.icount);
         let stop = usize::try_from(remaining).unwrap_or(usize::MAX).min(block.insns.len());
         let leave = self.run_block(block, at, stop);
@@ -733,7 +733,7 @@ impl Vm {
 
     fn interpret(&mut self, entry: &Arc<Entry>, resumed: u32, remaining: u64) -> Option<Stop> {
         entry.note_execution();
-        let block = &*entry.block;
+        let block = &entry.block;
         let stop = usize::try_from(remaining).unwrap_or(usize::MAX).min(block.insns.len());
         let from = if resumed == resume::BODY { block.insns[0].body } else { 0 };
         let leave = self.run_block(block, from, stop);
@@ -747,6 +747,7 @@ impl Vm {
         let mut ctx = context(&self.machine, &self.counters, &mut host);
         let cpu = &mut *self.cpu;
         let before = self.meter.begin(Activity::Interpreting);
+        let mut last: Option<&Arc<Entry>> = None;
         while cpu.poll.load(Ordering::Relaxed) == 0 && cpu.resume == resume::ENTRY && !self.memory.has_written_code() {
             let Some(entry) = self.front.find(cpu.pc, true) else { break };
             let mode = FpMode::of(cpu.x[slot::FP_CONTROL as usize]);
@@ -755,6 +756,10 @@ impl Vm {
                 break;
             }
             entry.note_execution();
+            self.front.prefetch_next(entry);
+            if let Some(last) = last.replace(entry) {
+                last.note_next(entry);
+            }
             match interp::run(&entry.block, 0, insns, cpu, &mut ctx) {
                 Leave::Next => note_target(entry, cpu.pc),
                 leave => {
@@ -770,7 +775,7 @@ impl Vm {
 
     /// Does what the interpreter has left a block for.
     fn after(&mut self, entry: &Entry, limit: usize, mut leave: Leave) -> Option<Stop> {
-        let block = &*entry.block;
+        let block = &entry.block;
         loop {
             match leave {
                 Leave::Next => {

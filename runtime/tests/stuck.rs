@@ -6,6 +6,7 @@ mod random;
 
 use random::Random;
 use spile_runtime::block::Block;
+use spile_runtime::cache::Entry;
 use spile_runtime::cells::Cells;
 use spile_runtime::cpu::{CpuState, StuckBits, StuckRegisters, resume};
 use spile_runtime::interp::{self, ActionCall, Context, Host, Leave};
@@ -131,7 +132,7 @@ impl Bench {
     /// Runs generated code. False if it leaves the instruction to the interpreter.
     fn generate(&mut self, block: &Block, cpu: &mut CpuState) -> bool {
         self.reset();
-        let draft = self.jit.draft(vec![Arc::new(block.clone())], Seen::default(), FpMode::Native);
+        let draft = self.jit.draft(vec![Arc::new(Entry::new(block.clone()))], Seen::default(), FpMode::Native);
         let code = self.compiler.compile(&draft).expect("compiles");
         let code = self.jit.install(draft, &code).expect("has room").code;
         let cells = Cells::none();

@@ -5,6 +5,7 @@ mod random;
 
 use random::Random;
 use spile_runtime::block::{Block, Insn};
+use spile_runtime::cache::Entry;
 use spile_runtime::cells::Cells;
 use spile_runtime::cpu::{CpuState, resume};
 use spile_runtime::interp::{ActionCall, Context, Host, run_one};
@@ -137,18 +138,18 @@ impl Bench {
         Bench { memory, jit, compiler, mode: FpMode::Native, random: Random(0x1234_5678_9abc_def1) }
     }
 
-    fn block(pc: u64, uops: &[Uop]) -> Arc<Block> {
+    fn block(pc: u64, uops: &[Uop]) -> Arc<Entry> {
         let mut uops = uops.to_vec();
         if !uops.last().is_some_and(Uop::ends_block) {
             uops.push(Uop::Next);
         }
         let after = uops.len() as u32;
         let insn = Insn { pc, bits: 0, len: 4, start: 0, body: 0, after };
-        Arc::new(Block { pc, end: pc + 4, insns: vec![insn], uops })
+        Arc::new(Entry::new(Block { pc, end: pc + 4, insns: vec![insn], uops: uops.as_slice().into() }))
     }
 
     /// Compiles a region and returns where it is entered.
-    fn compile(&mut self, blocks: &[Arc<Block>]) -> usize {
+    fn compile(&mut self, blocks: &[Arc<Entry>]) -> usize {
         let draft = self.jit.draft(blocks.to_vec(), Seen::default(), self.mode);
         let code = self.compiler.compile(&draft).expect("compiles");
         self.jit.install(draft, &code).expect("has room").code
@@ -180,7 +181,7 @@ impl Bench {
                 return false;
             }
         }
-        let blocks: Vec<Arc<Block>> = parts.iter().zip(0..).map(|(uops, i)| Self::block(PC + 0x10 * i, uops)).collect();
+        let blocks: Vec<Arc<Entry>> = parts.iter().zip(0..).map(|(uops, i)| Self::block(PC + 0x10 * i, uops)).collect();
         let code = self.compile(&blocks);
         for (state, expected) in states.iter().zip(&expected) {
             let cpu = self.enter(code, state);

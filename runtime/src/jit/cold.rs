@@ -13,6 +13,7 @@
 
 use super::Seen;
 use crate::block::Block;
+use crate::cache::Entry;
 use crate::uop::{BinOp, Operand, Shift, UnOp, Uop, X, slot};
 use hashbrown::{HashMap, HashSet};
 use std::ops::Range;
@@ -90,8 +91,8 @@ impl Nodes {
 
 impl Cold {
     /// Decides what is left out of `blocks`, of which `entries` are entered from outside.
-    pub(super) fn new(blocks: &[Arc<Block>], entries: &[u64], seen: &Seen, edges: &[Vec<usize>]) -> Cold {
-        let left = |block: &Arc<Block>| Left {
+    pub(super) fn new(blocks: &[Arc<Entry>], entries: &[u64], seen: &Seen, edges: &[Vec<usize>]) -> Cold {
+        let left = |block: &Arc<Entry>| Left {
             ranges: cold_ranges(block, seen.warm.get(&block.pc).map_or(&[], Vec::as_slice)),
             ..Left::default()
         };
@@ -137,7 +138,7 @@ impl Cold {
     }
 
     /// Follows conditions through the region, and notes where they are known.
-    fn follow(&mut self, blocks: &[Arc<Block>], entries: &[u64], seen: &Seen, edges: &[Vec<usize>]) {
+    fn follow(&mut self, blocks: &[Arc<Entry>], entries: &[u64], seen: &Seen, edges: &[Vec<usize>]) {
         let walks: Vec<Walk> = blocks.iter().enumerate().map(|(index, block)| self.walk(index, block)).collect();
         let mut counts: HashMap<Condition, usize> = HashMap::new();
         for condition in walks.iter().flat_map(|walk| &walk.0).filter_map(Step::condition) {
@@ -464,12 +465,12 @@ mod tests {
     const FLAG: X = slot::PROBE;
 
     /// A block whose micro-ops but the last are those of a probe in front of its only instruction.
-    fn block(pc: u64, uops: &[Uop]) -> Arc<Block> {
+    fn block(pc: u64, uops: &[Uop]) -> Arc<Entry> {
         let insn = Insn { pc, bits: 0, len: 4, start: 0, body: uops.len() as u32 - 1, after: uops.len() as u32 };
-        Arc::new(Block { pc, end: pc + 4, insns: vec![insn], uops: uops.to_vec() })
+        Arc::new(Entry::new(Block { pc, end: pc + 4, insns: vec![insn], uops: uops.into() }))
     }
 
-    fn cold(blocks: &[Arc<Block>], warm: &[(u64, u32)]) -> Cold {
+    fn cold(blocks: &[Arc<Entry>], warm: &[(u64, u32)]) -> Cold {
         let mut seen = Seen::default();
         warm.iter().for_each(|&(pc, at)| seen.warm.entry(pc).or_default().push(at));
         let index_of = blocks.iter().enumerate().map(|(index, block)| (block.pc, index)).collect();
@@ -477,7 +478,7 @@ mod tests {
         Cold::new(blocks, &[blocks[0].pc], &seen, &edges)
     }
 
-    fn kept(cold: &Cold, blocks: &[Arc<Block>], index: usize) -> Vec<usize> {
+    fn kept(cold: &Cold, blocks: &[Arc<Entry>], index: usize) -> Vec<usize> {
         cold.kept(index, &blocks[index]).map(|(at, _)| at).collect()
     }
 

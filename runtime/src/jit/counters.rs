@@ -8,6 +8,7 @@
 
 use super::cold::Cold;
 use crate::block::Block;
+use crate::cache::Entry;
 use crate::uop::{JumpHint, Uop};
 use hashbrown::{HashMap, HashSet};
 use std::sync::Arc;
@@ -60,7 +61,7 @@ impl Tallies {
     /// Ways that meet bring what they all owe into the block where they meet, and count on the way what they owe beyond
     /// that. So a loop counts once for a round, not once for a block.
     pub(super) fn new(
-        blocks: &[Arc<Block>],
+        blocks: &[Arc<Entry>],
         entries: &[u64],
         cold: &Cold,
         edges: &[Vec<usize>],
@@ -172,7 +173,7 @@ fn common<'a>(mut all: impl Iterator<Item = &'a Owed>) -> Owed {
 }
 
 /// True if no more than one cell is counted in.
-fn counts_one_cell(blocks: &[Arc<Block>], cold: &Cold) -> bool {
+fn counts_one_cell(blocks: &[Arc<Entry>], cold: &Cold) -> bool {
     let kept = blocks.iter().enumerate().flat_map(|(index, block)| cold.kept(index, block));
     let mut cells = kept.filter_map(|(_, uop)| match *uop {
         Uop::CellInc { cell, .. } => Some(cell),
@@ -225,7 +226,7 @@ pub(super) fn add(pending: &mut Increments, cell: u32, n: u64) {
 
 /// For each block whether it comes round to itself inside the region, other than by a call: recursion leaves the region
 /// as often as it counts.
-fn in_loops(blocks: &[Arc<Block>], edges: &[Vec<usize>]) -> Vec<bool> {
+fn in_loops(blocks: &[Arc<Entry>], edges: &[Vec<usize>]) -> Vec<bool> {
     let calls = |block: &Block| matches!(block.uops.last(), Some(Uop::Jump { hint: JumpHint::Call, .. }));
     let mut reach: Vec<u64> = blocks
         .iter()
@@ -251,12 +252,12 @@ mod tests {
     use crate::block::Insn;
     use crate::jit::Seen;
 
-    fn block(pc: u64, uops: &[Uop]) -> Arc<Block> {
+    fn block(pc: u64, uops: &[Uop]) -> Arc<Entry> {
         let insn = Insn { pc, bits: 0, len: 4, start: 0, body: uops.len() as u32 - 1, after: uops.len() as u32 };
-        Arc::new(Block { pc, end: pc + 4, insns: vec![insn], uops: uops.to_vec() })
+        Arc::new(Entry::new(Block { pc, end: pc + 4, insns: vec![insn], uops: uops.into() }))
     }
 
-    fn tallies(blocks: &[Arc<Block>], entries: &[u64]) -> Tallies {
+    fn tallies(blocks: &[Arc<Entry>], entries: &[u64]) -> Tallies {
         let seen = Seen::default();
         let index_of = blocks.iter().enumerate().map(|(index, block)| (block.pc, index)).collect();
         let edges = seen.edges(blocks, &index_of);

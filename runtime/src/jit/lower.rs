@@ -16,6 +16,7 @@ use super::counters::{self, Increments, Owed, Tallies, Tally};
 use super::values::Values;
 use super::{JUMP_CACHE_BITS, Left, jump_cache_index};
 use crate::block::Block;
+use crate::cache::Entry;
 use crate::cpu::{CodeLinks, CpuState, StuckBits, resume};
 use crate::mem::{ADDRESS_SPACE, PAGE, PERMISSIONS, perm};
 use crate::uop::{AmoOp, BinOp, Cc, Fence, FlagKind, JumpHint, MemTy, Operand, SelOp, Uop, V, X, slot};
@@ -36,7 +37,7 @@ use std::sync::atomic::AtomicUsize;
 /// What to compile.
 pub(super) struct Plan<'a> {
     /// The blocks; the first is the root.
-    pub(super) blocks: &'a [Arc<Block>],
+    pub(super) blocks: &'a [Arc<Entry>],
     /// What has been seen of the blocks so far.
     pub(super) seen: &'a super::Seen,
     /// Guest addresses at which the region may be entered; all are addresses of blocks.
@@ -326,7 +327,7 @@ fn slots_of(cold: &Cold, node: usize) -> Slots {
 /// The slots that must have their values where each block is entered: those that are asked for on some way from there
 /// before they are written. Leaving asks for all that may be dirty, since that is stored.
 fn live(plan: &Plan<'_>, cold: &Cold, edges: &[Vec<usize>], dirty: &[Slots]) -> Vec<Slots> {
-    let of_block = |(index, block): (usize, &Arc<Block>)| {
+    let of_block = |(index, block): (usize, &Arc<Entry>)| {
         let (uses, defs) = used(cold.kept(index, block));
         let assumed = cold.assumed(index).iter().map(|condition| slots_of(cold, condition.node));
         (assumed.fold(uses.union(dirty[index]), Slots::union), defs)
@@ -472,7 +473,7 @@ struct Skip {
 }
 
 /// The branch at the end of `block`, if it is a [`Skip`].
-fn skip(blocks: &[Arc<Block>], index_of: &HashMap<u64, usize>, block: &Block) -> Option<Skip> {
+fn skip(blocks: &[Arc<Entry>], index_of: &HashMap<u64, usize>, block: &Block) -> Option<Skip> {
     let (Uop::BrZero { target, .. } | Uop::BrBit { target, .. } | Uop::BrCc { target, .. }) = *block.uops.last()?
     else {
         return None;

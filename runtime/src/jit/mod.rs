@@ -22,6 +22,7 @@ mod values;
 mod vector;
 
 use crate::block::Block;
+use crate::cache::Entry;
 use crate::cells::{Cells, Counters};
 use crate::cpu::CpuState;
 use crate::interp::Context;
@@ -88,7 +89,7 @@ pub struct Seen {
 
 impl Seen {
     /// Adds where returns go on inside the region: behind the calls of it whose functions are in it as well.
-    fn add_returns(&mut self, blocks: &[Arc<Block>]) {
+    fn add_returns(&mut self, blocks: &[Arc<Entry>]) {
         let index_of: HashMap<u64, usize> = blocks.iter().enumerate().map(|(index, block)| (block.pc, index)).collect();
         for call in blocks {
             let Some(target) = call_target(call) else { continue };
@@ -114,8 +115,8 @@ impl Seen {
     }
 
     /// Lists for each of `blocks` which of them it goes on with.
-    fn edges(&self, blocks: &[Arc<Block>], index_of: &HashMap<u64, usize>) -> Vec<Vec<usize>> {
-        let next = |block: &Arc<Block>| {
+    fn edges(&self, blocks: &[Arc<Entry>], index_of: &HashMap<u64, usize>) -> Vec<Vec<usize>> {
+        let next = |block: &Arc<Entry>| {
             let observed = self.targets.get(&block.pc).into_iter().flatten().copied();
             let next = successors(block).into_iter().flatten().chain(observed);
             next.filter_map(|next| index_of.get(&next).copied()).collect()
@@ -128,7 +129,7 @@ impl Seen {
 #[derive(Debug)]
 pub struct Draft {
     /// Generated code refers to their micro-ops. The first is the root.
-    blocks: Vec<Arc<Block>>,
+    blocks: Vec<Arc<Entry>>,
     seen: Seen,
     mode: FpMode,
     /// The addresses of blocks at which it may be entered.
@@ -155,7 +156,7 @@ struct Region {
     piece: Piece,
     mode: FpMode,
     /// Generated code refers to their micro-ops.
-    blocks: Vec<Arc<Block>>,
+    blocks: Vec<Arc<Entry>>,
     /// Where each chained exit goes on.
     slots: Box<[AtomicUsize]>,
     /// The addresses to which slots have been linked.
@@ -342,7 +343,7 @@ impl Jit {
     }
 
     /// Prepares `blocks`, of which the first is the root, for being compiled for threads in `mode`.
-    pub fn draft(&self, blocks: Vec<Arc<Block>>, mut seen: Seen, mode: FpMode) -> Draft {
+    pub fn draft(&self, blocks: Vec<Arc<Entry>>, mut seen: Seen, mode: FpMode) -> Draft {
         seen.add_returns(&blocks);
         let present: HashSet<u64> = blocks.iter().map(|block| block.pc).collect();
         let mut entries: Vec<u64> = blocks.first().map(|block| block.pc).into_iter().collect();
