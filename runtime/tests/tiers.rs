@@ -88,6 +88,35 @@ fn the_seed_sequence() {
     assert_eq!((cpu.x[0], cpu.icount), (2, 3));
 }
 
+/// An access that has been checked on one of two ways only is checked where they meet.
+#[test]
+fn what_one_way_has_checked_is_no_news_of_the_other() {
+    // mov x2, #0x8000; mov x1, #10000
+    // loop: ldr x3, [x2]; add x3, x3, #1; str x3, [x2]; cmp x1, #1; b.ne 1f; then one of these, and as many nops
+    // 1: ldr x4, [x2]; add x0, x0, x4; subs x1, x1, #1; b.ne loop; hlt
+    let nothing_there = End::Guest(Status::Signaled(11));
+    let moves = [
+        ("add x2, x2, #8, lsl #12", 0x9140_2042, 0x1_0000, nothing_there),
+        ("lsl x2, x2, #4", 0xd37c_ec42, 0x8_0000, nothing_there),
+        ("sub x2, x2, #3, lsl #12", 0xd140_0c42, 0x5000, End::Guest(Status::Exited(0))),
+        ("ldr x2, [x2, #8]", 0xf940_0442, 0, End::Guest(Status::Exited(0))),
+    ];
+    for (text, instruction, base, end) in moves {
+        for nops in 0..2 {
+            let mut words = vec![0xd290_0002, 0xd284_e201, 0xf940_0043, 0x9100_0463, 0xf900_0043, 0xf100_043f];
+            words.extend([0x5400_0041 + 0x20 * nops as u32, instruction]);
+            words.extend(vec![0xd503_201f; nops]);
+            words.extend([0xf940_0044, 0x8b04_0000, 0xf100_0421, 0x54ff_fee1 - 0x20 * nops as u32, HLT]);
+            let ends = [Tier::Interp, Tier::Jit, Tier::Auto].map(|tier| {
+                let (end, cpu, data) = run(&bytes(&words), tier, None);
+                (end, cpu.pc, cpu.icount, cpu.x[..32].to_vec(), data)
+            });
+            assert_eq!((ends[0].0, ends[0].3[2]), (end, base), "{text}");
+            assert!(ends[1] == ends[0] && ends[2] == ends[0], "{text}: tiers differ");
+        }
+    }
+}
+
 #[test]
 fn a_counted_loop_over_memory() {
     // mov x1, #10000; mov x2, #0x8000; mov x0, #0

@@ -13,6 +13,7 @@
 
 use super::cold::{Cold, Condition, Node, WHOLE_BLOCK, is_native};
 use super::counters::{self, Increments, Owed, Tallies, Tally};
+use super::known::{self, Known};
 use super::values::Values;
 use super::{JUMP_CACHE_BITS, Left, jump_cache_index};
 use crate::block::Block;
@@ -275,6 +276,8 @@ struct Facts {
     touched: Slots,
     /// Slots that must have their values where each block is entered: see [`live`].
     live: Vec<Slots>,
+    /// What need not be checked again.
+    known: Vec<Known>,
 }
 
 /// What the kept micro-ops of a block write.
@@ -395,7 +398,7 @@ fn flags_after(cold: &Cold, index: usize, block: &Block, mut kind: Kind, float: 
 }
 
 impl Facts {
-    fn new(plan: &Plan<'_>, cold: &Cold, edges: &[Vec<usize>]) -> Facts {
+    fn new(plan: &Plan<'_>, cold: &Cold, edges: &[Vec<usize>], order: &[usize]) -> Facts {
         let blocks = plan.blocks;
         let kept = |index: usize| cold.kept(index, &blocks[index]);
         let defs: Vec<Slots> = (0..blocks.len()).map(|index| defined(kept(index))).collect();
@@ -428,9 +431,10 @@ impl Facts {
         }
         let flags = kinds.into_iter().map(|kind| if let Kind::One(kind) = kind { Some(kind) } else { None }).collect();
         let flags: Vec<Option<FlagKind>> = flags;
-        let copied = (0..blocks.len()).map(|index| entered[index] && flags[index].is_some()).collect();
+        let copied: Vec<bool> = (0..blocks.len()).map(|index| entered[index] && flags[index].is_some()).collect();
         let live = live(plan, cold, edges, &dirty);
-        Facts { dirty, flags, modes, copied, touched, live }
+        let known = known::known(blocks, plan.entries, &copied, cold, edges, order);
+        Facts { dirty, flags, modes, copied, touched, live, known }
     }
 }
 
@@ -526,6 +530,8 @@ pub(super) struct Lowering<'a, 'f> {
     flags: Flags,
     dirty: Slots,
     checked: Vec<Checked>,
+    /// The same of slots, as they are now.
+    known: Known,
     /// Increments of cells that have not been emitted yet.
     pending: Increments,
     /// Completed instructions of earlier blocks that `counted` does not have yet.
@@ -582,7 +588,7 @@ pub(super) fn region(
     let order = flow_order(&edges, &entries);
     let cold = Cold::new(plan.blocks, plan.entries, plan.seen, &edges);
     let tallies = Tallies::new(plan.blocks, plan.entries, &cold, &edges, &order);
-    let facts = Facts::new(plan, &cold, &edges);
+    let facts = Facts::new(plan, &cold, &edges, &order);
     let steps = tallies.all.iter().map(|_| b.declare_var(I64)).collect();
     let heads = plan.blocks.iter().map(|_| b.create_block()).collect();
     let copies = plan.blocks.iter().map(|_| b.create_block()).collect();
@@ -611,6 +617,7 @@ pub(super) fn region(
         flags: Flags::Variables(None),
         dirty: Slots::default(),
         checked: Vec::new(),
+        known: Known::default(),
         pending: Vec::new(),
         ahead: 0,
         running: 0,
@@ -630,8 +637,10 @@ pub(super) fn region(
     lowering.entries(pc);
     for index in 0..plan.blocks.len() {
         let (head, dirty, flags) = (lowering.heads[index], lowering.facts.dirty[index], lowering.facts.flags[index]);
+        lowering.known = lowering.facts.known[index].clone();
         lowering.block(index, head, dirty, flags);
         if lowering.facts.copied[index] {
+            lowering.known.clear();
             lowering.block(index, lowering.copies[index], Slots::default(), None);
         }
     }
@@ -1327,7 +1336,7 @@ impl<'f> Lowering<'_, 'f> {
 
     // ---- blocks
 
-    /// Lowers a block into `head`; `dirty` and `flags` are what holds there.
+    /// Lowers a block into `head`; `dirty`, `flags` and `known` are what holds there.
     fn block(&mut self, index: usize, head: Label, dirty: Slots, flags: Option<FlagKind>) {
         let block = &*self.plan.blocks[index];
         self.index = index;
@@ -1370,6 +1379,7 @@ impl<'f> Lowering<'_, 'f> {
             self.place_label(at as u32);
             if !self.terminated {
                 self.uop(block.uops[at]);
+                self.known.step(&block.uops[at]);
             }
         }
         debug_assert!(self.terminated, "block {:#x} does not end", block.pc);
@@ -1398,6 +1408,7 @@ impl<'f> Lowering<'_, 'f> {
         self.b.switch_to_block(label);
         self.terminated = false;
         self.checked.clear();
+        self.known.clear();
         self.forget_scalars();
         self.slow = None;
         self.flags = self.label_flags.get(&at).copied().flatten().unwrap_or(Flags::Variables(None));
@@ -1827,6 +1838,9 @@ impl<'f> Lowering<'_, 'f> {
     /// Leaves by the slow exit unless `bytes` at slot `a` plus `imm` may be accessed. Accesses of the same kind off
     /// the same base further down the block are checked along with it, as long as the range stays small.
     fn check(&mut self, a: X, imm: i64, bytes: i64, write: bool) {
+        if self.known.covers(a, imm, bytes, write) {
+            return;
+        }
         let base = self.get(a);
         let (base, from) = self.root(base);
         let imm = from.wrapping_add(imm);
@@ -2754,7 +2768,7 @@ fn lanes_of(bytes: u8) -> Type {
 }
 
 /// The base slot, offset, size and direction of a plain access.
-fn access(uop: &Uop) -> Option<(X, i64, i64, bool)> {
+pub(super) fn access(uop: &Uop) -> Option<(X, i64, i64, bool)> {
     match *uop {
         Uop::Load { ty, a, imm, .. } => Some((a, imm, ty.bytes() as i64, false)),
         Uop::Store { ty, a, imm, .. } => Some((a, imm, ty.bytes() as i64, true)),

@@ -16,6 +16,7 @@ mod direct;
 mod float;
 mod half;
 mod helpers;
+mod known;
 mod lower;
 mod saturating;
 mod values;

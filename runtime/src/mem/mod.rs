@@ -40,7 +40,7 @@ pub mod perm {
     pub const EXEC: u8 = 4;
     /// The page has been translated: stores must invalidate.
     pub const CODE: u8 = 8;
-    /// `WRITE` without `CODE`: stores need no further look.
+    /// `READ` and `WRITE` without `CODE`: stores need no further look, and loads neither.
     pub const FAST_WRITE: u8 = 16;
     /// The page is mapped, whatever its permissions.
     pub const MAPPED: u8 = 32;
@@ -50,6 +50,12 @@ pub mod perm {
     pub const FAST_WRITE_PAIR: u8 = 128;
     /// The bits that depend on two pages; [`super::host`] keeps them.
     pub const PAIRS: u8 = READ_PAIR | FAST_WRITE_PAIR;
+}
+
+/// Permissions with [`perm::FAST_WRITE`], if that is right.
+fn with_fast_write(bits: u8) -> u8 {
+    let is_fast = bits & (perm::READ | perm::WRITE | perm::CODE) == perm::READ | perm::WRITE;
+    if is_fast { bits | perm::FAST_WRITE } else { bits }
 }
 
 /// What an access wanted to do.
@@ -243,7 +249,7 @@ impl GuestMemory {
 
     fn set_perms(&self, addr: u64, len: u64, prot: u8) {
         let bits = prot & (perm::READ | perm::WRITE | perm::EXEC) | perm::MAPPED;
-        let bits = if bits & perm::WRITE != 0 { bits | perm::FAST_WRITE } else { bits };
+        let bits = with_fast_write(bits);
         self.window.fill_perms(addr, len, |_| bits);
         self.slow_stuck(addr, len);
         if !self.has_shared.load(Ordering::Relaxed) {
@@ -547,10 +553,7 @@ impl GuestMemory {
     /// Undoes [`GuestMemory::mark_code`].
     pub fn unmark_code(&self, addr: u64) {
         for page in self.aliases(addr).into_iter().chain([addr & !(PAGE - 1)]) {
-            self.window.fill_perms(page, PAGE, |bits| {
-                let bits = bits & !perm::CODE;
-                if bits & perm::WRITE != 0 { bits | perm::FAST_WRITE } else { bits }
-            });
+            self.window.fill_perms(page, PAGE, |bits| with_fast_write(bits & !perm::CODE));
             self.slow_stuck(page, PAGE);
         }
     }
@@ -637,10 +640,7 @@ impl GuestMemory {
         for page in (addr / PAGE..(addr + mask.len() as u64).div_ceil(PAGE)).map(|page| page * PAGE) {
             for page in self.aliases(page).into_iter().chain([page]) {
                 if !self.is_slow(&stuck, page) {
-                    self.window.fill_perms(page, PAGE, |bits| match bits & (perm::WRITE | perm::CODE) {
-                        perm::WRITE => bits | perm::FAST_WRITE,
-                        _ => bits,
-                    });
+                    self.window.fill_perms(page, PAGE, with_fast_write);
                 }
             }
         }
