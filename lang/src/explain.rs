@@ -1221,6 +1221,11 @@ impl<'a> Failure<'a> {
                 .primary(self.span(token), "missing `into` before this")
                 .help(format!("count into @{}", self.word(self.at + 1)));
         }
+        if self.at.checked_sub(2).is_some_and(|before| self.word(before) == "every") {
+            return Diagnostic::error("E0115", format!("`{word}` is no unit of time"))
+                .primary(self.span(token), "time passes in instructions or seconds")
+                .help("on every 1000 insns, on every 10ms, on every 2s");
+        }
         if matches!(bare, "trace" | "next" | "stop" | "count") {
             return Diagnostic::error("E0115", format!("nothing follows `{bare}`"))
                 .primary(self.span(token), "did not expect this")
