@@ -90,15 +90,22 @@ impl Nodes {
 }
 
 impl Cold {
-    /// Decides what is left out of `blocks`, of which `entries` are entered from outside.
-    pub(super) fn new(blocks: &[Arc<Entry>], entries: &[u64], seen: &Seen, edges: &[Vec<usize>]) -> Cold {
+    /// Decides what is left out of `blocks`, of which `entries` are entered from outside. On the way to each, the registers
+    /// that have a bit in `selected` may change.
+    pub(super) fn new(
+        blocks: &[Arc<Entry>],
+        entries: &[u64],
+        seen: &Seen,
+        edges: &[Vec<usize>],
+        selected: &[u64],
+    ) -> Cold {
         let left = |block: &Arc<Entry>| Left {
             ranges: cold_ranges(block, seen.warm.get(&block.pc).map_or(&[], Vec::as_slice)),
             ..Left::default()
         };
         let mut cold = Cold { blocks: blocks.iter().map(left).collect(), ..Cold::default() };
         if cold.blocks.iter().any(|left| !left.ranges.is_empty()) {
-            cold.follow(blocks, entries, seen, edges);
+            cold.follow(blocks, entries, seen, edges, selected);
         }
         cold
     }
@@ -138,7 +145,7 @@ impl Cold {
     }
 
     /// Follows conditions through the region, and notes where they are known.
-    fn follow(&mut self, blocks: &[Arc<Entry>], entries: &[u64], seen: &Seen, edges: &[Vec<usize>]) {
+    fn follow(&mut self, blocks: &[Arc<Entry>], entries: &[u64], seen: &Seen, edges: &[Vec<usize>], selected: &[u64]) {
         let walks: Vec<Walk> = blocks.iter().enumerate().map(|(index, block)| self.walk(index, block)).collect();
         let mut counts: HashMap<Condition, usize> = HashMap::new();
         for condition in walks.iter().flat_map(|walk| &walk.0).filter_map(Step::condition) {
@@ -167,8 +174,9 @@ impl Cold {
             for index in 0..blocks.len() {
                 let out = walks[index].run(&followed, holds[index], |_| {});
                 for &next in &edges[index] {
-                    changed |= holds[next] & out != holds[next];
-                    holds[next] &= out;
+                    let there = holds[next] & followed.without(out, selected[next]);
+                    changed |= there != holds[next];
+                    holds[next] = there;
                 }
             }
         }
@@ -475,7 +483,7 @@ mod tests {
         warm.iter().for_each(|&(pc, at)| seen.warm.entry(pc).or_default().push(at));
         let index_of = blocks.iter().enumerate().map(|(index, block)| (block.pc, index)).collect();
         let edges = seen.edges(blocks, &index_of);
-        Cold::new(blocks, &[blocks[0].pc], &seen, &edges)
+        Cold::new(blocks, &[blocks[0].pc], &seen, &edges, &vec![0; blocks.len()])
     }
 
     fn kept(cold: &Cold, blocks: &[Arc<Entry>], index: usize) -> Vec<usize> {

@@ -262,7 +262,13 @@ mod tests {
         let index_of = blocks.iter().enumerate().map(|(index, block)| (block.pc, index)).collect();
         let edges = seen.edges(blocks, &index_of);
         let order: Vec<usize> = (0..blocks.len()).collect();
-        Tallies::new(blocks, entries, &Cold::new(blocks, entries, &seen, &edges), &edges, &order)
+        Tallies::new(
+            blocks,
+            entries,
+            &Cold::new(blocks, entries, &seen, &edges, &vec![0; blocks.len()]),
+            &edges,
+            &order,
+        )
     }
 
     fn owed(tallies: &Tallies) -> Vec<&[(u32, u64)]> {

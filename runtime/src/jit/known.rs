@@ -122,14 +122,14 @@ impl Known {
 }
 
 /// What is known where each of `blocks` begins, if it is reached from inside the region: an entry of `entries` has a copy
-/// of the block for that, if `copied`.
+/// of the block for that, if `copied`. On the way to each, the registers that have a bit in `selected` may change.
 pub(super) fn known(
     blocks: &[Arc<Entry>],
     entries: &[u64],
     copied: &[bool],
     cold: &Cold,
-    edges: &[Vec<usize>],
-    order: &[usize],
+    (edges, order): (&[Vec<usize>], &[usize]),
+    selected: &[u64],
 ) -> Vec<Known> {
     let mut in_order: Vec<usize> = (0..blocks.len()).collect();
     in_order.sort_unstable_by_key(|&index| order[index]);
@@ -150,6 +150,7 @@ pub(super) fn known(
             for &next in &edges[index] {
                 let mut met = known[next].clone().unwrap_or_else(|| behind.clone());
                 met.meet(&behind);
+                met.ranges.retain(|range| range.slot >= slot::SYS || selected[next] >> range.slot & 1 == 0);
                 if known[next].as_ref() != Some(&met) {
                     known[next] = Some(met);
                     changed = true;

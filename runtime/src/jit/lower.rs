@@ -398,7 +398,7 @@ fn flags_after(cold: &Cold, index: usize, block: &Block, mut kind: Kind, float: 
 }
 
 impl Facts {
-    fn new(plan: &Plan<'_>, cold: &Cold, edges: &[Vec<usize>], order: &[usize]) -> Facts {
+    fn new(plan: &Plan<'_>, cold: &Cold, edges: &[Vec<usize>], order: &[usize], selected: &[u64]) -> Facts {
         let blocks = plan.blocks;
         let kept = |index: usize| cold.kept(index, &blocks[index]);
         let defs: Vec<Slots> = (0..blocks.len()).map(|index| defined(kept(index))).collect();
@@ -433,7 +433,7 @@ impl Facts {
         let flags: Vec<Option<FlagKind>> = flags;
         let copied: Vec<bool> = (0..blocks.len()).map(|index| entered[index] && flags[index].is_some()).collect();
         let live = live(plan, cold, edges, &dirty);
-        let known = known::known(blocks, plan.entries, &copied, cold, edges, order);
+        let known = known::known(blocks, plan.entries, &copied, cold, (edges, order), selected);
         Facts { dirty, flags, modes, copied, touched, live, known }
     }
 }
@@ -495,6 +495,18 @@ fn skip(blocks: &[Arc<Entry>], index_of: &HashMap<u64, usize>, block: &Block) ->
     // Probes at the beginning of blocks fire in one of them only.
     let is_same = rest == then.uops.as_slice() && behind.end == then.end;
     (is_same && uops.len() <= MOST_SKIPPED && uops.iter().all(is_small)).then_some(Skip { over, uops: next.start, to })
+}
+
+/// The guest registers that these write, a bit each.
+fn written(uops: &[Uop]) -> u64 {
+    let mut written = 0;
+    for uop in uops {
+        uop.operands(|operand| match operand {
+            Operand::DefX(d) if d < slot::SYS => written |= 1 << d,
+            _ => {}
+        });
+    }
+    written
 }
 
 pub(super) struct Lowering<'a, 'f> {
@@ -580,15 +592,17 @@ pub(super) fn region(
     let index_of: HashMap<u64, usize> = plan.blocks.iter().enumerate().map(|(i, block)| (block.pc, i)).collect();
     let mut edges = plan.seen.edges(plan.blocks, &index_of);
     let skips: Vec<Option<Skip>> = plan.blocks.iter().map(|block| skip(plan.blocks, &index_of, block)).collect();
+    let mut selected = vec![0; plan.blocks.len()];
     for skip in skips.iter().flatten() {
         // What is executed in its place is written where the branch leads to.
         edges[skip.over].push(skip.to);
+        selected[skip.to] |= written(&plan.blocks[skip.over].uops[..skip.uops as usize]);
     }
     let entries: Vec<usize> = plan.entries.iter().map(|entry| index_of[entry]).collect();
     let order = flow_order(&edges, &entries);
-    let cold = Cold::new(plan.blocks, plan.entries, plan.seen, &edges);
+    let cold = Cold::new(plan.blocks, plan.entries, plan.seen, &edges, &selected);
     let tallies = Tallies::new(plan.blocks, plan.entries, &cold, &edges, &order);
-    let facts = Facts::new(plan, &cold, &edges, &order);
+    let facts = Facts::new(plan, &cold, &edges, &order, &selected);
     let steps = tallies.all.iter().map(|_| b.declare_var(I64)).collect();
     let heads = plan.blocks.iter().map(|_| b.create_block()).collect();
     let copies = plan.blocks.iter().map(|_| b.create_block()).collect();
