@@ -12,6 +12,7 @@
 //! It emits nothing: that is [`super::lower`]'s.
 
 use super::Seen;
+use super::flow::Flow;
 use crate::block::Block;
 use crate::cache::Entry;
 use crate::uop::{BinOp, Operand, Shift, UnOp, Uop, X, slot};
@@ -90,22 +91,15 @@ impl Nodes {
 }
 
 impl Cold {
-    /// Decides what is left out of `blocks`, of which `entries` are entered from outside. On the way to each, the registers
-    /// that have a bit in `selected` may change.
-    pub(super) fn new(
-        blocks: &[Arc<Entry>],
-        entries: &[u64],
-        seen: &Seen,
-        edges: &[Vec<usize>],
-        selected: &[u64],
-    ) -> Cold {
+    /// Decides what is left out of `blocks`.
+    pub(super) fn new(blocks: &[Arc<Entry>], seen: &Seen, flow: &Flow) -> Cold {
         let left = |block: &Arc<Entry>| Left {
             ranges: cold_ranges(block, seen.warm.get(&block.pc).map_or(&[], Vec::as_slice)),
             ..Left::default()
         };
         let mut cold = Cold { blocks: blocks.iter().map(left).collect(), ..Cold::default() };
         if cold.blocks.iter().any(|left| !left.ranges.is_empty()) {
-            cold.follow(blocks, entries, seen, edges, selected);
+            cold.follow(blocks, seen, flow);
         }
         cold
     }
@@ -145,7 +139,7 @@ impl Cold {
     }
 
     /// Follows conditions through the region, and notes where they are known.
-    fn follow(&mut self, blocks: &[Arc<Entry>], entries: &[u64], seen: &Seen, edges: &[Vec<usize>], selected: &[u64]) {
+    fn follow(&mut self, blocks: &[Arc<Entry>], seen: &Seen, flow: &Flow) {
         let walks: Vec<Walk> = blocks.iter().enumerate().map(|(index, block)| self.walk(index, block)).collect();
         let mut counts: HashMap<Condition, usize> = HashMap::new();
         for condition in walks.iter().flat_map(|walk| &walk.0).filter_map(Step::condition) {
@@ -160,11 +154,10 @@ impl Cold {
         };
         let mut holds = vec![followed.all(); blocks.len()];
         let mut reached = vec![false; blocks.len()];
-        edges.iter().flatten().for_each(|&next| reached[next] = true);
+        flow.edges.iter().flatten().for_each(|&next| reached[next] = true);
         for (index, block) in blocks.iter().enumerate() {
-            let entered = entries.contains(&block.pc);
             let refused = seen.warm.get(&block.pc).is_some_and(|warm| warm.contains(&WHOLE_BLOCK));
-            if entered && (refused || !reached[index]) {
+            if flow.entered[index] && (refused || !reached[index]) {
                 holds[index] = 0;
             }
         }
@@ -173,19 +166,19 @@ impl Cold {
             changed = false;
             for index in 0..blocks.len() {
                 let out = walks[index].run(&followed, holds[index], |_| {});
-                for &next in &edges[index] {
-                    let there = holds[next] & followed.without(out, selected[next]);
+                for &next in &flow.edges[index] {
+                    let there = holds[next] & followed.without(out, flow.selected[next]);
                     changed |= there != holds[next];
                     holds[next] = there;
                 }
             }
         }
-        for (index, block) in blocks.iter().enumerate() {
+        for (index, walk) in walks.iter().enumerate() {
             let known = &mut self.blocks[index].known;
-            walks[index].run(&followed, holds[index], |at| {
+            walk.run(&followed, holds[index], |at| {
                 known.insert(at);
             });
-            if entries.contains(&block.pc) {
+            if flow.entered[index] {
                 let held = followed.conditions.iter().enumerate().filter(|(bit, _)| holds[index] >> bit & 1 != 0);
                 self.blocks[index].assumed = held.map(|(_, &condition)| condition).collect();
             }
@@ -481,9 +474,7 @@ mod tests {
     fn cold(blocks: &[Arc<Entry>], warm: &[(u64, u32)]) -> Cold {
         let mut seen = Seen::default();
         warm.iter().for_each(|&(pc, at)| seen.warm.entry(pc).or_default().push(at));
-        let index_of = blocks.iter().enumerate().map(|(index, block)| (block.pc, index)).collect();
-        let edges = seen.edges(blocks, &index_of);
-        Cold::new(blocks, &[blocks[0].pc], &seen, &edges, &vec![0; blocks.len()])
+        Cold::new(blocks, &seen, &Flow::new(blocks, &[blocks[0].pc], &seen))
     }
 
     fn kept(cold: &Cold, blocks: &[Arc<Entry>], index: usize) -> Vec<usize> {

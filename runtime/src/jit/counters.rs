@@ -7,6 +7,7 @@
 //! This decides only; the code is [`super::lower`]'s.
 
 use super::cold::Cold;
+use super::flow::Flow;
 use crate::block::Block;
 use crate::cache::Entry;
 use crate::uop::{JumpHint, Uop};
@@ -55,40 +56,31 @@ impl Owed {
 }
 
 impl Tallies {
-    /// Chooses the tallies of `blocks`, of which `entries` are entered from outside; `edges` says where each goes on
-    /// inside the region, and `order` where each stands if few edges lead back.
+    /// Chooses the tallies of `blocks`.
     ///
     /// Ways that meet bring what they all owe into the block where they meet, and count on the way what they owe beyond
     /// that. So a loop counts once for a round, not once for a block.
-    pub(super) fn new(
-        blocks: &[Arc<Entry>],
-        entries: &[u64],
-        cold: &Cold,
-        edges: &[Vec<usize>],
-        order: &[usize],
-    ) -> Tallies {
+    pub(super) fn new(blocks: &[Arc<Entry>], cold: &Cold, flow: &Flow) -> Tallies {
+        let Flow { edges, order, entered, .. } = flow;
         let mut ways = vec![Vec::new(); blocks.len()];
         for (index, edges) in edges.iter().enumerate() {
             edges.iter().for_each(|&next| ways[next].push(index));
         }
         let one_cell = counts_one_cell(blocks, cold);
-        let mut in_order: Vec<usize> = (0..blocks.len()).collect();
-        in_order.sort_unstable_by_key(|&index| order[index]);
         let mut owed = vec![Owed::default(); blocks.len()];
         let mut ends = owed.clone();
         let mut runs = vec![Vec::new(); blocks.len()];
-        for index in in_order {
+        for index in flow.in_order() {
             let forward = ways[index].iter().filter(|&&from| order[from] < order[index]).map(|&from| &ends[from]);
             owed[index] = common(forward);
-            let entered = entries.contains(&blocks[index].pc);
             // Differences of several cells are seldom in a proportion that is counted in a register.
-            if !one_cell && (entered || ways[index].iter().any(|&from| ends[from].cells != owed[index].cells)) {
+            if !one_cell && (entered[index] || ways[index].iter().any(|&from| ends[from].cells != owed[index].cells)) {
                 owed[index].cells.clear();
             }
             let carried = owed[index].cells.clone();
             let (closed, cells) = runs_of(&blocks[index], index, cold, carried);
-            ends[index] = Owed { cells, insns: owed[index].insns.wrapping_add(blocks[index].insns.len() as u64) };
             runs[index] = closed;
+            ends[index] = Owed { cells, insns: owed[index].insns.wrapping_add(blocks[index].insns.len() as u64) };
         }
         for (index, edges) in edges.iter().enumerate() {
             let steps = edges.iter().map(|&next| ends[index].but(&owed[next]).cells);
@@ -112,7 +104,7 @@ impl Tallies {
         let own =
             |runs: &Vec<Tally>| runs.iter().filter_map(|tally| tallies.index.get(tally)).fold(0, |b, i| b | 1 << i);
         let own: Vec<u32> = runs.iter().map(own).collect();
-        for index in (0..blocks.len()).filter(|&index| entries.contains(&blocks[index].pc)) {
+        for index in (0..blocks.len()).filter(|&index| entered[index]) {
             if let Some((tally, _)) = tallies.find(&tallies.owed[index].cells) {
                 tallies.running[index] |= 1 << tally;
             }
@@ -259,16 +251,8 @@ mod tests {
 
     fn tallies(blocks: &[Arc<Entry>], entries: &[u64]) -> Tallies {
         let seen = Seen::default();
-        let index_of = blocks.iter().enumerate().map(|(index, block)| (block.pc, index)).collect();
-        let edges = seen.edges(blocks, &index_of);
-        let order: Vec<usize> = (0..blocks.len()).collect();
-        Tallies::new(
-            blocks,
-            entries,
-            &Cold::new(blocks, entries, &seen, &edges, &vec![0; blocks.len()]),
-            &edges,
-            &order,
-        )
+        let flow = Flow::new(blocks, entries, &seen);
+        Tallies::new(blocks, &Cold::new(blocks, &seen, &flow), &flow)
     }
 
     fn owed(tallies: &Tallies) -> Vec<&[(u32, u64)]> {

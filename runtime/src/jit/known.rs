@@ -8,6 +8,7 @@
 //! This decides only; the checks are [`super::lower`]'s.
 
 use super::cold::Cold;
+use super::flow::Flow;
 use super::lower::access;
 use crate::cache::Entry;
 use crate::uop::{BinOp, Operand, UnOp, Uop, X, slot};
@@ -121,21 +122,12 @@ impl Known {
     }
 }
 
-/// What is known where each of `blocks` begins, if it is reached from inside the region: an entry of `entries` has a copy
-/// of the block for that, if `copied`. On the way to each, the registers that have a bit in `selected` may change.
-pub(super) fn known(
-    blocks: &[Arc<Entry>],
-    entries: &[u64],
-    copied: &[bool],
-    cold: &Cold,
-    (edges, order): (&[Vec<usize>], &[usize]),
-    selected: &[u64],
-) -> Vec<Known> {
-    let mut in_order: Vec<usize> = (0..blocks.len()).collect();
-    in_order.sort_unstable_by_key(|&index| order[index]);
+/// What is known where each of `blocks` begins, if it is reached from inside the region: an entry has a copy of the block
+/// of its own, if `copied`.
+pub(super) fn known(blocks: &[Arc<Entry>], copied: &[bool], cold: &Cold, flow: &Flow) -> Vec<Known> {
+    let in_order = flow.in_order();
     // None: no way there has been looked at.
     let mut known: Vec<Option<Known>> = vec![None; blocks.len()];
-    let is_entry = |index: usize| entries.contains(&blocks[index].pc);
     let mut changed = true;
     for round in 0.. {
         if round == MOST_ROUNDS {
@@ -145,12 +137,12 @@ pub(super) fn known(
             break;
         }
         for &index in &in_order {
-            let before = if is_entry(index) { Some(Known::default()) } else { known[index].clone() };
+            let before = if flow.entered[index] { Some(Known::default()) } else { known[index].clone() };
             let Some(behind) = before.map(|before| before.behind(index, &blocks[index], cold)) else { continue };
-            for &next in &edges[index] {
+            for &next in &flow.edges[index] {
                 let mut met = known[next].clone().unwrap_or_else(|| behind.clone());
                 met.meet(&behind);
-                met.ranges.retain(|range| range.slot >= slot::SYS || selected[next] >> range.slot & 1 == 0);
+                met.ranges.retain(|range| range.slot >= slot::SYS || flow.selected[next] >> range.slot & 1 == 0);
                 if known[next].as_ref() != Some(&met) {
                     known[next] = Some(met);
                     changed = true;
@@ -158,7 +150,7 @@ pub(super) fn known(
             }
         }
     }
-    let is_certain = |index: usize| !is_entry(index) || copied[index];
+    let is_certain = |index: usize| !flow.entered[index] || copied[index];
     let known = known.into_iter().enumerate();
     known.map(|(index, known)| known.filter(|_| is_certain(index)).unwrap_or_default()).collect()
 }

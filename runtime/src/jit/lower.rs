@@ -11,8 +11,9 @@
 //! Exceptions that native floating-point operations raise stay in the host's MXCSR and are merged into
 //! [`slot::FP_STATUS`] where generated code returns, in front of every micro-op that names that slot, and in actions.
 
-use super::cold::{Cold, Condition, Node, WHOLE_BLOCK, is_native};
+use super::cold::{Cold, Condition, Node, WHOLE_BLOCK};
 use super::counters::{self, Increments, Owed, Tallies, Tally};
+use super::flow::{Flow, Skip};
 use super::known::{self, Known};
 use super::values::Values;
 use super::{JUMP_CACHE_BITS, Left, jump_cache_index};
@@ -153,8 +154,6 @@ const MOST_ADDITIONS: usize = 8;
 /// Most cells that tallies are added to where a tail call is made.
 const FEW_CELLS: usize = 4;
 
-/// Most micro-ops of an instruction that is executed in any case instead of being skipped by a branch.
-const MOST_SKIPPED: usize = 2;
 /// Most targets of an indirect jump that are compared with one after the other.
 const MAX_COMPARISONS: usize = 4;
 /// Most entries in the table of an indirect jump.
@@ -187,7 +186,7 @@ fn in_memory(x: X) -> bool {
 }
 
 /// True for slots that must be in the CPU state when the region is left.
-fn is_guest(x: X) -> bool {
+pub(super) fn is_guest(x: X) -> bool {
     x < slot::SYS || (slot::FLAG_KIND..=slot::FLAG_B).contains(&x)
 }
 
@@ -225,30 +224,6 @@ impl Slots {
     fn each_v(self) -> impl Iterator<Item = V> {
         (0..64).filter(move |v| self.v >> v & 1 != 0)
     }
-}
-
-/// The place of each block in an order in which edges lead forward, but for those that close a loop: behind a block all
-/// that is reached from it, as far as possible.
-fn flow_order(edges: &[Vec<usize>], entries: &[usize]) -> Vec<usize> {
-    let (mut order, mut seen) = (vec![0; edges.len()], vec![false; edges.len()]);
-    let mut left = edges.len();
-    for root in entries.iter().copied().chain(0..edges.len()) {
-        // Blocks that have been begun, and how many of their edges have been followed.
-        let mut path = if std::mem::replace(&mut seen[root], true) { Vec::new() } else { vec![(root, 0)] };
-        while let Some((index, followed)) = path.last_mut() {
-            if let Some(&next) = edges[*index].get(*followed) {
-                *followed += 1;
-                if !std::mem::replace(&mut seen[next], true) {
-                    path.push((next, 0));
-                }
-            } else {
-                left -= 1;
-                order[*index] = left;
-                path.pop();
-            }
-        }
-    }
-    order
 }
 
 /// What is known of the flags while a block is lowered.
@@ -398,7 +373,7 @@ fn flags_after(cold: &Cold, index: usize, block: &Block, mut kind: Kind, float: 
 }
 
 impl Facts {
-    fn new(plan: &Plan<'_>, cold: &Cold, edges: &[Vec<usize>], order: &[usize], selected: &[u64]) -> Facts {
+    fn new(plan: &Plan<'_>, cold: &Cold, flow: &Flow) -> Facts {
         let blocks = plan.blocks;
         let kept = |index: usize| cold.kept(index, &blocks[index]);
         let defs: Vec<Slots> = (0..blocks.len()).map(|index| defined(kept(index))).collect();
@@ -407,7 +382,7 @@ impl Facts {
         let mut kinds = vec![Kind::Unreached; blocks.len()];
         // An entry brings flags of an unknown kind. Where all ways inside the region bring one kind, the entry gets a
         // copy of the block of its own, so that the loop keeps what it knows; here the copy counts as the entry's.
-        let entered: Vec<bool> = blocks.iter().map(|block| plan.entries.contains(&block.pc)).collect();
+        let Flow { edges, entered, .. } = flow;
         let mut changed = true;
         while changed {
             changed = false;
@@ -433,7 +408,7 @@ impl Facts {
         let flags: Vec<Option<FlagKind>> = flags;
         let copied: Vec<bool> = (0..blocks.len()).map(|index| entered[index] && flags[index].is_some()).collect();
         let live = live(plan, cold, edges, &dirty);
-        let known = known::known(blocks, plan.entries, &copied, cold, (edges, order), selected);
+        let known = known::known(blocks, &copied, cold, flow);
         Facts { dirty, flags, modes, copied, touched, live, known }
     }
 }
@@ -464,51 +439,6 @@ struct Checked {
     high: i64,
 }
 
-/// A branch over one instruction that cannot leave the block and costs no more than a branch that is foreseen: instead of
-/// it, its result is selected.
-#[derive(Clone, Copy)]
-struct Skip {
-    /// The block behind the branch, which begins with the instruction.
-    over: usize,
-    /// Its first micro-ops, which are the instruction.
-    uops: u32,
-    /// The block that the branch leads to: the rest of the other one is the same.
-    to: usize,
-}
-
-/// The branch at the end of `block`, if it is a [`Skip`].
-fn skip(blocks: &[Arc<Entry>], index_of: &HashMap<u64, usize>, block: &Block) -> Option<Skip> {
-    let (Uop::BrZero { target, .. } | Uop::BrBit { target, .. } | Uop::BrCc { target, .. }) = *block.uops.last()?
-    else {
-        return None;
-    };
-    let (&over, &to) = (index_of.get(&block.end)?, index_of.get(&target)?);
-    let (behind, then) = (&blocks[over], &blocks[to]);
-    let next = behind.insns.get(1).filter(|next| next.pc == target)?;
-    let (uops, rest) = behind.uops.split_at(next.start as usize);
-    let is_small = |uop: &Uop| match *uop {
-        Uop::MovI { d, .. } => is_guest(d),
-        Uop::Un { d, .. } => is_guest(d),
-        Uop::Bin { op, d, .. } | Uop::BinI { op, d, .. } | Uop::BinSh { op, d, .. } => is_guest(d) && is_native(op),
-        _ => false,
-    };
-    // Probes at the beginning of blocks fire in one of them only.
-    let is_same = rest == then.uops.as_slice() && behind.end == then.end;
-    (is_same && uops.len() <= MOST_SKIPPED && uops.iter().all(is_small)).then_some(Skip { over, uops: next.start, to })
-}
-
-/// The guest registers that these write, a bit each.
-fn written(uops: &[Uop]) -> u64 {
-    let mut written = 0;
-    for uop in uops {
-        uop.operands(|operand| match operand {
-            Operand::DefX(d) if d < slot::SYS => written |= 1 << d,
-            _ => {}
-        });
-    }
-    written
-}
-
 pub(super) struct Lowering<'a, 'f> {
     pub(super) b: FunctionBuilder<'f>,
     plan: &'a Plan<'a>,
@@ -518,11 +448,7 @@ pub(super) struct Lowering<'a, 'f> {
     heads: Vec<Label>,
     /// Heads of the copies that entries have; unused where they have none.
     copies: Vec<Label>,
-    index_of: HashMap<u64, usize>,
-    /// For each block the branch at its end, if that is none in the host's code.
-    skips: Vec<Option<Skip>>,
-    /// Where each block stands in an order in which few edges lead back.
-    order: Vec<usize>,
+    flow: Flow,
     x: Vec<Option<Variable>>,
     v: Vec<Option<Variable>>,
     /// The instruction count, or what this region adds to it: `icount_at` is all of it.
@@ -589,20 +515,10 @@ pub(super) fn region(
     b.switch_to_block(entry);
     b.seal_block(entry);
     let [state, memory, pc, _] = params(&b, entry);
-    let index_of: HashMap<u64, usize> = plan.blocks.iter().enumerate().map(|(i, block)| (block.pc, i)).collect();
-    let mut edges = plan.seen.edges(plan.blocks, &index_of);
-    let skips: Vec<Option<Skip>> = plan.blocks.iter().map(|block| skip(plan.blocks, &index_of, block)).collect();
-    let mut selected = vec![0; plan.blocks.len()];
-    for skip in skips.iter().flatten() {
-        // What is executed in its place is written where the branch leads to.
-        edges[skip.over].push(skip.to);
-        selected[skip.to] |= written(&plan.blocks[skip.over].uops[..skip.uops as usize]);
-    }
-    let entries: Vec<usize> = plan.entries.iter().map(|entry| index_of[entry]).collect();
-    let order = flow_order(&edges, &entries);
-    let cold = Cold::new(plan.blocks, plan.entries, plan.seen, &edges, &selected);
-    let tallies = Tallies::new(plan.blocks, plan.entries, &cold, &edges, &order);
-    let facts = Facts::new(plan, &cold, &edges, &order, &selected);
+    let flow = Flow::new(plan.blocks, plan.entries, plan.seen);
+    let cold = Cold::new(plan.blocks, plan.seen, &flow);
+    let tallies = Tallies::new(plan.blocks, &cold, &flow);
+    let facts = Facts::new(plan, &cold, &flow);
     let steps = tallies.all.iter().map(|_| b.declare_var(I64)).collect();
     let heads = plan.blocks.iter().map(|_| b.create_block()).collect();
     let copies = plan.blocks.iter().map(|_| b.create_block()).collect();
@@ -615,9 +531,7 @@ pub(super) fn region(
         facts,
         heads,
         copies,
-        index_of,
-        skips,
-        order,
+        flow,
         x: vec![None; slot::COUNT],
         v: vec![None; slot::VCOUNT],
         counted,
@@ -817,7 +731,7 @@ impl<'f> Lowering<'_, 'f> {
             if let Some(label) = label {
                 self.b.switch_to_block(label);
             }
-            let index = self.index_of[&entry];
+            let index = self.flow.index_of[&entry];
             self.load_slots(self.facts.live[index]);
             self.begin_counts(index);
             (self.dirty, self.flags) = (Slots::default(), Flags::Variables(None));
@@ -1478,7 +1392,7 @@ impl<'f> Lowering<'_, 'f> {
             self.b.ins().brif(other, exit, &[], go_on, &[]);
             self.go_on_in(go_on);
         }
-        let Some(&next) = self.index_of.get(&pc) else {
+        let Some(&next) = self.flow.index_of.get(&pc) else {
             return self.chain(pc, which);
         };
         let owed = Owed { cells: std::mem::take(&mut self.pending), insns: self.ahead };
@@ -1492,7 +1406,7 @@ impl<'f> Lowering<'_, 'f> {
         self.owe(next);
         // Backward edges poll, so that no loop runs for ever unheard. So do edges behind actions: one that stands after
         // the last instruction may have changed code or probes.
-        if self.order[next] <= self.order[self.index] || self.acted {
+        if self.flow.order[next] <= self.flow.order[self.index] || self.acted {
             self.poll_to(pc);
         }
         if self.facts.flags[next].is_none() {
@@ -1506,7 +1420,7 @@ impl<'f> Lowering<'_, 'f> {
     fn jump_inside(&mut self, pc: Value) {
         let observed = self.plan.seen.targets.get(&self.plan.blocks[self.index].pc);
         let mut inside: Vec<u64> = observed.into_iter().flatten().copied().collect();
-        inside.retain(|target| self.index_of.contains_key(target));
+        inside.retain(|target| self.flow.index_of.contains_key(target));
         if inside.len() > MAX_COMPARISONS {
             return self.jump_table(pc, inside);
         }
@@ -1578,7 +1492,7 @@ impl<'f> Lowering<'_, 'f> {
         let end = self.plan.blocks[self.index].end;
         self.end_of_block();
         // A limit of instructions may lie between the two.
-        if let Some(skip) = self.skips[self.index]
+        if let Some(skip) = self.flow.skips[self.index]
             && !self.facts.modes[self.index]
             && self.plan.counting != Counting::Limited
         {

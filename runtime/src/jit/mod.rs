@@ -14,6 +14,7 @@ mod compiler;
 mod counters;
 mod direct;
 mod float;
+mod flow;
 mod half;
 mod helpers;
 mod known;
