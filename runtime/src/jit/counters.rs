@@ -79,7 +79,11 @@ impl Tallies {
             }
             let carried = owed[index].cells.clone();
             let (closed, cells) = runs_of(&blocks[index], index, cold, carried);
+            // An entry takes what is owed from a register: in memory, somebody may be reading the number.
             runs[index] = closed;
+            if entered[index] {
+                runs[index].extend(reduce(&owed[index].cells).map(|(tally, _)| tally));
+            }
             ends[index] = Owed { cells, insns: owed[index].insns.wrapping_add(blocks[index].insns.len() as u64) };
         }
         for (index, edges) in edges.iter().enumerate() {
@@ -313,6 +317,16 @@ mod tests {
         blocks[1] = block(4, &[count(1, 5), Uop::Next]);
         assert_eq!(owed(&tallies(&blocks, &[0])), [&[][..], &[(0, 1)], &[]]);
         assert_eq!(owed(&tallies(&blocks, &[0, 4])), [&[][..], &[], &[]]);
+    }
+
+    #[test]
+    fn an_entry_takes_what_is_owed_from_a_register() {
+        // 4 is entered from outside, too, and nothing else would be counted in a register.
+        let act = Uop::Action { action: 0, d: 0, args: 0, n: 0, state: false };
+        let blocks = [block(0, &[count(0, 1), Uop::Next]), block(4, &[act, Uop::Next])];
+        let tallies = tallies(&blocks, &[0, 4]);
+        assert_eq!(owed(&tallies), [&[][..], &[(0, 1)]]);
+        assert_eq!((tallies.all.as_slice(), tallies.running(1)), (&[vec![(0, 1)]][..], 1));
     }
 
     #[test]
