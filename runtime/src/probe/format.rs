@@ -50,10 +50,21 @@ pub fn show(out: &mut String, value: Value<'_>, ty: Type, symbols: &dyn Symbols)
             let frames: Vec<String> = stack::frames(text.bytes, symbols).collect();
             out.push_str(&frames.join(" < "));
         }
-        (Value::Text(text), _) if text.raw => escape(out, text.bytes, true),
-        (Value::Text(text), _) => out.push_str(&String::from_utf8_lossy(text.bytes)),
+        (Value::Text(text), _) => show_text(out, text),
         (Value::Wide(bits), _) => put(out, format_args!("{bits:#x}")),
         (Value::Word(bits), ty) => word(out, bits, ty, symbols),
+    }
+}
+
+/// Appends a text: made printable if it is the guest's.
+pub fn show_text(out: &mut String, text: TextRef<'_>) {
+    if text.raw {
+        return escape(out, text.bytes, true);
+    }
+    // Nearly always valid, which the strict check finds out in a fraction of the lossy one's time.
+    match std::str::from_utf8(text.bytes) {
+        Ok(valid) => out.push_str(valid),
+        Err(_) => out.push_str(&String::from_utf8_lossy(text.bytes)),
     }
 }
 
@@ -100,6 +111,11 @@ pub fn source_text(addr: u64, symbols: &dyn Symbols) -> Option<String> {
 pub fn show_with(out: &mut String, value: Value<'_>, ty: Type, format: &Format, view: &View<'_>) {
     if format.width == 0 && format.style == FormatStyle::Default {
         return show(out, value, ty, view.symbols);
+    }
+    // What lines of a trace are made of, without a text in between.
+    if let (0, FormatStyle::Hex, Value::Word(bits)) = (format.width, format.style, value) {
+        let bits = bits & width_mask(ty);
+        return if format.prefix { put(out, format_args!("{bits:#x}")) } else { put(out, format_args!("{bits:x}")) };
     }
     let body = styled(value, ty, format, view);
     pad(out, &body, format);
@@ -220,6 +236,10 @@ fn duration(ns: u64, unit: DurationUnit) -> String {
 }
 
 fn pad(out: &mut String, value: &Styled, format: &Format) {
+    if format.width == 0 {
+        out.push_str(value.head);
+        return out.push_str(&value.body);
+    }
     let missing = usize::from(format.width).saturating_sub(value.head.len() + value.body.chars().count());
     let (left, zeros, right) = match format.align {
         Some(Align::Left) => (0, 0, missing),

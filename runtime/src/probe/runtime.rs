@@ -898,12 +898,8 @@ impl ProbeRuntime {
     }
 
     fn shown_text(&self, handle: u64) -> String {
-        let text = self.texts.get(handle);
         let mut out = String::new();
-        match text.raw {
-            true => format::escape(&mut out, text.bytes, true),
-            false => out.push_str(&String::from_utf8_lossy(text.bytes)),
-        }
+        format::show_text(&mut out, self.texts.get(handle));
         out
     }
 
