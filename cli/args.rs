@@ -80,6 +80,17 @@ Examples:
   spile explain E0103
   spile explain          all codes, a line each")]
     Explain(ExplainArgs),
+    /// Show or clear the translation cache on disk
+    #[command(after_help = "`spile run` keeps what it compiles of a program, and the next run of it begins with that.
+The cache is in $XDG_CACHE_HOME/spile, or in ~/.cache/spile. It is yours alone: a folder in which
+others can write is not used. What has not been used for longest is removed when there are more
+than 512 MiB.
+
+Examples:
+  spile cache stat
+  spile cache clear
+  spile run --no-cache ./prog")]
+    Cache(CacheArgs),
 }
 
 impl Command {
@@ -90,7 +101,7 @@ impl Command {
             Command::Check(args) => Some(&args.scripts),
             Command::List(args) => Some(&args.scripts),
             Command::Dump(args) => Some(&args.scripts),
-            Command::Ctl(_) | Command::Explain(_) => None,
+            Command::Ctl(_) | Command::Explain(_) | Command::Cache(_) => None,
         }
     }
 }
@@ -210,6 +221,10 @@ pub(crate) struct RunArgs {
     #[arg(long)]
     pub(crate) perf_map: bool,
 
+    /// Neither use nor fill the translation cache on disk; see `spile cache --help`
+    #[arg(long)]
+    pub(crate) no_cache: bool,
+
     /// Set a variable in the guest's environment only, such as LD_LIBRARY_PATH; may be given several times
     #[arg(short = 'E', value_name = "NAME=VALUE", value_parser = variable)]
     pub(crate) set_variable: Vec<OsString>,
@@ -233,6 +248,10 @@ pub(crate) struct RunArgs {
     /// What the guest program is told as its name, if not the path; for programs that a guest executes
     #[arg(long, value_name = "NAME", hide = true)]
     pub(crate) argv0: Option<OsString>,
+
+    /// Where the translation cache is; for programs that a guest executes, whose environment is the guest's
+    #[arg(long, value_name = "FOLDER", hide = true)]
+    pub(crate) cache_folder: Option<PathBuf>,
 
     /// Another guest program has executed this one: places of the scripts that it does not have are no errors
     #[arg(long, hide = true)]
@@ -397,6 +416,26 @@ pub(crate) enum CtlCommand {
 pub(crate) struct ExplainArgs {
     /// Such as E0103; without it, all codes are listed
     pub(crate) code: Option<String>,
+}
+
+/// Arguments of `spile cache`.
+#[derive(Debug, Args)]
+pub(crate) struct CacheArgs {
+    #[command(subcommand)]
+    pub(crate) command: CacheCommand,
+}
+
+/// A command of `spile cache`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum CacheCommand {
+    /// Show where it is and what is in it
+    Stat {
+        /// As JSON, one object a line
+        #[arg(long)]
+        json: bool,
+    },
+    /// Remove all that is in it; programs that run are not disturbed
+    Clear,
 }
 
 /// Arguments of `spile dump`.

@@ -1,6 +1,7 @@
 //! The `spile` command: parse the command line, do what it says, exit with the right status.
 
 mod args;
+mod cache;
 mod check;
 mod ctl;
 mod dump;
@@ -41,6 +42,7 @@ fn main() -> ExitCode {
         Command::Dump(args) => dump::dump(args),
         Command::Ctl(args) => ctl::ctl(args),
         Command::Explain(args) => explain::explain(args),
+        Command::Cache(args) => cache::cache(args),
     };
     match result {
         Ok(code) => ExitCode::from(code),

@@ -1,6 +1,7 @@
 //! `spile run`.
 
 use crate::args::{GuestArgs, RunArgs, ScriptArgs, TierArg};
+use crate::cache;
 use crate::failure::{self, Failure, show};
 use crate::guest::{self, Guest};
 use crate::scripts::{self, reason};
@@ -59,6 +60,7 @@ pub(crate) fn run(args: &RunArgs) -> Result<u8, Failure> {
             .map_err(|error| Failure::new(format!("cannot write the map for perf in /tmp: {}", reason(&error))))?;
         vm.set_perf_map(map);
     }
+    use_cache(args, &vm);
     let live = changes.then(|| Live::new(vm.control(), sources.clone(), &args.scripts, isa));
     let session = match (&args.session, &live) {
         (Some(name), Some(live)) => Some(session::serve(name, live.clone())?),
@@ -73,6 +75,21 @@ pub(crate) fn run(args: &RunArgs) -> Result<u8, Failure> {
     let status = finish(args, &sources, &mut vm, end);
     linux::leave_schedule();
     Ok(status)
+}
+
+/// Lets the guest begin with what earlier runs have compiled of it. With `--deterministic` when code changes over depends
+/// on nothing that is not in the command line.
+fn use_cache(args: &RunArgs, vm: &Vm) {
+    if args.no_cache || args.deterministic || args.tier == TierArg::Interp {
+        return;
+    }
+    let Some(folder) = cache::folder(args.cache_folder.as_deref()) else { return };
+    let program = std::fs::canonicalize(args.program()).unwrap_or_else(|_| args.program().to_owned());
+    if let Err(error) = vm.set_store(&folder, &program)
+        && args.verbose
+    {
+        say(args, &format!("no translation cache in {}: {}", folder.path().display(), cache::why_not(&error)));
+    }
 }
 
 /// The schedule of `--deterministic`: a new one, or that of the program in which this one was executed.
@@ -265,6 +282,8 @@ fn options_of(args: &RunArgs) -> Vec<OsString> {
         verbose,
         stats,
         perf_map,
+        no_cache,
+        cache_folder,
         set_variable: _,
         unset_variable: _,
         session: _,
@@ -305,7 +324,10 @@ fn options_of(args: &RunArgs) -> Vec<OsString> {
         ("--verbose", *verbose),
         ("--stats", *stats),
         ("--perf-map", *perf_map),
+        ("--no-cache", *no_cache),
     ]);
+    let folder = cache::folder(cache_folder.as_deref());
+    options.values("--cache-folder", folder.iter().map(|folder| folder.path().as_os_str().to_owned()));
     options.flags(&[("--deterministic", *deterministic)]);
     options.0
 }

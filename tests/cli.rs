@@ -54,6 +54,7 @@ fn help() {
         ("dump", &["dump", "--help"]),
         ("ctl", &["ctl", "--help"]),
         ("explain", &["explain", "--help"]),
+        ("cache", &["cache", "--help"]),
     ] {
         let ended = run(spile(root()).args(arguments));
         assert_eq!((ended.status.as_str(), ended.stderr.as_str()), ("0", ""), "{name}");

@@ -1,5 +1,8 @@
 //! Compilation beside the guest: the list of blocks that are to be compiled, and the thread that does it.
 //!
+//! Hot blocks come first. Where code is kept for later runs, what is only warm is compiled as well while nothing is hot:
+//! it pays in the sum of the runs, such as what each start of an interpreter executes some hundred times.
+//!
 //! The thread is no member of the gate: it neither runs guest code nor is waited for. What it makes is put in place only
 //! if nothing of what it was made of has been dropped meanwhile ([`Machine::finish_next`]). It touches what the guest's
 //! threads share in [`Gate::beside`] only, so that a fork finds no lock held by it; a forked child has no such thread,
@@ -10,14 +13,33 @@ use crate::gate::Gate;
 use crate::jit::FpMode;
 use crate::machine::Machine;
 use crate::vm::AbortOnPanic;
+use std::collections::VecDeque;
 use std::sync::{Arc, Weak};
 use std::thread::Thread;
+use std::time::{Duration, Instant};
+
+/// How long a block must have been warm to be compiled: what gets hot does so sooner, and is then known better.
+const WARM_FOR: Duration = Duration::from_millis(20);
 
 /// The blocks that wait for being compiled, and who compiles them.
 #[derive(Debug, Default)]
 pub(crate) struct Queue {
-    waiting: Vec<(Arc<Entry>, FpMode)>,
+    hot: Vec<(Arc<Entry>, FpMode)>,
+    /// Since when they are warm, in that order.
+    warm: VecDeque<(Instant, Arc<Entry>, FpMode)>,
+    /// Those of them that have been warm for long enough, the hottest last.
+    due: Vec<(Arc<Entry>, FpMode)>,
     worker: Worker,
+}
+
+/// What there is to compile.
+pub(crate) enum Next<T> {
+    /// This.
+    Now(T),
+    /// Something after so much time.
+    In(Duration),
+    /// Nothing until somebody wakes the thread.
+    Nothing,
 }
 
 #[derive(Debug, Default)]
@@ -33,19 +55,48 @@ enum Worker {
 impl Queue {
     /// Adds a block, and sees to it that somebody compiles it. False if there is nobody.
     pub(crate) fn add(&mut self, machine: &Arc<Machine>, entry: &Arc<Entry>, mode: FpMode) -> bool {
-        if matches!(self.worker, Worker::Absent) {
-            self.worker = start(machine).map_or(Worker::Refused, Worker::There);
-        }
-        let Worker::There(thread) = &self.worker else { return false };
-        self.waiting.push((entry.clone(), mode));
+        let Some(thread) = self.thread(machine) else { return false };
+        self.hot.push((entry.clone(), mode));
         thread.unpark();
         true
     }
 
+    /// Adds a block that is to be compiled if there is time.
+    pub(crate) fn add_warm(&mut self, machine: &Arc<Machine>, entry: &Arc<Entry>, mode: FpMode) {
+        let Some(thread) = self.thread(machine) else { return };
+        // Else it knows already when to look here.
+        if self.warm.is_empty() {
+            thread.unpark();
+        }
+        self.warm.push_back((Instant::now(), entry.clone(), mode));
+    }
+
+    /// Who compiles; started if need be.
+    fn thread(&mut self, machine: &Arc<Machine>) -> Option<Thread> {
+        if matches!(self.worker, Worker::Absent) {
+            self.worker = start(machine).map_or(Worker::Refused, Worker::There);
+        }
+        match &self.worker {
+            Worker::There(thread) => Some(thread.clone()),
+            _ => None,
+        }
+    }
+
     /// Takes the block that has been executed most.
-    pub(crate) fn take(&mut self) -> Option<(Arc<Entry>, FpMode)> {
-        let hottest = (0..self.waiting.len()).max_by_key(|&index| self.waiting[index].0.executions())?;
-        Some(self.waiting.swap_remove(hottest))
+    pub(crate) fn take(&mut self) -> Next<(Arc<Entry>, FpMode)> {
+        if let Some(hottest) = (0..self.hot.len()).max_by_key(|&index| self.hot[index].0.executions()) {
+            return Next::Now(self.hot.swap_remove(hottest));
+        }
+        if self.due.is_empty() {
+            let ready = self.warm.partition_point(|(since, ..)| since.elapsed() >= WARM_FOR);
+            self.due.extend(self.warm.drain(..ready).map(|(_, entry, mode)| (entry, mode)));
+            self.due.sort_by_key(|(entry, _)| entry.executions());
+        }
+        match (self.due.pop(), self.warm.front()) {
+            (Some(next), _) => Next::Now(next),
+            (None, Some((since, ..))) => Next::In(WARM_FOR.saturating_sub(since.elapsed())),
+            (None, None) => Next::Nothing,
+        }
     }
 
     /// Wakes the thread, so that it sees the end of its machine.
@@ -68,9 +119,16 @@ fn start(machine: &Arc<Machine>) -> Option<Thread> {
 fn work(gate: &Gate, machine: &Weak<Machine>) {
     let _guard = AbortOnPanic;
     while let Some(Some(begun)) = gate.beside(|| machine.upgrade().map(|machine| machine.begin_next())) {
-        let Some(mut work) = begun else {
-            std::thread::park();
-            continue;
+        let mut work = match begun {
+            Next::Now(work) => work,
+            Next::In(time) => {
+                std::thread::park_timeout(time);
+                continue;
+            }
+            Next::Nothing => {
+                std::thread::park();
+                continue;
+            }
         };
         let code = work.compile();
         gate.beside(|| machine.upgrade().map(|machine| machine.finish_next(work, code)));

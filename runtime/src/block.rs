@@ -19,6 +19,8 @@ pub struct Block {
     pub insns: Vec<Insn>,
     /// The micro-ops of all instructions and of the probes between them.
     pub uops: Uops,
+    /// Something of probes is in it.
+    pub probed: bool,
 }
 
 /// One guest instruction of a [`Block`]. Its micro-ops are `start..body` (before-probes), `body..after` (the

@@ -127,9 +127,11 @@ impl Entry {
         executions >= hot && executions >= self.patience.load(Ordering::Relaxed)
     }
 
-    /// True if a thread in `mode` has something else to do than interpret it: there is code, or code is to be asked for.
-    pub fn wants_code(&self, mode: FpMode, hot: u32) -> bool {
+    /// True if a thread in `mode` has something else to do than interpret it: there is code, or code is to be asked for,
+    /// or it is just getting `warm`.
+    pub fn wants_code(&self, mode: FpMode, hot: u32, warm: u32) -> bool {
         self.code(mode) != 0
+            || self.executions() == warm
             || self.is_hot(hot) && self.asked.load(Ordering::Relaxed) & 1 << mode as u8 == 0 && !self.refuses_code()
     }
 
@@ -400,16 +402,16 @@ mod tests {
         let entry = Entry::new(block(0x1000, 0x1010));
         let execute = |times: u32| (0..times).for_each(|_| entry.note_execution());
         execute(2);
-        assert!(!entry.wants_code(FpMode::Native, 3));
+        assert!(!entry.wants_code(FpMode::Native, 3, u32::MAX));
         execute(1);
-        assert!(entry.wants_code(FpMode::Native, 3));
+        assert!(entry.wants_code(FpMode::Native, 3, u32::MAX));
         assert!(entry.ask_for_code(FpMode::Native) && !entry.ask_for_code(FpMode::Native));
-        assert!(!entry.wants_code(FpMode::Native, 3) && entry.wants_code(FpMode::Reference, 3));
+        assert!(!entry.wants_code(FpMode::Native, 3, u32::MAX) && entry.wants_code(FpMode::Reference, 3, u32::MAX));
         entry.postpone_code(FpMode::Native, 3);
         execute(2);
-        assert!(!entry.wants_code(FpMode::Native, 3));
+        assert!(!entry.wants_code(FpMode::Native, 3, u32::MAX));
         execute(1);
-        assert!(entry.wants_code(FpMode::Native, 3));
+        assert!(entry.wants_code(FpMode::Native, 3, u32::MAX));
         entry.set_code(FpMode::Native, 0x5000);
         entry.forget_code(FpMode::Native);
         assert!(entry.code(FpMode::Native) == 0 && entry.ask_for_code(FpMode::Native));

@@ -21,6 +21,7 @@ pub mod perf;
 pub mod probe;
 pub mod raw;
 pub mod stats;
+pub mod store;
 pub mod symbols;
 pub mod translate;
 pub mod uop;

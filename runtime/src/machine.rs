@@ -4,9 +4,10 @@
 //! [`crate::vm`]. Code is dropped in exclusive sections only ([`crate::gate`]): outside of them a block or a piece of
 //! generated code that a thread has found stays good until the thread goes outside.
 
+mod recall;
 mod region;
 
-use crate::background::Queue;
+use crate::background::{Next, Queue};
 use crate::block::Block;
 use crate::cache::{Cache, Entry};
 use crate::cells::Cells;
@@ -14,15 +15,16 @@ use crate::cpu::{CpuState, poll};
 use crate::env::{Environment, Status};
 use crate::gate::{self, Gate, Member};
 use crate::isa::Isa;
-use crate::jit::{Compiler, Draft, FpMode, Gateway, Jit, Seen};
+use crate::jit::{Code, Compiled, Compiler, Draft, FpMode, Gateway, Jit, Seen};
 use crate::mem::{GuestMemory, PAGE, perm};
 use crate::perf::PerfMap;
 use crate::stats::{self, Cause, Counts, Made, Section, Standing};
+use crate::store::{Record, Store};
 use crate::translate::{translate, translate_replaced};
 use crate::vm::{Config, Counting, End, ProbeEngine, Tier};
 use hashbrown::HashMap;
 use std::ops::Range;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -31,6 +33,9 @@ const BUDGET_SLICE: u64 = 1 << 20;
 
 /// Times that a block is interpreted before its region is compiled.
 const HOT: u32 = 2000;
+
+/// Times that a block is interpreted before its region is worth compiling for later runs.
+const WARM: u32 = 64;
 
 /// Times within a short while that code that a region leaves out is gone on with before the region is compiled anew.
 const OFTEN: u32 = 1000;
@@ -49,6 +54,10 @@ pub(crate) struct Machine {
     counting: Counting,
     probes: Option<Mutex<Box<dyn ProbeEngine>>>,
     translations: Mutex<Translations>,
+    /// What earlier runs have compiled. It is locked while `translations` is, or alone.
+    store: Mutex<Option<Store>>,
+    /// See [`Machine::warm`].
+    warm: AtomicU32,
     /// Goes up when generated code is dropped or another compiler is at work.
     epoch: AtomicU64,
     /// What is left of the limit of the run.
@@ -78,6 +87,14 @@ struct Translations {
     dropped: HashMap<u64, Cause>,
 }
 
+impl Translations {
+    /// True if blocks or regions are on this page.
+    fn has_code(&self, page: u64) -> bool {
+        let in_regions = |jit: &Jit| !jit.blocks_in(&(page..page + PAGE)).is_empty();
+        self.cache.has_page(page) || self.jit.as_ref().is_some_and(in_regions)
+    }
+}
+
 /// A region on its way through the compiler.
 pub(crate) struct Work {
     compiler: Compiler,
@@ -92,7 +109,7 @@ pub(crate) struct Work {
 
 impl Work {
     /// Makes the code, which takes long and needs nothing else. `None` if that is not possible.
-    pub(crate) fn compile(&mut self) -> Option<Vec<u8>> {
+    pub(crate) fn compile(&mut self) -> Option<Code> {
         let begun = Instant::now();
         let code = self.compiler.compile(&self.draft);
         self.took = begun.elapsed();
@@ -146,6 +163,8 @@ impl Machine {
                 made: Made::default(),
                 dropped: HashMap::new(),
             }),
+            store: Mutex::default(),
+            warm: AtomicU32::new(u32::MAX),
             epoch: AtomicU64::new(0),
             budget: AtomicU64::new(config.max_insns.unwrap_or(u64::MAX)),
             ending: Mutex::new(None),
@@ -197,6 +216,11 @@ impl Machine {
         }
     }
 
+    /// Executions after which a block is compiled if there is time.
+    pub(crate) fn warm(&self) -> u32 {
+        self.warm.load(Ordering::Relaxed)
+    }
+
     /// Times that what a region leaves out is gone on with before it is left out no more.
     pub(crate) fn often(&self) -> u32 {
         if self.config.tier == Tier::Jit { OFTEN_AT_ONCE } else { OFTEN }
@@ -242,6 +266,18 @@ impl Machine {
         if let Some(entry) = translations.cache.find(pc, enters) {
             return entry;
         }
+        let entry = self.translated(translations, pc, enters);
+        if enters {
+            self.recall(translations, &entry);
+        }
+        entry
+    }
+
+    /// Finds or translates the block at `pc`, without looking for code of it.
+    fn translated(&self, translations: &mut Translations, pc: u64, enters: bool) -> Arc<Entry> {
+        if let Some(entry) = translations.cache.find(pc, enters) {
+            return entry;
+        }
         let mut block = None;
         match self.probes() {
             None => block = Some(translate(self.isa, &self.memory, pc, enters, None)),
@@ -272,43 +308,65 @@ impl Machine {
         let mut guard = self.translations();
         let translations = &mut *guard;
         if translations.compiles && entry.is_live() && entry.code(mode) == 0 {
+            // A forked child has lost what it had.
+            self.prepare(translations);
+            self.recall(translations, entry);
+            if entry.code(mode) != 0 {
+                return entry.code(mode);
+            }
             let is_beside = self.config.tier == Tier::Auto && !self.config.compile_at_once;
             if is_beside && translations.queue.add(self, entry, mode) {
                 return 0;
             }
             if let Some(mut work) = self.begin(translations, entry.clone(), mode) {
                 let code = work.compile();
-                self.finish(translations, work, code);
+                let record = self.finish(translations, work, code);
+                record.iter().for_each(|record| self.keep(record));
             }
         }
         entry.code(mode)
     }
 
-    /// Prepares for compiling what has been executed most of what waits for it. `None` if there is nothing to do. For a
-    /// thread [`Gate::beside`] the guest's.
-    pub(crate) fn begin_next(&self) -> Option<Work> {
+    /// Has a block compiled for later runs if there is time.
+    pub(crate) fn note_warm(self: &Arc<Self>, entry: &Arc<Entry>, mode: FpMode) {
+        let mut guard = self.translations();
+        let translations = &mut *guard;
+        if translations.compiles {
+            translations.queue.add_warm(self, entry, mode);
+        }
+    }
+
+    /// Prepares for compiling what has been executed most of what waits for it. For a thread [`Gate::beside`] the guest's.
+    pub(crate) fn begin_next(&self) -> Next<Work> {
         let translations = &mut *self.translations();
-        while let (false, Some((entry, mode))) = (self.is_ending(), translations.queue.take()) {
+        while !self.is_ending() {
+            let (entry, mode) = match translations.queue.take() {
+                Next::Now(next) => next,
+                Next::In(time) => return Next::In(time),
+                Next::Nothing => break,
+            };
             // Another region may have come to it meanwhile.
             if entry.is_live()
                 && entry.code(mode) == 0
-                && entry.is_hot(self.hot())
+                && entry.is_hot(self.warm().min(self.hot()))
+                && !entry.refuses_code()
                 && let Some(work) = self.begin(translations, entry, mode)
             {
-                return Some(work);
+                return Next::Now(work);
             }
         }
-        None
+        Next::Nothing
     }
 
     /// Puts in place what has been made of [`Machine::begin_next`].
-    pub(crate) fn finish_next(&self, work: Work, code: Option<Vec<u8>>) {
-        self.finish(&mut self.translations(), work, code);
+    pub(crate) fn finish_next(&self, work: Work, code: Option<Code>) {
+        let record = self.finish(&mut self.translations(), work, code);
+        record.iter().for_each(|record| self.keep(record));
     }
 
-    /// Prepares for compiling. `None` if there is no compiler.
-    fn begin(&self, translations: &mut Translations, root: Arc<Entry>, mode: FpMode) -> Option<Work> {
-        if translations.jit.is_none() {
+    /// Makes room for generated code, if there is none.
+    fn prepare(&self, translations: &mut Translations) {
+        if translations.compiles && translations.jit.is_none() {
             (translations.jit, translations.compiler) = Jit::new(&self.memory, &self.cells, self.counting).ok().unzip();
             translations.compiles = translations.jit.is_some();
             if let Some(jit) = &mut translations.jit {
@@ -317,14 +375,20 @@ impl Machine {
             }
             self.epoch.fetch_add(1, Ordering::Release);
         }
+    }
+
+    /// Prepares for compiling. `None` if there is no compiler.
+    fn begin(&self, translations: &mut Translations, root: Arc<Entry>, mode: FpMode) -> Option<Work> {
+        self.prepare(translations);
         let compiler = translations.compiler.take()?;
         let (region, seen) = self.region(translations, root.block.pc);
         let draft = translations.jit.as_ref()?.draft(region.clone(), seen, mode);
         Some(Work { compiler, draft, root, mode, region, took: Duration::ZERO })
     }
 
-    /// Puts code in place, unless it was made of something that has been dropped meanwhile.
-    fn finish(&self, translations: &mut Translations, work: Work, code: Option<Vec<u8>>) {
+    /// Puts code in place, unless it was made of something that has been dropped meanwhile. Returns what is to be kept of
+    /// it for later runs.
+    fn finish(&self, translations: &mut Translations, work: Work, code: Option<Code>) -> Option<Record> {
         let Work { compiler, draft, root, mode, region, took } = work;
         translations.compiler = Some(compiler);
         let made = &mut translations.made;
@@ -332,29 +396,38 @@ impl Machine {
         made.regions += 1;
         made.region_blocks += region.len() as u64;
         made.region_insns += region.iter().map(|entry| entry.block.insns.len() as u64).sum::<u64>();
-        let Some(jit) = &mut translations.jit else { return };
+        let jit = translations.jit.as_mut()?;
         if !region.iter().all(|entry| entry.is_live()) {
             made.wasted += 1;
-            return root.postpone_code(mode, self.hot());
+            root.postpone_code(mode, self.hot());
+            return None;
         }
+        let record = code.as_ref().and_then(|code| self.to_keep(&draft, &region, code));
         let Some(compiled) = code.and_then(|code| jit.install(draft, &code)) else {
             made.wasted += 1;
-            return root.refuse_code();
+            root.refuse_code();
+            return None;
         };
-        made.code += compiled.len as u64;
+        self.place(translations, root.block.pc, mode, &compiled);
+        for entry in region.iter().filter(|entry| entry.code(mode) == 0) {
+            entry.postpone_code(mode, self.hot());
+        }
+        record
+    }
+
+    /// Has blocks at which a region is entered begin with its code.
+    fn place(&self, translations: &mut Translations, root: u64, mode: FpMode, compiled: &Compiled) {
+        translations.made.code += compiled.len as u64;
         if let Some(map) = self.perf_map.get() {
-            map.add(compiled.code..compiled.code + compiled.len, root.block.pc);
+            map.add(compiled.code..compiled.code + compiled.len, root);
         }
         // A block that has code keeps it: a loop that another region has as a whole is not left for a part of it.
-        for pc in compiled.entries {
+        for &pc in &compiled.entries {
             if let Some(entry) = translations.cache.find(pc, true)
                 && entry.code(mode) == 0
             {
                 entry.set_code(mode, compiled.code);
             }
-        }
-        for entry in region.iter().filter(|entry| entry.code(mode) == 0) {
-            entry.postpone_code(mode, self.hot());
         }
     }
 
@@ -383,7 +456,7 @@ impl Machine {
         for page in self.memory.take_written_code() {
             self.drop_code(&mut translations, page..page + PAGE, Cause::Written);
             let aliases = self.memory.aliases(page);
-            if !aliases.iter().chain([&page]).any(|&page| translations.cache.has_page(page)) {
+            if !aliases.iter().chain([&page]).any(|&page| translations.has_code(page)) {
                 self.memory.unmark_code(page);
             }
         }
@@ -418,12 +491,17 @@ impl Machine {
     }
 
     fn drop_code(&self, translations: &mut Translations, range: Range<u64>, cause: Cause) {
-        let removed = translations.cache.remove(range);
+        let removed = translations.cache.remove(range.clone());
         translations.made.dropped_blocks[cause as usize] += removed.len() as u64;
         if self.config.stats {
             translations.dropped.extend(removed.iter().map(|&pc| (pc, cause)));
         }
         self.drop_regions(translations, &removed, cause);
+        // Blocks of regions that were compiled in an earlier run need not have been translated.
+        if let Some(jit) = &translations.jit {
+            let blocks = jit.blocks_in(&range);
+            self.drop_regions(translations, &blocks, cause);
+        }
     }
 
     /// Drops the regions with one of the blocks at these addresses.
@@ -482,6 +560,10 @@ impl Machine {
         translations.cache.forget_code();
         (translations.made, translations.dropped) = (Made::default(), HashMap::new());
         *lock(&self.counts) = Counts::default();
+        if let Some(store) = &mut *lock(&self.store) {
+            store.forked();
+            self.warm.store(u32::MAX, Ordering::Relaxed);
+        }
         if let Some(map) = self.perf_map.get() {
             map.fork();
         }

@@ -240,6 +240,11 @@ pub(crate) struct Made {
     pub(crate) code: u64,
     /// Compiled for nothing: something of it had been dropped meanwhile, or cannot be compiled.
     pub(crate) wasted: u64,
+    /// Regions that an earlier run has compiled, and the bytes of guest code in them.
+    pub(crate) recalled: u64,
+    pub(crate) recalled_bytes: u64,
+    /// Such regions that are for other code than what is there, or for code that has probes now.
+    pub(crate) outdated: u64,
     /// By [`Cause`].
     pub(crate) dropped_blocks: [u64; Cause::ALL.len()],
     pub(crate) dropped_regions: [u64; Cause::ALL.len()],
@@ -306,6 +311,9 @@ pub(crate) fn report(counts: &Counts, made: &Made, standing: &Standing) -> Vec<S
         part("blocks", made.region_blocks),
         part("instructions", made.region_insns),
         part("not used", made.wasted),
+        count("regions of earlier runs", made.recalled),
+        ("of guest code".into(), Value::Bytes(made.recalled_bytes)),
+        part("not used", made.outdated),
     ];
     let mut dispatching = vec![
         count("turns of the loop", counts.turns),

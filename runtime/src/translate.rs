@@ -147,7 +147,7 @@ pub fn translate_replaced(
         uops.push(Uop::Next);
     }
     let insns = vec![Insn { pc, bits, len, start: 0, body: 0, after }];
-    let block = Block { pc, end: pc.wrapping_add(u64::from(len)), insns, uops: uops.as_slice().into() };
+    let block = Block { pc, end: pc.wrapping_add(u64::from(len)), insns, uops: uops.as_slice().into(), probed: true };
     match splice {
         Some(splice) => spliced(&block, false, splice, |splice, site, uops| splice.before_replaced(site, uops)),
         None => block,
@@ -183,7 +183,7 @@ fn lift_block(isa: &dyn Isa, memory: &GuestMemory, pc: u64) -> Block {
     if !uops.last().is_some_and(Uop::ends_block) {
         uops.push(Uop::Next);
     }
-    Block { pc, end, insns, uops: uops.as_slice().into() }
+    Block { pc, end, insns, uops: uops.as_slice().into(), probed: false }
 }
 
 /// Reads the instruction at `pc`: its bits and length, or the trap that fetching it raises.
@@ -241,7 +241,7 @@ fn spliced(plain: &Block, enters: bool, splice: &mut dyn Splice, before: Before)
         }
         insns.push(Insn { start, body: body_start, after, ..insn });
     }
-    Block { pc: plain.pc, end: plain.end, insns, uops: uops.as_slice().into() }
+    Block { pc: plain.pc, end: plain.end, insns, uops: uops.as_slice().into(), probed: true }
 }
 
 /// Appends micro-ops of an instruction, its local jumps adjusted to their new place.

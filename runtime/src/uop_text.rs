@@ -355,7 +355,7 @@ mod tests {
     fn a_block() {
         let insn = Insn { pc: 0x800, bits: 0, len: 4, start: 0, body: 1, after: 2 };
         let uops = vec![Uop::MovI { d: 0, imm: 5 }, Uop::MovI { d: 1, imm: 6 }, Uop::Icount { d: 96 }, Uop::Next];
-        let block = Block { pc: 0x800, end: 0x804, insns: vec![insn], uops: uops.as_slice().into() };
+        let block = Block { pc: 0x800, end: 0x804, insns: vec![insn], uops: uops.as_slice().into(), probed: false };
         assert_eq!(block.to_string(), "0x800:\n   0 | x0 = 0x5\n   1   x1 = 0x6\n   2 | p0 = icount\n   3   next\n");
     }
 }

@@ -18,10 +18,12 @@ use crate::mem::{Access, Fault, GuestMemory};
 use crate::perf::PerfMap;
 use crate::probe::attach::Module;
 use crate::stats::{Activity, Meter, Section, Way};
+use crate::store::Folder;
 use crate::translate::Splice;
 use crate::uop::{JumpHint, Uop, slot};
 use spile_lang::ir::Cause;
 use std::ops::Range;
+use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, MutexGuard, mpsc};
 
@@ -418,6 +420,14 @@ impl Vm {
         self.machine.set_perf_map(map);
     }
 
+    /// Uses what earlier runs of `program` have compiled, and keeps what this run compiles; to be called before the run.
+    ///
+    /// # Errors
+    /// The host's error if the folder cannot be used; permission denied if others than the user can write there.
+    pub fn set_store(&self, folder: &Folder, program: &Path) -> std::io::Result<()> {
+        self.machine.set_store(folder, program)
+    }
+
     /// Number of blocks translated so far, retranslations included.
     pub fn translated_blocks(&self) -> u64 {
         self.machine.translated_blocks()
@@ -649,6 +659,9 @@ impl Vm {
         let mode = self.fp_mode();
         let mut code = entry.code(mode);
         if code == 0 {
+            if entry.executions() == self.machine.warm() {
+                self.machine.note_warm(entry, mode);
+            }
             if !entry.is_hot(self.machine.hot()) || entry.refuses_code() || !entry.ask_for_code(mode) {
                 return None;
             }
@@ -742,7 +755,7 @@ impl Vm {
 
     /// Interprets one block after the other, as long as that is all there is to do: a short way around [`Vm::turn`].
     fn interpret_on(&mut self) -> Option<Stop> {
-        let hot = self.machine.hot();
+        let (hot, warm) = (self.machine.hot(), self.machine.warm());
         let mut host = EngineHost { machine: &self.machine, environment: &*self.environment, meter: &self.meter };
         let mut ctx = context(&self.machine, &self.counters, &mut host);
         let cpu = &mut *self.cpu;
@@ -752,7 +765,7 @@ impl Vm {
             let Some(entry) = self.front.find(cpu.pc, true) else { break };
             let mode = FpMode::of(cpu.x[slot::FP_CONTROL as usize]);
             let insns = entry.block.insns.len();
-            if entry.wants_code(mode, hot) || cpu.limit.saturating_sub(cpu.icount) < insns as u64 {
+            if entry.wants_code(mode, hot, warm) || cpu.limit.saturating_sub(cpu.icount) < insns as u64 {
                 break;
             }
             entry.note_execution();

@@ -63,7 +63,7 @@ impl Case {
         let after = uops.len() as u32;
         uops.push(Uop::Next);
         let insn = Insn { pc: 0, bits: self.word, len: 4, start: 0, body: 0, after };
-        let block = Block { pc: 0, end: 4, insns: vec![insn], uops: uops.as_slice().into() };
+        let block = Block { pc: 0, end: 4, insns: vec![insn], uops: uops.as_slice().into(), probed: false };
         let cells = Cells::none();
         let mut ctx = Context { memory, isa: &AARCH64, cells: &cells, counters: &cells.common(), host: &mut NoHost };
         match interp::run(&block, 0, usize::MAX, &mut cpu, &mut ctx) {

@@ -145,7 +145,7 @@ impl Bench {
         }
         let after = uops.len() as u32;
         let insn = Insn { pc, bits: 0, len: 4, start: 0, body: 0, after };
-        Arc::new(Entry::new(Block { pc, end: pc + 4, insns: vec![insn], uops: uops.as_slice().into() }))
+        Arc::new(Entry::new(Block { pc, end: pc + 4, insns: vec![insn], uops: uops.as_slice().into(), probed: false }))
     }
 
     /// Compiles a region and returns where it is entered.

@@ -468,7 +468,7 @@ mod tests {
     /// A block whose micro-ops but the last are those of a probe in front of its only instruction.
     fn block(pc: u64, uops: &[Uop]) -> Arc<Entry> {
         let insn = Insn { pc, bits: 0, len: 4, start: 0, body: uops.len() as u32 - 1, after: uops.len() as u32 };
-        Arc::new(Entry::new(Block { pc, end: pc + 4, insns: vec![insn], uops: uops.into() }))
+        Arc::new(Entry::new(Block { pc, end: pc + 4, insns: vec![insn], uops: uops.into(), probed: false }))
     }
 
     fn cold(blocks: &[Arc<Entry>], warm: &[(u64, u32)]) -> Cold {

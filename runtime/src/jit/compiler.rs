@@ -2,6 +2,7 @@
 //! on a thread of its own.
 
 use super::lower::{self, Native};
+use super::relocate::Code;
 use super::{Draft, FpMode};
 use crate::cells::Cells;
 use crate::vm::Counting;
@@ -46,6 +47,12 @@ impl Compiler {
         })
     }
 
+    /// What code depends on beside the micro-ops: the host processor, as far as anything here asks for it.
+    pub fn description(&self) -> String {
+        let flags: Vec<String> = self.isa.isa_flags().iter().map(ToString::to_string).collect();
+        format!("{} {} {}", self.isa.triple(), flags.join(" "), super::direct::description())
+    }
+
     /// Compiles one of the fixed functions.
     pub(super) fn fixed(&mut self, which: Fixed) -> std::io::Result<Vec<u8>> {
         let lower = match which {
@@ -54,11 +61,12 @@ impl Compiler {
             Fixed::Preserving => lower::preserving,
         };
         lower(&mut self.context.func, &mut self.functions, &*self.isa);
-        self.emit().ok_or_else(|| std::io::Error::other("cannot generate the entry code"))
+        let code = self.emit().filter(|code| code.places.is_empty());
+        code.map(|code| code.bytes).ok_or_else(|| std::io::Error::other("cannot generate the entry code"))
     }
 
     /// Compiles a region. `None` if that is not possible; it is then interpreted.
-    pub fn compile(&mut self, draft: &Draft) -> Option<Vec<u8>> {
+    pub fn compile(&mut self, draft: &Draft) -> Option<Code> {
         self.lower(draft);
         self.emit()
     }
@@ -85,7 +93,6 @@ impl Compiler {
             blocks: &draft.blocks,
             seen: &draft.seen,
             entries: &draft.entries,
-            slots: &draft.slots,
             cells: self.cells.common().address(),
             parallel: draft.parallel,
             counting: self.counting,
@@ -95,15 +102,15 @@ impl Compiler {
     }
 
     /// Compiles the function in `self.context` and clears it. `None` if Cranelift cannot.
-    fn emit(&mut self) -> Option<Vec<u8>> {
+    fn emit(&mut self) -> Option<Code> {
         // Cranelift panics where it has no rule for an operation. That is a mistake of ours, which debug builds show;
         // a release build goes on with the interpreter.
         let context = &mut self.context;
         let isa = &*self.isa;
-        let mut compile = || match context.compile(isa, &mut Default::default()) {
-            // Relocations would be calls of library functions, which there are none to call.
-            Ok(code) => code.buffer.relocs().is_empty().then(|| code.code_buffer().to_vec()),
-            Err(_) => None,
+        let mut compile = || {
+            context.compile(isa, &mut Default::default()).ok()?;
+            // There are no calls of library functions, which would be other relocations: there are none to call.
+            Code::of(context.compiled_code()?, &context.func.params)
         };
         let code = if cfg!(debug_assertions) { compile() } else { quietly(compile).unwrap_or_default() };
         debug_assert!(code.is_some(), "Cranelift cannot compile a region");

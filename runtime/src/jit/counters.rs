@@ -250,7 +250,7 @@ mod tests {
 
     fn block(pc: u64, uops: &[Uop]) -> Arc<Entry> {
         let insn = Insn { pc, bits: 0, len: 4, start: 0, body: uops.len() as u32 - 1, after: uops.len() as u32 };
-        Arc::new(Entry::new(Block { pc, end: pc + 4, insns: vec![insn], uops: uops.into() }))
+        Arc::new(Entry::new(Block { pc, end: pc + 4, insns: vec![insn], uops: uops.into(), probed: false }))
     }
 
     fn tallies(blocks: &[Arc<Entry>], entries: &[u64]) -> Tallies {

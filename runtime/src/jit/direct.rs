@@ -10,6 +10,14 @@ use crate::uop::{self, BinOp, Lanes};
 use crate::vector::{V1Op, V2Op, V3Op, rounding, softfloat};
 use std::arch::x86_64::*;
 
+/// What of the host processor decides which functions there are: its model and features.
+pub(super) fn description() -> String {
+    let (basic, more) = (__cpuid(1), __cpuid_count(7, 0));
+    // The upper bytes of `ebx` say which processor of several it is.
+    let words = [basic.eax, basic.ecx, basic.edx, more.ebx, more.ecx, more.edx];
+    words.map(|word| format!("{word:x}")).join(" ")
+}
+
 /// The function of an integer operation: two operands of 64 bits to one.
 pub(super) fn bin(op: BinOp) -> Option<usize> {
     let checksums = is_x86_feature_detected!("sse4.2");

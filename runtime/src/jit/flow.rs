@@ -138,7 +138,7 @@ mod tests {
             insns.push(Insn { pc, bits: 0, len: 4, start, body: start, after: start + len });
             start += len;
         }
-        Arc::new(Entry::new(Block { pc, end: pc + 4 * lens.len() as u64, insns, uops: uops.into() }))
+        Arc::new(Entry::new(Block { pc, end: pc + 4 * lens.len() as u64, insns, uops: uops.into(), probed: false }))
     }
 
     #[test]

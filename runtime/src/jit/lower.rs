@@ -15,6 +15,7 @@ use super::cold::{Cold, Condition, Node, WHOLE_BLOCK};
 use super::counters::{self, Increments, Owed, Tallies, Tally};
 use super::flow::{Flow, Skip};
 use super::known::{self, Known};
+use super::relocate::Address;
 use super::values::Values;
 use super::{JUMP_CACHE_BITS, Left, jump_cache_index};
 use crate::block::Block;
@@ -26,15 +27,14 @@ use crate::vm::Counting;
 use cranelift_codegen::ir::condcodes::{CondCode, IntCC};
 use cranelift_codegen::ir::types::{F32, F64, I8, I8X16, I16, I16X8, I32, I32X4, I64, I64X2};
 use cranelift_codegen::ir::{
-    AbiParam, AtomicRmwOp, Block as Label, Function, InstBuilder, InstructionData, JumpTableData, MemFlagsData, Opcode,
-    Signature, Type, Value,
+    AbiParam, AtomicRmwOp, Block as Label, ExternalName, Function, GlobalValueData, InstBuilder, InstructionData,
+    JumpTableData, MemFlagsData, Opcode, Signature, Type, Value,
 };
 use cranelift_codegen::isa::{CallConv, TargetIsa};
 use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext, Switch, Variable};
 use hashbrown::{HashMap, HashSet};
 use std::mem::offset_of;
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
 
 /// What to compile.
 pub(super) struct Plan<'a> {
@@ -44,8 +44,6 @@ pub(super) struct Plan<'a> {
     pub(super) seen: &'a super::Seen,
     /// Guest addresses at which the region may be entered; all are addresses of blocks.
     pub(super) entries: &'a [u64],
-    /// Chain slots, two for each block.
-    pub(super) slots: &'a [AtomicUsize],
     /// The host address of the run-time cells of probes.
     pub(super) cells: usize,
     /// Other threads may run at the same time.
@@ -584,6 +582,20 @@ impl<'f> Lowering<'_, 'f> {
 
     pub(super) fn imm(&mut self, value: u64) -> Value {
         self.b.ins().iconst(I64, value as i64)
+    }
+
+    /// An address that differs from run to run.
+    fn host_address(&mut self, address: Address) -> Value {
+        let name = self.b.func.declare_imported_user_function(address.name());
+        let (name, offset) = (ExternalName::user(name), 0.into());
+        let data = GlobalValueData::Symbol { name, offset, colocated: false, tls: false };
+        let global = self.b.create_global_value(data);
+        self.b.ins().symbol_value(I64, global)
+    }
+
+    /// The address of the current micro-op.
+    fn uop_address(&mut self) -> Value {
+        self.host_address(Address::Uop { block: self.index as u32, uop: self.at as u32 })
     }
 
     // ---- slots
@@ -1172,8 +1184,7 @@ impl<'f> Lowering<'_, 'f> {
     fn chain(&mut self, pc: u64, which: usize) {
         self.flush();
         self.store_icount();
-        let slot = &self.plan.slots[2 * self.index + which];
-        let slot = self.imm(std::ptr::from_ref(slot) as u64);
+        let slot = self.host_address(Address::Slot((2 * self.index + which) as u32));
         let code = self.b.ins().load(I64, trusted(), slot, 0);
         let pc = self.imm(pc);
         self.tail_call(code, pc, slot);
@@ -2405,7 +2416,7 @@ impl<'f> Lowering<'_, 'f> {
         signature.params.extend(args.iter().map(|&arg| AbiParam::new(self.b.func.dfg.value_type(arg))));
         signature.returns.push(AbiParam::new(result));
         let signature = self.b.import_signature(signature);
-        let address = self.imm(function as u64);
+        let address = self.host_address(Address::of_function(function));
         let call = self.b.ins().call_indirect(signature, address, args);
         self.b.inst_results(call)[0]
     }
@@ -2521,8 +2532,7 @@ impl<'f> Lowering<'_, 'f> {
         for operand in uses {
             self.spill(operand);
         }
-        let address = std::ptr::from_ref(&self.plan.blocks[self.index].uops[self.at]) as u64;
-        [self.state, self.imm(address)]
+        [self.state, self.uop_address()]
     }
 
     /// What a register holds if `written` is written, with its stuck bits at this offset; see [`StuckBits::hold`]. An
@@ -2609,8 +2619,7 @@ impl<'f> Lowering<'_, 'f> {
         let mut signature = Signature::new(CallConv::SystemV);
         signature.params.extend([AbiParam::new(I64); 2]);
         signature.returns.push(AbiParam::new(I64));
-        let uop = std::ptr::from_ref(&self.plan.blocks[self.index].uops[self.at]) as u64;
-        let args = [self.state, self.imm(uop)];
+        let args = [self.state, self.uop_address()];
         self.call(signature, PLAIN, &args);
         let value = self.b.ins().load(I64, trusted(), self.state, x_offset(d));
         let ok = self.b.ins().load(I64, trusted(), self.state, x_offset(e));

@@ -19,6 +19,7 @@ mod half;
 mod helpers;
 mod known;
 mod lower;
+mod relocate;
 mod saturating;
 mod values;
 mod vector;
@@ -28,7 +29,7 @@ use crate::cache::Entry;
 use crate::cells::{Cells, Counters};
 use crate::cpu::CpuState;
 use crate::interp::Context;
-use crate::mem::GuestMemory;
+use crate::mem::{GuestMemory, PAGE};
 use crate::translate::successors;
 use crate::uop::{JumpHint, Uop};
 use crate::vector::control;
@@ -37,7 +38,8 @@ use code::{Arena, Piece};
 pub use compiler::Compiler;
 use compiler::Fixed;
 use hashbrown::{HashMap, HashSet};
-use std::collections::BTreeMap;
+pub use relocate::{Address, Code, Place};
+use std::collections::{BTreeMap, btree_map};
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -57,7 +59,7 @@ pub const CONTROL_MODE: u64 = control::ROUNDING | 1 << 26 | 1 << 25 | 1 << 24 | 
 const JUMP_CACHE_BITS: u32 = 12;
 
 /// What generated code takes for granted of a thread's floating-point control.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum FpMode {
     /// It behaves as the host's: operations are native.
     Native,
@@ -130,16 +132,35 @@ impl Seen {
 /// A region that is to be compiled.
 #[derive(Debug)]
 pub struct Draft {
-    /// Generated code refers to their micro-ops. The first is the root.
+    /// The first is the root.
     blocks: Vec<Arc<Entry>>,
     seen: Seen,
     mode: FpMode,
     /// The addresses of blocks at which it may be entered.
     entries: Vec<u64>,
-    /// Where each chained exit goes on.
-    slots: Box<[AtomicUsize]>,
     /// Other threads may run it at the same time.
     parallel: bool,
+}
+
+impl Draft {
+    /// What the region is made of.
+    pub fn shape(&self) -> Shape {
+        let blocks = self.blocks.iter().map(|block| block.pc..block.end).collect();
+        Shape { blocks, entries: self.entries.clone(), mode: self.mode, parallel: self.parallel }
+    }
+}
+
+/// What a region is made of, and for whom.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Shape {
+    /// Where its blocks are. The first is the root.
+    pub blocks: Vec<Range<u64>>,
+    /// The addresses of blocks at which it may be entered.
+    pub entries: Vec<u64>,
+    /// The floating-point control that it is for.
+    pub mode: FpMode,
+    /// Other threads may run it at the same time.
+    pub parallel: bool,
 }
 
 /// A compiled region.
@@ -156,14 +177,21 @@ pub struct Compiled {
 #[derive(Debug)]
 struct Region {
     piece: Piece,
-    mode: FpMode,
+    shape: Shape,
     /// Generated code refers to their micro-ops.
-    blocks: Vec<Arc<Entry>>,
+    _kept: Vec<Arc<Entry>>,
     /// Where each chained exit goes on.
     slots: Box<[AtomicUsize]>,
     /// The addresses to which slots have been linked.
     linked: Vec<u64>,
-    entries: Vec<u64>,
+}
+
+/// The regions that contain a block.
+#[derive(Debug, Default)]
+struct Holders {
+    /// Where the block ends.
+    end: u64,
+    regions: Vec<u32>,
 }
 
 /// The way into generated code, which a thread may use as long as the compiler lives.
@@ -256,8 +284,10 @@ impl Gateway {
 pub struct Jit {
     regions: HashMap<u32, Region>,
     next_region: u32,
-    /// Regions that contain the block at an address.
-    by_block: HashMap<u64, Vec<u32>>,
+    /// By the address of a block.
+    by_block: BTreeMap<u64, Holders>,
+    /// Code by the address at which it is entered. Blocks there need not have been translated.
+    by_entry: HashMap<(u64, FpMode), (u32, usize)>,
     /// Chain slots that lead to an address.
     chained: HashMap<u64, Vec<usize>>,
     /// Regions by the address of their first chain slot.
@@ -323,7 +353,8 @@ impl Jit {
         let jit = Jit {
             regions: HashMap::new(),
             next_region: 0,
-            by_block: HashMap::new(),
+            by_block: BTreeMap::new(),
+            by_entry: HashMap::new(),
             chained: HashMap::new(),
             by_slots: BTreeMap::new(),
             gateway,
@@ -359,28 +390,63 @@ impl Jit {
                 entries.push(pc);
             }
         }
-        // Two chain slots for each block, all of which lead to the resolver.
-        let slots = (0..2 * blocks.len()).map(|_| AtomicUsize::new(self.gateway.resolver)).collect();
-        Draft { blocks, seen, mode, entries, slots, parallel: self.parallel }
+        Draft { blocks, seen, mode, entries, parallel: self.parallel }
     }
 
     /// Makes `code` what runs in place of a region's blocks, all of which must still be what is in memory. `None` if
     /// there is no room, or if the code is for a single thread and there are others now.
-    pub fn install(&mut self, draft: Draft, code: &[u8]) -> Option<Compiled> {
-        if draft.parallel != self.parallel {
+    pub fn install(&mut self, draft: Draft, code: &Code) -> Option<Compiled> {
+        let shape = draft.shape();
+        self.put(shape, draft.blocks.into_iter().enumerate().collect(), code)
+    }
+
+    /// As [`Jit::install`] for blocks that need not have been translated, but for those whose micro-ops `code` refers to:
+    /// these are in `kept`, by their indices.
+    pub fn put(&mut self, shape: Shape, kept: HashMap<usize, Arc<Entry>>, code: &Code) -> Option<Compiled> {
+        if shape.parallel != self.parallel {
             return None;
         }
-        let piece = self.arena.add(code)?;
+        // Two chain slots for each block, all of which lead to the resolver.
+        let slots: Box<[AtomicUsize]> =
+            (0..2 * shape.blocks.len()).map(|_| AtomicUsize::new(self.gateway.resolver)).collect();
+        let bytes = code.placed(|address| match address {
+            Address::Function(distance) => Some(Address::function(distance)),
+            Address::Slot(index) => slots.get(index as usize).map(|slot| std::ptr::from_ref(slot) as usize),
+            Address::Uop { block, uop } => {
+                let uop = kept.get(&(block as usize))?.uops.get(uop as usize)?;
+                Some(std::ptr::from_ref(uop) as usize)
+            }
+        })?;
+        let piece = self.arena.add(&bytes)?;
         let id = self.next_region;
         self.next_region += 1;
-        for block in &draft.blocks {
-            self.by_block.entry(block.pc).or_default().push(id);
+        for block in &shape.blocks {
+            let holders = self.by_block.entry(block.start).or_default();
+            holders.end = holders.end.max(block.end);
+            holders.regions.push(id);
         }
-        let (code, len) = (self.arena.address(piece), code.len());
-        let Draft { blocks, mode, entries, slots, .. } = draft;
+        let (code, len) = (self.arena.address(piece), bytes.len());
+        for &pc in &shape.entries {
+            self.by_entry.entry((pc, shape.mode)).or_insert((id, code));
+        }
         self.by_slots.insert(slots.as_ptr() as usize, id);
-        self.regions.insert(id, Region { piece, mode, blocks, slots, linked: Vec::new(), entries: entries.clone() });
+        let entries = shape.entries.clone();
+        let kept = kept.into_values().collect();
+        self.regions.insert(id, Region { piece, shape, _kept: kept, slots, linked: Vec::new() });
         Some(Compiled { code, len, entries })
+    }
+
+    /// The code of a region that is entered at `pc`, or 0 if there is none.
+    pub fn code_at(&self, pc: u64, mode: FpMode) -> usize {
+        self.by_entry.get(&(pc, mode)).map_or(0, |&(_, code)| code)
+    }
+
+    /// Lists the addresses of blocks of regions that overlap `range`.
+    pub fn blocks_in(&self, range: &Range<u64>) -> Vec<u64> {
+        // A block begins on the page before the one where it ends at the earliest.
+        let from = range.start.saturating_sub(2 * PAGE);
+        let near = self.by_block.range(from..range.end.max(from));
+        near.filter(|(_, holders)| holders.end > range.start).map(|(&pc, _)| pc).collect()
     }
 
     /// The code that is there before any region, with what it is called.
@@ -395,12 +461,12 @@ impl Jit {
 
     /// True if a region contains the block at `pc`.
     pub fn has_block(&self, pc: u64) -> bool {
-        self.by_block.get(&pc).is_some_and(|regions| !regions.is_empty())
+        self.by_block.contains_key(&pc)
     }
 
     /// Number of blocks that are in one of them at least.
     pub fn blocks(&self) -> usize {
-        self.by_block.values().filter(|regions| !regions.is_empty()).count()
+        self.by_block.len()
     }
 
     /// Bytes of host code that is in place.
@@ -431,20 +497,25 @@ impl Jit {
 
     /// Lists the addresses of the blocks of all regions that contain the block at `pc`.
     pub fn companions(&self, pc: u64) -> Vec<u64> {
-        let regions = self.by_block.get(&pc).into_iter().flatten().filter_map(|id| self.regions.get(id));
-        regions.flat_map(|region| region.blocks.iter().map(|block| block.pc)).collect()
+        let ids = self.by_block.get(&pc).map_or(&[][..], |holders| &holders.regions);
+        let regions = ids.iter().filter_map(|id| self.regions.get(id));
+        regions.flat_map(|region| region.shape.blocks.iter().map(|block| block.start)).collect()
     }
 
     /// Drops all regions that contain one of the blocks at these addresses. Returns where they could be entered. No
     /// thread may be inside generated code.
     pub fn drop_blocks(&mut self, blocks: &[u64]) -> Vec<(u64, FpMode)> {
-        let ids: HashSet<u32> = blocks.iter().filter_map(|pc| self.by_block.remove(pc)).flatten().collect();
+        let ids: HashSet<u32> =
+            blocks.iter().filter_map(|pc| self.by_block.remove(pc)).flat_map(|holders| holders.regions).collect();
         let mut entries = Vec::new();
         for id in ids {
             let Some(region) = self.regions.remove(&id) else { continue };
-            for block in &region.blocks {
-                if let Some(ids) = self.by_block.get_mut(&block.pc) {
-                    ids.retain(|&other| other != id);
+            for block in &region.shape.blocks {
+                if let btree_map::Entry::Occupied(mut holders) = self.by_block.entry(block.start) {
+                    holders.get_mut().regions.retain(|&other| other != id);
+                    if holders.get().regions.is_empty() {
+                        holders.remove();
+                    }
                 }
             }
             let own = region.slots.as_ptr_range();
@@ -455,7 +526,13 @@ impl Jit {
             }
             self.by_slots.remove(&(own.start as usize));
             self.arena.remove(region.piece);
-            entries.extend(region.entries.into_iter().map(|pc| (pc, region.mode)));
+            let Shape { entries: own, mode, .. } = region.shape;
+            for entry in own.into_iter().map(|pc| (pc, mode)) {
+                if self.by_entry.get(&entry).is_some_and(|&(of, _)| of == id) {
+                    self.by_entry.remove(&entry);
+                }
+                entries.push(entry);
+            }
         }
         for (pc, _) in &entries {
             for link in self.chained.remove(pc).unwrap_or_default() {

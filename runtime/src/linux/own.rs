@@ -216,6 +216,22 @@ impl OwnFile {
         Ok(())
     }
 
+    /// Reads as many bytes as there is room for, from `offset` on.
+    ///
+    /// # Errors
+    /// The host's error; unexpected end of file if there are fewer.
+    pub fn read_exact_at(self, bytes: &mut [u8], offset: u64) -> io::Result<()> {
+        let mut done = 0;
+        while done < bytes.len() {
+            match host::with_fd(self.0, |file| Ok(rustix::io::pread(file, &mut bytes[done..], offset + done as u64)?))?
+            {
+                0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+                read => done += read,
+            }
+        }
+        Ok(())
+    }
+
     /// Its number.
     pub fn number(self) -> i32 {
         self.0

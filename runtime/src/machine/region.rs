@@ -55,6 +55,8 @@ impl Machine {
     /// functions that they call. Of what is part of a region already, a few: what is compiled once for each of its blocks
     /// costs the compiler most of its time.
     pub(super) fn region(&self, translations: &mut Translations, root: u64) -> (Vec<Arc<Entry>>, Seen) {
+        let executions = translations.cache.find(root, true).map_or(0, |entry| entry.executions());
+        let hot = executions.min(self.hot());
         let mut region = Region::default();
         let mut ways = Ways::default();
         let (mut shared, mut called, mut around, mut functions) = (0, 0, Vec::new(), Vec::new());
@@ -69,13 +71,13 @@ impl Machine {
             let len = entry.block.insns.len();
             let is_shared = translations.jit.as_ref().is_some_and(|jit| jit.has_block(pc));
             let is_too_much = region.insns + called + len > MAX_REGION_INSNS || is_shared && shared + len > MOST_SHARED;
-            if !region.blocks.is_empty() && (!self.is_warm(&entry) || is_too_much) {
+            if !region.blocks.is_empty() && (!self.is_warm(&entry, hot) || is_too_much) {
                 around.push(pc);
                 continue;
             }
             shared += if is_shared { len } else { 0 };
             let function = call_target(&entry.block).filter(|target| !known.contains(target));
-            if let Some(function) = function.and_then(|target| self.small_function(&translations.cache, target)) {
+            if let Some(function) = function.and_then(|target| self.small_function(&translations.cache, target, hot)) {
                 let more: usize = function.iter().map(|entry| entry.block.insns.len()).sum();
                 if called + more <= MOST_CALLED_TOGETHER {
                     called += more;
@@ -97,20 +99,20 @@ impl Machine {
         (blocks, seen)
     }
 
-    /// True if a block has been executed often enough to be worth compiling: what rarely is costs more than it will ever
-    /// save.
-    fn is_warm(&self, entry: &Entry) -> bool {
-        entry.executions() >= self.hot() / WARM_PART || self.config.tier != Tier::Auto
+    /// True if a block has been executed often enough to be compiled together with a block that has been so `hot` times:
+    /// what rarely is costs more than it will ever save.
+    fn is_warm(&self, entry: &Entry, hot: u32) -> bool {
+        entry.executions() >= hot / WARM_PART || self.config.tier != Tier::Auto
     }
 
     /// What is executed of the function at `target`, if that is little and comes back.
-    fn small_function(&self, cache: &Cache, target: u64) -> Option<Vec<Arc<Entry>>> {
+    fn small_function(&self, cache: &Cache, target: u64, hot: u32) -> Option<Vec<Arc<Entry>>> {
         let mut function: Vec<Arc<Entry>> = Vec::new();
         let (mut insns, mut returns) = (0, false);
         let mut known: HashSet<u64> = HashSet::from_iter([target]);
         let mut waiting = vec![target];
         while let Some(pc) = waiting.pop() {
-            let Some(entry) = cache.find(pc, true).filter(|entry| self.is_warm(entry)) else { continue };
+            let Some(entry) = cache.find(pc, true).filter(|entry| self.is_warm(entry, hot)) else { continue };
             insns += entry.block.insns.len();
             if insns > MOST_CALLED {
                 return None;

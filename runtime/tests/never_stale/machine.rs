@@ -287,7 +287,8 @@ impl Stepper {
                     uops.push(Uop::Next);
                 }
                 let insns = vec![Insn { pc, bits, len, start: 0, body: 0, after }];
-                let block = Block { pc, end: pc.wrapping_add(len.into()), insns, uops: uops.as_slice().into() };
+                let block =
+                    Block { pc, end: pc.wrapping_add(len.into()), insns, uops: uops.as_slice().into(), probed: false };
                 let (mut host, cells) = (NoHost, Cells::none());
                 let mut ctx = Context {
                     memory: &self.memory,
@@ -422,7 +423,7 @@ impl<S: Spy + Send + 'static> ProbeEngine for Engine<S> {
             return Vec::new();
         }
         let uops = self.0.lock().unwrap().every();
-        vec![Block { pc, end: pc, insns: Vec::new(), uops: uops.as_slice().into() }]
+        vec![Block { pc, end: pc, insns: Vec::new(), uops: uops.as_slice().into(), probed: false }]
     }
     fn cells(&self) -> Arc<Cells> {
         self.0.lock().unwrap().cells()

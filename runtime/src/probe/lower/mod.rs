@@ -420,7 +420,7 @@ impl Lowering {
         if Body::new(&self.shared, host, &place, &mut point, probe, &mut uops, BODY_END).lower().is_err() {
             uops.clear();
         }
-        Block { pc: event.pc, end: event.pc, insns: Vec::new(), uops: uops.as_slice().into() }
+        Block { pc: event.pc, end: event.pc, insns: Vec::new(), uops: uops.as_slice().into(), probed: true }
     }
 
     /// Lists the probes from number `from` on whose bodies are too complex, with where. All others can be lowered everywhere.
