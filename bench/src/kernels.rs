@@ -64,7 +64,7 @@ pub(crate) fn run(bench: &Bench<'_>) -> Result<String, String> {
         bench.draw("kernels", kernel.name, table::medians(&samples, 2, 1));
         rows.push((kernel.name, samples));
     }
-    Ok(table::engines("Plain execution", "", "kernel", &rows))
+    Ok(table::engines("Plain execution", "", "kernel", &rows, false))
 }
 
 /// The host's build.

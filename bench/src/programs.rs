@@ -120,13 +120,18 @@ CD3A431B302B0A6DF25F14374FE1356D6D51C245E485B576625E7EC6F44C42E9A637ED6B0BFF5CB6
 impl Program {
     /// The commands that run it natively, under Spile and under QEMU. `None` if it is not in the guests' root.
     pub(crate) fn engines(&self, bench: &Bench<'_>, scale: f64) -> Result<Option<[Option<Engine>; 3]>, String> {
-        let (Some(root), Some(program)) = (bench.root(), bench.program(self.path)) else { return Ok(None) };
+        let Some(guest) = self.guest(bench, scale)? else { return Ok(None) };
         let arguments = self.arguments(scale)?;
-        let guest = in_root(root, &program, &arguments);
         let native = Path::new("/").join(self.path);
         let native = native.exists().then(|| Engine::new(native, &arguments));
         let [spile, qemu] = [bench.spile(&[]), bench.qemu()].map(|engine| engine.map(|engine| engine.and(&guest)));
         Ok(Some([native, spile, qemu]))
+    }
+
+    /// The words behind an engine that run it. `None` if it is not in the guests' root.
+    fn guest(&self, bench: &Bench<'_>, scale: f64) -> Result<Option<Vec<OsString>>, String> {
+        let (Some(root), Some(program)) = (bench.root(), bench.program(self.path)) else { return Ok(None) };
+        Ok(Some(in_root(root, &program, &self.arguments(scale)?)))
     }
 
     /// Returns its arguments for `scale` times the usual work, and makes the files that they name.
@@ -145,13 +150,16 @@ pub(crate) fn names() -> Vec<&'static str> {
 pub(crate) fn run(bench: &Bench<'_>) -> Result<String, String> {
     let mut rows = Vec::new();
     for program in PROGRAMS.iter().filter(|program| bench.wants(program.name)) {
-        let Some([native, spile, qemu]) = program.engines(bench, bench.options.scale)? else { continue };
-        let samples = bench.time(program.name, &[&native, &spile, &qemu])?;
+        let scale = bench.options.scale;
+        let Some([native, spile, qemu]) = program.engines(bench, scale)? else { continue };
+        let cached = program.guest(bench, scale)?.map(|guest| bench.spile_cached(&guest)).transpose()?.flatten();
+        let samples = bench.time(program.name, &[&native, &spile, &qemu, &cached])?;
         bench.draw("programs", program.name, table::medians(&samples, 2, 1));
         rows.push((program.name, samples));
     }
-    let about = "Debian's packages at work; native is the host's own package of the same name.";
-    Ok(table::engines("Real programs", about, "program", &rows))
+    let about = "Debian's packages at work; native is the host's own package of the same name. \
+                 *Cached* is with the translation cache on disk, after some runs that have filled it.";
+    Ok(table::engines("Real programs", about, "program", &rows, true))
 }
 
 fn argument(text: &str, work: u64) -> Result<OsString, String> {

@@ -21,13 +21,26 @@ pub(crate) fn names() -> Vec<&'static str> {
     PROGRAMS.iter().map(|program| program.0).collect()
 }
 
-/// Times the programs under QEMU and in two tiers of Spile.
+/// Times the programs under QEMU, in two tiers of Spile, and with its translation cache on disk.
 pub(crate) fn run(bench: &Bench<'_>) -> Result<String, String> {
     let Some(root) = bench.root() else { return Ok(String::new()) };
     let tier = &bench.options.tier;
     let (auto, interp) = (format!("{tier} / QEMU"), "interp / QEMU");
-    let about = "Real programs that do next to nothing: Debian's packages, dynamically linked but for busybox.";
-    let columns = ["command", "QEMU, s", &auto, "by the best runs", interp, "spread", "Spile, MiB", "QEMU, MiB"];
+    let about = "Real programs that do next to nothing: Debian's packages, dynamically linked but for busybox. \
+                 *Cached* is with the translation cache on disk, after some runs that have filled it.";
+    let columns = [
+        "command",
+        "QEMU, s",
+        &auto,
+        "by the best runs",
+        interp,
+        "cached / QEMU",
+        "by the best runs",
+        "spread",
+        "Spile, MiB",
+        "cached, MiB",
+        "QEMU, MiB",
+    ];
     let mut text = table::begin("Start-up", about, &columns);
     for &(name, program, arguments) in PROGRAMS.iter().filter(|program| bench.wants(program.0)) {
         let Some(program) = bench.program(program) else { continue };
@@ -36,12 +49,15 @@ pub(crate) fn run(bench: &Bench<'_>) -> Result<String, String> {
         let engines = [bench.qemu(), bench.spile(&[]), bench.spile_in("interp", &[])];
         let engines = engines.map(|engine| engine.map(|engine| engine.and(&command)));
         let [qemu, spile, interp] = &engines;
-        let samples = bench.time_often(name, &[qemu, spile, interp], OFTEN)?;
+        let samples = bench.time_often(name, &[qemu, spile, interp, &bench.spile_cached(&command)?], OFTEN)?;
         bench.draw("startup", name, table::medians(&samples, 0, 1));
-        let best = table::ratio(table::of(&samples, 1, Sample::best), table::of(&samples, 0, Sample::best));
+        let best =
+            |engine| table::ratio(table::of(&samples, engine, Sample::best), table::of(&samples, 0, Sample::best));
         let mut cells = vec![format!("`{name}`"), table::seconds(table::of(&samples, 0, Sample::median))];
-        cells.extend([table::medians(&samples, 1, 0), best, table::medians(&samples, 2, 0)].map(table::times));
-        cells.extend([table::spread(&samples), table::memory(&samples, 1), table::memory(&samples, 0)]);
+        let ratio = |engine| table::medians(&samples, engine, 0);
+        cells.extend([ratio(1), best(1), ratio(2), ratio(3), best(3)].map(table::times));
+        cells.push(table::spread(&samples));
+        cells.extend([1, 3, 0].map(|engine| table::memory(&samples, engine)));
         table::row(&mut text, &cells);
     }
     Ok(text + "\n")

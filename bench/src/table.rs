@@ -15,9 +15,10 @@ pub(crate) fn row(text: &mut String, cells: &[String]) {
     let _ = writeln!(text, "| {} |", cells.join(" | "));
 }
 
-/// Returns the table of engines; a row's samples are native, Spile, QEMU.
-pub(crate) fn engines(heading: &str, about: &str, what: &str, rows: &[(&str, Samples)]) -> String {
-    let columns = [
+/// Returns the table of engines; a row's samples are native, Spile, QEMU and, if `cached`, Spile with what it compiled
+/// before.
+pub(crate) fn engines(heading: &str, about: &str, what: &str, rows: &[(&str, Samples)], cached: bool) -> String {
+    let mut columns = vec![
         what,
         "native, s",
         "Spile / native",
@@ -28,6 +29,9 @@ pub(crate) fn engines(heading: &str, about: &str, what: &str, rows: &[(&str, Sam
         "Spile, MiB",
         "QEMU, MiB",
     ];
+    if cached {
+        columns.extend(["QEMU / Spile, cached", "by the best runs", "cached, MiB"]);
+    }
     let mut text = begin(heading, about, &columns);
     for (name, samples) in rows {
         let best = ratio(of(samples, 2, Sample::best), of(samples, 1, Sample::best));
@@ -35,11 +39,19 @@ pub(crate) fn engines(heading: &str, about: &str, what: &str, rows: &[(&str, Sam
         let mut cells = vec![(*name).to_owned(), seconds(of(samples, 0, Sample::median))];
         cells.extend(ratios.into_iter().chain([best]).map(times));
         cells.extend([spread(samples), memory(samples, 1), memory(samples, 2)]);
+        if cached {
+            let best = ratio(of(samples, 2, Sample::best), of(samples, 3, Sample::best));
+            cells.extend([medians(samples, 2, 3), best].map(times));
+            cells.push(memory(samples, 3));
+        }
         row(&mut text, &cells);
     }
     let means = [(1, 0), (2, 0), (2, 1)].map(|(a, b)| times(geometric_mean(rows, a, b)));
-    let _ = writeln!(text, "| **geometric mean** | | {} | | | | |\n", means.join(" | "));
-    text
+    let _ = write!(text, "| **geometric mean** | | {} | | | | |", means.join(" | "));
+    if cached {
+        let _ = write!(text, " {} | | |", times(geometric_mean(rows, 2, 3)));
+    }
+    text + "\n\n"
 }
 
 /// The ratio of the medians of two samples.
@@ -94,7 +106,7 @@ mod tests {
     fn a_missing_engine_is_a_dash() {
         let engine = Some(Engine::new("true", &[""; 0]));
         let samples = interleaved(&[&engine, &None, &engine], 1, Clock::Elapsed).unwrap();
-        let text = engines("Kernels", "", "kernel", &[("fib", samples)]);
+        let text = engines("Kernels", "", "kernel", &[("fib", samples)], false);
         let row = text.lines().find(|line| line.starts_with("| fib")).unwrap();
         assert_eq!(row.split(" | ").filter(|cell| *cell == "–").count(), 4);
         assert!(row.split(" | ").nth(3).unwrap().ends_with('x'));
@@ -106,9 +118,11 @@ mod tests {
         let cells: Vec<usize> =
             text.lines().filter(|line| line.starts_with('|')).map(|l| l.matches('|').count()).collect();
         assert_eq!(cells, [3, 3, 3]);
-        let text = engines("Kernels", "", "kernel", &[]);
-        let cells: Vec<usize> =
-            text.lines().filter(|line| line.starts_with('|')).map(|l| l.matches('|').count()).collect();
-        assert!(cells.iter().all(|n| *n == cells[0]), "{text}");
+        for cached in [false, true] {
+            let text = engines("Kernels", "", "kernel", &[], cached);
+            let cells: Vec<usize> =
+                text.lines().filter(|line| line.starts_with('|')).map(|l| l.matches('|').count()).collect();
+            assert!(cells.iter().all(|n| *n == cells[0]), "{text}");
+        }
     }
 }
