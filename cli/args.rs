@@ -469,6 +469,8 @@ pub(crate) enum TierArg {
     Interp,
     /// Compile everything at first sight
     Jit,
+    /// Make quick code of each block at first sight, and no other
+    Quick,
 }
 
 /// Stages of translation.

@@ -532,7 +532,7 @@ fn damaged_programs_do_no_harm() {
                 image.truncate(random(whole.len()));
             }
             let program = scratch.file("program", &image);
-            let tier = TIERS[case % 3];
+            let tier = TIERS[case % TIERS.len()];
             let script = "on insn in \"*\" count";
             let arguments = [&["run", "--tier", tier, "--max-insns", "10000", "-e", script][..], &["list"]];
             for arguments in arguments {

@@ -9,6 +9,7 @@ use crate::machine::lock;
 use crate::mem::PAGE;
 use crate::mem::host::prefetch;
 use hashbrown::HashMap;
+use std::mem::offset_of;
 use std::ops::{Deref, Range};
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
@@ -22,6 +23,8 @@ use std::time::{Duration, Instant};
 #[repr(C)]
 pub struct Entry {
     count: AtomicU32,
+    /// Executions at which quick code leaves for the dispatcher.
+    alarm: AtomicU32,
     /// Executions below which no code is asked for: see [`Entry::postpone_code`].
     patience: AtomicU32,
     code: [AtomicUsize; FpMode::COUNT],
@@ -29,11 +32,15 @@ pub struct Entry {
     interpret_only: AtomicBool,
     /// A bit for each mode for which code has been asked for.
     asked: AtomicU8,
+    /// A bit for each mode for which the code is quick.
+    quick: AtomicU8,
     /// Where control went from here when it was interpreted last: the address of the guest, and the entry's of the host.
     next: (AtomicU64, AtomicUsize),
     /// The micro-ops.
     pub block: Block,
     targets: Mutex<Vec<u64>>,
+    /// Where quick code has gone from here lately.
+    recent: OnceLock<Box<Recent>>,
     /// Few blocks have any of it.
     cold: OnceLock<Box<Mutex<Cold>>>,
 }
@@ -54,6 +61,11 @@ const OFTEN_WITHIN: Duration = Duration::from_millis(100);
 /// The part of often that is enough if code is made anew anyway.
 const WARM_PART: u32 = 16;
 
+/// Targets that quick code remembers of an indirect jump: a power of two.
+pub const RECENT: usize = 16;
+
+type Recent = [AtomicU64; RECENT];
+
 /// Most targets of an indirect jump that are remembered.
 const MAX_TARGETS: usize = 48;
 
@@ -62,14 +74,17 @@ impl Entry {
     pub fn new(block: Block) -> Entry {
         Entry {
             count: AtomicU32::new(0),
+            alarm: AtomicU32::new(0),
             patience: AtomicU32::new(0),
             code: Default::default(),
             live: AtomicBool::new(true),
             interpret_only: AtomicBool::new(false),
             asked: AtomicU8::new(0),
+            quick: AtomicU8::new(0),
             next: (AtomicU64::new(block.end), AtomicUsize::new(0)),
             block,
             targets: Mutex::default(),
+            recent: OnceLock::new(),
             cold: OnceLock::new(),
         }
     }
@@ -99,7 +114,37 @@ impl Entry {
 
     /// See [`Entry::code`].
     pub fn set_code(&self, mode: FpMode, code: usize) {
+        self.quick.fetch_and(!(1 << mode as u8), Ordering::Relaxed);
         self.code[mode as usize].store(code, Ordering::Release);
+    }
+
+    /// Sets code that is to be replaced when it has been executed often. It counts itself.
+    pub fn set_quick_code(&self, mode: FpMode, code: usize) {
+        self.quick.fetch_or(1 << mode as u8, Ordering::Relaxed);
+        self.code[mode as usize].store(code, Ordering::Release);
+    }
+
+    /// True if its code is that of [`Entry::set_quick_code`].
+    pub fn is_quick(&self, mode: FpMode) -> bool {
+        self.quick.load(Ordering::Relaxed) & 1 << mode as u8 != 0
+    }
+
+    /// True if there is code that stays.
+    pub fn has_region(&self, mode: FpMode) -> bool {
+        self.code(mode) != 0 && !self.is_quick(mode)
+    }
+
+    /// The host address of the count of executions, and how far behind it the alarm is: for quick code.
+    pub fn counter(&self) -> (usize, i32) {
+        (self.count.as_ptr() as usize, (offset_of!(Entry, alarm) - offset_of!(Entry, count)) as i32)
+    }
+
+    /// Has quick code leave when it has been executed `warm` or `hot` times, or after that when there is patience no more.
+    pub fn set_alarm(&self, warm: u32, hot: u32) {
+        let executions = self.executions();
+        let next = [warm, hot, self.patience.load(Ordering::Relaxed)].into_iter().filter(|&next| next > executions);
+        // 0 is nearly never.
+        self.alarm.store(next.min().unwrap_or(0), Ordering::Relaxed);
     }
 
     /// Forgets its code for `mode`, and that somebody has asked for it.
@@ -128,10 +173,11 @@ impl Entry {
     }
 
     /// True if a thread in `mode` has something else to do than interpret it: there is code, or code is to be asked for,
-    /// or it is just getting `warm`.
-    pub fn wants_code(&self, mode: FpMode, hot: u32, warm: u32) -> bool {
+    /// or it is just getting `warm`, or worth `quick` code.
+    pub fn wants_code(&self, mode: FpMode, hot: u32, warm: u32, quick: u32) -> bool {
         self.code(mode) != 0
             || self.executions() == warm
+            || self.executions() == quick
             || self.is_hot(hot) && self.asked.load(Ordering::Relaxed) & 1 << mode as u8 == 0 && !self.refuses_code()
     }
 
@@ -195,9 +241,21 @@ impl Entry {
         }
     }
 
-    /// Where its indirect jump has led while it was interpreted.
+    /// Where its indirect jump has led while it was interpreted, and lately.
     pub fn targets(&self) -> Vec<u64> {
-        lock(&self.targets).clone()
+        let mut targets = lock(&self.targets).clone();
+        for recent in self.recent.get().into_iter().flat_map(|recent| recent.iter()) {
+            let pc = recent.load(Ordering::Relaxed);
+            if pc != 0 && targets.len() < MAX_TARGETS && !targets.contains(&pc) {
+                targets.push(pc);
+            }
+        }
+        targets
+    }
+
+    /// The host address at which quick code notes where it goes, [`RECENT`] words, one after the other.
+    pub fn recent(&self) -> usize {
+        self.recent.get_or_init(Box::default).as_ptr() as usize
     }
 }
 
@@ -402,16 +460,19 @@ mod tests {
         let entry = Entry::new(block(0x1000, 0x1010));
         let execute = |times: u32| (0..times).for_each(|_| entry.note_execution());
         execute(2);
-        assert!(!entry.wants_code(FpMode::Native, 3, u32::MAX));
+        assert!(!entry.wants_code(FpMode::Native, 3, u32::MAX, u32::MAX));
         execute(1);
-        assert!(entry.wants_code(FpMode::Native, 3, u32::MAX));
+        assert!(entry.wants_code(FpMode::Native, 3, u32::MAX, u32::MAX));
         assert!(entry.ask_for_code(FpMode::Native) && !entry.ask_for_code(FpMode::Native));
-        assert!(!entry.wants_code(FpMode::Native, 3, u32::MAX) && entry.wants_code(FpMode::Reference, 3, u32::MAX));
+        assert!(
+            !entry.wants_code(FpMode::Native, 3, u32::MAX, u32::MAX)
+                && entry.wants_code(FpMode::Reference, 3, u32::MAX, u32::MAX)
+        );
         entry.postpone_code(FpMode::Native, 3);
         execute(2);
-        assert!(!entry.wants_code(FpMode::Native, 3, u32::MAX));
+        assert!(!entry.wants_code(FpMode::Native, 3, u32::MAX, u32::MAX));
         execute(1);
-        assert!(entry.wants_code(FpMode::Native, 3, u32::MAX));
+        assert!(entry.wants_code(FpMode::Native, 3, u32::MAX, u32::MAX));
         entry.set_code(FpMode::Native, 0x5000);
         entry.forget_code(FpMode::Native);
         assert!(entry.code(FpMode::Native) == 0 && entry.ask_for_code(FpMode::Native));

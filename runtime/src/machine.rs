@@ -31,8 +31,11 @@ use std::time::{Duration, Instant};
 /// Instructions that a thread takes of the limit of the run at a time.
 const BUDGET_SLICE: u64 = 1 << 20;
 
-/// Times that a block is interpreted before its region is compiled.
-const HOT: u32 = 2000;
+/// Times that a block is interpreted before it gets quick code.
+const QUICK: u32 = 2;
+
+/// Times that a block is executed before its region is compiled.
+const HOT: u32 = 8000;
 
 /// Times that a block is interpreted before its region is worth compiling for later runs.
 const WARM: u32 = 64;
@@ -211,8 +214,17 @@ impl Machine {
     pub(crate) fn hot(&self) -> u32 {
         match self.config.tier {
             Tier::Auto => HOT,
-            Tier::Interp => u32::MAX,
+            Tier::Interp | Tier::Quick => u32::MAX,
             Tier::Jit => 0,
+        }
+    }
+
+    /// Executions after which quick code is made for a block.
+    pub(crate) fn quick(&self) -> u32 {
+        match self.config.tier {
+            Tier::Auto => QUICK,
+            Tier::Quick => 0,
+            Tier::Interp | Tier::Jit => u32::MAX,
         }
     }
 
@@ -304,19 +316,19 @@ impl Machine {
 
     /// Makes generated code for a block and those around it, here or on another thread. Returns its address, or 0 if
     /// there is none, or none yet.
-    pub(crate) fn compile(self: &Arc<Self>, entry: &Arc<Entry>, mode: FpMode) -> usize {
+    pub(crate) fn compile(self: &Arc<Self>, entry: &Arc<Entry>, mode: FpMode) {
         let mut guard = self.translations();
         let translations = &mut *guard;
-        if translations.compiles && entry.is_live() && entry.code(mode) == 0 {
+        if translations.compiles && entry.is_live() && !entry.has_region(mode) {
             // A forked child has lost what it had.
             self.prepare(translations);
             self.recall(translations, entry);
-            if entry.code(mode) != 0 {
-                return entry.code(mode);
+            if entry.has_region(mode) {
+                return;
             }
             let is_beside = self.config.tier == Tier::Auto && !self.config.compile_at_once;
             if is_beside && translations.queue.add(self, entry, mode) {
-                return 0;
+                return;
             }
             if let Some(mut work) = self.begin(translations, entry.clone(), mode) {
                 let code = work.compile();
@@ -324,7 +336,25 @@ impl Machine {
                 record.iter().for_each(|record| self.keep(record));
             }
         }
-        entry.code(mode)
+    }
+
+    /// Makes quick code for a block, if it is one for which that is possible.
+    pub(crate) fn quicken(&self, entry: &Arc<Entry>, mode: FpMode) {
+        let mut guard = self.translations();
+        let translations = &mut *guard;
+        if !translations.compiles || !entry.is_live() || entry.code(mode) != 0 {
+            return;
+        }
+        self.prepare(translations);
+        let Some(jit) = &mut translations.jit else { return };
+        if let Some(compiled) = jit.put_quick(entry, mode) {
+            translations.made.quick += 1;
+            translations.made.code += compiled.len as u64;
+            if let Some(map) = self.perf_map.get() {
+                map.add(compiled.code..compiled.code + compiled.len, entry.block.pc);
+            }
+            entry.set_quick_code(mode, compiled.code);
+        }
     }
 
     /// Has a block compiled for later runs if there is time.
@@ -347,7 +377,7 @@ impl Machine {
             };
             // Another region may have come to it meanwhile.
             if entry.is_live()
-                && entry.code(mode) == 0
+                && !entry.has_region(mode)
                 && entry.is_hot(self.warm().min(self.hot()))
                 && !entry.refuses_code()
                 && let Some(work) = self.begin(translations, entry, mode)
@@ -409,7 +439,7 @@ impl Machine {
             return None;
         };
         self.place(translations, root.block.pc, mode, &compiled);
-        for entry in region.iter().filter(|entry| entry.code(mode) == 0) {
+        for entry in region.iter().filter(|entry| !entry.has_region(mode)) {
             entry.postpone_code(mode, self.hot());
         }
         record
@@ -422,12 +452,22 @@ impl Machine {
             map.add(compiled.code..compiled.code + compiled.len, root);
         }
         // A block that has code keeps it: a loop that another region has as a whole is not left for a part of it.
+        let mut replaces = false;
         for &pc in &compiled.entries {
             if let Some(entry) = translations.cache.find(pc, true)
-                && entry.code(mode) == 0
+                && !entry.has_region(mode)
             {
+                let is_quick = entry.is_quick(mode);
                 entry.set_code(mode, compiled.code);
+                if let Some(jit) = translations.jit.as_mut().filter(|_| is_quick) {
+                    jit.unlink(pc);
+                    replaces = true;
+                }
             }
+        }
+        if replaces {
+            // Threads know the address of the quick code.
+            self.epoch.fetch_add(1, Ordering::Release);
         }
     }
 

@@ -233,6 +233,8 @@ pub(crate) struct Made {
     pub(crate) blocks: u64,
     pub(crate) insns: u64,
     pub(crate) uops: u64,
+    /// Blocks that got quick code.
+    pub(crate) quick: u64,
     /// Regions, with what is in them.
     pub(crate) regions: u64,
     pub(crate) region_blocks: u64,
@@ -307,6 +309,7 @@ pub(crate) fn report(counts: &Counts, made: &Made, standing: &Standing) -> Vec<S
         part("micro-ops", made.uops),
         count("blocks interpreted", standing.interpreted.0),
         part("instructions", standing.interpreted.1),
+        count("blocks made quick", made.quick),
         count("regions compiled", made.regions),
         part("blocks", made.region_blocks),
         part("instructions", made.region_insns),

@@ -37,6 +37,8 @@ pub enum Tier {
     Interp,
     /// Compile everything at first sight.
     Jit,
+    /// Make quick code of each block at first sight, and no other.
+    Quick,
 }
 
 /// How to run.
@@ -657,17 +659,25 @@ impl Vm {
             return None;
         }
         let mode = self.fp_mode();
-        let mut code = entry.code(mode);
-        if code == 0 {
-            if entry.executions() == self.machine.warm() {
-                self.machine.note_warm(entry, mode);
-            }
-            if !entry.is_hot(self.machine.hot()) || entry.refuses_code() || !entry.ask_for_code(mode) {
-                return None;
-            }
-            code = self.meter.spend(Activity::Compiling, || self.machine.compile(entry, mode));
+        if !entry.has_region(mode) {
+            self.improve(entry, mode);
         }
-        (code != 0).then_some(code)
+        Some(entry.code(mode)).filter(|&code| code != 0)
+    }
+
+    /// Sees to it that a block has the code that its executions are worth.
+    fn improve(&mut self, entry: &Arc<Entry>, mode: FpMode) {
+        let (hot, warm) = (self.machine.hot(), self.machine.warm());
+        if entry.executions() == self.machine.quick() {
+            self.meter.spend(Activity::Compiling, || self.machine.quicken(entry, mode));
+        }
+        if entry.executions() == warm {
+            self.machine.note_warm(entry, mode);
+        }
+        if entry.is_hot(hot) && !entry.refuses_code() && entry.ask_for_code(mode) {
+            self.meter.spend(Activity::Compiling, || self.machine.compile(entry, mode));
+        }
+        entry.set_alarm(warm, hot);
     }
 
     /// Makes `gateway` and `jump_cache` good for the code that is there now and for the thread's mode.
@@ -755,7 +765,7 @@ impl Vm {
 
     /// Interprets one block after the other, as long as that is all there is to do: a short way around [`Vm::turn`].
     fn interpret_on(&mut self) -> Option<Stop> {
-        let (hot, warm) = (self.machine.hot(), self.machine.warm());
+        let (hot, warm, quick) = (self.machine.hot(), self.machine.warm(), self.machine.quick());
         let mut host = EngineHost { machine: &self.machine, environment: &*self.environment, meter: &self.meter };
         let mut ctx = context(&self.machine, &self.counters, &mut host);
         let cpu = &mut *self.cpu;
@@ -765,7 +775,7 @@ impl Vm {
             let Some(entry) = self.front.find(cpu.pc, true) else { break };
             let mode = FpMode::of(cpu.x[slot::FP_CONTROL as usize]);
             let insns = entry.block.insns.len();
-            if entry.wants_code(mode, hot, warm) || cpu.limit.saturating_sub(cpu.icount) < insns as u64 {
+            if entry.wants_code(mode, hot, warm, quick) || cpu.limit.saturating_sub(cpu.icount) < insns as u64 {
                 break;
             }
             entry.note_execution();

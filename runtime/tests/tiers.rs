@@ -67,7 +67,7 @@ fn same_in_all_tiers(words: &[u32]) -> CpuState {
     let code = bytes(words);
     let (end, reference, data) = run(&code, Tier::Interp, None);
     assert_eq!(end, End::Guest(Status::Exited(0)));
-    for tier in [Tier::Jit, Tier::Auto] {
+    for tier in [Tier::Jit, Tier::Quick, Tier::Auto] {
         let (end, cpu, other) = run(&code, tier, None);
         assert_eq!(end, End::Guest(Status::Exited(0)), "{tier:?}");
         assert_eq!(cpu.pc, reference.pc, "{tier:?}");
@@ -110,14 +110,14 @@ fn what_one_way_has_checked_is_no_news_of_the_other() {
         ]);
         // Where a limit of instructions may come, nothing is selected.
         for count in [false, true] {
-            let ends = [Tier::Interp, Tier::Jit, Tier::Auto].map(|tier| {
+            let ends = [Tier::Interp, Tier::Jit, Tier::Quick, Tier::Auto].map(|tier| {
                 let mut vm = machine_with(&bytes(&words), Config { tier, count, ..Config::default() });
                 let end = vm.run();
                 (end, vm.cpu.pc, vm.cpu.x[..32].to_vec())
             });
             let trapped = (End::Guest(Status::Signaled(11)), 0x828 + 4 * u64::from(jumps), 0x8_0000_8000);
             assert_eq!((ends[0].0, ends[0].1, ends[0].2[2]), trapped);
-            assert!(ends[1] == ends[0] && ends[2] == ends[0], "tiers differ");
+            assert!(ends.iter().all(|end| *end == ends[0]), "tiers differ");
         }
     }
 }
@@ -161,7 +161,7 @@ fn the_limit_is_exact_in_the_middle_of_a_hot_loop() {
     .collect();
     for max in [0, 1, 4, 100, 20_001, 33_333] {
         let (_, reference, _) = run(&code, Tier::Interp, Some(max));
-        for tier in [Tier::Jit, Tier::Auto] {
+        for tier in [Tier::Jit, Tier::Quick, Tier::Auto] {
             let (end, cpu, _) = run(&code, tier, Some(max));
             assert_eq!(end, End::Limit);
             assert_eq!((cpu.icount, cpu.pc), (max, reference.pc), "{tier:?}");
@@ -273,7 +273,7 @@ fn branches_over_one_instruction() {
     let cpu = same_in_all_tiers(&code);
     assert_eq!((cpu.x[0], cpu.x[3], cpu.icount), (9000000, 36000041000, 60002));
     let code = bytes(&code);
-    for tier in [Tier::Jit, Tier::Auto] {
+    for tier in [Tier::Jit, Tier::Quick, Tier::Auto] {
         let mut vm = machine_with(&code, Config { tier, ..Config::default() });
         assert_eq!(vm.run(), End::Guest(Status::Exited(0)));
         assert_eq!((&vm.cpu.x[..32], vm.cpu.nzcv()), (&cpu.x[..32], cpu.nzcv()), "{tier:?}");

@@ -183,7 +183,26 @@ impl Bench {
         }
         let blocks: Vec<Arc<Entry>> = parts.iter().zip(0..).map(|(uops, i)| Self::block(PC + 0x10 * i, uops)).collect();
         let code = self.compile(&blocks);
-        for (state, expected) in states.iter().zip(&expected) {
+        self.all_reach(code, &blocks, parts, states, &expected);
+        if let [block] = &blocks[..]
+            && let Some(quick) = self.jit.put_quick(block, self.mode)
+        {
+            self.all_reach(quick.code, &blocks, parts, states, &expected);
+        }
+        self.jit.drop_blocks(&blocks.iter().map(|block| block.pc).collect::<Vec<_>>());
+        true
+    }
+
+    /// Runs generated code of `blocks` from each of the states.
+    fn all_reach(
+        &mut self,
+        code: usize,
+        blocks: &[Arc<Entry>],
+        parts: &[&[Uop]],
+        states: &[CpuState],
+        expected: &[CpuState],
+    ) {
+        for (state, expected) in states.iter().zip(expected) {
             let cpu = self.enter(code, state);
             let same = cpu.pc == blocks.last().unwrap().end
                 && cpu.v[..32] == expected.v[..32]
@@ -204,12 +223,10 @@ impl Bench {
                     report(state),
                     report(expected),
                     report(&cpu),
-                    self.compiler.dump(&self.jit.draft(blocks, Seen::default(), self.mode), false)
+                    self.compiler.dump(&self.jit.draft(blocks.to_vec(), Seen::default(), self.mode), false)
                 );
             }
         }
-        self.jit.drop_blocks(&blocks.iter().map(|block| block.pc).collect::<Vec<_>>());
-        true
     }
 
     /// Runs generated code from `state` until it leaves.

@@ -11,7 +11,7 @@ use std::process::{Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 /// The engine tiers; the first is what blessing takes output from.
-pub(crate) const TIERS: [&str; 3] = ["interp", "jit", "auto"];
+pub(crate) const TIERS: [&str; 4] = ["interp", "quick", "jit", "auto"];
 
 /// Longest run; a debug build on a busy machine stays far below.
 const LONGEST: Duration = Duration::from_secs(120);

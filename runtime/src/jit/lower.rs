@@ -159,16 +159,16 @@ const MAX_JUMP_TABLE: u64 = 1024;
 /// Distance in bytes of the addresses that neighbouring entries stand for.
 const JUMP_TABLE_STEP: u64 = 2;
 
-const ICOUNT: i32 = offset_of!(CpuState, icount) as i32;
+pub(super) const ICOUNT: i32 = offset_of!(CpuState, icount) as i32;
 const LINK: i32 = (offset_of!(CpuState, links) + offset_of!(CodeLinks, link)) as i32;
-const JUMP_CACHE: i32 = (offset_of!(CpuState, links) + offset_of!(CodeLinks, jump_cache)) as i32;
+pub(super) const JUMP_CACHE: i32 = (offset_of!(CpuState, links) + offset_of!(CodeLinks, jump_cache)) as i32;
 const COUNTERS: i32 = (offset_of!(CpuState, links) + offset_of!(CodeLinks, counters)) as i32;
-const RESOLVER: i32 = (offset_of!(CpuState, links) + offset_of!(CodeLinks, resolver)) as i32;
+pub(super) const RESOLVER: i32 = (offset_of!(CpuState, links) + offset_of!(CodeLinks, resolver)) as i32;
 const PRESERVING: i32 = (offset_of!(CpuState, links) + offset_of!(CodeLinks, preserving)) as i32;
-const PLAIN: i32 = (offset_of!(CpuState, links) + offset_of!(CodeLinks, plain)) as i32;
+pub(super) const PLAIN: i32 = (offset_of!(CpuState, links) + offset_of!(CodeLinks, plain)) as i32;
 const ACTION: i32 = (offset_of!(CpuState, links) + offset_of!(CodeLinks, action)) as i32;
 const FP_SYNC: i32 = (offset_of!(CpuState, links) + offset_of!(CodeLinks, fp_sync)) as i32;
-const NZCV: i32 = (offset_of!(CpuState, links) + offset_of!(CodeLinks, nzcv)) as i32;
+pub(super) const NZCV: i32 = (offset_of!(CpuState, links) + offset_of!(CodeLinks, nzcv)) as i32;
 
 pub(super) fn x_offset(x: X) -> i32 {
     (offset_of!(CpuState, x) + 8 * x as usize) as i32
@@ -342,7 +342,7 @@ impl Kind {
 }
 
 /// True if floating point may behave differently behind one of these micro-ops.
-fn changes_fp_mode<'a>(mut kept: impl Iterator<Item = (usize, &'a Uop)>) -> bool {
+pub(super) fn changes_fp_mode<'a>(mut kept: impl Iterator<Item = (usize, &'a Uop)>) -> bool {
     kept.any(|(_, uop)| {
         let mut writes = matches!(uop, Uop::WriteSys { .. } | Uop::Action { state: true, .. });
         uop.operands(|operand| writes |= operand == Operand::DefX(slot::FP_CONTROL));

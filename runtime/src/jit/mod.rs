@@ -19,6 +19,7 @@ mod half;
 mod helpers;
 mod known;
 mod lower;
+mod quick;
 mod relocate;
 mod saturating;
 mod values;
@@ -39,6 +40,7 @@ pub use compiler::Compiler;
 use compiler::Fixed;
 use hashbrown::{HashMap, HashSet};
 pub use relocate::{Address, Code, Place};
+use smallvec::SmallVec;
 use std::collections::{BTreeMap, btree_map};
 use std::ops::Range;
 use std::sync::Arc;
@@ -186,6 +188,16 @@ struct Region {
     linked: Vec<u64>,
 }
 
+/// Code of a single block, as [`quick`] makes it. There are many: it keeps no list of where its slots have been linked.
+#[derive(Debug)]
+struct Quick {
+    piece: Piece,
+    /// The first of its two chain slots.
+    slots: usize,
+    /// Generated code refers to its micro-ops and its count.
+    _kept: Arc<Entry>,
+}
+
 /// The regions that contain a block.
 #[derive(Debug, Default)]
 struct Holders {
@@ -289,7 +301,10 @@ pub struct Jit {
     /// Code by the address at which it is entered. Blocks there need not have been translated.
     by_entry: HashMap<(u64, FpMode), (u32, usize)>,
     /// Chain slots that lead to an address.
-    chained: HashMap<u64, Vec<usize>>,
+    chained: HashMap<u64, SmallVec<[usize; 2]>>,
+    quick: HashMap<(u64, FpMode), Quick>,
+    quick_compiler: quick::Compiler,
+    quick_slots: quick::Slots,
     /// Regions by the address of their first chain slot.
     by_slots: BTreeMap<usize, u32>,
     gateway: Gateway,
@@ -356,6 +371,9 @@ impl Jit {
             by_block: BTreeMap::new(),
             by_entry: HashMap::new(),
             chained: HashMap::new(),
+            quick: HashMap::new(),
+            quick_compiler: quick::Compiler::new(counting),
+            quick_slots: quick::Slots::default(),
             by_slots: BTreeMap::new(),
             gateway,
             fixed,
@@ -436,6 +454,27 @@ impl Jit {
         Some(Compiled { code, len, entries })
     }
 
+    /// Makes code for a block by itself, at once, and has it run in its place. `None` if that is not possible.
+    pub fn put_quick(&mut self, entry: &Arc<Entry>, mode: FpMode) -> Option<Compiled> {
+        let pc = entry.block.pc;
+        if self.quick.contains_key(&(pc, mode)) {
+            return None;
+        }
+        let code = self.quick_compiler.compile(entry)?;
+        let slots = self.quick_slots.take(self.gateway.resolver);
+        let bytes = code.placed(|address| match address {
+            Address::Function(distance) => Some(Address::function(distance)),
+            Address::Slot(index) => Some(slots + index as usize * size_of::<AtomicUsize>()),
+            Address::Uop { uop, .. } => Some(std::ptr::from_ref(entry.uops.get(uop as usize)?) as usize),
+        });
+        let Some((bytes, piece)) = bytes.and_then(|bytes| self.arena.add(&bytes).map(|piece| (bytes, piece))) else {
+            self.quick_slots.give(slots);
+            return None;
+        };
+        self.quick.insert((pc, mode), Quick { piece, slots, _kept: entry.clone() });
+        Some(Compiled { code: self.arena.address(piece), len: bytes.len(), entries: Vec::new() })
+    }
+
     /// The code of a region that is entered at `pc`, or 0 if there is none.
     pub fn code_at(&self, pc: u64, mode: FpMode) -> usize {
         self.by_entry.get(&(pc, mode)).map_or(0, |&(_, code)| code)
@@ -491,6 +530,9 @@ impl Jit {
 
     /// The chain slot at this address, if there is one.
     fn slot(&self, link: usize) -> Option<&AtomicUsize> {
+        if let Some(slot) = self.quick_slots.find(link) {
+            return Some(slot);
+        }
         let slots = &self.regions.get(&self.region_of(link)?)?.slots;
         slots.get((link - slots.as_ptr() as usize) / size_of::<AtomicUsize>())
     }
@@ -505,9 +547,16 @@ impl Jit {
     /// Drops all regions that contain one of the blocks at these addresses. Returns where they could be entered. No
     /// thread may be inside generated code.
     pub fn drop_blocks(&mut self, blocks: &[u64]) -> Vec<(u64, FpMode)> {
+        let mut entries = Vec::new();
+        for entry in blocks.iter().flat_map(|&pc| FpMode::ALL.map(|mode| (pc, mode))) {
+            if let Some(quick) = self.quick.remove(&entry) {
+                self.arena.remove(quick.piece);
+                self.quick_slots.give(quick.slots);
+                entries.push(entry);
+            }
+        }
         let ids: HashSet<u32> =
             blocks.iter().filter_map(|pc| self.by_block.remove(pc)).flat_map(|holders| holders.regions).collect();
-        let mut entries = Vec::new();
         for id in ids {
             let Some(region) = self.regions.remove(&id) else { continue };
             for block in &region.shape.blocks {
@@ -521,7 +570,7 @@ impl Jit {
             let own = region.slots.as_ptr_range();
             for pc in &region.linked {
                 if let Some(links) = self.chained.get_mut(pc) {
-                    links.retain(|&link| !own.contains(&(link as *const AtomicUsize)));
+                    links.retain(|link| !own.contains(&(*link as *const AtomicUsize)));
                 }
             }
             self.by_slots.remove(&(own.start as usize));
@@ -534,14 +583,17 @@ impl Jit {
                 entries.push(entry);
             }
         }
-        for (pc, _) in &entries {
-            for link in self.chained.remove(pc).unwrap_or_default() {
-                if let Some(slot) = self.slot(link) {
-                    slot.store(self.gateway.resolver, Ordering::Release);
-                }
+        entries.iter().for_each(|&(pc, _)| self.unlink(pc));
+        entries
+    }
+
+    /// Has all exits that go on at `pc` look for its code again.
+    pub fn unlink(&mut self, pc: u64) {
+        for link in self.chained.remove(&pc).unwrap_or_default() {
+            if let Some(slot) = self.slot(link) {
+                slot.store(self.gateway.resolver, Ordering::Release);
             }
         }
-        entries
     }
 }
 

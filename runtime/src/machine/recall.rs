@@ -41,6 +41,9 @@ impl Machine {
             return;
         }
         for mode in FpMode::ALL {
+            if entry.has_region(mode) {
+                continue;
+            }
             let placed = translations.jit.as_ref().map_or(0, |jit| jit.code_at(entry.block.pc, mode));
             if placed != 0 {
                 // It was put in place before this block was translated.

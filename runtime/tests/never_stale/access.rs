@@ -146,7 +146,8 @@ fn value(addr: u64) -> u64 {
 }
 
 /// In the interpreter, in generated code, and so often that what a region leaves out at first is compiled.
-const RUNS: [(Tier, u64); 4] = [(Tier::Interp, 2), (Tier::Jit, 2), (Tier::Jit, 4000), (Tier::Auto, 4000)];
+const RUNS: [(Tier, u64); 5] =
+    [(Tier::Interp, 2), (Tier::Quick, 2), (Tier::Jit, 2), (Tier::Jit, 4000), (Tier::Auto, 4000)];
 
 const LIMIT: u64 = 100_000;
 

@@ -26,7 +26,7 @@ pub(crate) const DATA_SIZE: u64 = 0x4000;
 pub(crate) const BASE: u64 = DATA + 0x2000;
 
 pub(crate) const HLT: u32 = 0xd45e_0000;
-pub(crate) const TIERS: [Tier; 3] = [Tier::Interp, Tier::Jit, Tier::Auto];
+pub(crate) const TIERS: [Tier; 4] = [Tier::Interp, Tier::Quick, Tier::Jit, Tier::Auto];
 
 /// A small generator of pseudo-random numbers (splitmix64).
 #[derive(Clone)]
