@@ -167,6 +167,8 @@ pub struct CodeLinks {
     pub fp_sync: usize,
     /// The generated function that calls `plain` and preserves all registers.
     pub preserving: usize,
+    /// The floating-point registers, a bit each, in which generated code has left NaNs that have to become canonical.
+    pub raw: u32,
 }
 
 impl Default for CpuState {

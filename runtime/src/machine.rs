@@ -21,6 +21,7 @@ use crate::perf::PerfMap;
 use crate::stats::{self, Cause, Counts, Made, Section, Standing};
 use crate::store::{Record, Store};
 use crate::translate::{translate, translate_replaced};
+use crate::uop::slot;
 use crate::vm::{Config, Counting, End, ProbeEngine, Tier};
 use hashbrown::HashMap;
 use std::ops::Range;
@@ -207,7 +208,10 @@ impl Machine {
         let entry = self.entry(pc, true).0;
         let mut guard = self.translations();
         let Translations { jit: Some(jit), compiler: Some(compiler), .. } = &mut *guard else { return String::new() };
-        compiler.dump(&jit.draft(vec![entry], Seen::default(), FpMode::Native), assembly)
+        let mut cpu = CpuState::default();
+        self.isa.reset(&mut cpu);
+        let mode = FpMode::of(cpu.x[usize::from(slot::FP_CONTROL)]);
+        compiler.dump(&jit.draft(vec![entry], Seen::default(), mode), assembly)
     }
 
     /// Executions after which a block is compiled.

@@ -296,7 +296,12 @@ impl Bench {
                 }
                 cpu.set_nzcv(self.random.next() & 15);
                 cpu.x[slot::FP_STATUS as usize] = if i % 3 == 0 { self.random.next() & 0x0800_009f } else { 0 };
-                cpu.x[slot::FP_CONTROL as usize] = self.random.pick(control);
+                let control = self.random.pick(control);
+                cpu.x[slot::FP_CONTROL as usize] = control;
+                if control & control::CANONICAL != 0 {
+                    // Registers of 64 bits: there is nothing above them.
+                    cpu.v[..4].iter_mut().for_each(|v| *v &= u128::from(u64::MAX));
+                }
                 cpu
             })
             .collect()
@@ -861,7 +866,7 @@ fn looking_at_flags_later_raises_nothing() {
 fn canonical_nans_and_stated_rounding() {
     let mut bench = Bench::new();
     for (mode, controls) in [
-        (FpMode::Native, vec![control::CANONICAL]),
+        (FpMode::Canonical, vec![control::CANONICAL]),
         (FpMode::Reference, vec![control::CANONICAL | 1 << 22, control::CANONICAL | control::AWAY]),
     ] {
         bench.mode = mode;
@@ -888,6 +893,78 @@ fn canonical_nans_and_stated_rounding() {
             }
             assert!(bench.agree(&[Uop::CheckRounding], &states));
         }
+    }
+}
+
+/// Operations that NaNs go through, and those that see which NaN it is, also in another block. What nothing uses has raised
+/// what it raises.
+#[test]
+fn canonical_nans_in_chains() {
+    let mut bench = Bench::new();
+    bench.mode = FpMode::of(control::CANONICAL);
+    let t = Lanes::D;
+    let ops2 = [V2Op::FAdd, V2Op::FSub, V2Op::FMul, V2Op::FDiv];
+    let others = [V1Op::Mov, V1Op::FNeg, V1Op::FAbs];
+    for round in 0..300 {
+        let mut uops = Vec::new();
+        for _ in 0..8 {
+            let [d, a, b, c] = std::array::from_fn(|_| bench.random.below(4) as u8);
+            let t = if bench.random.below(12) == 0 { Lanes::S } else { t };
+            uops.push(match bench.random.below(14) {
+                0 => Uop::V1 { op: bench.random.pick(&others), t, d, a, imm: 0 },
+                1 => Uop::V1 { op: V1Op::FSqrt, t, d, a, imm: 0 },
+                2 => Uop::V3 { op: V3Op::FMulAdd, t, d, a, b, c, imm: 0 },
+                3 => Uop::Vx { op: VxOp::Get, t, d, a, imm: 0 },
+                4 => Uop::Xv { op: XvOp::Mov, t, d, a, imm: 0 },
+                5 => Uop::FCmp { t, a, b, zero: round % 5 == 0, signal: round % 3 == 0 },
+                6 => Uop::V2 { op: bench.random.pick(&[V2Op::FMinNum, V2Op::FMaxNum]), t, d, a, b, imm: 0 },
+                7 => Uop::V1 { op: bench.random.pick(&[V1Op::FBox, V1Op::FUnbox]), t: Lanes::S, d, a, imm: 0 },
+                8 => Uop::V2 { op: V2Op::FMul, t, d, a, b, imm: rounding::stated(rounding::UP) },
+                _ => Uop::V2 { op: bench.random.pick(&ops2), t, d, a, b, imm: 0 },
+            });
+        }
+        if round % 2 == 0 {
+            uops.insert(5, Uop::Un { op: UnOp::Mov, d: 3, a: slot::FP_STATUS });
+            uops.insert(7, Uop::BinI { op: BinOp::And64, d: slot::FP_STATUS, a: 3, imm: 0x11 });
+        }
+        let states = bench.states_with(100, t, &[control::CANONICAL]);
+        bench.agree(&uops, &states);
+        let (first, second) = uops.split_at(4);
+        let first: Vec<Uop> =
+            first.iter().copied().chain([Uop::Jump { hint: JumpHint::Jump, target: PC + 0x10 }]).collect();
+        bench.agree_in_blocks(&[&first, second], &states);
+    }
+}
+
+/// Where a block is left in its middle, and in memory.
+#[test]
+fn canonical_nans_are_seen_from_outside() {
+    let mut bench = Bench::new();
+    bench.mode = FpMode::of(control::CANONICAL);
+    bench.memory.map_anonymous(DATA, 0x1000, perm::READ | perm::WRITE, false).unwrap();
+    let two = |op, d, a, b| Uop::V2 { op, t: Lanes::D, d, a, b, imm: 0 };
+    let sum = [two(V2Op::FAdd, 2, 0, 1), two(V2Op::FMul, 3, 2, 2), two(V2Op::FSub, 2, 0, 1)];
+    let leaving = Bench::block(PC, &[sum.as_slice(), &[Uop::Store { ty: MemTy::U8, s: 0, a: 1, imm: 0 }]].concat());
+    let stored = [2, 3].map(|s| Uop::StoreV { s, bytes: 8, a: 1, imm: 8 * i64::from(s) });
+    let storing = Bench::block(PC, &[sum.as_slice(), &stored].concat());
+    let mut states = bench.states_with(500, Lanes::D, &[control::CANONICAL]);
+    for (block, address) in [(leaving, u64::MAX >> 1), (storing, DATA)] {
+        let code = bench.compile(&[block]);
+        for state in &mut states {
+            state.x[1] = address;
+            let mut expected = state.clone();
+            assert!(bench.reference(&sum, &mut expected));
+            let cpu = bench.enter(code, state);
+            assert_eq!(cpu.resume == resume::BODY, address != DATA);
+            assert_eq!(cpu.v[..4], expected.v[..4], "from {:x?}", &state.v[..4]);
+            assert_eq!(cpu.x[slot::FP_STATUS as usize], expected.x[slot::FP_STATUS as usize]);
+            if address == DATA {
+                let both = bench.memory.read_vec(DATA + 16, 16).unwrap();
+                let numbers = [2, 3].map(|v| (expected.v[v] as u64).to_le_bytes());
+                assert_eq!(both, numbers.concat(), "from {:x?}", &state.v[..4]);
+            }
+        }
+        bench.jit.drop_blocks(&[PC]);
     }
 }
 

@@ -88,7 +88,8 @@ impl Compiler {
 
     /// Makes Cranelift's IR of a region in `self.context`.
     fn lower(&mut self, draft: &Draft) {
-        let native = Native { float: self.native.float && draft.mode == FpMode::Native, ..self.native };
+        let float = self.native.float && draft.mode != FpMode::Reference;
+        let native = Native { float, canonical: float && draft.mode == FpMode::Canonical, ..self.native };
         let plan = lower::Plan {
             blocks: &draft.blocks,
             seen: &draft.seen,
@@ -149,7 +150,7 @@ fn quietly<T>(f: impl FnOnce() -> T) -> std::thread::Result<T> {
 fn native(isa: &dyn TargetIsa) -> Native {
     let has = |name: &str| isa.isa_flags().iter().any(|flag| flag.name == name && flag.as_bool() == Some(true));
     let vectors = has("has_ssse3") && has("has_sse41") && has("has_sse42");
-    Native { vectors, fused: has("has_fma") && has("has_avx"), float: vectors }
+    Native { vectors, fused: has("has_fma") && has("has_avx"), float: vectors, canonical: false }
 }
 
 /// Cranelift's description of this machine.

@@ -98,6 +98,9 @@ impl Lowering<'_, '_> {
 
     /// Element 0 of a slot as a number.
     fn scalar(&mut self, v: V, ty: Type) -> Value {
+        if ty == F64 && self.numbers.holds(v) {
+            return self.number(v);
+        }
         let vector = self.get_v(v);
         let vector = self.b.func.dfg.resolve_aliases(vector);
         if let Some(&known) = self.scalars.get(&vector)
@@ -116,6 +119,9 @@ impl Lowering<'_, '_> {
 
     /// Puts a number into a slot whose other bits become 0.
     fn set_scalar(&mut self, d: V, value: Value) {
+        if self.numbers.holds(d) && self.b.func.dfg.value_type(value) == F64 {
+            return self.set_number(d, value);
+        }
         let ty = if self.b.func.dfg.value_type(value) == F32 { F32X4 } else { F64X2 };
         let vector = self.b.ins().scalar_to_vector(ty, value);
         let vector = self.bytes_of(vector);
@@ -195,6 +201,8 @@ impl Lowering<'_, '_> {
     }
 
     fn doubtful(&mut self, value: Value, doubt: Doubt) -> Value {
+        // By the rules of canonical NaNs tininess is found after rounding, as on the host.
+        let doubt = if self.native.canonical { Doubt::Nan } else { doubt };
         let ty = self.b.func.dfg.value_type(value);
         if ty.is_vector() {
             return self.doubtful_lanes(value, ty, doubt);
@@ -299,8 +307,12 @@ impl Lowering<'_, '_> {
     fn float1(&mut self, uop: Uop, op: V1Op, t: Lanes, d: V, a: V, imm: u32) -> Option<()> {
         match op {
             V1Op::FSqrt => {
-                let a = self.operand(t, a)?;
-                let root = self.b.ins().sqrt(a);
+                let operand = self.operand(t, a)?;
+                let root = self.b.ins().sqrt(operand);
+                if self.is_raw(&uop) {
+                    self.set_raw(d, root, &[a]);
+                    return Some(());
+                }
                 self.finish(uop, d, root, Doubt::Nan, false);
             }
             V1Op::FConvert => {
@@ -399,6 +411,7 @@ impl Lowering<'_, '_> {
             V2Op::FAdd | V2Op::FSub | V2Op::FMul | V2Op::FNMul | V2Op::FDiv | V2Op::FDiff => {}
             _ => return None,
         }
+        let operands = [a, b];
         let (a, mut b) = (self.operand(t, a)?, self.operand(t, b)?);
         if op == V2Op::FDiv && t == Lanes::S2 {
             // Ones where there are no elements, so that nothing is divided by zero there.
@@ -417,6 +430,10 @@ impl Lowering<'_, '_> {
             }
             _ => (self.b.ins().fmul(a, b), Doubt::NanOrTiny),
         };
+        if self.is_raw(&uop) {
+            self.set_raw(d, value, &operands);
+            return Some(());
+        }
         self.finish(uop, d, value, doubt, op == V2Op::FNMul);
         Some(())
     }
@@ -577,6 +594,9 @@ impl Lowering<'_, '_> {
             V1Op::Mov | V1Op::FAbs | V1Op::FNeg if is_scalar(t) => {}
             _ => return None,
         }
+        if op == V1Op::Mov && self.move_raw(d, a) {
+            return Some(());
+        }
         let a = self.scalar(a, number(t)?);
         let value = match op {
             V1Op::FAbs => self.b.ins().fabs(a),
@@ -597,19 +617,25 @@ impl Lowering<'_, '_> {
         let vector = if is_scalar { vector } else { self.fit(Lanes::S, vector) };
         let ones = self.wide_constant(0xffff_ffff_0000_0000);
         let vector = self.b.ins().bor(vector, ones);
-        self.boxed.insert(vector, number);
         self.set_v(d, vector);
+        let known = if self.numbers.holds(d) { self.number(d) } else { vector };
+        self.boxed.insert(known, number);
     }
 
     /// `FUnbox`: of a number that has just been boxed, that number.
     fn take_out_of_box(&mut self, d: V, a: V) {
-        let vector = self.get_v(a);
-        let vector = self.b.func.dfg.resolve_aliases(vector);
-        if let Some(&number) = self.boxed.get(&vector) {
+        let is_number = self.numbers.holds(a);
+        let value = if is_number { self.number(a) } else { self.get_v(a) };
+        let value = self.b.func.dfg.resolve_aliases(value);
+        if let Some(&number) = self.boxed.get(&value) {
             return self.set_scalar(d, number);
         }
-        let words = self.cast(vector, I64X2);
-        let bits = self.b.ins().extractlane(words, 0);
+        let bits = if is_number {
+            self.reinterpret(I64, value)
+        } else {
+            let words = self.cast(value, I64X2);
+            self.b.ins().extractlane(words, 0)
+        };
         let above = self.b.ins().sshr_imm_u(bits, 32);
         let is_boxed = self.b.ins().icmp_imm_s(IntCC::Equal, above, -1);
         let bits = self.b.ins().ireduce(I32, bits);
@@ -661,6 +687,8 @@ impl Lowering<'_, '_> {
 
     fn compare(&mut self, uop: Uop, t: Lanes, a: V, b: V, zero: bool) -> Option<()> {
         let (kind, ty) = (flag_kind(t)?, number(t)?);
+        // Raw numbers from which these were computed are no NaNs if these are not.
+        let raw = if ty == F64 { self.raw_behind(a, if zero { a } else { b }) } else { 0 };
         let a = self.scalar(a, ty);
         let b = if zero { self.constant(ty, 0.0) } else { self.scalar(b, ty) };
         let cold = if zero { self.unordered(a, a) } else { self.unordered(a, b) };
@@ -668,15 +696,22 @@ impl Lowering<'_, '_> {
         // them later raises nothing.
         let (cold_label, join) = (self.fresh(), self.fresh());
         self.b.set_cold_block(cold_label);
-        let joined: Vec<Value> = (0..if zero { 1 } else { 2 }).map(|_| self.b.append_block_param(join, ty)).collect();
-        let hot = [a.into(), b.into()];
-        self.b.ins().brif(cold, cold_label, &[], join, &hot[..joined.len()]);
+        let compared = if zero { 1 } else { 2 };
+        let mut hot = [a, b][..compared].to_vec();
+        hot.extend(self.numbers_of(raw));
+        let joined: Vec<Value> = hot.iter().map(|_| self.b.append_block_param(join, ty)).collect();
+        let hot: Vec<_> = hot.into_iter().map(Into::into).collect();
+        self.b.ins().brif(cold, cold_label, &[], join, &hot);
         self.go_on_in(cold_label);
         self.call_reference_cold(uop);
         let nan = self.constant(ty, f64::NAN);
-        let nans = [nan.into(), nan.into()];
-        self.b.ins().jump(join, &nans[..joined.len()]);
+        let mut nans = vec![nan; compared];
+        nans.extend(self.canonical_numbers(raw));
+        let nans: Vec<_> = nans.into_iter().map(Into::into).collect();
+        self.b.ins().jump(join, &nans);
         self.go_on_in(join);
+        let (joined, numbers) = joined.split_at(compared);
+        self.settled_as(raw, numbers);
         let numbers = [joined[0], joined.get(1).copied().unwrap_or(b)];
         let raw = [self.raw(numbers[0]), self.raw(numbers[1])];
         self.set_flags(kind, raw[0], raw[1]);

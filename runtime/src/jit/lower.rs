@@ -15,6 +15,7 @@ use super::cold::{Cold, Condition, Node, WHOLE_BLOCK};
 use super::counters::{self, Increments, Owed, Tallies, Tally};
 use super::flow::{Flow, Skip};
 use super::known::{self, Known};
+use super::numbers::Numbers;
 use super::relocate::Address;
 use super::values::Values;
 use super::{JUMP_CACHE_BITS, Left, jump_cache_index};
@@ -63,6 +64,8 @@ pub(super) struct Native {
     pub(super) fused: bool,
     /// The guest's floating point behaves as the host's: see [`CONTROL_MODE`](super::CONTROL_MODE).
     pub(super) float: bool,
+    /// It has the rules of [`control::CANONICAL`](crate::vector::control::CANONICAL), and registers of 64 bits.
+    pub(super) canonical: bool,
 }
 
 /// Accesses that cannot trap the host: to the CPU state, and to guest memory once checked.
@@ -168,6 +171,7 @@ const PRESERVING: i32 = (offset_of!(CpuState, links) + offset_of!(CodeLinks, pre
 pub(super) const PLAIN: i32 = (offset_of!(CpuState, links) + offset_of!(CodeLinks, plain)) as i32;
 const ACTION: i32 = (offset_of!(CpuState, links) + offset_of!(CodeLinks, action)) as i32;
 const FP_SYNC: i32 = (offset_of!(CpuState, links) + offset_of!(CodeLinks, fp_sync)) as i32;
+const RAW: i32 = (offset_of!(CpuState, links) + offset_of!(CodeLinks, raw)) as i32;
 pub(super) const NZCV: i32 = (offset_of!(CpuState, links) + offset_of!(CodeLinks, nzcv)) as i32;
 
 pub(super) fn x_offset(x: X) -> i32 {
@@ -417,6 +421,8 @@ struct Exit {
     /// Slots to store, with their values.
     x: Vec<(X, Value)>,
     v: Vec<(V, Value)>,
+    /// Those of them that are raw: see [`super::numbers`].
+    raw: u32,
     /// `counted`, and the completed instructions that it does not have yet.
     counted: Option<(Value, u64)>,
     /// Increments of cells that the straight path adds later.
@@ -488,6 +494,8 @@ pub(super) struct Lowering<'a, 'f> {
     terminated: bool,
     /// What may be native in this block.
     pub(super) native: Native,
+    /// The slots that are numbers of 64 bits, and what is known of them.
+    pub(super) numbers: Numbers,
     /// Element 0 of vector values, where it is known as a scalar.
     pub(super) scalars: HashMap<Value, Value>,
     /// The single-precision numbers in vector values that have ones above them: see `FBox`.
@@ -517,6 +525,7 @@ pub(super) fn region(
     let cold = Cold::new(plan.blocks, plan.seen, &flow);
     let tallies = Tallies::new(plan.blocks, &cold, &flow);
     let facts = Facts::new(plan, &cold, &flow);
+    let numbers = if plan.native.canonical { Numbers::new(plan.blocks, &cold) } else { Numbers::default() };
     let steps = tallies.all.iter().map(|_| b.declare_var(I64)).collect();
     let heads = plan.blocks.iter().map(|_| b.create_block()).collect();
     let copies = plan.blocks.iter().map(|_| b.create_block()).collect();
@@ -555,6 +564,7 @@ pub(super) fn region(
         loop_heads: HashSet::new(),
         terminated: false,
         native: Native::default(),
+        numbers,
         scalars: HashMap::new(),
         boxed: HashMap::new(),
         compared: None,
@@ -611,15 +621,20 @@ impl<'f> Lowering<'_, 'f> {
         }
     }
 
-    fn v_variable(&mut self, v: V) -> Variable {
+    pub(super) fn v_variable(&mut self, v: V) -> Variable {
         match self.v[v as usize] {
             Some(variable) => variable,
             None => {
-                let variable = self.b.declare_var(I8X16);
+                let variable = self.b.declare_var(self.v_type(v));
                 self.v[v as usize] = Some(variable);
                 variable
             }
         }
+    }
+
+    /// The type of a vector slot's variable.
+    fn v_type(&self, v: V) -> Type {
+        if self.numbers.holds(v) { F64 } else { I8X16 }
     }
 
     /// The value of an integer slot.
@@ -656,6 +671,9 @@ impl<'f> Lowering<'_, 'f> {
         if v >= slot::VECTOR {
             return self.b.ins().load(I8X16, trusted(), self.state, v_offset(v));
         }
+        if self.numbers.holds(v) {
+            return self.vector_of_number(v);
+        }
         let variable = self.v_variable(v);
         self.b.use_var(variable)
     }
@@ -665,9 +683,21 @@ impl<'f> Lowering<'_, 'f> {
             self.b.ins().store(trusted(), value, self.state, v_offset(v));
             return;
         }
+        if self.numbers.holds(v) {
+            return self.set_number_of_vector(v, value);
+        }
         let variable = self.v_variable(v);
         self.b.def_var(variable, value);
+        self.note_written_vector(v);
+    }
+
+    pub(super) fn note_written_vector(&mut self, v: V) {
         self.dirty.add(Operand::DefV(v));
+    }
+
+    /// What is in a vector slot's variable: bytes, or a number.
+    fn in_variable(&mut self, v: V) -> Value {
+        if self.numbers.holds(v) { self.number(v) } else { self.get_v(v) }
     }
 
     fn load_slots(&mut self, slots: Slots) {
@@ -677,7 +707,8 @@ impl<'f> Lowering<'_, 'f> {
             self.b.def_var(variable, value);
         }
         for v in slots.each_v() {
-            let value = self.b.ins().load(I8X16, trusted(), self.state, v_offset(v));
+            let ty = self.v_type(v);
+            let value = self.b.ins().load(ty, trusted(), self.state, v_offset(v));
             let variable = self.v_variable(v);
             self.b.def_var(variable, value);
         }
@@ -689,7 +720,7 @@ impl<'f> Lowering<'_, 'f> {
             self.b.ins().store(trusted(), value, self.state, x_offset(x));
         }
         for v in slots.each_v() {
-            let value = self.get_v(v);
+            let value = self.in_variable(v);
             self.b.ins().store(trusted(), value, self.state, v_offset(v));
         }
     }
@@ -791,13 +822,14 @@ impl<'f> Lowering<'_, 'f> {
         self.b.set_cold_block(label);
         let dirty = self.dirty;
         let x = self.to_store(dirty).map(|x| (x, self.get(x))).collect();
-        let v = dirty.each_v().map(|v| (v, self.get_v(v))).collect();
+        let v = dirty.each_v().map(|v| (v, self.in_variable(v))).collect();
+        let raw = self.numbers.raw();
         let counted = insns.filter(|_| self.counts());
         let counted = counted.map(|insns| (self.b.use_var(self.counted), insns + self.ahead));
         let cells = self.pending.clone();
         let running = self.each_running();
         let tallies = running.map(|tally| (tally, self.b.use_var(self.steps[tally]))).collect();
-        self.exits.push(Exit { label, x, v, counted, cells, tallies, pc, resume, cold: 0 });
+        self.exits.push(Exit { label, x, v, raw, counted, cells, tallies, pc, resume, cold: 0 });
         label
     }
 
@@ -966,6 +998,10 @@ impl<'f> Lowering<'_, 'f> {
             }
             for (v, value) in exit.v {
                 self.b.ins().store(trusted(), value, self.state, v_offset(v));
+            }
+            if exit.raw != 0 {
+                let raw = self.b.ins().iconst(I32, i64::from(exit.raw));
+                self.b.ins().store(trusted(), raw, self.state, RAW);
             }
             if let Some((counted, insns)) = exit.counted {
                 let counted = self.ahead_of(counted, insns);
@@ -1293,6 +1329,7 @@ impl<'f> Lowering<'_, 'f> {
         self.label_flags.clear();
         self.loop_heads.clear();
         self.forget_scalars();
+        self.begin_numbers();
         self.native = self.plan.native;
         self.native.float &= !self.facts.modes[index];
         for (at, uop) in self.cold.kept(index, block) {
@@ -1339,6 +1376,7 @@ impl<'f> Lowering<'_, 'f> {
     fn place_label(&mut self, at: u32) {
         let Some(&label) = self.labels.get(&at) else { return };
         if !self.terminated {
+            self.settle_numbers(u32::MAX);
             self.flush_cells();
             self.note_jump(at);
             self.b.ins().jump(label, &[]);
@@ -1812,11 +1850,16 @@ impl<'f> Lowering<'_, 'f> {
         (base, offset)
     }
 
+    /// The micro-ops of the block from the one that is being lowered on.
+    pub(super) fn rest_of_block(&self) -> impl Iterator<Item = (usize, &Uop)> {
+        self.cold.kept(self.index, &self.plan.blocks[self.index]).filter(|&(at, _)| at >= self.at)
+    }
+
     /// The offsets that accesses off slot `a` touch from here on, until it changes by more than a constant; also off
     /// other slots that are the sum of it and a constant.
     fn range_ahead(&self, a: X, imm: i64, bytes: i64, write: bool) -> (i64, i64) {
         let (mut low, mut high) = (imm, imm.saturating_add(bytes));
-        let kept = self.cold.kept(self.index, &self.plan.blocks[self.index]).filter(|&(at, _)| at >= self.at);
+        let kept = self.rest_of_block();
         let mut bases = vec![(a, 0i64)];
         let offset_of = |bases: &[(X, i64)], x: X| bases.iter().find(|base| base.0 == x).map(|base| base.1);
         for (at, uop) in kept {
@@ -2055,6 +2098,7 @@ impl<'f> Lowering<'_, 'f> {
             self.sync_fp_status();
         }
         note_written(&uop, &mut self.written);
+        self.settle_for(&uop);
         match uop {
             Uop::MovI { d, imm } => {
                 let value = self.imm(imm);
@@ -2202,12 +2246,21 @@ impl<'f> Lowering<'_, 'f> {
             Uop::LoadV { d, bytes, a, imm } => {
                 self.check(a, imm, i64::from(bytes), false);
                 let (host, offset) = self.host(a, imm);
+                if bytes == 8 && self.numbers.holds(d) {
+                    let value = self.b.ins().load(F64, trusted(), host, offset);
+                    return self.set_number(d, value);
+                }
                 let value = self.load_vector(bytes, host, offset);
                 self.set_v(d, value);
             }
             Uop::StoreV { s, bytes, a, imm } => {
                 self.check(a, imm, i64::from(bytes), true);
                 let (host, offset) = self.host(a, imm);
+                if bytes == 8 && self.numbers.holds(s) {
+                    let value = self.number(s);
+                    self.b.ins().store(trusted(), value, host, offset);
+                    return;
+                }
                 let value = self.get_v(s);
                 self.store_vector(bytes, value, host, offset);
             }
@@ -2556,7 +2609,7 @@ impl<'f> Lowering<'_, 'f> {
                 self.b.ins().store(trusted(), value, self.state, x_offset(x));
             }
             Operand::UseV(v) => {
-                let value = self.get_v(v);
+                let value = self.in_variable(v);
                 self.b.ins().store(trusted(), value, self.state, v_offset(v));
             }
             Operand::UseFlags => {
@@ -2574,6 +2627,10 @@ impl<'f> Lowering<'_, 'f> {
             Operand::DefX(x) if !in_memory(x) && x != slot::ZERO => {
                 let value = self.b.ins().load(I64, trusted(), self.state, x_offset(x));
                 self.set(x, value);
+            }
+            Operand::DefV(v) if self.numbers.holds(v) => {
+                let value = self.b.ins().load(F64, trusted(), self.state, v_offset(v));
+                self.set_number(v, value);
             }
             Operand::DefV(v) => {
                 let value = self.b.ins().load(I8X16, trusted(), self.state, v_offset(v));

@@ -19,6 +19,7 @@ mod half;
 mod helpers;
 mod known;
 mod lower;
+mod numbers;
 mod quick;
 mod relocate;
 mod saturating;
@@ -55,7 +56,7 @@ pub const MAX_REGION_INSNS: usize = 800;
 /// The bits of [`FP_CONTROL`](crate::uop::slot::FP_CONTROL) that make floating point differ from the host's: default
 /// NaN, flush to zero, rounding mode, flush to zero in half precision, alternative half precision.
 ///
-/// [`control::CANONICAL`] is not among them: what it changes, NaNs and tiny results, is left to the reference anyway.
+/// [`control::CANONICAL`] is not among them: it never changes, and has code of its own.
 pub const CONTROL_MODE: u64 = control::ROUNDING | 1 << 26 | 1 << 25 | 1 << 24 | 3 << 22 | 1 << 19;
 /// Log2 of the number of entries in the indirect-branch cache.
 const JUMP_CACHE_BITS: u32 = 12;
@@ -65,20 +66,26 @@ const JUMP_CACHE_BITS: u32 = 12;
 pub enum FpMode {
     /// It behaves as the host's: operations are native.
     Native,
+    /// The same with the rules of [`control::CANONICAL`], and with registers of 64 bits.
+    Canonical,
     /// It may not: the reference functions do them.
     Reference,
 }
 
 impl FpMode {
     /// All modes, in order.
-    pub const ALL: [FpMode; FpMode::COUNT] = [FpMode::Native, FpMode::Reference];
+    pub const ALL: [FpMode; FpMode::COUNT] = [FpMode::Native, FpMode::Canonical, FpMode::Reference];
 
     /// Number of modes.
-    pub const COUNT: usize = 2;
+    pub const COUNT: usize = 3;
 
     /// The mode for a value of [`FP_CONTROL`](crate::uop::slot::FP_CONTROL).
     pub fn of(control: u64) -> FpMode {
-        if control & CONTROL_MODE == 0 { FpMode::Native } else { FpMode::Reference }
+        match (control & CONTROL_MODE, control & control::CANONICAL) {
+            (0, 0) => FpMode::Native,
+            (0, _) => FpMode::Canonical,
+            _ => FpMode::Reference,
+        }
     }
 }
 
@@ -288,6 +295,7 @@ impl Gateway {
         cpu.links.jump_cache = cache.entries.as_mut_ptr() as usize;
         cpu.links.context = helpers::erase(ctx);
         code::enter_region(self.trampoline, cpu, self.memory, code);
+        numbers::settle(cpu);
         Left::of(cpu.links.link)
     }
 }

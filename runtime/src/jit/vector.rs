@@ -61,6 +61,9 @@ impl Lowering<'_, '_> {
         if !self.native.vectors || narrows_a_half(uop) {
             return false;
         }
+        if self.move_number(uop) {
+            return true;
+        }
         if let Uop::V1 { op, t, d, a, .. } = uop
             && self.signs(op, t, d, a).is_some()
         {

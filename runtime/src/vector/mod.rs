@@ -29,6 +29,8 @@ pub struct FpEnv {
 pub mod control {
     /// The rules of RISC-V: every NaN that an operation makes is the default one, tininess is found after rounding, a
     /// number wins over signalling NaNs too in `FMaxNum` and `FMinNum`, and a NaN becomes the largest integer.
+    ///
+    /// Floating-point registers have 64 bits there: what is above them in guest vector slots is 0.
     pub const CANONICAL: u64 = 1 << 32;
     /// To nearest, ties away from zero, whatever the rounding mode says.
     pub const AWAY: u64 = 1 << 33;
