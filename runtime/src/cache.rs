@@ -27,13 +27,13 @@ pub struct Entry {
     alarm: AtomicU32,
     /// Executions below which no code is asked for: see [`Entry::postpone_code`].
     patience: AtomicU32,
-    code: [AtomicUsize; FpMode::COUNT],
     live: AtomicBool,
     interpret_only: AtomicBool,
     /// A bit for each mode for which code has been asked for.
     asked: AtomicU8,
     /// A bit for each mode for which the code is quick.
     quick: AtomicU8,
+    code: [AtomicUsize; FpMode::PLACES],
     /// Where control went from here when it was interpreted last: the address of the guest, and the entry's of the host.
     next: (AtomicU64, AtomicUsize),
     /// The micro-ops.
@@ -109,24 +109,24 @@ impl Entry {
 
     /// Host address of generated code that begins here and was made for `mode`, or 0.
     pub fn code(&self, mode: FpMode) -> usize {
-        self.code[mode as usize].load(Ordering::Acquire)
+        self.code[mode.place()].load(Ordering::Acquire)
     }
 
     /// See [`Entry::code`].
     pub fn set_code(&self, mode: FpMode, code: usize) {
-        self.quick.fetch_and(!(1 << mode as u8), Ordering::Relaxed);
-        self.code[mode as usize].store(code, Ordering::Release);
+        self.quick.fetch_and(!(1 << mode.place()), Ordering::Relaxed);
+        self.code[mode.place()].store(code, Ordering::Release);
     }
 
     /// Sets code that is to be replaced when it has been executed often. It counts itself.
     pub fn set_quick_code(&self, mode: FpMode, code: usize) {
-        self.quick.fetch_or(1 << mode as u8, Ordering::Relaxed);
-        self.code[mode as usize].store(code, Ordering::Release);
+        self.quick.fetch_or(1 << mode.place(), Ordering::Relaxed);
+        self.code[mode.place()].store(code, Ordering::Release);
     }
 
     /// True if its code is that of [`Entry::set_quick_code`].
     pub fn is_quick(&self, mode: FpMode) -> bool {
-        self.quick.load(Ordering::Relaxed) & 1 << mode as u8 != 0
+        self.quick.load(Ordering::Relaxed) & 1 << mode.place() != 0
     }
 
     /// True if there is code that stays.
@@ -150,12 +150,12 @@ impl Entry {
     /// Forgets its code for `mode`, and that somebody has asked for it.
     pub fn forget_code(&self, mode: FpMode) {
         self.set_code(mode, 0);
-        self.asked.fetch_and(!(1 << mode as u8), Ordering::Relaxed);
+        self.asked.fetch_and(!(1 << mode.place()), Ordering::Relaxed);
     }
 
     /// Notes that code for `mode` is wanted. False if that was so already.
     pub fn ask_for_code(&self, mode: FpMode) -> bool {
-        let bit = 1 << mode as u8;
+        let bit = 1 << mode.place();
         self.asked.load(Ordering::Relaxed) & bit == 0 && self.asked.fetch_or(bit, Ordering::Relaxed) & bit == 0
     }
 
@@ -163,7 +163,7 @@ impl Entry {
     /// elsewhere, or code could not be used. If it is still interpreted that often, it is worth a region of its own.
     pub fn postpone_code(&self, mode: FpMode, hot: u32) {
         self.patience.store(self.executions().saturating_add(hot), Ordering::Relaxed);
-        self.asked.fetch_and(!(1 << mode as u8), Ordering::Relaxed);
+        self.asked.fetch_and(!(1 << mode.place()), Ordering::Relaxed);
     }
 
     /// True if it has been interpreted `hot` times, also since [`Entry::postpone_code`].
@@ -178,7 +178,7 @@ impl Entry {
         self.code(mode) != 0
             || self.executions() == warm
             || self.executions() == quick
-            || self.is_hot(hot) && self.asked.load(Ordering::Relaxed) & 1 << mode as u8 == 0 && !self.refuses_code()
+            || self.is_hot(hot) && self.asked.load(Ordering::Relaxed) & 1 << mode.place() == 0 && !self.refuses_code()
     }
 
     /// Remembers that the compiler could not compile it.

@@ -74,10 +74,15 @@ pub enum FpMode {
 
 impl FpMode {
     /// All modes, in order.
-    pub const ALL: [FpMode; FpMode::COUNT] = [FpMode::Native, FpMode::Canonical, FpMode::Reference];
+    pub const ALL: [FpMode; 3] = [FpMode::Native, FpMode::Canonical, FpMode::Reference];
 
-    /// Number of modes.
-    pub const COUNT: usize = 3;
+    /// Number of modes that a guest can be in.
+    pub const PLACES: usize = 2;
+
+    /// Where the code for this mode is, among that for all modes of a guest: of the native ones it has the same always.
+    pub fn place(self) -> usize {
+        usize::from(self == FpMode::Reference)
+    }
 
     /// The mode for a value of [`FP_CONTROL`](crate::uop::slot::FP_CONTROL).
     pub fn of(control: u64) -> FpMode {
