@@ -462,6 +462,8 @@ pub(super) struct Lowering<'a, 'f> {
     steps: Vec<Variable>,
     pub(super) state: Value,
     memory: Value,
+    /// Where the thread is asked to look at something: loaded once, so that loops have it in a register if there is one.
+    poll: Value,
     exits: Vec<Exit>,
     /// Where tail calls with many tallies are made.
     out: Option<Label>,
@@ -521,6 +523,7 @@ pub(super) fn region(
     b.switch_to_block(entry);
     b.seal_block(entry);
     let [state, memory, pc, _] = params(&b, entry);
+    let poll = b.ins().load(I64, trusted(), state, offset_of!(CpuState, poll) as i32);
     let flow = Flow::new(plan.blocks, plan.entries, plan.seen);
     let cold = Cold::new(plan.blocks, plan.seen, &flow);
     let tallies = Tallies::new(plan.blocks, &cold, &flow);
@@ -545,6 +548,7 @@ pub(super) fn region(
         steps,
         state,
         memory,
+        poll,
         exits: Vec::new(),
         out: None,
         index: 0,
@@ -1076,8 +1080,7 @@ impl<'f> Lowering<'_, 'f> {
     }
 
     fn leave_if_polled(&mut self, exit: Label) {
-        let cell = self.b.ins().load(I64, trusted(), self.state, offset_of!(CpuState, poll) as i32);
-        let poll = self.b.ins().load(I32, trusted(), cell, 0);
+        let poll = self.b.ins().load(I32, trusted(), self.poll, 0);
         let go_on = self.fresh();
         self.b.ins().brif(poll, exit, &[], go_on, &[]);
         self.go_on_in(go_on);
