@@ -62,8 +62,8 @@ impl Head {
         }
         let mut addresses = Words(addresses);
         let entries = (0..entries).map(|_| addresses.u64()).collect::<Option<_>>()?;
-        let mode = FpMode::ALL.get(flags as usize & 1).copied()?;
-        Some(Head { entries, mode, parallel: flags & 2 != 0, before, rest, checksum })
+        let mode = FpMode::ALL.get(flags as usize >> 1).copied()?;
+        Some(Head { entries, mode, parallel: flags & 1 != 0, before, rest, checksum })
     }
 }
 
@@ -96,7 +96,7 @@ impl Record {
         if rest.len() > MOST || entries.len() > MAX_REGION_BLOCKS {
             return None;
         }
-        let flags = *mode as u32 | u32::from(*parallel) << 1;
+        let flags = (*mode as u32) << 1 | u32::from(*parallel);
         let mut bytes = MAGIC.to_vec();
         for word in [entries.len() as u32, flags, rest.len() as u32, crc32fast::hash(&rest)] {
             bytes.extend(word.to_le_bytes());
