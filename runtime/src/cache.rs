@@ -31,7 +31,7 @@ pub struct Entry {
     interpret_only: AtomicBool,
     /// A bit for each mode for which code has been asked for.
     asked: AtomicU8,
-    /// A bit for each mode for which the code is quick.
+    /// A bit for each mode for which the code is quick, and above these one for each for which that has been tried.
     quick: AtomicU8,
     code: [AtomicUsize; FpMode::PLACES],
     /// Where control went from here when it was interpreted last: the address of the guest, and the entry's of the host.
@@ -124,6 +124,16 @@ impl Entry {
         self.code[mode.place()].store(code, Ordering::Release);
     }
 
+    /// True if quick code is to be made once there have been `quick` executions.
+    pub fn wants_quick_code(&self, mode: FpMode, quick: u32) -> bool {
+        self.executions() >= quick && self.quick.load(Ordering::Relaxed) & tried(mode) == 0
+    }
+
+    /// Notes that quick code has been made, or cannot be made.
+    pub fn note_quick_code(&self, mode: FpMode) {
+        self.quick.fetch_or(tried(mode), Ordering::Relaxed);
+    }
+
     /// True if its code is that of [`Entry::set_quick_code`].
     pub fn is_quick(&self, mode: FpMode) -> bool {
         self.quick.load(Ordering::Relaxed) & 1 << mode.place() != 0
@@ -150,6 +160,7 @@ impl Entry {
     /// Forgets its code for `mode`, and that somebody has asked for it.
     pub fn forget_code(&self, mode: FpMode) {
         self.set_code(mode, 0);
+        self.quick.fetch_and(!tried(mode), Ordering::Relaxed);
         self.asked.fetch_and(!(1 << mode.place()), Ordering::Relaxed);
     }
 
@@ -177,7 +188,7 @@ impl Entry {
     pub fn wants_code(&self, mode: FpMode, hot: u32, warm: u32, quick: u32) -> bool {
         self.code(mode) != 0
             || self.executions() == warm
-            || self.executions() == quick
+            || self.wants_quick_code(mode, quick)
             || self.is_hot(hot) && self.asked.load(Ordering::Relaxed) & 1 << mode.place() == 0 && !self.refuses_code()
     }
 
@@ -257,6 +268,11 @@ impl Entry {
     pub fn recent(&self) -> usize {
         self.recent.get_or_init(Box::default).as_ptr() as usize
     }
+}
+
+/// The bit that says that quick code has been tried.
+fn tried(mode: FpMode) -> u8 {
+    16 << mode.place()
 }
 
 impl Deref for Entry {

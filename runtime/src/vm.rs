@@ -668,7 +668,8 @@ impl Vm {
     /// Sees to it that a block has the code that its executions are worth.
     fn improve(&mut self, entry: &Arc<Entry>, mode: FpMode) {
         let (hot, warm) = (self.machine.hot(), self.machine.warm());
-        if entry.executions() == self.machine.quick() {
+        if entry.wants_quick_code(mode, self.machine.quick()) {
+            entry.note_quick_code(mode);
             self.meter.spend(Activity::Compiling, || self.machine.quicken(entry, mode));
         }
         if entry.executions() == warm {
