@@ -10,6 +10,8 @@
 //! they do. In registers are the CPU state (`rdi`), the base of guest memory (`rsi`), and where it is left the guest's pc
 //! (`rdx`) and a chain slot (`rcx`); all others are free.
 
+#![allow(clippy::useless_conversion, reason = "`dynasm!` converts the numbers of registers")]
+
 use super::lower::{ICOUNT, JUMP_CACHE, NZCV, PLAIN, RESOLVER, changes_fp_mode, v_offset, x_offset};
 use super::{Address, Code, JUMP_CACHE_BITS, Left, Place};
 use crate::block::Block;
