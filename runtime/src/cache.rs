@@ -97,12 +97,12 @@ impl Entry {
         }
     }
 
-    /// Counts an execution by the interpreter. Threads may lose counts of each other.
+    /// Counts an execution by the interpreter; quick code counts itself. Threads may lose counts of each other.
     pub fn note_execution(&self) {
         self.count.store(self.executions().saturating_add(1), Ordering::Relaxed);
     }
 
-    /// Times that the interpreter has run it, roughly.
+    /// Times that it has been executed by the interpreter and as quick code, roughly.
     pub fn executions(&self) -> u32 {
         self.count.load(Ordering::Relaxed)
     }
@@ -353,8 +353,8 @@ impl Front {
 pub struct Cache {
     by_key: HashMap<Key, Arc<Entry>, foldhash::fast::FixedState>,
     by_page: HashMap<u64, Vec<Key>, foldhash::fast::FixedState>,
-    /// See [`Cache::interpreted`]; of what has been removed.
-    interpreted: (u64, u64),
+    /// See [`Cache::executed`]; of what has been removed.
+    executed: (u64, u64),
 }
 
 impl Cache {
@@ -400,7 +400,7 @@ impl Cache {
                     return true;
                 }
                 removed.push(block.pc);
-                note_interpreted(&mut self.interpreted, entry);
+                note_executed(&mut self.executed, entry);
                 entry.live.store(false, Ordering::Release);
                 FpMode::ALL.into_iter().for_each(|mode| entry.forget_code(mode));
                 self.by_key.remove(key);
@@ -413,10 +413,10 @@ impl Cache {
         removed
     }
 
-    /// How many blocks the interpreter has executed, and how many instructions are in them, roughly.
-    pub fn interpreted(&self) -> (u64, u64) {
-        let mut sum = self.interpreted;
-        self.by_key.values().for_each(|entry| note_interpreted(&mut sum, entry));
+    /// How often blocks have been executed by the interpreter and as quick code, and the instructions in them, roughly.
+    pub fn executed(&self) -> (u64, u64) {
+        let mut sum = self.executed;
+        self.by_key.values().for_each(|entry| note_executed(&mut sum, entry));
         sum
     }
 
@@ -442,7 +442,7 @@ impl Cache {
     }
 }
 
-fn note_interpreted(sum: &mut (u64, u64), entry: &Entry) {
+fn note_executed(sum: &mut (u64, u64), entry: &Entry) {
     let executions = u64::from(entry.executions());
     sum.0 += executions;
     sum.1 += executions * entry.block.insns.len() as u64;

@@ -648,7 +648,7 @@ impl Machine {
         let standing = Standing {
             elapsed: self.begun.elapsed(),
             live_blocks: translations.cache.len() as u64,
-            interpreted: translations.cache.interpreted(),
+            executed: translations.cache.executed(),
             live_regions: jit.map_or(0, Jit::regions) as u64,
             compiled_blocks: jit.map_or(0, Jit::blocks) as u64,
             live_code: jit.map_or(0, Jit::code_bytes) as u64,

@@ -284,8 +284,8 @@ pub(crate) struct Standing {
     /// Since the process began to run the guest.
     pub(crate) elapsed: Duration,
     pub(crate) live_blocks: u64,
-    /// Blocks that the interpreter has executed, and their instructions.
-    pub(crate) interpreted: (u64, u64),
+    /// Executions of blocks by the interpreter and as quick code, and of their instructions.
+    pub(crate) executed: (u64, u64),
     pub(crate) live_regions: u64,
     /// Blocks that are in one of them at least.
     pub(crate) compiled_blocks: u64,
@@ -307,8 +307,8 @@ pub(crate) fn report(counts: &Counts, made: &Made, standing: &Standing) -> Vec<S
         count("blocks translated", made.blocks),
         part("instructions", made.insns),
         part("micro-ops", made.uops),
-        count("blocks interpreted", standing.interpreted.0),
-        part("instructions", standing.interpreted.1),
+        count("single blocks executed", standing.executed.0),
+        part("instructions", standing.executed.1),
         count("blocks made quick", made.quick),
         count("regions compiled", made.regions),
         part("blocks", made.region_blocks),
