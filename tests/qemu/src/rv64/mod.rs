@@ -69,7 +69,7 @@ impl Guest for Rv64 {
 
     /// A branch would lead into the middle of another instruction.
     fn can_be_followed(word: &Word) -> bool {
-        !matches!(word.class.kind, Kind::Branch(_) | Kind::BranchRegister) && !word.configures()
+        !matches!(word.class.kind, Kind::Branch(_) | Kind::BranchRegister) && !word.configures() && !word.shortens()
     }
 
     fn single(random: &mut Random, word: &Word, sets: usize, group: usize) -> Vec<Case> {
