@@ -35,8 +35,11 @@ const BUDGET_SLICE: u64 = 1 << 20;
 /// Times that a block is interpreted before it gets quick code.
 const QUICK: u32 = 2;
 
-/// Times that a block is executed before its region is compiled.
-const HOT: u32 = 8000;
+/// Times that a block is interpreted before its region is compiled, such as one with probes.
+const HOT: u32 = 2000;
+
+/// Times that a block is executed before its region is compiled if it has quick code.
+const HOT_IF_QUICK: u32 = 8000;
 
 /// Times that a block is interpreted before its region is worth compiling for later runs.
 const WARM: u32 = 64;
@@ -214,9 +217,10 @@ impl Machine {
         compiler.dump(&jit.draft(vec![entry], Seen::default(), mode), assembly)
     }
 
-    /// Executions after which a block is compiled.
-    pub(crate) fn hot(&self) -> u32 {
+    /// Executions after which a block is compiled, if it has `quick` code or if it has none.
+    pub(crate) fn hot(&self, quick: bool) -> u32 {
         match self.config.tier {
+            Tier::Auto if quick => HOT_IF_QUICK,
             Tier::Auto => HOT,
             Tier::Interp | Tier::Quick => u32::MAX,
             Tier::Jit => 0,
@@ -382,7 +386,7 @@ impl Machine {
             // Another region may have come to it meanwhile.
             if entry.is_live()
                 && !entry.has_region(mode)
-                && entry.is_hot(self.warm().min(self.hot()))
+                && entry.is_hot(self.warm().min(self.hot(false)))
                 && !entry.refuses_code()
                 && let Some(work) = self.begin(translations, entry, mode)
             {
@@ -433,7 +437,7 @@ impl Machine {
         let jit = translations.jit.as_mut()?;
         if !region.iter().all(|entry| entry.is_live()) {
             made.wasted += 1;
-            root.postpone_code(mode, self.hot());
+            root.postpone_code(mode, self.hot(root.is_quick(mode)));
             return None;
         }
         let record = code.as_ref().and_then(|code| self.to_keep(&draft, &region, code));
@@ -444,7 +448,7 @@ impl Machine {
         };
         self.place(translations, root.block.pc, mode, &compiled);
         for entry in region.iter().filter(|entry| !entry.has_region(mode)) {
-            entry.postpone_code(mode, self.hot());
+            entry.postpone_code(mode, self.hot(entry.is_quick(mode)));
         }
         record
     }

@@ -667,11 +667,11 @@ impl Vm {
 
     /// Sees to it that a block has the code that its executions are worth.
     fn improve(&mut self, entry: &Arc<Entry>, mode: FpMode) {
-        let (hot, warm) = (self.machine.hot(), self.machine.warm());
         if entry.wants_quick_code(mode, self.machine.quick()) {
             entry.note_quick_code(mode);
             self.meter.spend(Activity::Compiling, || self.machine.quicken(entry, mode));
         }
+        let (hot, warm) = (self.machine.hot(entry.is_quick(mode)), self.machine.warm());
         if entry.executions() == warm {
             self.machine.note_warm(entry, mode);
         }
@@ -766,7 +766,7 @@ impl Vm {
 
     /// Interprets one block after the other, as long as that is all there is to do: a short way around [`Vm::turn`].
     fn interpret_on(&mut self) -> Option<Stop> {
-        let (hot, warm, quick) = (self.machine.hot(), self.machine.warm(), self.machine.quick());
+        let (hot, warm, quick) = (self.machine.hot(false), self.machine.warm(), self.machine.quick());
         let mut host = EngineHost { machine: &self.machine, environment: &*self.environment, meter: &self.meter };
         let mut ctx = context(&self.machine, &self.counters, &mut host);
         let cpu = &mut *self.cpu;

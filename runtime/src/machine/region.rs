@@ -56,7 +56,7 @@ impl Machine {
     /// costs the compiler most of its time.
     pub(super) fn region(&self, translations: &mut Translations, root: u64) -> (Vec<Arc<Entry>>, Seen) {
         let executions = translations.cache.find(root, true).map_or(0, |entry| entry.executions());
-        let hot = executions.min(self.hot());
+        let hot = executions.min(self.hot(true));
         let mut region = Region::default();
         let mut ways = Ways::default();
         let (mut shared, mut called, mut around, mut functions) = (0, 0, Vec::new(), Vec::new());
