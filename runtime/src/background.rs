@@ -90,7 +90,7 @@ impl Queue {
         if self.due.is_empty() {
             let ready = self.warm.partition_point(|(since, ..)| since.elapsed() >= WARM_FOR);
             self.due.extend(self.warm.drain(..ready).map(|(_, entry, mode)| (entry, mode)));
-            self.due.sort_by_key(|(entry, _)| entry.executions());
+            hottest_last(&mut self.due);
         }
         match (self.due.pop(), self.warm.front()) {
             (Some(next), _) => Next::Now(next),
@@ -105,6 +105,11 @@ impl Queue {
             thread.unpark();
         }
     }
+}
+
+/// Sorts blocks by how often they have been executed. Threads go on counting meanwhile: each block is asked once.
+fn hottest_last(blocks: &mut [(Arc<Entry>, FpMode)]) {
+    blocks.sort_by_cached_key(|(entry, _)| entry.executions());
 }
 
 /// Starts the thread. It gets none of the signals that are the guest's.
@@ -132,5 +137,41 @@ fn work(gate: &Gate, machine: &Weak<Machine>) {
         };
         let code = work.compile();
         gate.beside(|| machine.upgrade().map(|machine| machine.finish_next(work, code)));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::block::Block;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    /// Sorting panicked when an order that it had seen was another one later.
+    #[test]
+    fn blocks_are_sorted_while_others_count() {
+        let mut blocks: Vec<_> = (0..2000).map(|_| (Arc::new(Entry::new(Block::default())), FpMode::Native)).collect();
+        let counted: Vec<Arc<Entry>> = blocks.iter().map(|(entry, _)| entry.clone()).collect();
+        let ends = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                let mut at = 0;
+                while !ends.load(Ordering::Relaxed) {
+                    at = (at * 1_103_515_245 + 12345) % (1 << 31);
+                    counted[at % counted.len()].note_execution();
+                }
+            });
+            let sorts = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+                for round in 1..300 {
+                    // Another order each time, so that there is something to do.
+                    blocks.rotate_left(round * 37 % 2000);
+                    blocks[..1000].reverse();
+                    hottest_last(&mut blocks);
+                }
+            }));
+            ends.store(true, Ordering::Relaxed);
+            assert!(sorts.is_ok());
+        });
+        hottest_last(&mut blocks);
+        assert!(blocks.is_sorted_by_key(|(entry, _)| entry.executions()));
     }
 }
