@@ -30,7 +30,6 @@ pub(crate) fn run(bench: &Bench<'_>) -> Result<String, String> {
         "regions",
         "instructions compiled",
         "compiling one, µs",
-        "host bytes for one",
     ];
     let mut text = table::begin("Translation", about, &columns);
     for &(name, program, arguments) in PROGRAMS.iter().filter(|program| bench.wants(program.0)) {
@@ -70,7 +69,6 @@ fn measured(
         number("translation", "regions compiled")?.to_string(),
         compiled.to_string(),
         each(number("time", "compiling, beside it too")?, compiled, 1e6),
-        each(number("memory", "host code made")?, compiled, 1.0),
     ])
 }
 
