@@ -286,18 +286,15 @@ impl Machine {
         if let Some(entry) = translations.cache.find(pc, enters) {
             return entry;
         }
-        let entry = self.translated(translations, pc, enters);
+        let entry = self.translate(translations, pc, enters);
         if enters {
             self.recall(translations, &entry);
         }
         entry
     }
 
-    /// Finds or translates the block at `pc`, without looking for code of it.
-    fn translated(&self, translations: &mut Translations, pc: u64, enters: bool) -> Arc<Entry> {
-        if let Some(entry) = translations.cache.find(pc, enters) {
-            return entry;
-        }
+    /// Translates the block at `pc`, which has not been translated, without looking for code of it.
+    fn translate(&self, translations: &mut Translations, pc: u64, enters: bool) -> Arc<Entry> {
         let mut block = None;
         match self.probes() {
             None => block = Some(translate(self.isa, &self.memory, pc, enters, None)),

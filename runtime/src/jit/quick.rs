@@ -477,7 +477,7 @@ impl Quick<'_> {
                 self.set_flags(kind);
             }
             Uop::Cond { d, cc } => {
-                self.condition(cc, RAX);
+                self.condition(cc);
                 self.set(d, RAX);
             }
             Uop::SelectCc64 { op, cc, d, a, b } => {
@@ -833,9 +833,8 @@ impl Quick<'_> {
         self.in_rax = None;
     }
 
-    /// r = 1 if the condition holds, else 0; r is rax.
-    fn condition(&mut self, cc: Cc, r: u8) {
-        debug_assert_eq!(r, RAX);
+    /// rax = 1 if the condition holds, else 0
+    fn condition(&mut self, cc: Cc) {
         if let Cc::Al | Cc::Nv = cc {
             return self.immediate(RAX, 1);
         }
@@ -845,7 +844,7 @@ impl Quick<'_> {
 
     /// rax = a if the condition holds, else op(b)
     fn select(&mut self, op: SelOp, cc: Cc, a: X, b: X) {
-        self.condition(cc, RAX);
+        self.condition(cc);
         dynasm!(self.ops ; .arch x64 ; mov r8d, eax);
         self.get(R9, a);
         self.get(RAX, b);

@@ -37,9 +37,8 @@ impl Machine {
 
     /// Gives a block the code that the store has for it, if any.
     pub(super) fn recall(&self, translations: &mut Translations, entry: &Entry) {
-        if translations.jit.is_none() {
-            return;
-        }
+        let mut store = lock(&self.store);
+        let (Some(store), true) = (&mut *store, translations.jit.is_some()) else { return };
         for mode in FpMode::ALL {
             if entry.has_region(mode) {
                 continue;
@@ -48,9 +47,7 @@ impl Machine {
             if placed != 0 {
                 // It was put in place before this block was translated.
                 entry.set_code(mode, placed);
-            } else if let Some(store) = &mut *lock(&self.store)
-                && let Some(record) = store.take(entry.block.pc, mode, translations.parallel)
-            {
+            } else if let Some(record) = store.take(entry.block.pc, mode, translations.parallel) {
                 match self.put_back(translations, record) {
                     Some(()) => translations.made.recalled += 1,
                     None => translations.made.outdated += 1,
@@ -76,7 +73,8 @@ impl Machine {
             let refers = |address| matches!(address, Address::Uop { block, .. } if block as usize == index);
             let is_needed = record.code.places.iter().any(|place| refers(place.address));
             if is_needed || self.probes.is_some() {
-                let entry = self.translated(translations, block.start, true);
+                let found = translations.cache.find(block.start, true);
+                let entry = found.unwrap_or_else(|| self.translate(translations, block.start, true));
                 if entry.block.probed || entry.block.end != block.end {
                     return None;
                 }
