@@ -1505,9 +1505,10 @@ impl<'f> Lowering<'_, 'f> {
         // Rotating brings addresses that are no multiple of the step, or below, out of the table's range.
         let offset = self.b.ins().iadd_imm_s(pc, (low as i64).wrapping_neg());
         let index = self.b.ins().rotr_imm_u(offset, i64::from(JUMP_TABLE_STEP.ilog2()));
-        let most = self.imm(entries);
-        let clamped = self.b.ins().umin(index, most);
-        let index = self.b.ins().ireduce(I32, clamped);
+        let (within, narrow) = (self.b.ins().icmp_imm_u(IntCC::UnsignedLessThan, index, entries as i64), self.fresh());
+        self.b.ins().brif(within, narrow, &[], outside, &[]);
+        self.go_on_in(narrow);
+        let index = self.b.ins().ireduce(I32, index);
         self.b.ins().br_table(index, table);
         for (target, label) in inside.into_iter().zip(labels) {
             self.go_on_in(label);
