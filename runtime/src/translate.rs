@@ -9,9 +9,11 @@ use crate::mem::{GuestMemory, PAGE};
 use crate::uop::{Operand, Trap, UnOp, Uop, X, slot};
 
 /// Most instructions in a block.
-pub const MAX_INSNS: usize = 64;
+pub const MAX_INSNS: usize = 256;
 /// Instructions that most blocks have no more of.
 const USUAL_INSNS: usize = 4;
+/// Their micro-ops.
+const USUAL_UOPS: usize = 64;
 
 /// Slot that holds the address of the next instruction for after-probes at an instruction that transfers control.
 /// It is the last probe slot, so that bodies never use it for anything else.
@@ -155,7 +157,7 @@ pub fn translate_replaced(
 }
 
 fn lift_block(isa: &dyn Isa, memory: &GuestMemory, pc: u64) -> Block {
-    let (mut insns, mut uops) = (Vec::with_capacity(USUAL_INSNS), Vec::with_capacity(MAX_INSNS));
+    let (mut insns, mut uops) = (Vec::with_capacity(USUAL_INSNS), Vec::with_capacity(USUAL_UOPS));
     let mut end = pc;
     while insns.len() < MAX_INSNS && (end / PAGE == pc / PAGE || insns.is_empty()) {
         let at = end;
