@@ -684,6 +684,108 @@ fn operations_that_are_made_of_several() {
     }
 }
 
+/// The micro-ops of a number that is loaded in pieces off slot 1, into slots from `x` on; some are no number after all.
+fn number_in_pieces(random: &mut Random, x: u8) -> Vec<Uop> {
+    let size = random.pick(&[2i64, 4, 8]);
+    let (begin, reversed) = (random.below(24) as i64, random.below(3) == 0);
+    let mut loads = Vec::new();
+    let mut done = 0;
+    while done < size {
+        let bytes = if reversed { 1 } else { random.pick(&[1, 1, 1, 2, 4]).min(size - done) };
+        let bytes = if bytes == 3 { 2 } else { bytes };
+        let d = x + (loads.len() / 2 % 4) as u8;
+        let ty = match (bytes, random.below(8)) {
+            (1, 0) => MemTy::S8,
+            (1, _) => MemTy::U8,
+            (2, 0) => MemTy::S16,
+            (2, _) => MemTy::U16,
+            (_, 0) => MemTy::S32,
+            _ => MemTy::U32,
+        };
+        let imm = begin + if reversed { size - done - bytes } else { done };
+        loads.push(Uop::Load { ty, d, a: 1, imm });
+        let last = done + bytes == size;
+        let op = if size == 4 && last && random.below(2) == 0 { BinOp::Shl32 } else { BinOp::Shl64 };
+        loads.push(Uop::BinI { op, d, a: d, imm: 8 * done as u64 });
+        if op == BinOp::Shl32 {
+            loads.push(Uop::Un { op: UnOp::Sext32, d, a: d });
+        }
+        loads.push(if done == 0 {
+            Uop::Un { op: UnOp::Mov, d: x + 4, a: d }
+        } else {
+            let op = random.pick(&[BinOp::Or64, BinOp::Or64, BinOp::Add64]);
+            let (a, b) = if random.below(2) == 0 { (x + 4, d) } else { (d, x + 4) };
+            Uop::Bin { op, d: x + 4, a, b }
+        });
+        done += bytes;
+    }
+    for at in 5..7 {
+        let op = random.pick(&[BinOp::Shr64, BinOp::Shr32, BinOp::Shl64]);
+        loads.push(Uop::BinI { op, d: x + at, a: x + 4, imm: 8 * random.below(8) as u64 });
+        if random.below(3) == 0 {
+            loads.push(Uop::Un { op: UnOp::Sext32, d: x + at, a: x + at });
+        }
+    }
+    if random.below(4) == 0 {
+        let at = random.below(loads.len());
+        let (d, a) = (x + random.below(7) as u8, x + random.below(7) as u8);
+        loads[at] = Uop::BinI { op: random.pick(&[BinOp::Shl64, BinOp::Shr64, BinOp::Add64]), d, a, imm: 8 };
+    }
+    loads
+}
+
+/// Wherever it is left, code that loads numbers as a whole has made what the guest loads in pieces.
+#[test]
+fn numbers_that_are_loaded_in_pieces() {
+    let mut bench = Bench::new();
+    let page = 0x1000;
+    bench.memory.map_anonymous(DATA, page, perm::READ | perm::WRITE, false).unwrap();
+    for _ in 0..2_000 {
+        let random = &mut bench.random;
+        let mut numbers: Vec<_> = (0..3).map(|i| number_in_pieces(random, 4 + 7 * i).into_iter()).collect();
+        let mut uops = Vec::new();
+        while numbers.iter().any(|left| left.len() != 0) {
+            let run = 1 + random.below(6);
+            let which = random.below(numbers.len());
+            uops.extend(numbers[which].by_ref().take(run));
+            let (x, imm) = (4 + random.below(21) as u8, random.below(40) as i64);
+            match random.below(12) {
+                0 => uops.push(Uop::Load { ty: MemTy::U64, d: 26, a: random.pick(&[1, 2, 3]), imm }),
+                1 => uops.push(Uop::Store { ty: random.pick(&[MemTy::U8, MemTy::U32]), s: x, a: 2, imm }),
+                2 => uops.push(Uop::Store { ty: MemTy::U8, s: x, a: 3, imm }),
+                3 => uops.push(Uop::BinI { op: BinOp::Add64, d: 1, a: 1, imm: 1 }),
+                _ => {}
+            }
+        }
+        let count = uops.len();
+        let insns = (0..count as u32).map(|i| (PC + 4 * u64::from(i), i));
+        let insns = insns.map(|(pc, i)| Insn { pc, bits: 0, len: 4, start: i, body: i, after: i + 1 }).collect();
+        let end = PC + 4 * count as u64;
+        let with_end = [&uops[..], &[Uop::Next]].concat();
+        let block = Arc::new(Entry::new(Block { pc: PC, end, insns, uops: with_end.as_slice().into(), probed: false }));
+        let code = bench.compile(&[block]);
+        let bytes: Vec<u8> = (0..page).map(|_| bench.random.next() as u8).collect();
+        // The last ones reach beyond the page, and slot 3 leads nowhere in some.
+        for base in [0x100, 0x100, 0x101, page - 80, page - 24, page - 8, page - 3] {
+            let mut state = CpuState::default();
+            state.x[..31].iter_mut().for_each(|x| *x = bench.random.integer());
+            let elsewhere = bench.random.pick(&[0, DATA + 0x104]);
+            (state.x[1], state.x[2], state.x[3]) = (DATA + base, DATA + 0x100, elsewhere);
+            bench.memory.write(DATA, &bytes).unwrap();
+            let cpu = bench.enter(code, &state);
+            let left = bench.memory.read_vec(DATA, page).unwrap();
+            bench.memory.write(DATA, &bytes).unwrap();
+            let mut expected = state.clone();
+            let executed = ((cpu.pc - PC) / 4) as usize;
+            assert!(bench.reference(&uops[..executed], &mut expected));
+            assert!(executed == count || base > 0x101 || elsewhere == 0, "left without need\n{uops:?}");
+            assert_eq!(cpu.x[..31], expected.x[..31], "behind {executed} of {uops:?}");
+            assert!(bench.memory.read_vec(DATA, page).unwrap() == left, "{uops:?}");
+        }
+        bench.jit.drop_blocks(&[PC]);
+    }
+}
+
 #[test]
 fn atomics() {
     const TYPES: [MemTy; 4] = [MemTy::U8, MemTy::U16, MemTy::U32, MemTy::U64];

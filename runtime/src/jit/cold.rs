@@ -105,7 +105,7 @@ impl Cold {
     }
 
     /// The micro-ops of a block that are compiled, with their indices.
-    pub(super) fn kept<'a>(&'a self, index: usize, block: &'a Block) -> impl Iterator<Item = (usize, &'a Uop)> {
+    pub(super) fn kept<'a>(&'a self, index: usize, block: &'a Block) -> impl Iterator<Item = (usize, &'a Uop)> + Clone {
         let mut ranges = self.blocks[index].ranges.iter().peekable();
         block.uops.iter().enumerate().filter(move |&(at, _)| {
             while ranges.next_if(|range| range.end as usize <= at).is_some() {}

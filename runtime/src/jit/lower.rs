@@ -14,6 +14,7 @@
 use super::cold::{Cold, Condition, Node, WHOLE_BLOCK};
 use super::counters::{self, Increments, Owed, Tallies, Tally};
 use super::flow::{Flow, Skip};
+use super::gathered::{Gathered, Part, Whole};
 use super::known::{self, Known};
 use super::numbers::Numbers;
 use super::relocate::Address;
@@ -502,6 +503,12 @@ pub(super) struct Lowering<'a, 'f> {
     pub(super) scalars: HashMap<Value, Value>,
     /// The single-precision numbers in vector values that have ones above them: see `FBox`.
     pub(super) boxed: HashMap<Value, Value>,
+    /// The numbers of the block that are loaded in pieces.
+    gathered: Gathered,
+    /// Those that have been loaded.
+    wholes: Vec<Option<Value>>,
+    /// What pieces are made of, so that exits make them for themselves.
+    pieces: HashMap<Value, (Value, Part)>,
     /// The operands of the last comparison, as integers and as numbers.
     pub(super) compared: Option<([Value; 2], [Value; 2])>,
     /// The packed flags of the last addition with carry, and its carry as an 8-bit 0 or 1: the next one of a chain then
@@ -571,6 +578,9 @@ pub(super) fn region(
         numbers,
         scalars: HashMap::new(),
         boxed: HashMap::new(),
+        gathered: Gathered::default(),
+        wholes: Vec::new(),
+        pieces: HashMap::new(),
         compared: None,
         carry: None,
     };
@@ -998,6 +1008,7 @@ impl<'f> Lowering<'_, 'f> {
         for exit in exits {
             self.b.switch_to_block(exit.label);
             for (x, value) in exit.x {
+                let value = self.pieces.get(&value).copied().map_or(value, |(whole, part)| self.piece(whole, part));
                 self.b.ins().store(trusted(), value, self.state, x_offset(x));
             }
             for (v, value) in exit.v {
@@ -1335,11 +1346,13 @@ impl<'f> Lowering<'_, 'f> {
         self.begin_numbers();
         self.native = self.plan.native;
         self.native.float &= !self.facts.modes[index];
+        let mut jumps = false;
         for (at, uop) in self.cold.kept(index, block) {
             let (Uop::Local { to } | Uop::LocalIf { to, .. }) = *uop else { continue };
             if self.cold.guards(index, at) || self.cold.leaves_out(index, to) {
                 continue;
             }
+            jumps = true;
             if !self.labels.contains_key(&to) {
                 let label = self.b.create_block();
                 self.labels.insert(to, label);
@@ -1349,6 +1362,8 @@ impl<'f> Lowering<'_, 'f> {
                 self.label_flags.insert(to, None);
             }
         }
+        self.gathered = Gathered::new(self.cold.kept(index, block), jumps, self.plan.parallel);
+        self.wholes = vec![None; self.gathered.wholes.len()];
         if self.plan.counting == Counting::Limited {
             self.count_block(block);
         }
@@ -1987,6 +2002,80 @@ impl<'f> Lowering<'_, 'f> {
         };
     }
 
+    /// What a micro-op makes that belongs to a number which is loaded in pieces: the first one is a load.
+    fn make_part(&mut self, uop: Uop, part: Part) {
+        let whole = match (self.wholes[part.whole], uop) {
+            (None, Uop::Load { a, .. }) => {
+                let whole = self.load_whole(a, self.gathered.wholes[part.whole]);
+                self.wholes[part.whole] = Some(whole);
+                Some(whole)
+            }
+            (whole, _) => whole,
+        };
+        let mut d = slot::ZERO;
+        uop.operands(|operand| {
+            if let Operand::DefX(x) = operand {
+                d = x;
+            }
+        });
+        if let Some(whole) = whole {
+            let Whole { bytes, signed, .. } = self.gathered.wholes[part.whole];
+            let is_all = (part.bytes, part.to, part.signed) == (bytes, 0, signed);
+            let value = if is_all { whole } else { self.piece(whole, part) };
+            if !is_all {
+                self.pieces.insert(value, (whole, part));
+            }
+            self.set(d, value);
+        }
+    }
+
+    fn load_whole(&mut self, a: X, whole: Whole) -> Value {
+        let Whole { low, bytes, reversed, signed } = whole;
+        self.check(a, low, i64::from(bytes), false);
+        let (host, offset) = self.host(a, low);
+        if !reversed {
+            let ty = match (bytes, signed) {
+                (2, false) => MemTy::U16,
+                (2, true) => MemTy::S16,
+                (4, false) => MemTy::U32,
+                (4, true) => MemTy::S32,
+                _ => MemTy::U64,
+            };
+            return self.load(ty, host, offset);
+        }
+        let ty = match bytes {
+            2 => I16,
+            4 => I32,
+            _ => I64,
+        };
+        let value = self.b.ins().load(ty, trusted(), host, offset);
+        let value = self.b.ins().bswap(value);
+        match (ty, signed) {
+            (I64, _) => value,
+            (_, false) => self.b.ins().uextend(I64, value),
+            (_, true) => self.b.ins().sextend(I64, value),
+        }
+    }
+
+    /// A value of which so many bytes are stored. A piece is made anew, since it has mostly been made long before, when
+    /// more pieces were wanted than there are registers.
+    fn piece_to_store(&mut self, value: Value, bytes: u64) -> Value {
+        match self.pieces.get(&value) {
+            Some(&(whole, part)) if part.to == 0 && u64::from(part.bytes) >= bytes => match part.from {
+                0 => whole,
+                from => self.b.ins().ushr_imm_u(whole, i64::from(8 * from)),
+            },
+            _ => value,
+        }
+    }
+
+    /// A part of a number.
+    fn piece(&mut self, whole: Value, part: Part) -> Value {
+        let Part { from, bytes, to, signed, .. } = part;
+        let field = self.values().bit_field(signed, whole, 8 * from, 8 * bytes);
+        if to == 0 { field } else { self.b.ins().ishl_imm_u(field, i64::from(8 * to)) }
+    }
+
     /// Leaves by the slow exit unless slot `a` plus `imm` is a multiple of `bytes`.
     fn align(&mut self, a: X, imm: i64, bytes: u64) {
         if bytes == 1 {
@@ -2103,6 +2192,9 @@ impl<'f> Lowering<'_, 'f> {
         }
         note_written(&uop, &mut self.written);
         self.settle_for(&uop);
+        if let Some(part) = self.gathered.part(self.at) {
+            return self.make_part(uop, part);
+        }
         match uop {
             Uop::MovI { d, imm } => {
                 let value = self.imm(imm);
@@ -2228,6 +2320,7 @@ impl<'f> Lowering<'_, 'f> {
                 self.check(a, imm, ty.bytes() as i64, true);
                 let (host, offset) = self.host(a, imm);
                 let value = self.get(s);
+                let value = self.piece_to_store(value, ty.bytes());
                 self.store(ty, value, host, offset);
             }
             Uop::LoadPair { ty, d, e, a, imm } => {

@@ -15,6 +15,7 @@ mod counters;
 mod direct;
 mod float;
 mod flow;
+mod gathered;
 mod half;
 mod helpers;
 mod known;
