@@ -119,6 +119,7 @@ const fn group(
 const GROUPS: &[Group] = &[
     group("kernels", kernels::names, kernels::run),
     group("programs", programs::names, programs::run),
+    group("counted", programs::names, programs::run_counted),
     group("startup", startup::names, startup::run),
     group("growth", growth::names, growth::run_work),
     group("threads", growth::thread_names, growth::run_threads),

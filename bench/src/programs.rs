@@ -1,8 +1,8 @@
 //! What is timed of real programs: Debian's, from the root that `tests/debian/run.sh` makes, with enough to do that their
 //! start does not count.
 
-use crate::measure::Engine;
-use crate::{Bench, in_root, table};
+use crate::measure::{Engine, Sample};
+use crate::{Bench, in_root, probes, scratch, table};
 use std::ffi::OsString;
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
@@ -160,6 +160,31 @@ pub(crate) fn run(bench: &Bench<'_>) -> Result<String, String> {
     let about = "Debian's packages at work; native is the host's own package of the same name. \
                  *Cached* is with the translation cache on disk, after some runs that have filled it.";
     Ok(table::engines("Real programs", about, "program", &rows, true))
+}
+
+/// What is counted of the programs: it is cheap only where code is hot, and programs have much that is not.
+const COUNTED: &str = "on insn count";
+
+/// Times the programs with a probe at every instruction against QEMU without any.
+pub(crate) fn run_counted(bench: &Bench<'_>) -> Result<String, String> {
+    let about =
+        format!("The same programs with {} under Spile, and without any probe under QEMU.", probes::cell(COUNTED));
+    let columns = ["program", "QEMU, s", "QEMU / Spile", "by the best runs", "Spile / without", "spread", "Spile, MiB"];
+    let mut text = table::begin("Real programs, counted", &about, &columns);
+    let output = scratch("probe-output");
+    let output = output.to_string_lossy();
+    for program in PROGRAMS.iter().filter(|program| bench.wants(program.name)) {
+        let Some(guest) = program.guest(bench, bench.options.scale)? else { continue };
+        let engines = [bench.qemu(), bench.spile(&[]), bench.spile(&["-o", &output, "-e", COUNTED])];
+        let [qemu, plain, counted] = engines.map(|engine| engine.map(|engine| engine.and(&guest)));
+        let samples = bench.time(&format!("{}, {COUNTED}", program.name), &[&qemu, &plain, &counted])?;
+        let best = table::ratio(table::of(&samples, 0, Sample::best), table::of(&samples, 2, Sample::best));
+        let mut cells = vec![program.name.to_owned(), table::seconds(table::of(&samples, 0, Sample::median))];
+        cells.extend([table::medians(&samples, 0, 2), best, table::medians(&samples, 2, 1)].map(table::times));
+        cells.extend([table::spread(&samples), table::memory(&samples, 2)]);
+        table::row(&mut text, &cells);
+    }
+    Ok(text + "\n")
 }
 
 fn argument(text: &str, work: u64) -> Result<OsString, String> {
