@@ -72,6 +72,17 @@ fn blocks_are_quick_before_there_are_regions() {
     // A block that quick code leaves for the interpreter counts there once more.
     let executed = number(&record, "translation", "single blocks executed, instructions");
     assert!((icount(&["fib"])..icount(&["fib"]) + 1000).contains(&executed), "{executed}");
+    // Probes that count and decide are in it, those that always do something else are not.
+    let made = |probe| {
+        number(
+            &stats(&["--tier", "quick", "-o", "/dev/null", "-e", probe], &["fib"]),
+            "translation",
+            "blocks made quick",
+        )
+    };
+    assert_eq!(made("on insn count"), quick);
+    assert_eq!(made("on insn when x0 == 12345678 print x0"), quick);
+    assert_eq!(made("on insn print x0"), 0);
     // What is executed once or twice is not worth it, and what is hot is worth more.
     let record = stats(&["--deterministic"], &["fib"]);
     let some = number(&record, "translation", "blocks made quick");

@@ -3,8 +3,8 @@
 //! It takes a microsecond or two where Cranelift takes a hundred, and runs several times as fast as the interpreter: it
 //! is for what is executed some ten or hundred times, and until there is a region. It optimises nothing, counts its
 //! executions in [`Entry`], and leaves for the dispatcher when they reach the entry's alarm. What has no native form here
-//! is a call of its reference function; blocks with probes, and with what regions take special care of, are left to the
-//! interpreter.
+//! is a call of its reference function. What probes do that is more than counting and deciding is left to the interpreter,
+//! which goes on within the block; so are blocks in which that happens each time, and what regions take special care of.
 //!
 //! The code has the signature of regions (see [`super::lower`]), is chained with them through data slots, and leaves as
 //! they do. In registers are the CPU state (`rdi`), the base of guest memory (`rsi`), and where it is left the guest's pc
@@ -12,7 +12,8 @@
 
 #![allow(clippy::useless_conversion, reason = "`dynasm!` converts the numbers of registers")]
 
-use super::lower::{ICOUNT, JUMP_CACHE, NZCV, PLAIN, RESOLVER, changes_fp_mode, v_offset, x_offset};
+use super::counters::{self, Increments};
+use super::lower::{COUNTERS, ICOUNT, JUMP_CACHE, NZCV, PLAIN, RESOLVER, changes_fp_mode, v_offset, x_offset};
 use super::{Address, Code, JUMP_CACHE_BITS, Left, Place};
 use crate::block::Block;
 use crate::cache::{Entry, RECENT};
@@ -30,6 +31,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 const PC: i32 = offset_of!(CpuState, pc) as i32;
 const RESUME: i32 = offset_of!(CpuState, resume) as i32;
+const COLD: i32 = offset_of!(CpuState, cold) as i32;
 const POLL: i32 = offset_of!(CpuState, poll) as i32;
 const LIMIT: i32 = offset_of!(CpuState, limit) as i32;
 
@@ -77,6 +79,22 @@ struct Edge {
     wanted: u8,
 }
 
+/// Where the interpreter is asked to go on, with the increments of cells that the code would make later.
+struct Exit {
+    label: DynamicLabel,
+    on: GoOn,
+    cells: Increments,
+}
+
+/// What the interpreter is asked to go on with.
+#[derive(Clone, Copy, PartialEq)]
+enum GoOn {
+    /// An instruction of the block, behind the probes before it.
+    Body(usize),
+    /// A micro-op of the block.
+    Within(usize),
+}
+
 /// Makes such code, of one block after the other.
 pub(super) struct Compiler {
     counting: Counting,
@@ -95,9 +113,13 @@ struct Quick<'a> {
     kind: Option<FlagKind>,
     /// The slot whose value is in `rax`.
     in_rax: Option<X>,
-    /// By instruction: where the interpreter is asked to execute it.
-    slow: SmallVec<[Option<DynamicLabel>; 16]>,
+    exits: SmallVec<[Exit; 8]>,
     edges: SmallVec<[Edge; 4]>,
+    /// Increments of cells that have not been emitted yet.
+    pending: Increments,
+    /// Micro-ops that are jumped to.
+    targets: SmallVec<[u32; 4]>,
+    labels: SmallVec<[(u32, DynamicLabel); 2]>,
     places: Vec<Place>,
 }
 
@@ -110,7 +132,7 @@ impl Compiler {
     /// that is left to others.
     pub(super) fn compile(&mut self, entry: &Entry) -> Option<Code> {
         let block = &entry.block;
-        if block.probed || block.insns.is_empty() || block.uops.iter().any(is_left_to_others) {
+        if block.insns.is_empty() || block.uops.iter().any(is_left_to_others) || acts_always(&block.uops) {
             return None;
         }
         let calls = block.uops.iter().filter(|uop| !is_native(uop)).count();
@@ -127,8 +149,11 @@ impl Compiler {
             insn: 0,
             kind: None,
             in_rax: None,
-            slow: SmallVec::from_elem(None, block.insns.len()),
+            exits: SmallVec::new(),
             edges: SmallVec::new(),
+            pending: Increments::new(),
+            targets: block.uops.iter().filter_map(local_target).collect(),
+            labels: SmallVec::new(),
             places: Vec::with_capacity(2),
         };
         quick.code()
@@ -172,7 +197,13 @@ impl Slots {
     }
 }
 
-/// True for micro-ops of probes, for system registers, and for what must see the exceptions that native code has raised.
+/// True if probes do in each execution what the interpreter is asked for.
+fn acts_always(uops: &[Uop]) -> bool {
+    let decides = |uop: &&Uop| !matches!(uop, Uop::Local { .. } | Uop::LocalIf { .. });
+    uops.iter().take_while(decides).any(|uop| matches!(uop, Uop::Action { .. } | Uop::Goto { .. }))
+}
+
+/// True for what is stuck, for system registers, and for what must see the exceptions that native code has raised.
 fn is_left_to_others(uop: &Uop) -> bool {
     let mut names_status = false;
     uop.operands(|operand| {
@@ -181,19 +212,7 @@ fn is_left_to_others(uop: &Uop) -> bool {
     names_status
         || matches!(
             uop,
-            Uop::Action { .. }
-                | Uop::Poll { .. }
-                | Uop::Goto { .. }
-                | Uop::Local { .. }
-                | Uop::LocalIf { .. }
-                | Uop::Icount { .. }
-                | Uop::ProbeLoad { .. }
-                | Uop::CellGet { .. }
-                | Uop::CellSet { .. }
-                | Uop::CellAdd { .. }
-                | Uop::CellInc { .. }
-                | Uop::CellIncAt { .. }
-                | Uop::StickX { .. }
+            Uop::StickX { .. }
                 | Uop::StickV { .. }
                 | Uop::StickFlags
                 | Uop::VectorLook { .. }
@@ -213,6 +232,7 @@ impl Quick<'_> {
             self.insn = insn;
             for at in part.start as usize..end {
                 self.at = at;
+                self.place_label();
                 let uop = block.uops[at];
                 self.uop(uop);
                 if matches!(uop, Uop::Syscall { .. } | Uop::Trap { .. }) {
@@ -270,15 +290,25 @@ impl Quick<'_> {
                 ; jmp =>slow
             );
         }
-        for (insn, label) in std::mem::take(&mut self.slow).into_iter().enumerate() {
-            let Some(label) = label else { continue };
-            dynasm!(self.ops
-                ; .arch x64
-                ; =>label
-                ; mov DWORD [rdi + RESUME], resume::BODY as i32
-            );
-            self.count(insn);
-            self.leave_at(self.block.insns[insn].pc);
+        for Exit { label, on, cells } in std::mem::take(&mut self.exits) {
+            dynasm!(self.ops ; .arch x64 ; =>label);
+            self.add_to_cells(&cells);
+            let how = match on {
+                GoOn::Body(_) => resume::BODY,
+                GoOn::Within(_) => resume::WITHIN,
+            };
+            dynasm!(self.ops ; .arch x64 ; mov DWORD [rdi + RESUME], how as i32);
+            match on {
+                GoOn::Body(insn) => {
+                    self.count(insn);
+                    self.leave_at(self.block.insns[insn].pc);
+                }
+                // Instructions of the block do not count yet.
+                GoOn::Within(at) => {
+                    dynasm!(self.ops ; .arch x64 ; mov DWORD [rdi + COLD], at as i32);
+                    self.leave_at(self.block.pc);
+                }
+            }
         }
         dynasm!(self.ops ; .arch x64 ; =>leave);
         self.leave_at(self.block.pc);
@@ -357,6 +387,9 @@ impl Quick<'_> {
     // ---- micro-ops
 
     fn uop(&mut self, uop: Uop) {
+        if uop.ends_block() {
+            self.flush_cells();
+        }
         match uop {
             Uop::MovI { d, imm } => {
                 self.immediate(RAX, imm);
@@ -550,6 +583,52 @@ impl Quick<'_> {
                 dynasm!(self.ops ; .arch x64 ; mov [rdi + (offset + 8)], rcx);
             }
 
+            Uop::CellInc { cell, n } => counters::add(&mut self.pending, cell, n),
+            Uop::CellIncAt { cell, a, len } => {
+                self.get(RAX, a);
+                self.in_rax = None;
+                dynasm!(self.ops
+                    ; .arch x64
+                    ; mov edx, DWORD (len - 1) as i32
+                    ; cmp rax, rdx
+                    ; cmova rax, rdx
+                    ; mov rcx, [rdi + COUNTERS]
+                    ; inc QWORD [rcx + rax * 8 + 8 * cell as i32]
+                );
+            }
+            Uop::CellGet { .. } | Uop::CellSet { .. } | Uop::CellAdd { .. } => {
+                self.flush_cells();
+                self.reference(uop);
+            }
+            Uop::Icount { d } => {
+                let done = self.at as u32 >= self.block.insns[self.insn].after;
+                let insns = (self.insn + usize::from(done)) as i32;
+                dynasm!(self.ops ; .arch x64 ; mov rax, [rdi + ICOUNT] ; add rax, insns);
+                self.in_rax = None;
+                self.set(d, RAX);
+            }
+            Uop::Local { to } => {
+                self.flush_cells();
+                let label = self.label(to);
+                dynasm!(self.ops ; .arch x64 ; jmp =>label);
+            }
+            Uop::LocalIf { nz, a, to } => {
+                self.flush_cells();
+                let label = self.label(to);
+                self.get(RAX, a);
+                dynasm!(self.ops ; .arch x64 ; test rax, rax);
+                match nz {
+                    true => dynasm!(self.ops ; .arch x64 ; jne =>label),
+                    false => dynasm!(self.ops ; .arch x64 ; je =>label),
+                }
+            }
+            Uop::Action { .. } | Uop::Goto { .. } => self.leave_within(),
+            Uop::Poll { .. } => {
+                let exit = self.exit(GoOn::Within(self.at));
+                dynasm!(self.ops ; .arch x64 ; mov rax, [rdi + POLL] ; cmp DWORD [rax], 0 ; jne =>exit);
+                self.in_rax = None;
+            }
+
             Uop::Jump { target, .. } => self.chain(target, 0),
             Uop::Next => self.chain(self.block.end, 0),
             Uop::JumpInd { hint, a } => self.indirect(hint, a),
@@ -580,8 +659,68 @@ impl Quick<'_> {
 
     /// Where the interpreter is asked to execute the current instruction.
     fn slow(&mut self) -> DynamicLabel {
-        let ops = &mut self.ops;
-        *self.slow[self.insn].get_or_insert_with(|| ops.new_dynamic_label())
+        // Another form of it, which probes have asked for, cannot be begun again without them.
+        let is_other = (self.at as u32) < self.block.insns[self.insn].body;
+        self.exit(if is_other { GoOn::Within(self.at) } else { GoOn::Body(self.insn) })
+    }
+
+    fn exit(&mut self, on: GoOn) -> DynamicLabel {
+        if let Some(exit) = self.exits.last().filter(|exit| exit.on == on && exit.cells == self.pending) {
+            return exit.label;
+        }
+        let label = self.ops.new_dynamic_label();
+        self.exits.push(Exit { label, on, cells: self.pending.clone() });
+        label
+    }
+
+    /// Has the interpreter go on with the current micro-op.
+    fn leave_within(&mut self) {
+        let exit = self.exit(GoOn::Within(self.at));
+        dynasm!(self.ops ; .arch x64 ; jmp =>exit);
+    }
+
+    // ---- probes
+
+    fn label(&mut self, to: u32) -> DynamicLabel {
+        if let Some(&(_, label)) = self.labels.iter().find(|label| label.0 == to) {
+            return label;
+        }
+        let label = self.ops.new_dynamic_label();
+        self.labels.push((to, label));
+        label
+    }
+
+    /// Ends what is known if the current micro-op is jumped to.
+    fn place_label(&mut self) {
+        let at = self.at as u32;
+        if self.targets.contains(&at) {
+            self.flush_cells();
+            let label = self.label(at);
+            dynasm!(self.ops ; .arch x64 ; =>label);
+            (self.in_rax, self.kind) = (None, None);
+        }
+    }
+
+    fn flush_cells(&mut self) {
+        let cells = std::mem::take(&mut self.pending);
+        self.add_to_cells(&cells);
+    }
+
+    /// Adds to what this thread counts.
+    fn add_to_cells(&mut self, cells: &Increments) {
+        if !cells.is_empty() {
+            dynasm!(self.ops ; .arch x64 ; mov rcx, [rdi + COUNTERS]);
+        }
+        for &(cell, n) in cells {
+            let offset = 8 * cell as i32;
+            match i32::try_from(n) {
+                Ok(n) => dynasm!(self.ops ; .arch x64 ; add QWORD [rcx + offset], n),
+                Err(_) => {
+                    self.immediate(RAX, n);
+                    dynasm!(self.ops ; .arch x64 ; add [rcx + offset], rax);
+                }
+            }
+        }
     }
 
     /// Calls the reference meaning of the current micro-op.
@@ -1036,6 +1175,14 @@ impl Quick<'_> {
     }
 }
 
+/// The micro-op that is jumped to inside the block.
+fn local_target(uop: &Uop) -> Option<u32> {
+    match *uop {
+        Uop::Local { to } | Uop::LocalIf { to, .. } => Some(to),
+        _ => None,
+    }
+}
+
 /// The host's condition for the flags of a subtraction; for others where carry is nothing to it.
 fn direct(cc: Cc) -> Option<Test> {
     Some(match cc {
@@ -1069,7 +1216,8 @@ fn is_native(uop: &Uop) -> bool {
         }
         Uop::LoadEx { .. } | Uop::LoadExPair { .. } | Uop::StoreEx { .. } | Uop::StoreExPair { .. } => false,
         Uop::Amo { .. } | Uop::Cas { .. } | Uop::CasPair { .. } | Uop::ClearEx | Uop::ZeroBlock { .. } => false,
-        Uop::CheckRounding | Uop::Vector { .. } => false,
+        Uop::CheckRounding | Uop::Vector { .. } | Uop::ProbeLoad { .. } => false,
+        Uop::CellGet { .. } | Uop::CellSet { .. } | Uop::CellAdd { .. } => false,
         _ => true,
     }
 }
