@@ -10,14 +10,20 @@
 
 use super::helpers::{GUEST_MXCSR, merge_exceptions, mxcsr, set_mxcsr};
 use crate::cpu::CpuState;
-use rustix::mm::{MapFlags, MprotectFlags, MremapFlags, ProtFlags, mmap_anonymous, mprotect, mremap, munmap};
+use rustix::mm::{
+    Advice, MapFlags, MprotectFlags, MremapFlags, ProtFlags, madvise, mmap_anonymous, mprotect, mremap, munmap,
+};
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::ptr;
 
 /// Most generated code that a process keeps, in bytes.
 const ARENA: usize = 256 << 20;
 /// Alignment of each piece in bytes: an x86-64 fetch line.
 const ALIGN: usize = 32;
+/// Bytes of the writable mapping that are in memory at a time, but for a longer piece: a page that is in both mappings
+/// counts twice.
+const WINDOW: usize = 64 << 10;
 
 /// A piece of generated code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,6 +39,8 @@ pub(super) struct Arena {
     executable: *mut u8,
     /// Free pieces by offset, never touching each other.
     free: BTreeMap<usize, usize>,
+    /// What of the writable mapping may be in memory.
+    open: Range<usize>,
 }
 
 // SAFETY: the mappings belong to the arena alone, and whoever changes it borrows it exclusively.
@@ -53,6 +61,7 @@ impl Arena {
             writable: writable.unwrap_or(ptr::null_mut()).cast(),
             executable: executable.cast(),
             free: BTreeMap::from([(0, ARENA)]),
+            open: 0..0,
         };
         // SAFETY: mapped just now, and nobody uses it yet.
         unsafe { mprotect(writable?, ARENA, MprotectFlags::READ | MprotectFlags::WRITE) }?;
@@ -67,9 +76,20 @@ impl Arena {
         if room > len {
             self.free.insert(offset + len, room - len);
         }
+        self.open(offset..offset + len);
         // SAFETY: `offset..offset + len` was free, hence inside the arena and nobody executes it.
         unsafe { ptr::copy_nonoverlapping(code.as_ptr(), self.writable.add(offset), code.len()) };
         Some(Piece { offset, len })
+    }
+
+    /// Prepares for writing to `range`, and lets go of what has been written to elsewhere.
+    fn open(&mut self, range: Range<usize>) {
+        if self.open.start <= range.start && range.end <= self.open.end {
+            return;
+        }
+        // SAFETY: the range is inside the mapping, which is shared: the bytes stay, and come back when they are used.
+        let _ = unsafe { madvise(self.writable.add(self.open.start).cast(), self.open.len(), Advice::LinuxDontNeed) };
+        self.open = range.start / WINDOW * WINDOW..range.end.next_multiple_of(WINDOW);
     }
 
     /// Gives a piece back. No thread may be executing it or hold its address.
@@ -147,5 +167,22 @@ mod tests {
         }
         assert_eq!(arena.free, BTreeMap::from([(0, ARENA)]));
         assert_eq!(arena.add(&[0xc3]).unwrap().offset, 0);
+    }
+
+    /// All code was in memory twice.
+    #[test]
+    fn little_of_the_writable_mapping_is_in_memory() {
+        let mut arena = Arena::new().unwrap();
+        for _ in 0..10_000 {
+            arena.add(&[0x90; 300]).unwrap();
+        }
+        let maps = std::fs::read_to_string("/proc/self/smaps").unwrap();
+        let begins = format!("{:x}-", arena.writable as usize);
+        let resident = maps.lines().skip_while(|line| !line.starts_with(&begins)).find_map(|line| {
+            let size = line.strip_prefix("Rss:")?.trim().strip_suffix(" kB")?;
+            size.parse::<usize>().ok()
+        });
+        assert!(resident.is_some_and(|kib| (1..=WINDOW >> 10).contains(&kib)), "{resident:?} KiB");
+        assert_eq!(arena.used(), 10_000 * 320);
     }
 }
