@@ -74,7 +74,7 @@ pub enum Leave {
 ///
 /// The caller has set `cpu.icount` as if execution had begun at the block's first instruction.
 pub fn run(block: &Block, from: u32, stop_insn: usize, cpu: &mut CpuState, ctx: &mut Context<'_>) -> Leave {
-    let stop = block.insns.get(stop_insn).map_or(block.uops.len() as u32, |insn| insn.start);
+    let stop = block.get_insn(stop_insn).map_or(block.uops.len() as u32, |insn| insn.start);
     let mut machine = Machine::new(block, from, (stop, stop_insn), cpu, ctx);
     loop {
         if machine.at >= machine.stop {
@@ -219,7 +219,7 @@ impl Machine<'_, '_> {
     fn leave_at_boundary(&mut self, index: usize) -> Leave {
         let index = index.min(self.block.insns.len());
         self.cpu.icount += index as u64;
-        match self.block.insns.get(index) {
+        match self.block.get_insn(index) {
             Some(insn) => {
                 self.cpu.pc = insn.pc;
                 self.cpu.resume = resume::MIDDLE;
@@ -239,7 +239,7 @@ impl Machine<'_, '_> {
     fn trap(&mut self) -> Leave {
         let index = self.insn();
         self.cpu.icount += index as u64;
-        self.cpu.pc = self.block.insns[index].pc;
+        self.cpu.pc = self.block.insn(index).pc;
         self.cpu.cold = self.at - 1;
         Leave::Trap(self.trapped)
     }
@@ -248,7 +248,7 @@ impl Machine<'_, '_> {
     fn icount(&self) -> u64 {
         let Some(last) = self.block.insns.len().checked_sub(1) else { return self.cpu.icount };
         let index = self.insn().min(last);
-        let done = u64::from(self.at > self.block.insns[index].after);
+        let done = u64::from(self.at > self.block.insn(index).after);
         self.cpu.icount + index as u64 + done
     }
 
@@ -293,7 +293,7 @@ impl Machine<'_, '_> {
         if self.ctx.memory.has_written_code() && !self.block.insns.is_empty() {
             // A branch needs its own last micro-op, which stands at the very end: it is not cut off by this.
             let next = self.insn() + 1;
-            if let Some(insn) = self.block.insns.get(next) {
+            if let Some(insn) = self.block.get_insn(next) {
                 self.stop = self.stop.min(insn.start);
                 self.stop_insn = self.stop_insn.min(next);
             }
@@ -662,7 +662,7 @@ impl Machine<'_, '_> {
                 }
             }
             Uop::Action { action, d, args, n, .. } => {
-                let pc = if self.block.insns.is_empty() { self.cpu.pc } else { self.block.insns[self.insn()].pc };
+                let pc = if self.block.insns.is_empty() { self.cpu.pc } else { self.block.insn(self.insn()).pc };
                 let call = ActionCall { action, args, n, pc, icount: self.icount() };
                 let result = perform(call, self.cpu, self.ctx);
                 if d != slot::ZERO {
@@ -703,7 +703,7 @@ impl Machine<'_, '_> {
     }
 
     fn illegal(&mut self) -> Step {
-        let bits = if self.block.insns.is_empty() { 0 } else { self.block.insns[self.insn()].bits };
+        let bits = if self.block.insns.is_empty() { 0 } else { self.block.insn(self.insn()).bits };
         self.raise(TrapEvent::Illegal(bits))
     }
 
@@ -714,7 +714,7 @@ impl Machine<'_, '_> {
     fn system_call(&mut self) -> Step {
         let index = self.insn();
         self.cpu.icount += index as u64 + 1;
-        self.cpu.pc = self.block.insns.get(index + 1).map_or(self.block.end, |insn| insn.pc);
+        self.cpu.pc = self.block.get_insn(index + 1).map_or(self.block.end, |insn| insn.pc);
         self.leave(Leave::Syscall(self.at))
     }
 
@@ -725,7 +725,7 @@ impl Machine<'_, '_> {
         let index = self.insn();
         if body {
             self.cpu.icount += index as u64;
-            self.cpu.pc = self.block.insns[index].pc;
+            self.cpu.pc = self.block.insn(index).pc;
             self.cpu.resume = resume::BODY;
             self.leave(Leave::Next)
         } else {

@@ -3,13 +3,15 @@
 //! The instructions are lifted first, without probes; if a probe concerns them the block is then put together again
 //! with what [`Splice`] wants before and after each instruction. A block without probes carries no code for them.
 
-use crate::block::{Block, Insn, Lift};
+use crate::block::{Block, Insn, Insns, Lift};
 use crate::isa::Isa;
 use crate::mem::{GuestMemory, PAGE};
 use crate::uop::{Operand, Trap, UnOp, Uop, X, slot};
 
 /// Most instructions in a block.
 pub const MAX_INSNS: usize = 256;
+/// Micro-ops behind which a block has no further instruction.
+pub const MAX_UOPS: usize = 1 << 14;
 /// Instructions that most blocks have no more of.
 const USUAL_INSNS: usize = 4;
 /// Their micro-ops.
@@ -148,8 +150,8 @@ pub fn translate_replaced(
     if !uops.last().is_some_and(Uop::ends_block) {
         uops.push(Uop::Next);
     }
-    let insns = vec![Insn { pc, bits, len, start: 0, body: 0, after }];
-    let block = Block { pc, end: pc.wrapping_add(u64::from(len)), insns, uops: uops.as_slice().into(), probed: true };
+    let insns = Insns::Probed([Insn { pc, bits, len, start: 0, body: 0, after }].into());
+    let block = Block { pc, end: pc.wrapping_add(u64::from(len)), insns, uops: uops.as_slice().into() };
     match splice {
         Some(splice) => spliced(&block, false, splice, |splice, site, uops| splice.before_replaced(site, uops)),
         None => block,
@@ -159,7 +161,7 @@ pub fn translate_replaced(
 fn lift_block(isa: &dyn Isa, memory: &GuestMemory, pc: u64) -> Block {
     let (mut insns, mut uops) = (Vec::with_capacity(USUAL_INSNS), Vec::with_capacity(USUAL_UOPS));
     let mut end = pc;
-    while insns.len() < MAX_INSNS && (end / PAGE == pc / PAGE || insns.is_empty()) {
+    while insns.len() < MAX_INSNS && uops.len() < MAX_UOPS && (end / PAGE == pc / PAGE || insns.is_empty()) {
         let at = end;
         let start = uops.len() as u32;
         let (bits, len) = match fetch(isa, memory, at) {
@@ -185,7 +187,7 @@ fn lift_block(isa: &dyn Isa, memory: &GuestMemory, pc: u64) -> Block {
     if !uops.last().is_some_and(Uop::ends_block) {
         uops.push(Uop::Next);
     }
-    Block { pc, end, insns, uops: uops.as_slice().into(), probed: false }
+    Block { pc, end, insns: Insns::lifted(pc, &insns), uops: uops.as_slice().into() }
 }
 
 /// Reads the instruction at `pc`: its bits and length, or the trap that fetching it raises.
@@ -207,8 +209,8 @@ type Before = fn(&mut dyn Splice, &Site<'_>, &mut Vec<Uop>);
 
 fn spliced(plain: &Block, enters: bool, splice: &mut dyn Splice, before: Before) -> Block {
     let (mut insns, mut uops) = (Vec::with_capacity(plain.insns.len()), Vec::new());
-    for (index, &insn) in plain.insns.iter().enumerate() {
-        let end = plain.insns.get(index + 1).map_or(plain.uops.len(), |next| next.start as usize);
+    for (index, insn) in plain.insns().enumerate() {
+        let end = plain.get_insn(index + 1).map_or(plain.uops.len(), |next| next.start as usize);
         let body = &plain.uops[insn.start as usize..end];
         let (jump, straight) = match body.split_last() {
             Some((last, rest)) if last.ends_block() => (Some(*last), rest),
@@ -243,7 +245,7 @@ fn spliced(plain: &Block, enters: bool, splice: &mut dyn Splice, before: Before)
         }
         insns.push(Insn { start, body: body_start, after, ..insn });
     }
-    Block { pc: plain.pc, end: plain.end, insns, uops: uops.as_slice().into(), probed: true }
+    Block { pc: plain.pc, end: plain.end, insns: Insns::Probed(insns.into()), uops: uops.as_slice().into() }
 }
 
 /// Appends micro-ops of an instruction, its local jumps adjusted to their new place.

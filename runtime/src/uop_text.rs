@@ -309,8 +309,8 @@ impl Display for Block {
         for (index, uop) in self.uops.iter().enumerate() {
             let at = index as u32;
             let mut mark = ' ';
-            if let Some(of) = self.insns.iter().rposition(|insn| insn.start <= at) {
-                let insn = self.insns[of];
+            if let Some(of) = self.insns().rposition(|insn| insn.start <= at) {
+                let insn = self.insn(of);
                 if insn.start == at {
                     writeln!(f, "{:#x}:", insn.pc)?;
                 }
@@ -330,7 +330,7 @@ impl Display for Block {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::block::Insn;
+    use crate::block::{Insn, Insns};
     use crate::uop::{BinOp, UnOp};
 
     #[test]
@@ -355,7 +355,7 @@ mod tests {
     fn a_block() {
         let insn = Insn { pc: 0x800, bits: 0, len: 4, start: 0, body: 1, after: 2 };
         let uops = vec![Uop::MovI { d: 0, imm: 5 }, Uop::MovI { d: 1, imm: 6 }, Uop::Icount { d: 96 }, Uop::Next];
-        let block = Block { pc: 0x800, end: 0x804, insns: vec![insn], uops: uops.as_slice().into(), probed: false };
+        let block = Block { pc: 0x800, end: 0x804, insns: Insns::Probed([insn].into()), uops: uops.as_slice().into() };
         assert_eq!(block.to_string(), "0x800:\n   0 | x0 = 0x5\n   1   x1 = 0x6\n   2 | p0 = icount\n   3   next\n");
     }
 }

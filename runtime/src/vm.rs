@@ -759,7 +759,7 @@ impl Vm {
         entry.note_execution();
         let block = &entry.block;
         let stop = usize::try_from(remaining).unwrap_or(usize::MAX).min(block.insns.len());
-        let from = if resumed == resume::BODY { block.insns[0].body } else { 0 };
+        let from = if resumed == resume::BODY { block.insn(0).body } else { 0 };
         let leave = self.run_block(block, from, stop);
         self.after(entry, stop, leave)
     }

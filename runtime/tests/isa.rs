@@ -146,7 +146,7 @@ fn execute(isa: &'static dyn Isa, memory: &GuestMemory, cpu: &mut CpuState, end:
     let start = cpu.pc;
     for _ in 0..MAX_BLOCKS {
         let block = translate(isa, memory, cpu.pc, true, None);
-        let stop = block.insns.iter().position(|insn| insn.pc >= end).unwrap_or(usize::MAX);
+        let stop = block.insns().position(|insn| insn.pc >= end).unwrap_or(usize::MAX);
         let cells = Cells::none();
         let mut ctx = Context { memory, isa, cells: &cells, counters: &cells.common(), host: &mut NoHost };
         match interp::run(&block, 0, stop, cpu, &mut ctx) {

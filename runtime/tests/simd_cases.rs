@@ -1,7 +1,7 @@
 //! Replays `tests/isa/aarch64/simd.cases`: floating-point and SIMD instructions with the results of a reference
 //! emulator. The file says what its lines mean; `make-simd-cases.py` beside it makes it anew.
 
-use spile_runtime::block::{Block, Insn, Lift};
+use spile_runtime::block::{Block, Insn, Insns, Lift};
 use spile_runtime::cells::Cells;
 use spile_runtime::cpu::CpuState;
 use spile_runtime::interp::{self, ActionCall, Context, Host, Leave};
@@ -63,7 +63,7 @@ impl Case {
         let after = uops.len() as u32;
         uops.push(Uop::Next);
         let insn = Insn { pc: 0, bits: self.word, len: 4, start: 0, body: 0, after };
-        let block = Block { pc: 0, end: 4, insns: vec![insn], uops: uops.as_slice().into(), probed: false };
+        let block = Block { pc: 0, end: 4, insns: Insns::lifted(0, &[insn]), uops: uops.as_slice().into() };
         let cells = Cells::none();
         let mut ctx = Context { memory, isa: &AARCH64, cells: &cells, counters: &cells.common(), host: &mut NoHost };
         match interp::run(&block, 0, usize::MAX, &mut cpu, &mut ctx) {

@@ -185,8 +185,8 @@ fn every_instruction_leaves_stuck_bits_as_they_are_stuck() {
             check(&cpu, "interpreted");
             assert!(bench.stored() == stored, "{what}, interpreted");
             // The free bits are those that were written, and in other registers those from before.
-            let insn = &plain.insns[0];
-            let end = plain.insns.get(1).map_or(plain.uops.len(), |next| next.start as usize);
+            let insn = plain.insn(0);
+            let end = plain.get_insn(1).map_or(plain.uops.len(), |next| next.start as usize);
             for uop in &plain.uops[insn.start as usize..end] {
                 uop.operands(|operand| {
                     if let Operand::DefX(n @ 0..32) = operand {

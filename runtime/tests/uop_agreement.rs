@@ -4,7 +4,7 @@
 mod random;
 
 use random::Random;
-use spile_runtime::block::{Block, Insn};
+use spile_runtime::block::{Block, Insn, Insns};
 use spile_runtime::cache::Entry;
 use spile_runtime::cells::Cells;
 use spile_runtime::cpu::{CpuState, resume};
@@ -145,7 +145,7 @@ impl Bench {
         }
         let after = uops.len() as u32;
         let insn = Insn { pc, bits: 0, len: 4, start: 0, body: 0, after };
-        Arc::new(Entry::new(Block { pc, end: pc + 4, insns: vec![insn], uops: uops.as_slice().into(), probed: false }))
+        Arc::new(Entry::new(Block { pc, end: pc + 4, insns: Insns::lifted(pc, &[insn]), uops: uops.as_slice().into() }))
     }
 
     /// Compiles a region and returns where it is entered.

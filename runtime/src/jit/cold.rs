@@ -402,13 +402,13 @@ fn cold_ranges(block: &Block, warm: &[u32]) -> Vec<Range<u32>> {
 }
 
 fn is_of_probe(block: &Block, at: u32) -> bool {
-    let insn = &block.insns[block.insn_of(at)];
+    let insn = block.insn(block.insn_of(at));
     at < insn.body || at >= insn.after
 }
 
 /// True if what stands in `range` is another form of the instruction that it is in front of.
 fn is_other_form(block: &Block, range: &Range<u32>) -> bool {
-    let insn = &block.insns[block.insn_of(range.start)];
+    let insn = block.insn(block.insn_of(range.start));
     let last = range.end.checked_sub(1).and_then(|last| block.uops.get(last as usize));
     range.end == insn.body && matches!(last, Some(Uop::Local { to }) if *to == insn.after)
 }
@@ -461,14 +461,14 @@ fn is_pure(uop: &Uop) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::block::Insn;
+    use crate::block::{Insn, Insns};
 
     const FLAG: X = slot::PROBE;
 
     /// A block whose micro-ops but the last are those of a probe in front of its only instruction.
     fn block(pc: u64, uops: &[Uop]) -> Arc<Entry> {
         let insn = Insn { pc, bits: 0, len: 4, start: 0, body: uops.len() as u32 - 1, after: uops.len() as u32 };
-        Arc::new(Entry::new(Block { pc, end: pc + 4, insns: vec![insn], uops: uops.into(), probed: false }))
+        Arc::new(Entry::new(Block { pc, end: pc + 4, insns: Insns::Probed([insn].into()), uops: uops.into() }))
     }
 
     fn cold(blocks: &[Arc<Entry>], warm: &[(u64, u32)]) -> Cold {

@@ -245,12 +245,12 @@ fn in_loops(blocks: &[Arc<Entry>], edges: &[Vec<usize>]) -> Vec<bool> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::block::Insn;
+    use crate::block::{Insn, Insns};
     use crate::jit::Seen;
 
     fn block(pc: u64, uops: &[Uop]) -> Arc<Entry> {
         let insn = Insn { pc, bits: 0, len: 4, start: 0, body: uops.len() as u32 - 1, after: uops.len() as u32 };
-        Arc::new(Entry::new(Block { pc, end: pc + 4, insns: vec![insn], uops: uops.into(), probed: false }))
+        Arc::new(Entry::new(Block { pc, end: pc + 4, insns: Insns::Probed([insn].into()), uops: uops.into() }))
     }
 
     fn tallies(blocks: &[Arc<Entry>], entries: &[u64]) -> Tallies {

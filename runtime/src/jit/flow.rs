@@ -99,7 +99,7 @@ fn skip(blocks: &[Arc<Entry>], index_of: &HashMap<u64, usize>, block: &Block) ->
     };
     let (&over, &to) = (index_of.get(&block.end)?, index_of.get(&target)?);
     let (behind, then) = (&blocks[over], &blocks[to]);
-    let next = behind.insns.get(1).filter(|next| next.pc == target)?;
+    let next = behind.get_insn(1).filter(|next| next.pc == target)?;
     let (uops, rest) = behind.uops.split_at(next.start as usize);
     let is_small = |uop: &Uop| match *uop {
         Uop::MovI { d, .. } => is_guest(d),
@@ -127,7 +127,7 @@ fn written(uops: &[Uop]) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::block::Insn;
+    use crate::block::{Insn, Insns};
     use crate::uop::BinOp;
 
     fn block(pc: u64, lens: &[u32], uops: &[Uop]) -> Arc<Entry> {
@@ -138,7 +138,12 @@ mod tests {
             insns.push(Insn { pc, bits: 0, len: 4, start, body: start, after: start + len });
             start += len;
         }
-        Arc::new(Entry::new(Block { pc, end: pc + 4 * lens.len() as u64, insns, uops: uops.into(), probed: false }))
+        Arc::new(Entry::new(Block {
+            pc,
+            end: pc + 4 * lens.len() as u64,
+            insns: Insns::lifted(pc, &insns),
+            uops: uops.into(),
+        }))
     }
 
     #[test]

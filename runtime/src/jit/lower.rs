@@ -1101,7 +1101,7 @@ impl<'f> Lowering<'_, 'f> {
     fn slow_exit(&mut self) -> Label {
         let block = &self.plan.blocks[self.index];
         let insn = block.insn_of(self.at as u32);
-        if (self.at as u32) < block.insns[insn].body {
+        if (self.at as u32) < block.insn(insn).body {
             // Another form of it, which probes have asked for: it cannot be begun again without them.
             return self.exit_within(self.at as u32, resume::WITHIN);
         }
@@ -1110,7 +1110,7 @@ impl<'f> Lowering<'_, 'f> {
         {
             return label;
         }
-        let pc = block.insns[insn].pc;
+        let pc = block.insn(insn).pc;
         let label = self.exit(pc, resume::BODY, Some(insn as u64));
         self.slow = Some((insn, label));
         label
@@ -2453,7 +2453,7 @@ impl<'f> Lowering<'_, 'f> {
             Uop::Icount { d } => {
                 let block = &self.plan.blocks[self.index];
                 let insn = block.insn_of(self.at as u32);
-                let done = u64::from(self.at as u32 >= block.insns[insn].after);
+                let done = u64::from(self.at as u32 >= block.insn(insn).after);
                 let value = self.icount_at(insn as u64 + done);
                 self.set(d, value);
             }
@@ -2795,8 +2795,8 @@ impl<'f> Lowering<'_, 'f> {
         }
         let block = &self.plan.blocks[self.index];
         let insn = block.insn_of(self.at as u32);
-        let pc = block.insns[insn].pc;
-        let done = u64::from(self.at as u32 >= block.insns[insn].after);
+        let pc = block.insn(insn).pc;
+        let done = u64::from(self.at as u32 >= block.insn(insn).after);
         let icount = if self.counts() { self.icount_at(insn as u64 + done) } else { self.imm(0) };
         let mut signature = Signature::new(CallConv::SystemV);
         signature.params.extend([AbiParam::new(I64); 4]);
@@ -2817,9 +2817,9 @@ impl<'f> Lowering<'_, 'f> {
         let block = &self.plan.blocks[self.index];
         let insn = block.insn_of(self.at as u32);
         let exit = if body {
-            self.exit(block.insns[insn].pc, resume::BODY, Some(insn as u64))
+            self.exit(block.insn(insn).pc, resume::BODY, Some(insn as u64))
         } else {
-            let (pc, how) = match block.insns.get(insn + 1) {
+            let (pc, how) = match block.get_insn(insn + 1) {
                 Some(next) => (next.pc, resume::MIDDLE),
                 None => (block.end, resume::ENTRY),
             };

@@ -227,8 +227,8 @@ impl Quick<'_> {
         let block = self.block;
         let leave = self.ops.new_dynamic_label();
         self.begin(leave);
-        for (insn, part) in block.insns.iter().enumerate() {
-            let end = block.insns.get(insn + 1).map_or(block.uops.len(), |next| next.start as usize);
+        for (insn, part) in block.insns().enumerate() {
+            let end = block.get_insn(insn + 1).map_or(block.uops.len(), |next| next.start as usize);
             self.insn = insn;
             for at in part.start as usize..end {
                 self.at = at;
@@ -301,7 +301,7 @@ impl Quick<'_> {
             match on {
                 GoOn::Body(insn) => {
                     self.count(insn);
-                    self.leave_at(self.block.insns[insn].pc);
+                    self.leave_at(self.block.insn(insn).pc);
                 }
                 // Instructions of the block do not count yet.
                 GoOn::Within(at) => {
@@ -601,7 +601,7 @@ impl Quick<'_> {
                 self.reference(uop);
             }
             Uop::Icount { d } => {
-                let done = self.at as u32 >= self.block.insns[self.insn].after;
+                let done = self.at as u32 >= self.block.insn(self.insn).after;
                 let insns = (self.insn + usize::from(done)) as i32;
                 dynasm!(self.ops ; .arch x64 ; mov rax, [rdi + ICOUNT] ; add rax, insns);
                 self.in_rax = None;
@@ -660,7 +660,7 @@ impl Quick<'_> {
     /// Where the interpreter is asked to execute the current instruction.
     fn slow(&mut self) -> DynamicLabel {
         // Another form of it, which probes have asked for, cannot be begun again without them.
-        let is_other = (self.at as u32) < self.block.insns[self.insn].body;
+        let is_other = (self.at as u32) < self.block.insn(self.insn).body;
         self.exit(if is_other { GoOn::Within(self.at) } else { GoOn::Body(self.insn) })
     }
 

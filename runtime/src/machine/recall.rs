@@ -75,7 +75,7 @@ impl Machine {
             if is_needed || self.probes.is_some() {
                 let found = translations.cache.find(block.start, true);
                 let entry = found.unwrap_or_else(|| self.translate(translations, block.start, true));
-                if entry.block.probed || entry.block.end != block.end {
+                if entry.block.is_probed() || entry.block.end != block.end {
                     return None;
                 }
                 if is_needed {
@@ -99,10 +99,10 @@ impl Machine {
     /// What the store is to keep of a region that has been compiled. `None` if it has probes, or nothing is kept.
     pub(super) fn to_keep(&self, draft: &Draft, region: &[Arc<Entry>], code: &Code) -> Option<Record> {
         lock(&self.store).as_ref()?;
-        if region.iter().any(|entry| entry.block.probed) {
+        if region.iter().any(|entry| entry.block.is_probed()) {
             return None;
         }
-        let insns = region.iter().flat_map(|entry| &entry.block.insns);
+        let insns = region.iter().flat_map(|entry| entry.block.insns());
         let guest = insns.flat_map(|insn| insn.bits.to_le_bytes().into_iter().take(usize::from(insn.len))).collect();
         Some(Record { shape: draft.shape(), guest, code: code.clone() })
     }

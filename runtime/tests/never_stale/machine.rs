@@ -1,7 +1,7 @@
 //! A guest without an operating system, run in a tier with a probe engine of the test, or one instruction at a time.
 
 use spile_lang::target::RegisterSlot;
-use spile_runtime::block::{Block, Insn, Lift};
+use spile_runtime::block::{Block, Insn, Insns, Lift};
 use spile_runtime::cells::Cells;
 use spile_runtime::cpu::CpuState;
 use spile_runtime::env::{Environment, Outcome, Status, TrapEvent};
@@ -286,9 +286,8 @@ impl Stepper {
                 if !uops.last().is_some_and(Uop::ends_block) {
                     uops.push(Uop::Next);
                 }
-                let insns = vec![Insn { pc, bits, len, start: 0, body: 0, after }];
-                let block =
-                    Block { pc, end: pc.wrapping_add(len.into()), insns, uops: uops.as_slice().into(), probed: false };
+                let insns = Insns::lifted(pc, &[Insn { pc, bits, len, start: 0, body: 0, after }]);
+                let block = Block { pc, end: pc.wrapping_add(len.into()), insns, uops: uops.as_slice().into() };
                 let (mut host, cells) = (NoHost, Cells::none());
                 let mut ctx = Context {
                     memory: &self.memory,
@@ -423,7 +422,7 @@ impl<S: Spy + Send + 'static> ProbeEngine for Engine<S> {
             return Vec::new();
         }
         let uops = self.0.lock().unwrap().every();
-        vec![Block { pc, end: pc, insns: Vec::new(), uops: uops.as_slice().into(), probed: false }]
+        vec![Block { pc, end: pc, insns: Insns::default(), uops: uops.as_slice().into() }]
     }
     fn cells(&self) -> Arc<Cells> {
         self.0.lock().unwrap().cells()

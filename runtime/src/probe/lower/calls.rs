@@ -111,8 +111,8 @@ impl ProbeSplicer<'_> {
     pub(super) fn replaces_stack(&mut self, block: &Block) -> bool {
         let sp = self.shared.sp;
         let mut followed = false;
-        for (index, insn) in block.insns.iter().enumerate() {
-            let end = block.insns.get(index + 1).map_or(block.uops.len(), |next| next.start as usize);
+        for (index, insn) in block.insns().enumerate() {
+            let end = block.get_insn(index + 1).map_or(block.uops.len(), |next| next.start as usize);
             if replaces(sp, &block.uops[insn.start as usize..end]) {
                 followed |= self.host.stack_replaced_at(insn.pc);
             }

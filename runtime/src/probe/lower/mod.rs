@@ -29,7 +29,7 @@ pub(super) mod walk;
 use super::action::{Action, ActionSite, TextHandle};
 use super::attach::Functions;
 use super::lasting::Request;
-use crate::block::{Block, Insn};
+use crate::block::{Block, Insn, Insns};
 use crate::env::AskedCall;
 use crate::glob;
 use crate::isa::{InsnFacts, Isa};
@@ -420,7 +420,7 @@ impl Lowering {
         if Body::new(&self.shared, host, &place, &mut point, probe, &mut uops, BODY_END).lower().is_err() {
             uops.clear();
         }
-        Block { pc: event.pc, end: event.pc, insns: Vec::new(), uops: uops.as_slice().into(), probed: true }
+        Block { pc: event.pc, end: event.pc, insns: Insns::Probed(Box::default()), uops: uops.as_slice().into() }
     }
 
     /// Lists the probes from number `from` on whose bodies are too complex, with where. All others can be lowered everywhere.

@@ -423,7 +423,7 @@ impl Machine {
         loop {
             let at = std::mem::replace(&mut self.cpu.resume, resume::ENTRY);
             let block = self.block(self.cpu.pc, at == resume::ENTRY);
-            let from = if at == resume::BODY { block.insns[0].body } else { 0 };
+            let from = if at == resume::BODY { block.insn(0).body } else { 0 };
             let leave = self.execute(&block, from);
             if leave != Leave::Next || self.cpu.poll.swap(0, Ordering::Relaxed) & poll::STOP != 0 {
                 return self;
