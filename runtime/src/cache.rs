@@ -38,11 +38,17 @@ pub struct Entry {
     next: (AtomicU64, AtomicUsize),
     /// The micro-ops.
     pub block: Block,
+    rare: OnceLock<Box<Rare>>,
+}
+
+/// What few blocks have.
+#[derive(Debug, Default)]
+struct Rare {
+    /// Where the indirect jump has led while it was interpreted.
     targets: Mutex<Vec<u64>>,
     /// Where quick code has gone from here lately.
-    recent: OnceLock<Box<Recent>>,
-    /// Few blocks have any of it.
-    cold: OnceLock<Box<Mutex<Cold>>>,
+    recent: [AtomicU64; RECENT],
+    cold: Mutex<Option<Cold>>,
 }
 
 /// How often the code that a region leaves out of a block has been gone on with.
@@ -64,8 +70,6 @@ const WARM_PART: u32 = 16;
 /// Targets that quick code remembers of an indirect jump: a power of two.
 pub const RECENT: usize = 16;
 
-type Recent = [AtomicU64; RECENT];
-
 /// Most targets of an indirect jump that are remembered.
 const MAX_TARGETS: usize = 48;
 
@@ -83,9 +87,7 @@ impl Entry {
             quick: AtomicU8::new(0),
             next: (AtomicU64::new(block.end), AtomicUsize::new(0)),
             block,
-            targets: Mutex::default(),
-            recent: OnceLock::new(),
-            cold: OnceLock::new(),
+            rare: OnceLock::new(),
         }
     }
 
@@ -210,9 +212,9 @@ impl Entry {
     /// Counts that what generated code leaves out of the block has been gone on with at a micro-op. True if that has
     /// happened `often` times in a short while: it is then better not left out.
     pub fn note_cold(&self, at: u32, often: u32) -> bool {
-        let new = || Box::new(Mutex::new(Cold { since: Instant::now(), counts: Vec::new(), warm: Vec::new() }));
-        let mut cold = lock(self.cold.get_or_init(new));
-        let Cold { since, counts, .. } = &mut *cold;
+        let new = || Cold { since: Instant::now(), counts: Vec::new(), warm: Vec::new() };
+        let mut cold = lock(&self.rare().cold);
+        let Cold { since, counts, .. } = cold.get_or_insert_with(new);
         let count = match counts.iter_mut().find(|(known, _)| *known == at) {
             Some((_, count)) => count,
             None => {
@@ -233,20 +235,21 @@ impl Entry {
 
     /// Has what has been gone on with, if not `often` then nearly so, no longer left out.
     pub fn warm_up(&self, often: u32) {
-        let Some(cold) = self.cold.get() else { return };
-        let Cold { counts, warm, .. } = &mut *lock(cold);
+        let Some(rare) = self.rare.get() else { return };
+        let Some(Cold { counts, warm, .. }) = &mut *lock(&rare.cold) else { return };
         let now = counts.drain(..).filter(|(_, count)| *count >= (often / WARM_PART).max(1));
         warm.extend(now.map(|(at, _)| at));
     }
 
     /// The micro-ops at which generated code leaves nothing out.
     pub fn warm(&self) -> Vec<u32> {
-        self.cold.get().map(|cold| lock(cold).warm.clone()).unwrap_or_default()
+        let Some(rare) = self.rare.get() else { return Vec::new() };
+        lock(&rare.cold).as_ref().map_or(Vec::new(), |cold| cold.warm.clone())
     }
 
     /// Remembers where the block's indirect jump led, each address once, at most [`MAX_TARGETS`].
     pub fn note_target(&self, pc: u64) {
-        let mut targets = lock(&self.targets);
+        let mut targets = lock(&self.rare().targets);
         if targets.len() < MAX_TARGETS && !targets.contains(&pc) {
             targets.push(pc);
         }
@@ -254,8 +257,9 @@ impl Entry {
 
     /// Where its indirect jump has led while it was interpreted, and lately.
     pub fn targets(&self) -> Vec<u64> {
-        let mut targets = lock(&self.targets).clone();
-        for recent in self.recent.get().into_iter().flat_map(|recent| recent.iter()) {
+        let Some(rare) = self.rare.get() else { return Vec::new() };
+        let mut targets = lock(&rare.targets).clone();
+        for recent in &rare.recent {
             let pc = recent.load(Ordering::Relaxed);
             if pc != 0 && targets.len() < MAX_TARGETS && !targets.contains(&pc) {
                 targets.push(pc);
@@ -266,7 +270,11 @@ impl Entry {
 
     /// The host address at which quick code notes where it goes, [`RECENT`] words, one after the other.
     pub fn recent(&self) -> usize {
-        self.recent.get_or_init(Box::default).as_ptr() as usize
+        self.rare().recent.as_ptr() as usize
+    }
+
+    fn rare(&self) -> &Rare {
+        self.rare.get_or_init(Box::default)
     }
 }
 
@@ -469,6 +477,12 @@ mod tests {
         assert!(cache.find(0x1008, false).is_some());
         assert_eq!(cache.remove(0..u64::MAX).len(), 2);
         assert!(cache.is_empty());
+    }
+
+    /// A start of Python has 36,000 of them.
+    #[test]
+    fn entries_are_small() {
+        assert!(size_of::<Entry>() <= 208, "{}", size_of::<Entry>());
     }
 
     #[test]
