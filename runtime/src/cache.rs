@@ -291,10 +291,6 @@ impl Deref for Entry {
     }
 }
 
-/// What a block is found by: its address, and whether control flow enters it. Blocks that control flow enters and rests
-/// of blocks at the same address are different blocks.
-type Key = (u64, bool);
-
 /// Log2 of the number of slots in the front table.
 const FRONT_BITS: u32 = 15;
 
@@ -317,8 +313,8 @@ impl Default for Front {
 }
 
 impl Front {
-    /// A key in one word. None for an odd address, where no instruction is.
-    fn word((pc, enters): Key) -> Option<u64> {
+    /// What a block is found by, in one word. None for an odd address, where no instruction is.
+    fn word(pc: u64, enters: bool) -> Option<u64> {
         (pc & 1 == 0).then_some(pc | u64::from(enters))
     }
 
@@ -330,7 +326,7 @@ impl Front {
     /// Finds the block at `pc`.
     #[inline]
     pub fn find(&self, pc: u64, enters: bool) -> Option<&Arc<Entry>> {
-        let word = Self::word((pc, enters))?;
+        let word = Self::word(pc, enters)?;
         match &self.slots[Self::slot(word)] {
             Some((known, entry)) if *known == word && entry.is_live() => Some(entry),
             _ => None,
@@ -341,7 +337,7 @@ impl Front {
     #[inline]
     pub fn prefetch_next(&self, entry: &Entry) {
         let (pc, next) = &entry.next;
-        if let Some(word) = Self::word((pc.load(Ordering::Relaxed), true)) {
+        if let Some(word) = Self::word(pc.load(Ordering::Relaxed), true) {
             prefetch(std::ptr::from_ref(&self.slots[Self::slot(word)]) as usize, size_of::<FrontSlot>());
         }
         // It may be no more: nothing is read there.
@@ -350,47 +346,102 @@ impl Front {
 
     /// Remembers a block in place of another one.
     pub fn keep(&mut self, entry: Arc<Entry>, enters: bool) {
-        if let Some(word) = Self::word((entry.block.pc, enters)) {
+        if let Some(word) = Self::word(entry.block.pc, enters) {
             self.slots[Self::slot(word)] = Some((word, entry));
         }
     }
 }
 
-/// Blocks by address.
+/// All blocks. Those that control flow enters and the rests of blocks, of which there are few, are different blocks, also
+/// at the same address.
 #[derive(Debug, Default)]
 pub struct Cache {
-    by_key: HashMap<Key, Arc<Entry>, foldhash::fast::FixedState>,
-    by_page: HashMap<u64, Vec<Key>, foldhash::fast::FixedState>,
+    entered: Blocks,
+    rests: Blocks,
     /// See [`Cache::executed`]; of what has been removed.
     executed: (u64, u64),
 }
 
+/// Blocks by address.
+#[derive(Debug, Default)]
+struct Blocks {
+    by_pc: HashMap<u64, Arc<Entry>, foldhash::fast::FixedState>,
+    by_page: HashMap<u64, Vec<u64>, foldhash::fast::FixedState>,
+}
+
 impl Cache {
+    fn all(&self) -> impl Iterator<Item = &Arc<Entry>> {
+        self.entered.by_pc.values().chain(self.rests.by_pc.values())
+    }
+
     /// Finds the block at `pc`.
     pub fn find(&self, pc: u64, enters: bool) -> Option<Arc<Entry>> {
-        self.by_key.get(&(pc, enters)).cloned()
+        let blocks = if enters { &self.entered } else { &self.rests };
+        blocks.by_pc.get(&pc).cloned()
     }
 
     /// Forgets all generated code; the blocks stay.
     pub fn forget_code(&mut self) {
-        for entry in self.by_key.values() {
+        for entry in self.all() {
             FpMode::ALL.into_iter().for_each(|mode| entry.forget_code(mode));
         }
     }
 
     /// Adds a block.
     pub fn insert(&mut self, block: Block, enters: bool) -> Arc<Entry> {
-        let key = (block.pc, enters);
+        let blocks = if enters { &mut self.entered } else { &mut self.rests };
         for page in block.pc / PAGE..=(block.end.max(block.pc.saturating_add(1)) - 1) / PAGE {
-            self.by_page.entry(page).or_default().push(key);
+            blocks.by_page.entry(page).or_default().push(block.pc);
         }
         let entry = Arc::new(Entry::new(block));
-        self.by_key.insert(key, entry.clone());
+        blocks.by_pc.insert(entry.block.pc, entry.clone());
         entry
     }
 
     /// Removes the blocks that overlap `range` and returns their addresses. No thread may be inside a block.
     pub fn remove(&mut self, range: Range<u64>) -> Vec<u64> {
+        let mut removed = Vec::new();
+        for entry in self.entered.remove(&range).into_iter().chain(self.rests.remove(&range)) {
+            removed.push(entry.block.pc);
+            note_executed(&mut self.executed, &entry);
+            entry.live.store(false, Ordering::Release);
+            FpMode::ALL.into_iter().for_each(|mode| entry.forget_code(mode));
+        }
+        removed
+    }
+
+    /// How often blocks have been executed by the interpreter and as quick code, and the instructions in them, roughly.
+    pub fn executed(&self) -> (u64, u64) {
+        let mut sum = self.executed;
+        self.all().for_each(|entry| note_executed(&mut sum, entry));
+        sum
+    }
+
+    /// The blocks on the page of `addr` that control flow enters.
+    pub fn on_page(&self, addr: u64) -> impl Iterator<Item = &Arc<Entry>> {
+        let blocks = self.entered.by_page.get(&(addr / PAGE)).into_iter().flatten();
+        blocks.filter_map(|pc| self.entered.by_pc.get(pc))
+    }
+
+    /// True if blocks stand on the page of `addr`.
+    pub fn has_page(&self, addr: u64) -> bool {
+        [&self.entered, &self.rests].iter().any(|blocks| blocks.by_page.contains_key(&(addr / PAGE)))
+    }
+
+    /// Number of blocks that are in use.
+    pub fn len(&self) -> usize {
+        self.entered.by_pc.len() + self.rests.by_pc.len()
+    }
+
+    /// True if no block is in use.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+impl Blocks {
+    /// Removes the blocks that overlap `range`.
+    fn remove(&mut self, range: &Range<u64>) -> Vec<Arc<Entry>> {
         let mut removed = Vec::new();
         let pages = range.start / PAGE..range.end.div_ceil(PAGE);
         // A range that spans most of the address space is cheaper to walk by what is there.
@@ -400,53 +451,21 @@ impl Cache {
             pages.collect()
         };
         for page in pages {
-            let Some(mut keys) = self.by_page.remove(&page) else { continue };
-            keys.retain(|key| {
-                let Some(entry) = self.by_key.get(key) else { return false };
-                let block = &entry.block;
-                if block.pc >= range.end || block.end <= range.start {
-                    return true;
+            let Some(mut blocks) = self.by_page.remove(&page) else { continue };
+            blocks.retain(|pc| {
+                let overlaps = |block: &Block| block.pc < range.end && block.end > range.start;
+                match self.by_pc.get(pc) {
+                    Some(entry) if !overlaps(&entry.block) => return true,
+                    Some(_) => removed.extend(self.by_pc.remove(pc)),
+                    None => {}
                 }
-                removed.push(block.pc);
-                note_executed(&mut self.executed, entry);
-                entry.live.store(false, Ordering::Release);
-                FpMode::ALL.into_iter().for_each(|mode| entry.forget_code(mode));
-                self.by_key.remove(key);
                 false
             });
-            if !keys.is_empty() {
-                self.by_page.insert(page, keys);
+            if !blocks.is_empty() {
+                self.by_page.insert(page, blocks);
             }
         }
         removed
-    }
-
-    /// How often blocks have been executed by the interpreter and as quick code, and the instructions in them, roughly.
-    pub fn executed(&self) -> (u64, u64) {
-        let mut sum = self.executed;
-        self.by_key.values().for_each(|entry| note_executed(&mut sum, entry));
-        sum
-    }
-
-    /// The blocks on the page of `addr` that control flow enters.
-    pub fn on_page(&self, addr: u64) -> impl Iterator<Item = &Arc<Entry>> {
-        let keys = self.by_page.get(&(addr / PAGE)).into_iter().flatten();
-        keys.filter(|(_, enters)| *enters).filter_map(|key| self.by_key.get(key))
-    }
-
-    /// True if blocks stand on the page of `addr`.
-    pub fn has_page(&self, addr: u64) -> bool {
-        self.by_page.contains_key(&(addr / PAGE))
-    }
-
-    /// Number of blocks that are in use.
-    pub fn len(&self) -> usize {
-        self.by_key.len()
-    }
-
-    /// True if no block is in use.
-    pub fn is_empty(&self) -> bool {
-        self.by_key.is_empty()
     }
 }
 

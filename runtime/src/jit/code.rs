@@ -25,11 +25,11 @@ const ALIGN: usize = 32;
 /// counts twice.
 const WINDOW: usize = 64 << 10;
 
-/// A piece of generated code.
+/// A piece of generated code. There are many.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Piece {
-    offset: usize,
-    len: usize,
+    offset: u32,
+    len: u32,
 }
 
 /// Memory for generated code.
@@ -79,7 +79,7 @@ impl Arena {
         self.open(offset..offset + len);
         // SAFETY: `offset..offset + len` was free, hence inside the arena and nobody executes it.
         unsafe { ptr::copy_nonoverlapping(code.as_ptr(), self.writable.add(offset), code.len()) };
-        Some(Piece { offset, len })
+        Some(Piece { offset: offset as u32, len: len as u32 })
     }
 
     /// Prepares for writing to `range`, and lets go of what has been written to elsewhere.
@@ -94,17 +94,17 @@ impl Arena {
 
     /// Gives a piece back. No thread may be executing it or hold its address.
     pub(super) fn remove(&mut self, piece: Piece) {
-        let mut piece = piece;
-        if let Some((&before, &len)) = self.free.range(..piece.offset).next_back()
-            && before + len == piece.offset
+        let (mut offset, mut end) = (piece.offset as usize, (piece.offset + piece.len) as usize);
+        if let Some((&before, &len)) = self.free.range(..offset).next_back()
+            && before + len == offset
         {
             self.free.remove(&before);
-            piece = Piece { offset: before, len: len + piece.len };
+            offset = before;
         }
-        if let Some(len) = self.free.remove(&(piece.offset + piece.len)) {
-            piece.len += len;
+        if let Some(len) = self.free.remove(&end) {
+            end += len;
         }
-        self.free.insert(piece.offset, piece.len);
+        self.free.insert(offset, end - offset);
     }
 
     /// Bytes that are not free.
@@ -114,7 +114,7 @@ impl Arena {
 
     /// The address at which a piece executes.
     pub(super) fn address(&self, piece: Piece) -> usize {
-        self.executable as usize + piece.offset
+        self.executable as usize + piece.offset as usize
     }
 }
 

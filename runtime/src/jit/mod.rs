@@ -316,7 +316,8 @@ pub struct Jit {
     by_entry: HashMap<(u64, FpMode), (u32, usize)>,
     /// Chain slots that lead to an address.
     chained: HashMap<u64, SmallVec<[usize; 2]>>,
-    quick: HashMap<(u64, FpMode), Quick>,
+    /// By the address of a block, for each [`FpMode::place`].
+    quick: [HashMap<u64, Quick>; FpMode::PLACES],
     quick_compiler: quick::Compiler,
     quick_slots: quick::Slots,
     /// Regions by the address of their first chain slot.
@@ -385,7 +386,7 @@ impl Jit {
             by_block: BTreeMap::new(),
             by_entry: HashMap::new(),
             chained: HashMap::new(),
-            quick: HashMap::new(),
+            quick: Default::default(),
             quick_compiler: quick::Compiler::new(counting),
             quick_slots: quick::Slots::default(),
             by_slots: BTreeMap::new(),
@@ -471,7 +472,7 @@ impl Jit {
     /// Makes code for a block by itself, at once, and has it run in its place. `None` if that is not possible.
     pub fn put_quick(&mut self, entry: &Arc<Entry>, mode: FpMode) -> Option<Compiled> {
         let pc = entry.block.pc;
-        if self.quick.contains_key(&(pc, mode)) {
+        if self.quick[mode.place()].contains_key(&pc) {
             return None;
         }
         let code = self.quick_compiler.compile(entry)?;
@@ -485,7 +486,7 @@ impl Jit {
             self.quick_slots.give(slots);
             return None;
         };
-        self.quick.insert((pc, mode), Quick { piece, slots, _kept: entry.clone() });
+        self.quick[mode.place()].insert(pc, Quick { piece, slots, _kept: entry.clone() });
         Some(Compiled { code: self.arena.address(piece), len: bytes.len(), entries: Vec::new() })
     }
 
@@ -563,7 +564,7 @@ impl Jit {
     pub fn drop_blocks(&mut self, blocks: &[u64]) -> Vec<(u64, FpMode)> {
         let mut entries = Vec::new();
         for entry in blocks.iter().flat_map(|&pc| FpMode::ALL.map(|mode| (pc, mode))) {
-            if let Some(quick) = self.quick.remove(&entry) {
+            if let Some(quick) = self.quick[entry.1.place()].remove(&entry.0) {
                 self.arena.remove(quick.piece);
                 self.quick_slots.give(quick.slots);
                 entries.push(entry);
