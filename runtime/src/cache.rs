@@ -147,8 +147,8 @@ impl Entry {
     }
 
     /// The host address of the count of executions, and how far behind it the alarm is: for quick code.
-    pub fn counter(&self) -> (usize, i32) {
-        (self.count.as_ptr() as usize, (offset_of!(Entry, alarm) - offset_of!(Entry, count)) as i32)
+    pub fn counter(&self) -> (usize, i8) {
+        (self.count.as_ptr() as usize, (offset_of!(Entry, alarm) - offset_of!(Entry, count)) as i8)
     }
 
     /// Has quick code leave when it has been executed `warm` or `hot` times, or after that when there is patience no more.

@@ -270,7 +270,7 @@ impl Quick<'_> {
             ; mov ecx, [rax]
             ; inc ecx
             ; mov [rax], ecx
-            ; cmp ecx, [rax + alarm]
+            ; cmp ecx, [BYTE rax + alarm]
             ; je =>leave
         );
     }
@@ -290,33 +290,50 @@ impl Quick<'_> {
                 ; jmp =>slow
             );
         }
-        for Exit { label, on, cells } in std::mem::take(&mut self.exits) {
-            dynasm!(self.ops ; .arch x64 ; =>label);
-            self.add_to_cells(&cells);
-            let how = match on {
-                GoOn::Body(_) => resume::BODY,
-                GoOn::Within(_) => resume::WITHIN,
-            };
-            dynasm!(self.ops ; .arch x64 ; mov DWORD [rdi + RESUME], how as i32);
-            match on {
-                GoOn::Body(insn) => {
-                    self.count(insn);
-                    self.leave_at(self.block.insn(insn).pc);
-                }
-                // Instructions of the block do not count yet.
-                GoOn::Within(at) => {
-                    dynasm!(self.ops ; .arch x64 ; mov DWORD [rdi + COLD], at as i32);
-                    self.leave_at(self.block.pc);
-                }
+        let exits = std::mem::take(&mut self.exits).into_iter();
+        let (within, body): (Vec<Exit>, Vec<Exit>) = exits.partition(|exit| matches!(exit.on, GoOn::Within(_)));
+        for exit in within {
+            self.begin_exit(&exit);
+            dynasm!(self.ops ; .arch x64 ; mov DWORD [rdi + RESUME], resume::WITHIN as i32 ; mov [rdi + PC], rax ; ret);
+        }
+        // These are many, and end in the same code.
+        let (last, count) = (self.ops.new_dynamic_label(), body.len());
+        for (index, exit) in body.into_iter().enumerate() {
+            self.begin_exit(&exit);
+            if index + 1 < count {
+                dynasm!(self.ops ; .arch x64 ; jmp =>last);
             }
         }
+        if count > 0 {
+            dynasm!(self.ops
+                ; .arch x64
+                ; =>last
+                ; mov DWORD [rdi + RESUME], resume::BODY as i32
+                ; mov [rdi + PC], rax
+                ; ret
+            );
+        }
         dynasm!(self.ops ; .arch x64 ; =>leave);
-        self.leave_at(self.block.pc);
+        self.immediate(RAX, self.block.pc);
+        dynasm!(self.ops ; .arch x64 ; mov [rdi + PC], rax ; ret);
     }
 
-    fn leave_at(&mut self, pc: u64) {
-        self.immediate(RAX, pc);
-        dynasm!(self.ops ; .arch x64 ; mov [rdi + PC], rax ; ret);
+    /// Counts what has been completed; rax = the pc to leave with.
+    fn begin_exit(&mut self, exit: &Exit) {
+        let label = exit.label;
+        dynasm!(self.ops ; .arch x64 ; =>label);
+        self.add_to_cells(&exit.cells);
+        match exit.on {
+            GoOn::Body(insn) => {
+                self.count(insn);
+                self.immediate(RAX, self.block.insn(insn).pc);
+            }
+            // Instructions of the block do not count yet.
+            GoOn::Within(at) => {
+                dynasm!(self.ops ; .arch x64 ; mov DWORD [rdi + COLD], at as i32);
+                self.immediate(RAX, self.block.pc);
+            }
+        }
     }
 
     /// Counts instructions that have been completed.
@@ -536,7 +553,7 @@ impl Quick<'_> {
             Uop::LoadPair { ty, d, e, a, imm } => {
                 self.checked(a, imm, 2 * ty.bytes(), false);
                 self.load(ty, RCX, 0);
-                self.load(ty, RDX, ty.bytes() as i32);
+                self.load(ty, RDX, ty.bytes() as i8);
                 self.set(d, RCX);
                 self.set(e, RDX);
             }
@@ -545,7 +562,7 @@ impl Quick<'_> {
                 self.get(RCX, s);
                 self.get(RDX, t);
                 self.store(ty.bytes(), RCX, 0);
-                self.store(ty.bytes(), RDX, ty.bytes() as i32);
+                self.store(ty.bytes(), RDX, ty.bytes() as i8);
             }
             Uop::LoadV { d, bytes, a, imm } => {
                 self.checked(a, imm, bytes.into(), false);
@@ -558,12 +575,12 @@ impl Quick<'_> {
             Uop::LoadPairV { d, e, bytes, a, imm } => {
                 self.checked(a, imm, 2 * u64::from(bytes), false);
                 self.load_v(d, bytes, 0);
-                self.load_v(e, bytes, bytes.into());
+                self.load_v(e, bytes, bytes as i8);
             }
             Uop::StorePairV { s, t, bytes, a, imm } => {
                 self.checked(a, imm, 2 * u64::from(bytes), true);
                 self.store_v(s, bytes, 0);
-                self.store_v(t, bytes, bytes.into());
+                self.store_v(t, bytes, bytes as i8);
             }
             Uop::Align { a, bytes, imm } => {
                 let slow = self.slow();
@@ -834,16 +851,16 @@ impl Quick<'_> {
         let small = i32::try_from(imm as i64);
         let narrow = imm as u32 as i32;
         match (op, small) {
-            (BinOp::Add64, Ok(imm)) => dynasm!(self.ops ; .arch x64 ; add rax, imm),
-            (BinOp::Sub64, Ok(imm)) => dynasm!(self.ops ; .arch x64 ; sub rax, imm),
-            (BinOp::And64, Ok(imm)) => dynasm!(self.ops ; .arch x64 ; and rax, imm),
-            (BinOp::Or64, Ok(imm)) => dynasm!(self.ops ; .arch x64 ; or rax, imm),
-            (BinOp::Xor64, Ok(imm)) => dynasm!(self.ops ; .arch x64 ; xor rax, imm),
-            (BinOp::Add32, _) => dynasm!(self.ops ; .arch x64 ; add eax, narrow),
-            (BinOp::Sub32, _) => dynasm!(self.ops ; .arch x64 ; sub eax, narrow),
-            (BinOp::And32, _) => dynasm!(self.ops ; .arch x64 ; and eax, narrow),
-            (BinOp::Or32, _) => dynasm!(self.ops ; .arch x64 ; or eax, narrow),
-            (BinOp::Xor32, _) => dynasm!(self.ops ; .arch x64 ; xor eax, narrow),
+            (BinOp::Add64, Ok(imm)) => self.group_1(true, 0, imm),
+            (BinOp::Or64, Ok(imm)) => self.group_1(true, 1, imm),
+            (BinOp::And64, Ok(imm)) => self.group_1(true, 4, imm),
+            (BinOp::Sub64, Ok(imm)) => self.group_1(true, 5, imm),
+            (BinOp::Xor64, Ok(imm)) => self.group_1(true, 6, imm),
+            (BinOp::Add32, _) => self.group_1(false, 0, narrow),
+            (BinOp::Or32, _) => self.group_1(false, 1, narrow),
+            (BinOp::And32, _) => self.group_1(false, 4, narrow),
+            (BinOp::Sub32, _) => self.group_1(false, 5, narrow),
+            (BinOp::Xor32, _) => self.group_1(false, 6, narrow),
             (BinOp::Shl64, _) => dynasm!(self.ops ; .arch x64 ; shl rax, (imm & 63) as i8),
             (BinOp::Shr64, _) => dynasm!(self.ops ; .arch x64 ; shr rax, (imm & 63) as i8),
             (BinOp::Sar64, _) => dynasm!(self.ops ; .arch x64 ; sar rax, (imm & 63) as i8),
@@ -853,6 +870,18 @@ impl Quick<'_> {
             }
         }
         self.in_rax = None;
+    }
+
+    /// rax or eax = op(rax, imm), where `op` is a number of the host's group 1, in the shortest encoding.
+    fn group_1(&mut self, wide: bool, op: u8, imm: i32) {
+        if wide {
+            dynasm!(self.ops ; .arch x64 ; .u8 0x48);
+        }
+        let to_rax = 0xc0 | op << 3;
+        match i8::try_from(imm) {
+            Ok(imm) => dynasm!(self.ops ; .arch x64 ; .bytes [0x83, to_rax] ; .i8 imm),
+            Err(_) => dynasm!(self.ops ; .arch x64 ; .bytes [0x81, to_rax] ; .i32 imm),
+        }
     }
 
     /// rcx = rcx shifted as the second operand of an operation
@@ -1007,7 +1036,7 @@ impl Quick<'_> {
         }
         self.in_rax = None;
         match i32::try_from(imm) {
-            Ok(imm) => dynasm!(self.ops ; .arch x64 ; add rax, imm),
+            Ok(imm) => self.group_1(true, 0, imm),
             Err(_) => {
                 self.immediate(RCX, imm as u64);
                 dynasm!(self.ops ; .arch x64 ; add rax, rcx);
@@ -1046,36 +1075,36 @@ impl Quick<'_> {
     }
 
     /// r = memory at rax + offset
-    fn load(&mut self, ty: MemTy, r: u8, offset: i32) {
+    fn load(&mut self, ty: MemTy, r: u8, offset: i8) {
         match ty {
-            MemTy::U8 => dynasm!(self.ops ; .arch x64 ; movzx Rd(r), BYTE [rsi + rax + offset]),
-            MemTy::U16 => dynasm!(self.ops ; .arch x64 ; movzx Rd(r), WORD [rsi + rax + offset]),
-            MemTy::U32 => dynasm!(self.ops ; .arch x64 ; mov Rd(r), [rsi + rax + offset]),
-            MemTy::U64 => dynasm!(self.ops ; .arch x64 ; mov Rq(r), [rsi + rax + offset]),
-            MemTy::S8 => dynasm!(self.ops ; .arch x64 ; movsx Rq(r), BYTE [rsi + rax + offset]),
-            MemTy::S16 => dynasm!(self.ops ; .arch x64 ; movsx Rq(r), WORD [rsi + rax + offset]),
-            MemTy::S32 => dynasm!(self.ops ; .arch x64 ; movsxd Rq(r), DWORD [rsi + rax + offset]),
-            MemTy::S8to32 => dynasm!(self.ops ; .arch x64 ; movsx Rd(r), BYTE [rsi + rax + offset]),
-            MemTy::S16to32 => dynasm!(self.ops ; .arch x64 ; movsx Rd(r), WORD [rsi + rax + offset]),
+            MemTy::U8 => dynasm!(self.ops ; .arch x64 ; movzx Rd(r), BYTE [BYTE rsi + rax + offset]),
+            MemTy::U16 => dynasm!(self.ops ; .arch x64 ; movzx Rd(r), WORD [BYTE rsi + rax + offset]),
+            MemTy::U32 => dynasm!(self.ops ; .arch x64 ; mov Rd(r), [BYTE rsi + rax + offset]),
+            MemTy::U64 => dynasm!(self.ops ; .arch x64 ; mov Rq(r), [BYTE rsi + rax + offset]),
+            MemTy::S8 => dynasm!(self.ops ; .arch x64 ; movsx Rq(r), BYTE [BYTE rsi + rax + offset]),
+            MemTy::S16 => dynasm!(self.ops ; .arch x64 ; movsx Rq(r), WORD [BYTE rsi + rax + offset]),
+            MemTy::S32 => dynasm!(self.ops ; .arch x64 ; movsxd Rq(r), DWORD [BYTE rsi + rax + offset]),
+            MemTy::S8to32 => dynasm!(self.ops ; .arch x64 ; movsx Rd(r), BYTE [BYTE rsi + rax + offset]),
+            MemTy::S16to32 => dynasm!(self.ops ; .arch x64 ; movsx Rd(r), WORD [BYTE rsi + rax + offset]),
         }
         self.changed(r);
     }
 
     /// memory at rax + offset = r
-    fn store(&mut self, bytes: u64, r: u8, offset: i32) {
+    fn store(&mut self, bytes: u64, r: u8, offset: i8) {
         match bytes {
-            1 => dynasm!(self.ops ; .arch x64 ; mov [rsi + rax + offset], Rb(r)),
-            2 => dynasm!(self.ops ; .arch x64 ; mov [rsi + rax + offset], Rw(r)),
-            4 => dynasm!(self.ops ; .arch x64 ; mov [rsi + rax + offset], Rd(r)),
-            _ => dynasm!(self.ops ; .arch x64 ; mov [rsi + rax + offset], Rq(r)),
+            1 => dynasm!(self.ops ; .arch x64 ; mov [BYTE rsi + rax + offset], Rb(r)),
+            2 => dynasm!(self.ops ; .arch x64 ; mov [BYTE rsi + rax + offset], Rw(r)),
+            4 => dynasm!(self.ops ; .arch x64 ; mov [BYTE rsi + rax + offset], Rd(r)),
+            _ => dynasm!(self.ops ; .arch x64 ; mov [BYTE rsi + rax + offset], Rq(r)),
         }
     }
 
     /// A vector slot = memory at rax + offset
-    fn load_v(&mut self, d: V, bytes: u8, offset: i32) {
+    fn load_v(&mut self, d: V, bytes: u8, offset: i8) {
         let slot = v_offset(d);
         if bytes == 16 {
-            dynasm!(self.ops ; .arch x64 ; movups xmm0, [rsi + rax + offset] ; movups [rdi + slot], xmm0);
+            dynasm!(self.ops ; .arch x64 ; movups xmm0, [BYTE rsi + rax + offset] ; movups [rdi + slot], xmm0);
             return;
         }
         let ty = match bytes {
@@ -1089,10 +1118,10 @@ impl Quick<'_> {
     }
 
     /// Memory at rax + offset = a vector slot
-    fn store_v(&mut self, s: V, bytes: u8, offset: i32) {
+    fn store_v(&mut self, s: V, bytes: u8, offset: i8) {
         let slot = v_offset(s);
         if bytes == 16 {
-            dynasm!(self.ops ; .arch x64 ; movups xmm0, [rdi + slot] ; movups [rsi + rax + offset], xmm0);
+            dynasm!(self.ops ; .arch x64 ; movups xmm0, [rdi + slot] ; movups [BYTE rsi + rax + offset], xmm0);
             return;
         }
         dynasm!(self.ops ; .arch x64 ; mov rcx, [rdi + slot]);
