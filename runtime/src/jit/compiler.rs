@@ -5,6 +5,7 @@ use super::lower::{self, Native};
 use super::relocate::Code;
 use super::{Draft, FpMode};
 use crate::cells::Cells;
+use crate::mem::host::map_large_pieces;
 use crate::vm::Counting;
 use cranelift_codegen::isa::{OwnedTargetIsa, TargetIsa};
 use cranelift_codegen::settings::{self, Configurable};
@@ -36,6 +37,8 @@ impl Compiler {
     /// # Errors
     /// Cranelift's if it does not support this CPU.
     pub(super) fn new(cells: &Arc<Cells>, counting: Counting) -> std::io::Result<Self> {
+        // Cranelift's tables for a large region are megabytes, which nobody needs before the next one.
+        map_large_pieces();
         let isa = host_isa().map_err(std::io::Error::other)?;
         Ok(Compiler {
             cells: cells.clone(),

@@ -452,6 +452,21 @@ pub(crate) fn zeroed_words(count: usize) -> Arc<[AtomicU64]> {
     unsafe { zeroed.assume_init() }
 }
 
+/// Has the host's allocator map each large piece by itself from now on, so that all of it is given back when it is freed
+/// and none of it is copied when it grows. By itself it stops doing so when it has seen large pieces come and go. Not guest
+/// memory: it is here because it is unsafe code.
+pub(crate) fn map_large_pieces() {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: it changes a setting of the allocator, under the allocator's lock.
+    unsafe {
+        libc::mallopt(libc::M_MMAP_THRESHOLD, LARGE);
+    }
+}
+
+/// Bytes from which on a piece is large: what the allocator begins with.
+#[cfg(target_env = "gnu")]
+const LARGE: libc::c_int = 128 << 10;
+
 impl Drop for Window {
     fn drop(&mut self) {
         // SAFETY: the mapping was made by `reserve` and nothing refers to it any more.
