@@ -759,10 +759,12 @@ fn numbers_that_are_loaded_in_pieces() {
         }
         let count = uops.len();
         let insns = (0..count as u32).map(|i| (PC + 4 * u64::from(i), i));
-        let insns = insns.map(|(pc, i)| Insn { pc, bits: 0, len: 4, start: i, body: i, after: i + 1 }).collect();
+        let insns: Vec<Insn> =
+            insns.map(|(pc, i)| Insn { pc, bits: 0, len: 4, start: i, body: i, after: i + 1 }).collect();
         let end = PC + 4 * count as u64;
         let with_end = [&uops[..], &[Uop::Next]].concat();
-        let block = Arc::new(Entry::new(Block { pc: PC, end, insns, uops: with_end.as_slice().into(), probed: false }));
+        let insns = Insns::lifted(PC, &insns);
+        let block = Arc::new(Entry::new(Block { pc: PC, end, insns, uops: with_end.as_slice().into() }));
         let code = bench.compile(&[block]);
         let bytes: Vec<u8> = (0..page).map(|_| bench.random.next() as u8).collect();
         // The last ones reach beyond the page, and slot 3 leads nowhere in some.
