@@ -15,7 +15,7 @@ use spile_runtime::isa::Isa;
 use spile_runtime::linux::session;
 use spile_runtime::mem::GuestMemory;
 use spile_runtime::probe::engine::Probes;
-use spile_runtime::probe::live::Standing;
+use spile_runtime::probe::live::{Standing, Surroundings};
 use spile_runtime::probe::variables::ProgramInfo;
 use std::collections::{HashMap, HashSet};
 use std::io::{BufRead, BufReader, Read, Write};
@@ -104,45 +104,37 @@ impl Live {
     ) -> Result<Vec<String>, Refused> {
         scripts::load(&mut sources, first, &self.folder);
         let options = scripts::options(&self.scripts).map_err(|failure| failure.text())?;
-        let old = self.program(gone)?;
-        let compile = |probes: &mut Probes, memory: &GuestMemory| {
-            let debug = ProgramInfo::new(probes.world(memory));
-            spile_lang::extend(&old, &sources, first, self.isa, &debug, &options)
+        let prepare = |around: &Surroundings, memory: &GuestMemory| {
+            let old = without_labels(around.program(), gone);
+            let debug = ProgramInfo::new(around.world(memory));
+            let (program, diagnostics) = spile_lang::extend(&old, &sources, first, self.isa, &debug, &options);
+            let program = program.ok_or(diagnostics)?;
+            let names: Vec<String> =
+                program.probes[old.probes.len()..].iter().map(|probe| probe.name.clone()).collect();
+            // What is refused in any case is not looked for in the program.
+            let extension = (names.len() >= least).then(|| around.extension(program, memory)).transpose()?;
+            Ok::<_, Diagnostics>((names, extension))
         };
-        let (program, diagnostics) = self.control.change(compile).ok_or_else(over)?;
-        let Some(program) = program else { return Err(self.render(&diagnostics, &sources)) };
-        let known = old.probes.len();
-        if program.probes.len() < known + least {
-            return Err("there is no probe in it\n".into());
-        }
-        let names = program.probes[known..].iter().map(|probe| probe.name.clone()).collect();
+        let prepared = self.control.prepare(prepare).ok_or_else(over)?;
+        let (names, extension) = prepared.map_err(|diagnostics| self.render(&diagnostics, &sources))?;
+        let extension = extension.ok_or("there is no probe in it\n")?;
         let changed = self.control.change(|probes, memory| {
-            probes.extend(program, &sources, memory)?;
+            probes.extend(extension, &sources, memory)?;
             gone.iter().for_each(|&id| probes.remove(id));
             Ok::<(), Diagnostics>(())
         });
-        match changed.ok_or_else(over)? {
-            Ok(()) => {
-                self.sources = sources;
-                self.tidy();
-                Ok(names)
-            }
-            Err(diagnostics) => Err(self.render(&diagnostics, &sources)),
-        }
+        changed.ok_or_else(over)?.map_err(|diagnostics| self.render(&diagnostics, &sources))?;
+        self.sources = sources;
+        self.tidy();
+        Ok(names)
     }
 
-    /// The program, in which probes that are to go have no label any more.
-    fn program(&self, gone: &[ProbeId]) -> Result<Program, Refused> {
-        let mut program = self.control.change(|probes, _| probes.program().clone()).ok_or_else(over)?;
-        for id in gone {
-            let probe = &mut program.probes[id.0 as usize];
-            *probe = Arc::new(Probe { label: None, ..(**probe).clone() });
-        }
-        Ok(program)
+    fn program(&self) -> Result<Program, Refused> {
+        self.control.ask(|probes| probes.program().clone()).ok_or_else(over)
     }
 
     fn standings(&self) -> Result<Vec<Standing>, Refused> {
-        self.control.change(|probes, _| probes.standings()).ok_or_else(over)
+        self.control.ask(Probes::standings).ok_or_else(over)
     }
 
     fn find(&self, name: &str) -> Result<ProbeId, Refused> {
@@ -166,15 +158,16 @@ impl Live {
 
     /// Forgets added sources at the end of the list that no probe comes from.
     fn tidy(&mut self) {
-        let Some(program) = self.control.change(|probes, _| probes.program().clone()) else { return };
+        let Ok(program) = self.program() else { return };
         let of_probes = program.probes.iter().flat_map(|probe| self.sources.reach(probe.span.source));
         let used = of_probes.map(|source| source as usize + 1).max().unwrap_or(0);
         self.sources.truncate(used.max(self.first));
     }
 
     fn list(&self) -> Result<Reply, Refused> {
-        let program = self.program(&[])?;
-        let all = self.standings()?;
+        let program = self.program()?;
+        // As a change, with which threads tell what they have counted so far.
+        let all = self.control.change(|probes, _| probes.standings()).ok_or_else(over)?;
         let width = all.iter().map(|probe| probe.name.chars().count()).max().unwrap_or(0);
         let (mut text, mut records) = (String::new(), Vec::new());
         for probe in &all {
@@ -274,6 +267,16 @@ impl Live {
         self.added += 1;
         format!("ctl:{}", self.added)
     }
+}
+
+/// The program, in which probes that are to go have no label any more.
+fn without_labels(program: &Program, gone: &[ProbeId]) -> Program {
+    let mut program = program.clone();
+    for id in gone {
+        let probe = &mut program.probes[id.0 as usize];
+        *probe = Arc::new(Probe { label: None, ..(**probe).clone() });
+    }
+    program
 }
 
 fn over() -> Refused {
@@ -521,7 +524,7 @@ impl Watched {
                 }
             });
         }
-        let program = live.program(&[])?;
+        let program = live.program()?;
         let from_there = |id: &ProbeId| old.contains(&program.probes[id.0 as usize].span.source);
         let gone: Vec<ProbeId> = live.standings()?.into_iter().map(|probe| probe.id).filter(from_there).collect();
         let names = live.exchange_sources(&gone, sources, first, 0)?;

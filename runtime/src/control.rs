@@ -1,13 +1,15 @@
 //! Changes to the probes of a running guest, from a host thread that runs no guest code.
 //!
 //! A change is an exclusive section: no guest thread runs meanwhile, and each goes on with the change at its next
-//! instruction. Only the code that the change concerns is made anew.
+//! instruction. Only the code that the change concerns is made anew. What can be known before, such as where the places of
+//! a new probe are, is found out while the guest runs.
 
 use crate::cpu::poll;
 use crate::gate::{self, Gate};
 use crate::machine::Machine;
 use crate::mem::GuestMemory;
 use crate::probe::engine::Probes;
+use crate::probe::live::Surroundings;
 use std::sync::atomic::AtomicU32;
 use std::sync::{Arc, Weak};
 
@@ -26,18 +28,40 @@ impl Control {
     /// Calls `change` while no guest thread runs, and makes what it did the truth for all of them. None if the run has
     /// ended or has no probes.
     pub fn change<T>(&self, change: impl FnOnce(&mut Probes, &GuestMemory) -> T) -> Option<T> {
+        self.visit(|machine| {
+            gate::exclusive(|| {
+                let result = with_probes(machine, |probes| change(probes, &machine.memory))?;
+                machine.apply_changes();
+                if with_probes(machine, |probes| probes.has_marks())? {
+                    machine.gate.ask_all(poll::MARK);
+                }
+                with_probes(machine, Probes::sweep)?;
+                Some(result)
+            })
+        })
+    }
+
+    /// Calls `ask` while the guest runs. None if the run has ended or has no probes.
+    pub fn ask<T>(&self, ask: impl FnOnce(&Probes) -> T) -> Option<T> {
+        self.visit(|machine| with_probes(machine, |probes| ask(probes)))
+    }
+
+    /// Calls `prepare` with what there is for a change, while the guest runs. None if the run has ended or has no probes.
+    pub fn prepare<T>(&self, prepare: impl FnOnce(&Surroundings, &GuestMemory) -> T) -> Option<T> {
+        self.visit(|machine| {
+            let surroundings = with_probes(machine, |probes| probes.surroundings())?;
+            Some(prepare(&surroundings, &machine.memory))
+        })
+    }
+
+    /// Calls `f` inside the gate.
+    fn visit<T>(&self, f: impl FnOnce(&Machine) -> Option<T>) -> Option<T> {
         let machine = self.machine.upgrade()?;
         let member = machine.gate.visit(self.poll)?;
         machine.gate.adopt(member.clone());
-        let result = gate::exclusive(|| {
-            let result = with_probes(&machine, |probes| change(probes, &machine.memory))?;
-            machine.apply_changes();
-            if with_probes(&machine, |probes| probes.has_marks())? {
-                machine.gate.ask_all(poll::MARK);
-            }
-            with_probes(&machine, Probes::sweep)?;
-            Some(result)
-        });
+        // It has come without asking, maybe in the middle of an exclusive section.
+        gate::park();
+        let result = f(&machine);
         machine.gate.remove(&member);
         Gate::forsake();
         result

@@ -547,11 +547,16 @@ impl ProbeEngine for Probes {
 }
 
 impl Probes {
-    /// Resolves places anew, after symbols or probes have changed.
-    pub(super) fn look_again(&mut self, memory: &GuestMemory) {
+    /// Resolves places anew, after symbols have changed.
+    fn look_again(&mut self, memory: &GuestMemory) {
         let Core { program, attachments, symbols, isa, .. } = &mut self.core;
         let world = World { symbols: &**symbols, memory, isa: *isa };
         self.moved.extend(self.pending.update(program, attachments, &world));
+        self.follow();
+    }
+
+    /// Takes in the places of the probes, after these or their places have changed.
+    pub(super) fn follow(&mut self) {
         self.core.addresses = addresses(&self.core.attachments);
         self.core.follow_calls();
         self.moved.extend(self.core.follow_ends());

@@ -7,12 +7,14 @@
 //! Numbers of probes that stay do not change, since their code stays. A removed probe leaves a hole, which is given up
 //! when there is nothing behind it; so adding and removing again does not grow anything.
 
-use super::attach::{World, attach};
+use super::attach::{Attachment, World, attach};
 use super::calls::concerns_calls;
 use super::engine::{Probes, asks_for_all_counts, refuse_complex};
 use super::lower::walk;
 use crate::glob;
+use crate::isa::Isa;
 use crate::mem::GuestMemory;
+use crate::symbols::SymbolTable;
 use spile_lang::diag::Diagnostics;
 use spile_lang::ir::{Event, NamePattern, NameSet, Probe, ProbeId, Program, StateId, StmtKind};
 use spile_lang::source::Sources;
@@ -33,29 +35,75 @@ pub struct Standing {
     pub waiting: usize,
 }
 
-impl Probes {
-    /// Goes on with `program`, which begins with the present one and has more probes (see [`spile_lang::extend`]).
+/// What a change is prepared in while the guest runs: the program as it is, and the modules.
+pub struct Surroundings {
+    program: Arc<Program>,
+    symbols: Arc<SymbolTable>,
+    isa: &'static dyn Isa,
+}
+
+/// A program with more probes, and where they are.
+pub struct Extension {
+    program: Arc<Program>,
+    attachments: Vec<Attachment>,
+    /// The modules in which the places have been found.
+    symbols: Arc<SymbolTable>,
+}
+
+impl Surroundings {
+    /// The program.
+    pub fn program(&self) -> &Program {
+        &self.program
+    }
+
+    /// What places and variables are looked up in.
+    pub fn world<'a>(&'a self, memory: &'a GuestMemory) -> World<'a> {
+        World { symbols: &*self.symbols, memory, isa: self.isa }
+    }
+
+    /// Prepares for going on with `program`, which begins with the present one and has more probes (see
+    /// [`spile_lang::extend`]).
     ///
     /// # Errors
-    /// What is wrong with the new ones; nothing has changed then.
-    pub fn extend(&mut self, program: Program, sources: &Sources, memory: &GuestMemory) -> Result<(), Diagnostics> {
+    /// What is wrong with the places of the new ones.
+    pub fn extension(&self, program: Program, memory: &GuestMemory) -> Result<Extension, Diagnostics> {
         let known = self.program.probes.len();
         // Those that stay are the same nodes: code refers to them.
         let probes =
             self.program.probes.iter().chain(program.probes.get(known..).unwrap_or_default()).cloned().collect();
         let program = Arc::new(Program { probes, ..program });
-        let world = World { symbols: &*self.core.symbols, memory, isa: self.core.isa };
-        let new = attach(&program, known, &world)?;
+        let attachments = attach(&program, known, &self.world(memory))?;
+        Ok(Extension { program, attachments, symbols: self.symbols.clone() })
+    }
+}
+
+impl Probes {
+    /// What there is for a change. Only one is to be prepared at a time.
+    pub fn surroundings(&self) -> Surroundings {
+        Surroundings { program: self.program.clone(), symbols: self.core.symbols.clone(), isa: self.core.isa }
+    }
+
+    /// Goes on with a program that has more probes.
+    ///
+    /// # Errors
+    /// What is wrong with the new ones; nothing has changed then.
+    pub fn extend(&mut self, new: Extension, sources: &Sources, memory: &GuestMemory) -> Result<(), Diagnostics> {
+        let known = self.program.probes.len();
+        let Extension { program, mut attachments, symbols } = new;
+        if !Arc::ptr_eq(&symbols, &self.core.symbols) {
+            // Modules have come or gone meanwhile.
+            attachments = attach(&program, known, &self.world(memory))?;
+        }
         self.core.runtime.extend(&program, sources);
         let before = std::mem::replace(&mut self.program, program.clone());
         self.core.program = program.clone();
-        self.core.attachments.extend(new);
+        self.core.attachments.extend(attachments);
         let stickable = self.lowering.stickable();
         let moved = self.lowering.extend(program, &mut self.core);
         if self.lowering.stickable() != stickable {
             self.moved.push(0..u64::MAX);
         }
-        self.look_again(memory);
+        self.follow();
         if let Err(diagnostics) = refuse_complex(self.lowering.check(known, &mut self.core)) {
             (known..self.program.probes.len()).for_each(|id| self.remove(ProbeId(id as u32)));
             self.sweep();
