@@ -139,6 +139,24 @@ fn adding_and_removing_does_not_grow() {
     assert_eq!(running.accepted(&["list"]), "there are no probes\n");
 }
 
+/// All code goes in one step, and no thread goes on with what it had found before.
+#[test]
+fn a_probe_that_is_everywhere_comes_and_goes() {
+    for tier in TIERS {
+        let running = Running::start("everywhere", tier, &["-e", "p: on insn at pop count by tid into @pop"]);
+        running.until("all threads run", || running.by_thread("@pop").len() == 8);
+        for _ in 0..rounds().div_ceil(3) {
+            running.accepted(&["add", "all: on insn count by tid into @all"]);
+            running.until("all threads count", || running.by_thread("@all").len() == 8);
+            running.accepted(&["remove", "all"]);
+            let (all, pop) = (running.by_thread("@all"), running.by_thread("@pop"));
+            running.until("all threads go on", || running.by_thread("@pop").iter().all(|(tid, n)| *n > pop[tid] + 100));
+            assert_eq!(running.by_thread("@all"), all, "{tier}: it has gone");
+            running.accepted(&["reset", "@all"]);
+        }
+    }
+}
+
 #[test]
 fn commands_say_what_they_did_and_what_is_wrong() {
     let running = Running::start("says", "auto", &["-e", "fn twice(n) = n * 2", "-e", "a: on insn at pop count"]);

@@ -113,6 +113,17 @@ fn translating_again_has_its_cause() {
     assert_eq!(number(&exhausted, "blocks dropped", "probes changed"), 1, "{exhausted}");
     assert_eq!(again(&exhausted, "probes changed"), 1, "{exhausted}");
     assert_eq!(again(&exhausted, "written or unmapped"), 0, "{exhausted}");
+    // One that was everywhere takes all blocks with it, of which some are executed no more. What they were is not lost.
+    for tier in TIERS {
+        let all = stats(&["--tier", tier, "-q", "-e", "on insn hit 50000 @n = x0"], &["fib"]);
+        let (dropped, now) = (number(&all, "blocks dropped", "probes changed"), number(&all, "memory", "blocks now"));
+        assert_eq!(number(&all, "translation", "blocks translated"), dropped + now, "{tier}: {all}");
+        let anew = again(&all, "probes changed");
+        assert!(0 < anew && anew <= now && anew < dropped, "{tier}: {all}");
+        let executed = number(&all, "translation", "single blocks executed, instructions");
+        // The rest of the block in which it went counts once more.
+        assert!(tier != "interp" || (0..64).contains(&(executed - icount(&["fib"]))), "{all}");
+    }
 }
 
 #[test]

@@ -1,4 +1,5 @@
-//! Compilation beside the guest: the list of blocks that are to be compiled, and the thread that does it.
+//! Compilation beside the guest: the list of blocks that are to be compiled, and the thread that does it, and frees what
+//! has been dropped.
 //!
 //! Hot blocks come first. Where code is kept for later runs, what is only warm is compiled as well while nothing is hot:
 //! it pays in the sum of the runs, such as what each start of an interpreter executes some hundred times.
@@ -11,7 +12,7 @@
 use crate::cache::Entry;
 use crate::gate::Gate;
 use crate::jit::FpMode;
-use crate::machine::Machine;
+use crate::machine::{Machine, Remains};
 use crate::vm::AbortOnPanic;
 use std::collections::VecDeque;
 use std::sync::{Arc, Weak};
@@ -36,6 +37,8 @@ pub(crate) struct Queue {
 pub(crate) enum Next<T> {
     /// This.
     Now(T),
+    /// Nothing, but this is to be freed.
+    Free(Box<Remains>),
     /// Something after so much time.
     In(Duration),
     /// Nothing until somebody wakes the thread.
@@ -99,11 +102,16 @@ impl Queue {
         }
     }
 
-    /// Wakes the thread, so that it sees the end of its machine.
-    pub(crate) fn close(&self) {
-        if let Worker::There(thread) = &self.worker {
-            thread.unpark();
-        }
+    /// Forgets all blocks.
+    pub(crate) fn clear(&mut self) {
+        (self.hot, self.warm, self.due) = Default::default();
+    }
+
+    /// Wakes the thread, so that it sees what else there is to do, or the end of its machine. False if there is none.
+    pub(crate) fn wake(&self) -> bool {
+        let Worker::There(thread) = &self.worker else { return false };
+        thread.unpark();
+        true
     }
 }
 
@@ -126,6 +134,13 @@ fn work(gate: &Gate, machine: &Weak<Machine>) {
     while let Some(Some(begun)) = gate.beside(|| machine.upgrade().map(|machine| machine.begin_next())) {
         let mut work = match begun {
             Next::Now(work) => work,
+            Next::Free(remains) => {
+                let mut rest = remains.free();
+                while gate.beside(|| machine.upgrade().is_some_and(|machine| machine.take_back(&mut rest)))
+                    == Some(true)
+                {}
+                continue;
+            }
             Next::In(time) => {
                 std::thread::park_timeout(time);
                 continue;

@@ -8,6 +8,7 @@ use crate::jit::FpMode;
 use crate::machine::lock;
 use crate::mem::PAGE;
 use crate::mem::host::prefetch;
+use crate::translate::MAX_BYTES;
 use hashbrown::HashMap;
 use std::mem::offset_of;
 use std::ops::{Deref, Range};
@@ -204,7 +205,7 @@ impl Entry {
         self.interpret_only.load(Ordering::Relaxed)
     }
 
-    /// False once it has been removed from the cache: it may be stale.
+    /// False once it has been removed from the cache by itself: it may be stale.
     pub fn is_live(&self) -> bool {
         self.live.load(Ordering::Acquire)
     }
@@ -304,15 +305,25 @@ type FrontSlot = Option<(u64, Arc<Entry>)>;
 #[derive(Debug)]
 pub struct Front {
     slots: Box<[FrontSlot]>,
+    /// See [`Front::renew`].
+    generation: u64,
 }
 
 impl Default for Front {
     fn default() -> Self {
-        Front { slots: vec![None; 1 << FRONT_BITS].into() }
+        Front { slots: vec![None; 1 << FRONT_BITS].into(), generation: 0 }
     }
 }
 
 impl Front {
+    /// Forgets what it has kept in an earlier generation: all blocks of the cache have been taken at once since.
+    #[inline]
+    pub fn renew(&mut self, generation: u64) {
+        if self.generation != generation {
+            *self = Front { generation, ..Front::default() };
+        }
+    }
+
     /// What a block is found by, in one word. None for an odd address, where no instruction is.
     fn word(pc: u64, enters: bool) -> Option<u64> {
         (pc & 1 == 0).then_some(pc | u64::from(enters))
@@ -398,16 +409,26 @@ impl Cache {
         entry
     }
 
-    /// Removes the blocks that overlap `range` and returns their addresses. No thread may be inside a block.
-    pub fn remove(&mut self, range: Range<u64>) -> Vec<u64> {
-        let mut removed = Vec::new();
-        for entry in self.entered.remove(&range).into_iter().chain(self.rests.remove(&range)) {
+    /// Removes the blocks that overlap `range`, and lists their addresses in `removed`. No thread may be inside a block.
+    pub fn remove(&mut self, range: &Range<u64>, removed: &mut Vec<u64>) {
+        for entry in self.entered.remove(range).into_iter().chain(self.rests.remove(range)) {
             removed.push(entry.block.pc);
             note_executed(&mut self.executed, &entry);
             entry.live.store(false, Ordering::Release);
             FpMode::ALL.into_iter().for_each(|mode| entry.forget_code(mode));
         }
-        removed
+    }
+
+    /// Takes all blocks at once: they are no longer in use, and still say that they are live. No thread may be inside one.
+    pub fn take(&mut self) -> Cache {
+        let executed = std::mem::take(&mut self.executed);
+        Cache { executed: (0, 0), ..std::mem::replace(self, Cache { executed, ..Cache::default() }) }
+    }
+
+    /// Adds what blocks have been executed that have been taken: see [`Cache::executed`].
+    pub fn add_executed(&mut self, (executions, insns): (u64, u64)) {
+        self.executed.0 += executions;
+        self.executed.1 += insns;
     }
 
     /// How often blocks have been executed by the interpreter and as quick code, and the instructions in them, roughly.
@@ -451,18 +472,21 @@ impl Blocks {
             pages.collect()
         };
         for page in pages {
-            let Some(mut blocks) = self.by_page.remove(&page) else { continue };
+            let Some(blocks) = self.by_page.get_mut(&page) else { continue };
             blocks.retain(|pc| {
-                let overlaps = |block: &Block| block.pc < range.end && block.end > range.start;
+                // Most blocks on the page end before the range or begin behind it, which needs no look at them.
+                if *pc >= range.end || pc.saturating_add(MAX_BYTES) <= range.start {
+                    return true;
+                }
                 match self.by_pc.get(pc) {
-                    Some(entry) if !overlaps(&entry.block) => return true,
+                    Some(entry) if entry.block.end <= range.start => return true,
                     Some(_) => removed.extend(self.by_pc.remove(pc)),
                     None => {}
                 }
                 false
             });
-            if !blocks.is_empty() {
-                self.by_page.insert(page, blocks);
+            if blocks.is_empty() {
+                self.by_page.remove(&page);
             }
         }
         removed
@@ -489,12 +513,15 @@ mod tests {
         cache.insert(block(0x1000, 0x1010), true);
         cache.insert(block(0x1010, 0x1020), true);
         cache.insert(block(0x1008, 0x1010), false);
-        assert_eq!(cache.remove(0x1010..0x1014), [0x1010]);
+        let mut removed = Vec::new();
+        cache.remove(&(0x1010..0x1014), &mut removed);
+        assert_eq!(removed, [0x1010]);
         assert!(cache.find(0x1010, true).is_none());
         assert!(cache.find(0x1000, true).is_some());
         assert!(cache.find(0x1008, true).is_none());
         assert!(cache.find(0x1008, false).is_some());
-        assert_eq!(cache.remove(0..u64::MAX).len(), 2);
+        cache.remove(&(0..u64::MAX), &mut removed);
+        assert_eq!(removed.len(), 3);
         assert!(cache.is_empty());
     }
 
@@ -502,6 +529,18 @@ mod tests {
     #[test]
     fn entries_are_small() {
         assert!(size_of::<Entry>() <= 208, "{}", size_of::<Entry>());
+    }
+
+    #[test]
+    fn blocks_of_an_earlier_generation_are_not_found() {
+        let (mut cache, mut front) = (Cache::default(), Front::default());
+        front.keep(cache.insert(block(0x1000, 0x1010), true), true);
+        assert!(front.find(0x1000, true).is_some());
+        assert_eq!((cache.take().len(), cache.len()), (1, 0));
+        front.renew(1);
+        assert!(front.find(0x1000, true).is_none());
+        front.keep(cache.insert(block(0x1000, 0x1010), true), true);
+        assert!(front.find(0x1000, true).is_some());
     }
 
     #[test]

@@ -29,15 +29,17 @@ impl Control {
     /// ended or has no probes.
     pub fn change<T>(&self, change: impl FnOnce(&mut Probes, &GuestMemory) -> T) -> Option<T> {
         self.visit(|machine| {
-            gate::exclusive(|| {
+            let result = gate::exclusive(|| {
                 let result = with_probes(machine, |probes| change(probes, &machine.memory))?;
-                machine.apply_changes();
+                machine.apply_changes_now();
                 if with_probes(machine, |probes| probes.has_marks())? {
                     machine.gate.ask_all(poll::MARK);
                 }
                 with_probes(machine, Probes::sweep)?;
                 Some(result)
-            })
+            });
+            machine.clear_away();
+            result
         })
     }
 

@@ -15,7 +15,7 @@ use crate::cpu::{CpuState, poll};
 use crate::env::{Environment, Status};
 use crate::gate::{self, Gate, Member};
 use crate::isa::Isa;
-use crate::jit::{Code, Compiled, Compiler, Draft, FpMode, Gateway, Jit, Seen};
+use crate::jit::{self, Code, Compiled, Compiler, Draft, FpMode, Gateway, Jit, Seen};
 use crate::mem::{GuestMemory, PAGE, perm};
 use crate::perf::PerfMap;
 use crate::stats::{self, Cause, Counts, Made, Section, Standing};
@@ -25,6 +25,7 @@ use crate::uop::slot;
 use crate::vm::{Config, Counting, End, ProbeEngine, Tier};
 use hashbrown::HashMap;
 use std::ops::Range;
+use std::slice;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::time::{Duration, Instant};
@@ -67,6 +68,8 @@ pub(crate) struct Machine {
     warm: AtomicU32,
     /// Goes up when generated code is dropped or another compiler is at work.
     epoch: AtomicU64,
+    /// Goes up when all blocks are dropped at once.
+    generation: AtomicU64,
     /// What is left of the limit of the run.
     budget: AtomicU64,
     ending: Mutex<Option<Ending>>,
@@ -92,6 +95,32 @@ struct Translations {
     /// Why blocks at these addresses have been dropped, as long as they have not been translated again; kept for
     /// statistics only.
     dropped: HashMap<u64, Cause>,
+    /// Why all blocks have been dropped the last time, and in which generation blocks have been translated; the same.
+    dropped_all: Cause,
+    translated: HashMap<(u64, bool), u64>,
+    /// What has been dropped at once and is to be freed.
+    remains: Vec<Remains>,
+}
+
+/// Code that nobody finds any more: see [`Machine::clear_away`].
+#[derive(Debug)]
+pub(crate) struct Remains {
+    blocks: Cache,
+    code: Option<jit::Dropped>,
+}
+
+/// What is left of [`Remains`].
+pub(crate) struct Rest {
+    /// See [`Cache::executed`].
+    executed: (u64, u64),
+    room: Option<jit::Room>,
+}
+
+impl Remains {
+    /// Frees it, which takes long and needs nothing else, but for what [`Machine::take_back`] wants.
+    pub(crate) fn free(self) -> Rest {
+        Rest { executed: self.blocks.executed(), room: self.code.map(jit::Dropped::into_room) }
+    }
 }
 
 impl Translations {
@@ -110,6 +139,8 @@ pub(crate) struct Work {
     mode: FpMode,
     /// All of its blocks, the root included.
     region: Vec<Arc<Entry>>,
+    /// When it was begun: see [`Machine::generation`].
+    generation: u64,
     /// How long the compiler was at it.
     took: Duration,
 }
@@ -169,10 +200,14 @@ impl Machine {
                 parallel: false,
                 made: Made::default(),
                 dropped: HashMap::new(),
+                dropped_all: Cause::Probes,
+                translated: HashMap::new(),
+                remains: Vec::new(),
             }),
             store: Mutex::default(),
             warm: AtomicU32::new(u32::MAX),
             epoch: AtomicU64::new(0),
+            generation: AtomicU64::new(0),
             budget: AtomicU64::new(config.max_insns.unwrap_or(u64::MAX)),
             ending: Mutex::new(None),
             is_ending: AtomicBool::new(false),
@@ -199,6 +234,11 @@ impl Machine {
     /// Changes when code that a thread may know the address of has been dropped.
     pub(crate) fn epoch(&self) -> u64 {
         self.epoch.load(Ordering::Acquire)
+    }
+
+    /// Changes when blocks that a thread may have found have been dropped although they say that they are live.
+    pub(crate) fn generation(&self) -> u64 {
+        self.generation.load(Ordering::Acquire)
     }
 
     /// The way into generated code, if there is any.
@@ -309,11 +349,17 @@ impl Machine {
                 self.memory.mark_code(block.end - 1);
             }
         }
-        let Translations { made, dropped, .. } = translations;
+        let Translations { made, dropped, dropped_all, translated, .. } = translations;
         made.blocks += 1;
         made.insns += block.insns.len() as u64;
         made.uops += block.uops.len() as u64;
-        if let Some(cause) = dropped.remove(&pc) {
+        let mut cause = dropped.remove(&pc);
+        if self.config.stats {
+            let now = self.generation();
+            let before = translated.insert((pc, enters), now).filter(|&before| before != now);
+            cause = cause.or(before.map(|_| *dropped_all));
+        }
+        if let Some(cause) = cause {
             made.again[cause as usize] += 1;
         }
         translations.cache.insert(block, enters)
@@ -374,11 +420,14 @@ impl Machine {
     /// Prepares for compiling what has been executed most of what waits for it. For a thread [`Gate::beside`] the guest's.
     pub(crate) fn begin_next(&self) -> Next<Work> {
         let translations = &mut *self.translations();
+        if let Some(remains) = translations.remains.pop() {
+            return Next::Free(Box::new(remains));
+        }
         while !self.is_ending() {
             let (entry, mode) = match translations.queue.take() {
                 Next::Now(next) => next,
                 Next::In(time) => return Next::In(time),
-                Next::Nothing => break,
+                Next::Free(_) | Next::Nothing => break,
             };
             // Another region may have come to it meanwhile.
             if entry.is_live()
@@ -418,13 +467,13 @@ impl Machine {
         let compiler = translations.compiler.take()?;
         let (region, seen) = self.region(translations, root.block.pc);
         let draft = translations.jit.as_ref()?.draft(region.clone(), seen, mode);
-        Some(Work { compiler, draft, root, mode, region, took: Duration::ZERO })
+        Some(Work { compiler, draft, root, mode, region, generation: self.generation(), took: Duration::ZERO })
     }
 
     /// Puts code in place, unless it was made of something that has been dropped meanwhile. Returns what is to be kept of
     /// it for later runs.
     fn finish(&self, translations: &mut Translations, work: Work, code: Option<Code>) -> Option<Record> {
-        let Work { compiler, draft, root, mode, region, took } = work;
+        let Work { compiler, draft, root, mode, region, generation, took } = work;
         translations.compiler = Some(compiler);
         let made = &mut translations.made;
         made.compiling += took;
@@ -432,7 +481,7 @@ impl Machine {
         made.region_blocks += region.len() as u64;
         made.region_insns += region.iter().map(|entry| entry.block.insns.len() as u64).sum::<u64>();
         let jit = translations.jit.as_mut()?;
-        if !region.iter().all(|entry| entry.is_live()) {
+        if generation != self.generation() || !region.iter().all(|entry| entry.is_live()) {
             made.wasted += 1;
             root.postpone_code(mode, self.hot(root.is_quick(mode)));
             return None;
@@ -499,7 +548,7 @@ impl Machine {
     fn drop_written_code_now(&self) {
         let mut translations = self.translations();
         for page in self.memory.take_written_code() {
-            self.drop_code(&mut translations, page..page + PAGE, Cause::Written);
+            self.drop_code(&mut translations, slice::from_ref(&(page..page + PAGE)), Cause::Written);
             let aliases = self.memory.aliases(page);
             if !aliases.iter().chain([&page]).any(|&page| translations.has_code(page)) {
                 self.memory.unmark_code(page);
@@ -509,21 +558,22 @@ impl Machine {
 
     /// Drops the code that overlaps `range`.
     pub(crate) fn drop_range(&self, range: Range<u64>) {
-        gate::exclusive(|| self.drop_code(&mut self.translations(), range, Cause::Written));
+        gate::exclusive(|| self.drop_code(&mut self.translations(), slice::from_ref(&range), Cause::Written));
     }
 
     /// Drops the code that changed probes concern, and code that has been written.
     pub(crate) fn apply_changes(&self) {
-        gate::exclusive(|| {
-            self.memory.notice_stuck();
-            self.drop_written_code_now();
-            let changes = self.probes().map(|mut probes| probes.take_changes()).unwrap_or_default();
-            let mut translations = self.translations();
-            for range in changes {
-                self.drop_code(&mut translations, range, Cause::Probes);
-            }
-            // Threads look at `every` probes again behind an exclusive section.
-        });
+        gate::exclusive(|| self.apply_changes_now());
+        self.clear_away();
+    }
+
+    /// As [`Machine::apply_changes`] in an exclusive section.
+    pub(crate) fn apply_changes_now(&self) {
+        self.memory.notice_stuck();
+        self.drop_written_code_now();
+        let changes = self.probes().map(|mut probes| probes.take_changes()).unwrap_or_default();
+        self.drop_code(&mut self.translations(), &changes, Cause::Probes);
+        // Threads look at `every` probes again behind an exclusive section.
     }
 
     /// Tells the probes that other files are mapped, and drops the code that this concerns. False if there is none.
@@ -535,18 +585,57 @@ impl Machine {
         changed
     }
 
-    fn drop_code(&self, translations: &mut Translations, range: Range<u64>, cause: Cause) {
-        let removed = translations.cache.remove(range.clone());
-        translations.made.dropped_blocks[cause as usize] += removed.len() as u64;
-        if self.config.stats {
-            translations.dropped.extend(removed.iter().map(|&pc| (pc, cause)));
+    /// Drops the code that overlaps one of `ranges`.
+    fn drop_code(&self, translations: &mut Translations, ranges: &[Range<u64>], cause: Cause) {
+        if ranges.contains(&(0..u64::MAX)) {
+            return self.drop_all(translations, cause);
         }
-        self.drop_regions(translations, &removed, cause);
+        let mut blocks = Vec::new();
+        ranges.iter().for_each(|range| translations.cache.remove(range, &mut blocks));
+        translations.made.dropped_blocks[cause as usize] += blocks.len() as u64;
+        if self.config.stats {
+            translations.dropped.extend(blocks.iter().map(|&pc| (pc, cause)));
+        }
         // Blocks of regions that were compiled in an earlier run need not have been translated.
         if let Some(jit) = &translations.jit {
-            let blocks = jit.blocks_in(&range);
-            self.drop_regions(translations, &blocks, cause);
+            ranges.iter().for_each(|range| blocks.extend(jit.blocks_in(range)));
         }
+        self.drop_regions(translations, &blocks, cause);
+    }
+
+    /// Drops all code in a step that takes as long however much there is. Whoever does it sees to [`Machine::clear_away`].
+    fn drop_all(&self, translations: &mut Translations, cause: Cause) {
+        let blocks = translations.cache.take();
+        let code = translations.jit.as_mut().map(Jit::drop_all);
+        translations.queue.clear();
+        translations.made.dropped_blocks[cause as usize] += blocks.len() as u64;
+        translations.made.dropped_regions[cause as usize] += code.as_ref().map_or(0, jit::Dropped::regions) as u64;
+        translations.dropped_all = cause;
+        translations.remains.push(Remains { blocks, code });
+        self.generation.fetch_add(1, Ordering::Release);
+        self.epoch.fetch_add(1, Ordering::Release);
+    }
+
+    /// Sees to it that what has been dropped at once is freed, behind an exclusive section: by the thread that compiles if
+    /// there is one.
+    pub(crate) fn clear_away(&self) {
+        let mut translations = self.translations();
+        if translations.remains.is_empty() || translations.queue.wake() {
+            return;
+        }
+        let remains = std::mem::take(&mut translations.remains);
+        drop(translations);
+        for mut rest in remains.into_iter().map(Remains::free) {
+            while self.take_back(&mut rest) {}
+        }
+    }
+
+    /// Takes back some of what dropped code has had. False if there is no more of it.
+    pub(crate) fn take_back(&self, rest: &mut Rest) -> bool {
+        let Translations { cache, jit, .. } = &mut *self.translations();
+        cache.add_executed(std::mem::take(&mut rest.executed));
+        // A forked child has no code of its parent's.
+        jit.as_mut().zip(rest.room.as_mut()).is_some_and(|(jit, room)| jit.take_back(room))
     }
 
     /// Drops the regions with one of the blocks at these addresses.
@@ -591,8 +680,9 @@ impl Machine {
             if let Some(jit) = &mut translations.jit {
                 jit.set_parallel(true);
             }
-            self.drop_code(&mut translations, 0..u64::MAX, Cause::Threads);
+            self.drop_all(&mut translations, Cause::Threads);
         });
+        self.clear_away();
         true
     }
 
@@ -603,7 +693,8 @@ impl Machine {
         // Its thread is the parent's.
         translations.queue = Queue::default();
         translations.cache.forget_code();
-        (translations.made, translations.dropped) = (Made::default(), HashMap::new());
+        translations.remains.clear();
+        (translations.made, translations.dropped, translations.translated) = Default::default();
         *lock(&self.counts) = Counts::default();
         if let Some(store) = &mut *lock(&self.store) {
             store.forked();
@@ -646,10 +737,15 @@ impl Machine {
     pub(crate) fn stats(&self) -> Vec<Section> {
         let translations = self.translations();
         let jit = translations.jit.as_ref();
+        let mut executed = translations.cache.executed();
+        for (executions, insns) in translations.remains.iter().map(|remains| remains.blocks.executed()) {
+            executed.0 += executions;
+            executed.1 += insns;
+        }
         let standing = Standing {
             elapsed: self.begun.elapsed(),
             live_blocks: translations.cache.len() as u64,
-            executed: translations.cache.executed(),
+            executed,
             live_regions: jit.map_or(0, Jit::regions) as u64,
             compiled_blocks: jit.map_or(0, Jit::blocks) as u64,
             live_code: jit.map_or(0, Jit::code_bytes) as u64,
@@ -720,6 +816,6 @@ impl Machine {
 
 impl Drop for Machine {
     fn drop(&mut self) {
-        self.translations().queue.close();
+        self.translations().queue.wake();
     }
 }

@@ -10,6 +10,8 @@ use crate::uop::{Operand, Trap, UnOp, Uop, X, slot};
 
 /// Most instructions in a block.
 pub const MAX_INSNS: usize = 256;
+/// Most bytes of guest code in a block.
+pub const MAX_BYTES: u64 = 4 * MAX_INSNS as u64;
 /// Micro-ops behind which a block has no further instruction.
 pub const MAX_UOPS: usize = 1 << 14;
 /// Instructions that most blocks have no more of.

@@ -607,6 +607,7 @@ impl Vm {
 
     /// Finds or translates the block at `pc`. `None` if this thread was outside meanwhile: the world has changed.
     fn entry(&mut self, pc: u64, enters: bool) -> Option<Arc<Entry>> {
+        self.front.renew(self.machine.generation());
         if let Some(entry) = self.front.find(pc, enters) {
             return Some(entry.clone());
         }
@@ -686,6 +687,7 @@ impl Vm {
         let now = Some((self.machine.epoch(), self.fp_mode()));
         if self.good_for != now {
             self.good_for = now;
+            self.front.renew(self.machine.generation());
             self.gateway = self.machine.gateway();
             if let Some(gateway) = &self.gateway {
                 self.jump_cache.clear(gateway);

@@ -26,7 +26,7 @@ const ALIGN: usize = 32;
 const WINDOW: usize = 64 << 10;
 
 /// A piece of generated code. There are many.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Piece {
     offset: u32,
     len: u32,

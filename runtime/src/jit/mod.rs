@@ -32,8 +32,8 @@ use crate::cache::Entry;
 use crate::cells::{Cells, Counters};
 use crate::cpu::CpuState;
 use crate::interp::Context;
-use crate::mem::{GuestMemory, PAGE};
-use crate::translate::successors;
+use crate::mem::GuestMemory;
+use crate::translate::{MAX_BYTES, successors};
 use crate::uop::{JumpHint, Uop};
 use crate::vector::control;
 use crate::vm::Counting;
@@ -43,7 +43,9 @@ use compiler::Fixed;
 use hashbrown::{HashMap, HashSet};
 pub use relocate::{Address, Code, Place};
 use smallvec::SmallVec;
+use std::any::Any;
 use std::collections::{BTreeMap, btree_map};
+use std::mem::take;
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -59,6 +61,8 @@ pub const MAX_REGION_INSNS: usize = 800;
 ///
 /// [`control::CANONICAL`] is not among them: it never changes, and has code of its own.
 pub const CONTROL_MODE: u64 = control::ROUNDING | 1 << 26 | 1 << 25 | 1 << 24 | 3 << 22 | 1 << 19;
+/// Places of dropped code that are made free at a time: others wait meanwhile.
+const TAKEN_BACK: usize = 128;
 /// Log2 of the number of entries in the indirect-branch cache.
 const JUMP_CACHE_BITS: u32 = 12;
 
@@ -218,6 +222,36 @@ struct Holders {
     end: u64,
     regions: Vec<u32>,
 }
+
+/// What [`Jit::drop_all`] has dropped. Nobody finds it any more.
+#[derive(Debug)]
+pub struct Dropped {
+    regions: HashMap<u32, Region>,
+    quick: [HashMap<u64, Quick>; FpMode::PLACES],
+    /// What led to it. To free that takes as long.
+    _ways: Box<dyn Any + Send>,
+}
+
+impl Dropped {
+    /// Number of regions in it.
+    pub fn regions(&self) -> usize {
+        self.regions.len()
+    }
+
+    /// Frees it, but for what the compiling tier gets back: see [`Jit::take_back`].
+    pub fn into_room(self) -> Room {
+        let regions = self.regions.into_values().map(|region| (region.piece, None));
+        let quick = self.quick.into_iter().flat_map(HashMap::into_values).map(|quick| (quick.piece, Some(quick.slots)));
+        let mut places: Vec<(Piece, Option<usize>)> = regions.chain(quick).collect();
+        // Neighbours join as soon as they are free.
+        places.sort_unstable_by_key(|(piece, _)| *piece);
+        Room(places)
+    }
+}
+
+/// Places of generated code that is no more, some with chain slots.
+#[derive(Debug)]
+pub struct Room(Vec<(Piece, Option<usize>)>);
 
 /// The way into generated code, which a thread may use as long as the compiler lives.
 #[derive(Clone, Copy, Debug)]
@@ -497,8 +531,7 @@ impl Jit {
 
     /// Lists the addresses of blocks of regions that overlap `range`.
     pub fn blocks_in(&self, range: &Range<u64>) -> Vec<u64> {
-        // A block begins on the page before the one where it ends at the earliest.
-        let from = range.start.saturating_sub(2 * PAGE);
+        let from = range.start.saturating_sub(MAX_BYTES);
         let near = self.by_block.range(from..range.end.max(from));
         near.filter(|(_, holders)| holders.end > range.start).map(|(&pc, _)| pc).collect()
     }
@@ -600,6 +633,26 @@ impl Jit {
         }
         entries.iter().for_each(|&(pc, _)| self.unlink(pc));
         entries
+    }
+
+    /// Drops all code at once, however much there is. No thread may be inside generated code.
+    pub fn drop_all(&mut self) -> Dropped {
+        let Jit { regions, quick, by_block, by_entry, chained, by_slots, .. } = self;
+        Dropped {
+            regions: take(regions),
+            quick: take(quick),
+            _ways: Box::new((take(by_block), take(by_entry), take(chained), take(by_slots))),
+        }
+    }
+
+    /// Uses some of `room` again. False if there is no more of it.
+    pub fn take_back(&mut self, room: &mut Room) -> bool {
+        let rest = room.0.len().saturating_sub(TAKEN_BACK);
+        for (piece, slots) in room.0.drain(rest..) {
+            self.arena.remove(piece);
+            slots.into_iter().for_each(|slots| self.quick_slots.give(slots));
+        }
+        rest > 0
     }
 
     /// Has all exits that go on at `pc` look for its code again.
