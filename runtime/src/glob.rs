@@ -34,6 +34,11 @@ pub fn matches_bytes(pattern: &[u8], text: &[u8]) -> bool {
     true
 }
 
+/// What all texts that match `pattern` begin with.
+pub fn literal(pattern: &str) -> &str {
+    &pattern[..pattern.find(['*', '?']).unwrap_or(pattern.len())]
+}
+
 /// Length of the character that `text`, which is not empty, begins with; 1 for a byte that is none.
 fn char_len(text: &[u8]) -> usize {
     let longest = &text[..text.len().min(4)];

@@ -258,6 +258,10 @@ impl Symbols for SymbolTable {
         self.contents(module).map(|contents| contents.named(name).cloned().collect()).unwrap_or_default()
     }
 
+    fn matching(&self, module: usize, pattern: &str) -> Vec<&Symbol> {
+        self.contents(module).map(|contents| contents.matching(pattern)).unwrap_or_default()
+    }
+
     fn code(&self, module: usize) -> Vec<Range<u64>> {
         self.contents(module).map(|contents| contents.code.clone()).unwrap_or_default()
     }

@@ -77,6 +77,11 @@ pub trait Symbols {
         self.symbols(module).iter().filter(|symbol| symbol.name == name).cloned().collect()
     }
 
+    /// Returns the symbols of a module that a glob means.
+    fn matching(&self, module: usize, pattern: &str) -> Vec<&Symbol> {
+        self.symbols(module).iter().filter(|symbol| symbol.matches(pattern)).collect()
+    }
+
     /// Returns the modules that are there, in the order in which a name is looked up in them: the program, libraries as
     /// they were loaded, the interpreter.
     fn in_order(&self) -> Vec<usize> {
@@ -917,20 +922,20 @@ impl<'a> Resolver<'a> {
     fn glob(&self, loc: &Loc, pattern: &str, module: Option<usize>) -> Result<Vec<Found>, Fault> {
         let mut found = Vec::new();
         let (mut data, mut undecided) = (0, 0);
-        self.each_symbol_of(module, &mut |symbol| {
-            if symbol.matches(pattern) {
-                // Labels of assembly need not be marked as functions.
-                let label = self.is_code(symbol.addr) && symbol.addr.is_multiple_of(self.world.isa.insn_align());
-                match symbol.function || label || self.on_memory() {
-                    true if symbol.indirect => {
-                        undecided += 1;
-                        self.undecided.borrow_mut().push(symbol.addr..symbol.addr + symbol.size);
-                    }
-                    true => found.push(Found { addr: symbol.addr, size: symbol.size, number: false }),
-                    false => data += 1,
+        let symbols = self.world.symbols;
+        let modules = module.map_or_else(|| symbols.in_order(), |module| vec![module]);
+        for symbol in modules.into_iter().flat_map(|module| symbols.matching(module, pattern)) {
+            // Labels of assembly need not be marked as functions.
+            let label = self.is_code(symbol.addr) && symbol.addr.is_multiple_of(self.world.isa.insn_align());
+            match symbol.function || label || self.on_memory() {
+                true if symbol.indirect => {
+                    undecided += 1;
+                    self.undecided.borrow_mut().push(symbol.addr..symbol.addr + symbol.size);
                 }
+                true => found.push(Found { addr: symbol.addr, size: symbol.size, number: false }),
+                false => data += 1,
             }
-        });
+        }
         // Aliases are one place.
         found.sort_by_key(|found| (found.addr, std::cmp::Reverse(found.size)));
         found.dedup_by_key(|found| found.addr);

@@ -7,6 +7,7 @@
 use super::headers::FileId;
 use super::plt;
 use crate::dwarf;
+use crate::glob;
 use crate::probe::attach::Symbol;
 use cpp_demangle::{DemangleOptions, DemangleWrite};
 use object::elf::FileHeader64;
@@ -123,17 +124,31 @@ impl Contents {
 
     /// The symbols of this exact name, by address: as their language writes it, or as the file has it.
     pub(super) fn named<'a>(&'a self, name: &str) -> impl Iterator<Item = &'a Symbol> + use<'a> {
-        let own = self.equal(&self.by_name, name, |symbol| &symbol.name);
-        let raw = self.equal(&self.by_raw_name, name, |symbol| symbol.raw.as_deref().unwrap_or_default());
+        let [own, raw] = self.beginning(name, |known| known == name);
         own.iter().chain(raw).map(|&index| &self.symbols[index as usize])
     }
 
-    /// The part of a sorted list that has a name.
-    fn equal<'a>(&'a self, list: &'a [u32], name: &str, name_of: fn(&Symbol) -> &str) -> &'a [u32] {
-        let name_of = |index: &u32| name_of(&self.symbols[*index as usize]);
-        let from = list.partition_point(|index| name_of(index) < name);
-        let count = list[from..].partition_point(|index| name_of(index) == name);
-        &list[from..from + count]
+    /// The symbols that a glob means, by address.
+    pub(super) fn matching<'a>(&'a self, pattern: &str) -> Vec<&'a Symbol> {
+        let beginning = glob::literal(pattern);
+        let mut found = self.beginning(beginning, |name| name.starts_with(beginning)).concat();
+        found.sort_unstable();
+        // One may begin so in either way.
+        found.dedup();
+        let symbols = found.into_iter().map(|index| &self.symbols[index as usize]);
+        symbols.filter(|symbol| symbol.matches(pattern)).collect()
+    }
+
+    /// Where `text` would be in the lists of names, the names there that are `wanted`.
+    fn beginning(&self, text: &str, wanted: impl Fn(&str) -> bool) -> [&[u32]; 2] {
+        let part = |list: &'_ [u32], name_of: fn(&Symbol) -> &str| {
+            let name_of = |index: &u32| name_of(&self.symbols[*index as usize]);
+            let from = list.partition_point(|index| name_of(index) < text);
+            from..from + list[from..].partition_point(|index| wanted(name_of(index)))
+        };
+        let own = part(&self.by_name, |symbol| &symbol.name);
+        let raw = part(&self.by_raw_name, |symbol| symbol.raw.as_deref().unwrap_or_default());
+        [&self.by_name[own], &self.by_raw_name[raw]]
     }
 
     /// The symbol whose extent contains `addr`.
@@ -433,6 +448,15 @@ mod tests {
         assert_eq!([found("a"), found("b"), found("c"), found("")], [vec![2], vec![1, 3], vec![], vec![]]);
         let moved = contents.moved(0u64.wrapping_sub(1));
         assert_eq!(moved.named("b").map(|symbol| symbol.addr).collect::<Vec<_>>(), [0, 2]);
+    }
+
+    #[test]
+    fn globs_find_what_begins_as_they_do() {
+        let all = contents(&[("a_b", 1, 1, true), ("a_c", 2, 1, true), ("b_a", 3, 1, true), ("a", 4, 1, true)]);
+        let found = |pattern: &str| all.matching(pattern).iter().map(|symbol| symbol.addr).collect::<Vec<_>>();
+        assert_eq!((found("a_*"), found("a*")), (vec![1, 2], vec![1, 2, 4]));
+        assert_eq!((found("?_a"), found("*"), found("a")), (vec![3], vec![1, 2, 3, 4], vec![4]));
+        assert!(found("c*").is_empty() && found("a_?b").is_empty());
     }
 
     #[test]
