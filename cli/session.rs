@@ -328,7 +328,7 @@ pub(crate) fn serve(name: &str, live: Shared) -> Result<Session, Failure> {
     }
     // What is there belongs to a run that could not clean up.
     let _ = std::fs::remove_file(&path);
-    let at = path.clone();
+    let (at, control) = (path.clone(), lock(&live).control.clone());
     let begin = move || {
         let listener = UnixListener::bind(&at)?;
         std::fs::set_permissions(&at, std::fs::Permissions::from_mode(0o600))?;
@@ -341,6 +341,8 @@ pub(crate) fn serve(name: &str, live: Shared) -> Result<Session, Failure> {
     };
     session::beside("session", begin, work)
         .map_err(|error| Failure::new(format!("cannot listen on {}: {}", path.display(), reason(&error))))?;
+    // Without it, the first change takes longer.
+    let _ = session::beside("symbols", || Ok(((), ())), move |()| control.read_ahead());
     Ok(Session(path))
 }
 

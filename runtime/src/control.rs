@@ -12,11 +12,13 @@ use crate::probe::engine::Probes;
 use crate::probe::live::Surroundings;
 use std::sync::atomic::AtomicU32;
 use std::sync::{Arc, Weak};
+use std::thread;
 
 /// The way to the probes of a run.
+#[derive(Clone)]
 pub struct Control {
     machine: Weak<Machine>,
-    /// What a member of the gate polls; this one runs no code and never looks.
+    /// What a member of the gate polls; these run no code and never look.
     poll: &'static AtomicU32,
 }
 
@@ -54,6 +56,21 @@ impl Control {
             let surroundings = with_probes(machine, |probes| probes.surroundings())?;
             Some(prepare(&surroundings, &machine.memory))
         })
+    }
+
+    /// Reads the files of modules when they come, until the run ends: a change that asks for a name need not wait for that,
+    /// which takes some milliseconds for a large library.
+    pub fn read_ahead(&self) {
+        while let Some(symbols) = self.visit(|machine| with_probes(machine, |it| it.tell_modules(thread::current()))) {
+            for keep in symbols.read_ahead() {
+                self.visit(|_| {
+                    keep();
+                    Some(())
+                });
+            }
+            drop(symbols);
+            thread::park();
+        }
     }
 
     /// Calls `f` inside the gate.

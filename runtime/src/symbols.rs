@@ -81,6 +81,16 @@ impl SymbolTable {
         }
     }
 
+    /// Reads the files that nothing has been asked of yet, on a thread beside the guest's. What each gives is to be called
+    /// where the process does not fork: a child could not wait for this thread.
+    pub(crate) fn read_ahead(&self) -> impl Iterator<Item = impl FnOnce()> {
+        let unread = self.entries.iter().enumerate().filter(|(_, entry)| entry.contents.get().is_none());
+        unread.map(|(index, entry)| {
+            let (contents, known) = (entry.read(index, &self.roots), entry.contents.clone());
+            move || drop(known.set(contents))
+        })
+    }
+
     /// Reads the debug information of all modules now, as far as it is in memory then.
     pub fn read_debug_files(&self) {
         for index in 0..self.entries.len() {
@@ -229,11 +239,12 @@ impl Entry {
     }
 
     fn contents(&self, index: usize, roots: &[PathBuf]) -> &Contents {
-        self.contents.get_or_init(|| {
-            let place =
-                Place { index, bias: self.module.bias, range: self.module.range.clone(), code: self.code.clone() };
-            Contents::read(&self.path, self.id, &place, roots)
-        })
+        self.contents.get_or_init(|| self.read(index, roots))
+    }
+
+    fn read(&self, index: usize, roots: &[PathBuf]) -> Contents {
+        let place = Place { index, bias: self.module.bias, range: self.module.range.clone(), code: self.code.clone() };
+        Contents::read(&self.path, self.id, &place, roots)
     }
 }
 
@@ -336,6 +347,18 @@ mod tests {
         assert_eq!((table.entries.len(), addr(&table, "plug_add")), (2, vec![0x20_9000, 0x30_9000]));
         assert_eq!(table.named_in(0, "plug_add")[0].module, 0);
         assert_eq!(table.named_in(1, "plug_add")[0].module, 1);
+    }
+
+    #[test]
+    fn a_file_that_is_read_ahead_is_read_once() {
+        let file = crate::elf::tests::TempFile::new("ahead", &library());
+        let mut table = SymbolTable::default();
+        table.update(&[mapped(&file.0, 0x10_9000)]);
+        let read: Vec<_> = table.read_ahead().collect();
+        assert!(table.entries[0].contents.get().is_none() && read.len() == 1);
+        read.into_iter().for_each(|keep| keep());
+        assert!(table.entries[0].contents.get().is_some() && table.read_ahead().next().is_none());
+        assert_eq!(table.named("plug_add")[0].addr, 0x10_9000);
     }
 
     #[test]

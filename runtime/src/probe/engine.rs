@@ -43,6 +43,7 @@ use spile_lang::types::Type;
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::thread::Thread;
 
 /// How often, in instructions, the clock is looked at for `every` probes with a time.
 const CLOCK_LOOK: u64 = 10_000;
@@ -62,6 +63,8 @@ pub struct Probes {
     pub(super) moved: Vec<Range<u64>>,
     /// At the end: places that were never there.
     never_found: Vec<Diagnostic>,
+    /// Who reads the files of modules before something is asked of them.
+    pub(super) reader: Option<Thread>,
     /// The modules that `load` has fired for and that are still there.
     told: Vec<Module>,
     lines: Lines,
@@ -128,6 +131,7 @@ impl Probes {
             core,
             pending,
             resolvers,
+            reader: None,
             moved,
             never_found,
             told,
@@ -317,6 +321,7 @@ impl ProbeEngine for Probes {
         if !Arc::make_mut(&mut self.core.symbols).update(&environment.mapped_code()) {
             return false;
         }
+        self.reader.iter().for_each(Thread::unpark);
         self.look_again(memory);
         !self.moved.is_empty()
     }

@@ -19,6 +19,7 @@ use spile_lang::diag::Diagnostics;
 use spile_lang::ir::{Event, NamePattern, NameSet, Probe, ProbeId, Program, StateId, StmtKind};
 use spile_lang::source::Sources;
 use std::sync::Arc;
+use std::thread::Thread;
 
 /// How a probe stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -81,6 +82,12 @@ impl Probes {
     /// What there is for a change. Only one is to be prepared at a time.
     pub fn surroundings(&self) -> Surroundings {
         Surroundings { program: self.program.clone(), symbols: self.core.symbols.clone(), isa: self.core.isa }
+    }
+
+    /// The modules as they are now. `thread` is woken when they are others.
+    pub(crate) fn tell_modules(&mut self, thread: Thread) -> Arc<SymbolTable> {
+        self.reader = Some(thread);
+        self.core.symbols.clone()
     }
 
     /// Goes on with a program that has more probes.
