@@ -332,6 +332,7 @@ pub(crate) fn serve(name: &str, live: Shared) -> Result<Session, Failure> {
     let begin = move || {
         let listener = UnixListener::bind(&at)?;
         std::fs::set_permissions(&at, std::fs::Permissions::from_mode(0o600))?;
+        session::answer_soon();
         Ok((listener, ()))
     };
     let work = move |listener: UnixListener| {

@@ -381,6 +381,7 @@ host_calls! {
     plain fn sched_get_priority_min(policy: u64) = SYS_sched_get_priority_min;
     plain fn sched_rr_get_interval(pid: i32, out: &mut [u8; 16]) = SYS_sched_rr_get_interval;
     plain fn sched_getattr(pid: i32, out: &mut [u8; 256], size: u64, flags: u64) = SYS_sched_getattr;
+    plain fn sched_setattr(pid: i32, attributes: &[u8; 256], flags: u64) = SYS_sched_setattr;
     plain fn ioprio_set(which: u64, who: u64, priority: u64) = SYS_ioprio_set;
     plain fn ioprio_get(which: u64, who: u64) = SYS_ioprio_get;
     plain fn getpriority(which: u64, who: u64) = SYS_getpriority;
