@@ -51,14 +51,15 @@ impl Values<'_, '_> {
         }
     }
 
-    /// The word that a value is the sign extension of.
+    /// The word that a value is the sign extension of: one that has been shifted right has no sign.
     pub(super) fn sign_extended(&self, a: Value) -> Option<Value> {
-        match self.definition(a)? {
-            InstructionData::Unary { opcode: Opcode::Sextend, arg } if self.b.func.dfg.value_type(arg) == I32 => {
-                Some(arg)
-            }
-            _ => None,
-        }
+        let InstructionData::Unary { opcode, arg } = self.definition(a)? else { return None };
+        let is_extension = match opcode {
+            Opcode::Sextend => true,
+            Opcode::Uextend => matches!(self.shift(arg), Some((Opcode::Ushr, _, 1..32))),
+            _ => false,
+        };
+        (is_extension && self.b.func.dfg.value_type(arg) == I32).then_some(arg)
     }
 
     /// Two values as words, if their sign extensions are what the values are and one of them has been extended: words
