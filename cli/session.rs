@@ -23,7 +23,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 /// Most bytes of a request.
 const MOST_REQUEST: u64 = 1 << 20;
@@ -332,7 +332,7 @@ pub(crate) fn serve(name: &str, live: Shared) -> Result<Session, Failure> {
     let begin = move || {
         let listener = UnixListener::bind(&at)?;
         std::fs::set_permissions(&at, std::fs::Permissions::from_mode(0o600))?;
-        session::answer_soon();
+        session::take_short_slices();
         Ok((listener, ()))
     };
     let work = move |listener: UnixListener| {
@@ -352,6 +352,7 @@ fn answer(stream: &UnixStream, live: &Shared) -> std::io::Result<()> {
     stream.set_write_timeout(Some(PATIENCE))?;
     let mut line = String::new();
     BufReader::new(stream.take(MOST_REQUEST)).read_line(&mut line)?;
+    let begun = Instant::now();
     let words: Option<Vec<String>> = serde_json::from_str::<Value>(&line)
         .ok()
         .and_then(|request| request.as_array()?.iter().map(|word| word.as_str().map(str::to_owned)).collect());
@@ -360,7 +361,11 @@ fn answer(stream: &UnixStream, live: &Shared) -> std::io::Result<()> {
         None => Err("the request is not understood\n".into()),
     };
     let reply = match result {
-        Ok(reply) => json!({ "ok": true, "text": reply.text, "json": reply.json }),
+        Ok(reply) => {
+            // The client may get it later, if it has to wait for a processor.
+            let took = begun.elapsed().as_secs_f64() * 1e3;
+            json!({ "ok": true, "text": reply.text, "json": reply.json, "took_ms": took })
+        }
         Err(text) => json!({ "ok": false, "text": text }),
     };
     let mut stream = stream;

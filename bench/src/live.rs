@@ -34,9 +34,21 @@ pub(crate) fn names() -> Vec<&'static str> {
 /// Measures what a client of the session's socket waits for.
 pub(crate) fn run(bench: &Bench<'_>) -> Result<String, String> {
     let Some(root) = bench.root().filter(|_| bench.has_spile) else { return Ok(String::new()) };
-    let about = "From the request on the socket of a session to the answer, with which the change is in effect in all \
-                 threads; a Python program runs meanwhile. Translated again is what all changes together have caused.";
-    let columns = ["probe", "blocks", "changes", "add, ms", "slowest", "remove, ms", "slowest", "translated again"];
+    let about = "From when the session has read the request until the change is in effect in all threads, and *answered* until \
+                 the client has read the answer, for which it may have to wait for a processor. A Python program runs \
+                 meanwhile. Translated again is what all changes together have caused.";
+    let columns = [
+        "probe",
+        "blocks",
+        "changes",
+        "add, ms",
+        "slowest",
+        "answered",
+        "remove, ms",
+        "slowest",
+        "answered",
+        "translated again",
+    ];
     let mut text = table::begin("Changes while the program runs", about, &columns);
     for (name, probe) in PROBES.iter().filter(|probe| bench.wants(probe.0)) {
         let row = changes(bench, root, probe).map_err(|error| format!("{name}: {error}"))?;
@@ -96,9 +108,14 @@ fn changes(bench: &Bench<'_>, root: &Path, probe: &str) -> Result<Vec<String>, S
     let stats = stats(&text)?;
     let count = |section: &str, key: &str| stats[section][key].to_string();
     let number = adds.len() + removes.len();
-    let times = [adds, removes].map(|mut times| {
-        times.sort();
-        [times[times.len() / 2], times[times.len() - 1]].map(|time| format!("{:.3}", time.as_secs_f64() * 1e3))
+    let times = [adds, removes].map(|times| {
+        let [effects, answers] = [|took: &Took| took.effect, |took: &Took| took.answer].map(|which| {
+            let mut times: Vec<f64> = times.iter().map(which).collect();
+            times.sort_by(f64::total_cmp);
+            times
+        });
+        let middle = times.len() / 2;
+        [effects[middle], effects[effects.len() - 1], answers[middle]].map(|ms| format!("{ms:.3}"))
     });
     let mut row = vec![format!("`{probe}`"), count("memory", "blocks now"), number.to_string()];
     row.extend(times.into_iter().flatten());
@@ -106,19 +123,29 @@ fn changes(bench: &Bench<'_>, root: &Path, probe: &str) -> Result<Vec<String>, S
     Ok(row)
 }
 
-/// Sends a command; returns the record of the answer, and how long it took to come.
-fn ask(socket: &Path, words: &[&str]) -> Result<(Value, Duration), String> {
+/// How long a change took, in milliseconds.
+struct Took {
+    /// Until it was in effect.
+    effect: f64,
+    /// Until the answer was there.
+    answer: f64,
+}
+
+/// Sends a command; returns the record of the answer, and how long it took.
+fn ask(socket: &Path, words: &[&str]) -> Result<(Value, Took), String> {
     let fails = |error: std::io::Error| format!("session: {error}");
     let begun = Instant::now();
     let mut stream = UnixStream::connect(socket).map_err(fails)?;
     stream.write_all(format!("{}\n", json!(words)).as_bytes()).map_err(fails)?;
     let mut reply = String::new();
     BufReader::new(stream).read_line(&mut reply).map_err(fails)?;
-    let took = begun.elapsed();
+    let answer = begun.elapsed().as_secs_f64() * 1e3;
     let reply: Value = serde_json::from_str(&reply).map_err(|error| format!("session: {error} in {reply}"))?;
     if reply["ok"] != true {
         return Err(reply["text"].to_string());
     }
+    let effect = reply["took_ms"].as_f64().ok_or("session: the answer does not say how long it took")?;
+    let took = Took { effect, answer };
     let record = serde_json::from_str(reply["json"].as_str().unwrap_or_default());
     record.map(|record| (record, took)).map_err(|error| format!("session: {error}"))
 }

@@ -12,6 +12,7 @@
 use crate::cache::Entry;
 use crate::gate::Gate;
 use crate::jit::FpMode;
+use crate::linux::session::take_short_slices;
 use crate::machine::{Machine, Remains};
 use crate::vm::AbortOnPanic;
 use std::collections::VecDeque;
@@ -131,6 +132,8 @@ fn start(machine: &Arc<Machine>) -> Option<Thread> {
 /// What the thread does until the run ends. It keeps nothing of the machine while it compiles or waits.
 fn work(gate: &Gate, machine: &Weak<Machine>) {
     let _guard = AbortOnPanic;
+    // What the guest, or who watches it, wants at once need not wait for this.
+    take_short_slices();
     while let Some(Some(begun)) = gate.beside(|| machine.upgrade().map(|machine| machine.begin_next())) {
         let mut work = match begun {
             Next::Now(work) => work,

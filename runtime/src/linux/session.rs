@@ -48,10 +48,10 @@ fn own_descriptors() -> Result<(), Errno> {
     Ok(())
 }
 
-/// Has the host run this thread soon when it has something to do, and others soon again if that takes long: it asks for
-/// short slices of time. Linux 6.12 and later let it go before a thread that has longer ones, such as one that compiles
-/// or the guest's, without it getting more time in the end; earlier ones take no notice.
-pub fn answer_soon() {
+/// Has the host give this thread short slices of time: it goes soon when it has something to do, before threads that have
+/// longer ones, and lets others go soon when these have. Linux 6.12 and later do so, without the thread getting more or
+/// less time in the end; earlier ones take no notice.
+pub fn take_short_slices() {
     // `struct sched_attr` of sched_setattr(2): its size, policy, flags, nice value, priority and `sched_runtime`.
     let mut attributes = [0; 256];
     if host::sched_getattr(0, &mut attributes, 48, 0).is_ok() && attributes[4..8] == SCHED_OTHER {
