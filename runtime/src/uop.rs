@@ -992,6 +992,28 @@ impl Uop {
         }
     }
 
+    /// True if it makes an integer of integers, and does nothing else.
+    pub fn is_integer(&self) -> bool {
+        matches!(
+            self,
+            Uop::MovI { .. }
+                | Uop::Un { .. }
+                | Uop::Bin { .. }
+                | Uop::BinI { .. }
+                | Uop::BinSh { .. }
+                | Uop::MulAdd64 { .. }
+                | Uop::MulAdd32 { .. }
+                | Uop::MulSub64 { .. }
+                | Uop::MulSub32 { .. }
+                | Uop::Extr64 { .. }
+                | Uop::Extr32 { .. }
+                | Uop::BfxU { .. }
+                | Uop::BfxS { .. }
+                | Uop::Bfi { .. }
+                | Uop::Select { .. }
+        )
+    }
+
     /// True if executing this micro-op can leave the block other than by its end: memory faults and slow paths.
     pub fn can_leave(&self) -> bool {
         matches!(

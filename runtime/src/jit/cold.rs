@@ -436,26 +436,16 @@ fn is_pure(uop: &Uop) -> bool {
             _ => false,
         }
     });
-    let computes = matches!(
+    let reads = matches!(
         uop,
-        Uop::MovI { .. }
-            | Uop::Un { .. }
-            | Uop::Bin { .. }
-            | Uop::BinI { .. }
-            | Uop::BinSh { .. }
-            | Uop::BfxU { .. }
-            | Uop::BfxS { .. }
-            | Uop::Bfi { .. }
-            | Uop::MulSub64 { .. }
-            | Uop::Select { .. }
-            | Uop::Cond { .. }
+        Uop::Cond { .. }
             | Uop::GetNzcv { .. }
             | Uop::CellGet { .. }
             | Uop::ProbeLoad { .. }
             | Uop::Vx { .. }
             | Uop::Icount { .. }
     );
-    computes && !writes
+    (uop.is_integer() || reads) && !writes
 }
 
 #[cfg(test)]

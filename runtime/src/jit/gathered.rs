@@ -192,20 +192,7 @@ fn pieces<'a>(kept: impl Iterator<Item = (usize, &'a Uop)>, parallel: bool) -> V
 
 /// Micro-ops that have nothing to do with memory; it is no mistake if one is missing.
 fn leaves_memory(uop: &Uop) -> bool {
-    matches!(
-        uop,
-        Uop::MovI { .. }
-            | Uop::Un { .. }
-            | Uop::Bin { .. }
-            | Uop::BinI { .. }
-            | Uop::BinSh { .. }
-            | Uop::MulAdd64 { .. }
-            | Uop::MulAdd32 { .. }
-            | Uop::BfxU { .. }
-            | Uop::BfxS { .. }
-            | Uop::Select { .. }
-            | Uop::CellInc { .. }
-    )
+    uop.is_integer() || matches!(uop, Uop::CellInc { .. })
 }
 
 /// What an operation on one operand makes of a piece.

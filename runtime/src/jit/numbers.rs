@@ -230,22 +230,8 @@ impl Lowering<'_, '_> {
             Uop::StoreV { s, bytes: 8, .. } if raw & bit(s) != 0 => bit(s) | self.stored_ahead(),
             // It looks for NaNs itself; which one it is makes no difference.
             Uop::FCmp { t: Lanes::D, .. } if self.native.float => 0,
-            Uop::MovI { .. }
-            | Uop::Un { .. }
-            | Uop::Bin { .. }
-            | Uop::BinI { .. }
-            | Uop::BinSh { .. }
-            | Uop::MulAdd64 { .. }
-            | Uop::MulAdd32 { .. }
-            | Uop::MulSub64 { .. }
-            | Uop::MulSub32 { .. }
-            | Uop::Extr64 { .. }
-            | Uop::Extr32 { .. }
-            | Uop::BfxU { .. }
-            | Uop::BfxS { .. }
-            | Uop::Bfi { .. }
-            | Uop::Select { .. }
-            | Uop::Cond { .. }
+            _ if uop.is_integer() => operands(uop),
+            Uop::Cond { .. }
             | Uop::Load { .. }
             | Uop::Store { .. }
             | Uop::LoadV { .. }
