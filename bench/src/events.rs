@@ -11,6 +11,7 @@ const EVENTS: &[(&str, f64, &str)] = &[
     ("fib", 1.0, "on insn in KERNEL @m[pc] += 1"),
     ("fib", 1.0, "on insn in KERNEL count by pc"),
     ("fib", 1.0, "on insn in KERNEL hist arg0"),
+    ("fib", 0.2, "on insn in KERNEL hist arg0 + arg1 + sp + (u64[sp] ?? 0)"),
     ("fib", 0.02, "on insn at KERNEL @m[arg0] += 1"),
 ];
 

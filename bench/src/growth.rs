@@ -5,6 +5,7 @@ use crate::measure::{Engine, Sample, Samples};
 use crate::programs::{self, PROGRAMS};
 use crate::{Bench, in_root, table};
 use std::ffi::OsString;
+use std::path::Path;
 
 /// Cases of which the growth is shown: kernels and programs.
 const CASES: &[&str] = &["fib", "sha", "lua", "sqlite", "python", "gzip"];
@@ -58,9 +59,12 @@ pub(crate) fn thread_names() -> Vec<&'static str> {
 pub(crate) fn run_threads(bench: &Bench<'_>) -> Result<String, String> {
     let Some(root) = bench.root() else { return Ok(String::new()) };
     let about = "`xz` compresses 16 blocks with so many threads; speed-up is over one thread of the same engine. \
-                 *Cached* is with the translation cache on disk: without it the compiler's thread needs a processor, too.";
+                 *Cached* is with the translation cache on disk: without it the compiler's thread needs a processor, too. \
+                 Native is the host's own `xz`.";
     let columns = [
         "threads",
+        "native, s",
+        "speed-up",
         "Spile, s",
         "speed-up",
         "cached, s",
@@ -73,24 +77,27 @@ pub(crate) fn run_threads(bench: &Bench<'_>) -> Result<String, String> {
         "QEMU, MiB",
     ];
     let mut text = table::begin("Growth with threads", about, &columns);
-    let input = programs::input((4096.0 * bench.options.scale).max(64.0) as u64)?;
+    let input = programs::input((16384.0 * bench.options.scale).max(64.0) as u64)?;
+    let program = Path::new("usr/bin/xz");
     let mut one: Option<Samples> = None;
     for threads in THREADS {
-        let block = format!("--block-size={}KiB", (256.0 * bench.options.scale).max(4.0) as u64);
+        let block = format!("--block-size={}KiB", (1024.0 * bench.options.scale).max(4.0) as u64);
         let mut words: Vec<OsString> = ["-c", "-1", "-T", threads, &block].iter().map(OsString::from).collect();
         words.push(input.clone().into());
-        let command = in_root(root, &root.join("usr/bin/xz"), &words);
+        let native = Some(Path::new("/").join(program)).filter(|program| program.exists());
+        let native = native.map(|program| Engine::new(program, &words));
+        let command = in_root(root, &root.join(program), &words);
         let [spile, qemu] = [bench.spile(&[]), bench.qemu()].map(|engine| engine.map(|engine| engine.and(&command)));
         let samples =
-            bench.time(&format!("xz, {threads} threads"), &[&spile, &bench.spile_cached(&command)?, &qemu])?;
+            bench.time(&format!("xz, {threads} threads"), &[&native, &spile, &bench.spile_cached(&command)?, &qemu])?;
         let one = one.get_or_insert_with(|| samples.clone());
         let mut cells = vec![threads.to_owned()];
-        for index in [0, 1, 2] {
+        for index in 0..4 {
             let [now, alone] = [&samples, one].map(|samples| table::of(samples, index, Sample::median));
             cells.extend([table::seconds(now), table::times(table::ratio(alone, now))]);
         }
-        cells.extend([table::times(table::medians(&samples, 2, 0)), table::spread(&samples)]);
-        cells.extend([table::memory(&samples, 0), table::memory(&samples, 2)]);
+        cells.extend([table::times(table::medians(&samples, 3, 1)), table::spread(&samples)]);
+        cells.extend([table::memory(&samples, 1), table::memory(&samples, 3)]);
         table::row(&mut text, &cells);
     }
     Ok(text + "\n")
