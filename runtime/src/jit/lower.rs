@@ -2004,13 +2004,14 @@ impl<'f> Lowering<'_, 'f> {
 
     /// What a micro-op makes that belongs to a number which is loaded in pieces: the first one is a load.
     fn make_part(&mut self, uop: Uop, part: Part) {
-        let whole = match (self.wholes[part.whole], uop) {
-            (None, Uop::Load { a, .. }) => {
+        let whole = match self.wholes[part.whole] {
+            Some(whole) => whole,
+            None => {
+                let Uop::Load { a, .. } = uop else { unreachable!("the first piece of a number is loaded") };
                 let whole = self.load_whole(a, self.gathered.wholes[part.whole]);
                 self.wholes[part.whole] = Some(whole);
-                Some(whole)
+                whole
             }
-            (whole, _) => whole,
         };
         let mut d = slot::ZERO;
         uop.operands(|operand| {
@@ -2018,15 +2019,13 @@ impl<'f> Lowering<'_, 'f> {
                 d = x;
             }
         });
-        if let Some(whole) = whole {
-            let Whole { bytes, signed, .. } = self.gathered.wholes[part.whole];
-            let is_all = (part.bytes, part.to, part.signed) == (bytes, 0, signed);
-            let value = if is_all { whole } else { self.piece(whole, part) };
-            if !is_all {
-                self.pieces.insert(value, (whole, part));
-            }
-            self.set(d, value);
+        let Whole { bytes, signed, .. } = self.gathered.wholes[part.whole];
+        if (part.bytes, part.to, part.signed) == (bytes, 0, signed) {
+            return self.set(d, whole);
         }
+        let value = self.piece(whole, part);
+        self.pieces.insert(value, (whole, part));
+        self.set(d, value);
     }
 
     fn load_whole(&mut self, a: X, whole: Whole) -> Value {
