@@ -157,7 +157,7 @@ const MOST_ADDITIONS: usize = 8;
 const FEW_CELLS: usize = 4;
 
 /// Most targets of an indirect jump that are compared with one after the other.
-const MAX_COMPARISONS: usize = 4;
+const MAX_COMPARISONS: usize = 16;
 /// Most entries in the table of an indirect jump.
 const MAX_JUMP_TABLE: u64 = 1024;
 /// Distance in bytes of the addresses that neighbouring entries stand for.
@@ -1488,16 +1488,43 @@ impl<'f> Lowering<'_, 'f> {
         let observed = self.plan.seen.targets.get(&self.plan.blocks[self.index].pc);
         let mut inside: Vec<u64> = observed.into_iter().flatten().copied().collect();
         inside.retain(|target| self.flow.index_of.contains_key(target));
+        if inside.is_empty() {
+            return;
+        }
         if inside.len() > MAX_COMPARISONS {
             return self.jump_table(pc, inside);
         }
-        for target in inside {
-            let (there, elsewhere) = (self.fresh(), self.fresh());
+        inside.sort_unstable();
+        let elsewhere = self.fresh();
+        self.compare_with(pc, &inside, elsewhere);
+        self.go_on_in(elsewhere);
+    }
+
+    /// Goes on at the one of some sorted targets that `pc` is, by halving, or in block `elsewhere`.
+    fn compare_with(&mut self, pc: Value, targets: &[u64], elsewhere: Label) {
+        if let [lower @ .., _, _] = targets
+            && !lower.is_empty()
+        {
+            let (lower, upper) = targets.split_at(targets.len() / 2);
+            let (below, above) = (self.fresh(), self.fresh());
+            let is_below = self.b.ins().icmp_imm_u(IntCC::UnsignedLessThan, pc, upper[0] as i64);
+            self.b.ins().brif(is_below, below, &[], above, &[]);
+            for (label, targets) in [(below, lower), (above, upper)] {
+                self.go_on_in(label);
+                self.compare_with(pc, targets, elsewhere);
+            }
+            return;
+        }
+        for (index, &target) in targets.iter().enumerate() {
+            let there = self.fresh();
+            let next = if index + 1 == targets.len() { elsewhere } else { self.fresh() };
             let same = self.b.ins().icmp_imm_u(IntCC::Equal, pc, target as i64);
-            self.b.ins().brif(same, there, &[], elsewhere, &[]);
+            self.b.ins().brif(same, there, &[], next, &[]);
             self.go_on_in(there);
             self.way(target, 0);
-            self.go_on_in(elsewhere);
+            if next != elsewhere {
+                self.go_on_in(next);
+            }
         }
     }
 
