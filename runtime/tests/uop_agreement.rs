@@ -684,6 +684,76 @@ fn operations_that_are_made_of_several() {
     }
 }
 
+/// One or two micro-ops that move, make or spoil words in the first slots.
+fn about_words(random: &mut Random) -> Vec<Uop> {
+    use BinOp::{Add32, Add64, And64, AndNot64, LtS, LtU, Or64, Sar64, Shr32, Sub32, Xor64};
+    let [d, a, b, c] = [(); 4].map(|()| random.below(6) as u8);
+    let imm = random.pick(&[1, 5, 31, 32, 33, 0x7fff_ffff, 0x8000_0000, u64::MAX, 0xffff_ffff_8000_0000]);
+    let extended = Uop::Un { op: UnOp::Sext32, d, a: d };
+    match random.below(12) {
+        0..=2 => vec![Uop::Un { op: UnOp::Sext32, d, a }],
+        3 | 4 => vec![Uop::Bin { op: random.pick(&[Add32, Sub32]), d, a, b }, extended],
+        5 => vec![Uop::BinI { op: Shr32, d, a, imm }, extended],
+        6 => vec![Uop::Bin { op: random.pick(&[And64, AndNot64, Or64, Xor64, LtS, LtU, Add64]), d, a, b }],
+        7 => vec![Uop::BinI { op: random.pick(&[And64, Or64, Xor64, Sar64, Shr32, Add64, LtS]), d, a, imm }],
+        8 => vec![Uop::Load {
+            ty: random.pick(&[MemTy::U8, MemTy::S16, MemTy::S32, MemTy::U32]),
+            d,
+            a: 9,
+            imm: a.into(),
+        }],
+        9 => vec![Uop::Select { d, c, a, b }],
+        10 => vec![Uop::Un { op: random.pick(&[UnOp::Mov, UnOp::Not64, UnOp::Zext32, UnOp::Clz64]), d, a }],
+        _ => vec![Uop::MovI { d, imm }],
+    }
+}
+
+/// What registers hold words is known from block to block, in loops and where ways meet, whatever a loop is entered with.
+#[test]
+fn words_that_are_kept_from_block_to_block() {
+    const COUNTER: u8 = 8;
+    let mut bench = Bench::new();
+    bench.memory.map_anonymous(DATA, 0x1000, perm::READ | perm::WRITE, false).unwrap();
+    let bytes: Vec<u8> = (0..64).map(|_| bench.random.next() as u8).collect();
+    bench.memory.write(DATA, &bytes).unwrap();
+    for _ in 0..3_000 {
+        let random = &mut bench.random;
+        let mut parts = [(); 4].map(|()| {
+            let count = random.below(7);
+            (0..count).flat_map(|_| about_words(random)).collect::<Vec<Uop>>()
+        });
+        // The first block may go over the second one, the third ends the loop.
+        let over = Uop::BrZero { nz: random.below(2) == 0, a: random.below(6) as u8, target: PC + 8 };
+        let count = Uop::BinI { op: BinOp::Sub64, d: COUNTER, a: COUNTER, imm: 1 };
+        let again = Uop::BrZero { nz: true, a: COUNTER, target: PC };
+        parts[0].push(over);
+        parts[2].extend([count, again]);
+        let blocks: Vec<_> = parts.iter().zip(0..).map(|(uops, i)| Bench::block(PC + 4 * i, uops)).collect();
+        let code = bench.compile(&blocks);
+        for _ in 0..6 {
+            let mut state = CpuState::default();
+            state.x[..6].iter_mut().for_each(|x| *x = bench.random.integer());
+            (state.x[COUNTER as usize], state.x[9]) = (1 + bench.random.below(4) as u64, DATA);
+            let mut expected = state.clone();
+            let mut at = 0;
+            while let Some(uops) = parts.get(at) {
+                let run = uops.iter().take_while(|uop| uop.is_plain());
+                assert!(bench.reference(&run.copied().collect::<Vec<_>>(), &mut expected));
+                at = match uops.last() {
+                    Some(&Uop::BrZero { nz, a, target }) if (expected.x[a as usize] != 0) == nz => {
+                        ((target - PC) / 4) as usize
+                    }
+                    _ => at + 1,
+                };
+            }
+            let cpu = bench.enter(code, &state);
+            assert_eq!(cpu.pc, PC + 16, "left without need\n{parts:?}");
+            assert_eq!(cpu.x[..10], expected.x[..10], "from {:x?}\n{parts:?}", &state.x[..10]);
+        }
+        bench.jit.drop_blocks(&blocks.iter().map(|block| block.pc).collect::<Vec<_>>());
+    }
+}
+
 /// The micro-ops of a number that is loaded in pieces off slot 1, into slots from `x` on; some are no number after all.
 fn number_in_pieces(random: &mut Random, x: u8) -> Vec<Uop> {
     let size = random.pick(&[2i64, 4, 8]);

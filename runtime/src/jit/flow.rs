@@ -1,16 +1,34 @@
 //! How control goes from block to block inside a region.
 
 use super::Seen;
-use super::cold::is_native;
+use super::cold::{Cold, is_native};
 use super::lower::is_guest;
 use crate::block::Block;
 use crate::cache::Entry;
-use crate::uop::{Operand, Uop, slot};
+use crate::uop::{Operand, Uop, X, slot};
 use hashbrown::HashMap;
 use std::sync::Arc;
 
 /// Most micro-ops of an instruction that is executed in any case instead of being skipped by a branch.
 const MOST_SKIPPED: usize = 2;
+
+/// Most rounds over the blocks of a region, of which nearly all need few; of the others nothing is known.
+const MOST_ROUNDS: usize = 16;
+
+/// Something that is known at a place since it is so on all ways there. The default knows nothing.
+pub(super) trait Fact: Clone + Default + PartialEq {
+    /// Makes it what is known behind a micro-op that has been executed as a whole.
+    fn step(&mut self, uop: &Uop);
+
+    /// Keeps what is also known elsewhere.
+    fn meet(&mut self, other: &Self);
+
+    /// Forgets what is about such slots.
+    fn forget(&mut self, is_over: impl Fn(X) -> bool);
+
+    /// True if knowing this in front of a micro-op saves work that knowing the other does not.
+    fn helps(&self, known: &Self, uop: &Uop) -> bool;
+}
 
 /// The ways between the blocks of a region. Blocks go by their index.
 pub(super) struct Flow {
@@ -53,6 +71,67 @@ impl Flow {
         blocks.sort_unstable_by_key(|&index| self.order[index]);
         blocks
     }
+
+    /// What is known where each of `blocks` begins, if it is reached from inside the region. Nothing is where it is
+    /// entered from outside.
+    pub(super) fn known<F: Fact>(&self, blocks: &[Arc<Entry>], cold: &Cold) -> Vec<F> {
+        let in_order = self.in_order();
+        // None: no way there has been looked at.
+        let mut known: Vec<Option<F>> = vec![None; blocks.len()];
+        let mut changed = true;
+        for round in 0.. {
+            if round == MOST_ROUNDS {
+                return vec![F::default(); blocks.len()];
+            }
+            if !std::mem::take(&mut changed) {
+                break;
+            }
+            for &index in &in_order {
+                let before = if self.entered[index] { Some(F::default()) } else { known[index].clone() };
+                let Some(behind) = before.map(|before| behind(before, index, &blocks[index], cold)) else { continue };
+                for &next in &self.edges[index] {
+                    let mut met = known[next].clone().unwrap_or_else(|| behind.clone());
+                    met.meet(&behind);
+                    met.forget(|x| x < slot::SYS && self.selected[next] >> x & 1 != 0);
+                    if known[next].as_ref() != Some(&met) {
+                        known[next] = Some(met);
+                        changed = true;
+                    }
+                }
+            }
+        }
+        known.into_iter().map(Option::unwrap_or_default).collect()
+    }
+}
+
+/// True if there are ways inside of a block, of which nothing is known.
+fn has_ways(index: usize, block: &Entry, cold: &Cold) -> bool {
+    let is_way =
+        |(at, uop): (usize, &Uop)| matches!(uop, Uop::Local { .. } | Uop::LocalIf { .. }) && !cold.guards(index, at);
+    cold.kept(index, block).any(is_way)
+}
+
+/// What is known behind a block, if this is known in front of it. Temporaries are over there.
+fn behind<F: Fact>(mut known: F, index: usize, block: &Entry, cold: &Cold) -> F {
+    if has_ways(index, block, cold) {
+        return F::default();
+    }
+    cold.kept(index, block).for_each(|(_, uop)| known.step(uop));
+    known.forget(|x| x >= slot::TEMP);
+    known
+}
+
+/// True if something in the block is less work where this is known in front of it.
+pub(super) fn helps<F: Fact>(mut known: F, index: usize, block: &Entry, cold: &Cold) -> bool {
+    let mut nothing = F::default();
+    known != nothing
+        && !has_ways(index, block, cold)
+        && cold.kept(index, block).any(|(_, uop)| {
+            let helps = known.helps(&nothing, uop);
+            known.step(uop);
+            nothing.step(uop);
+            helps
+        })
 }
 
 /// The place of each block in an order in which edges lead forward, but for those that close a loop: behind a block all

@@ -7,18 +7,12 @@
 //!
 //! This decides only; the checks are [`super::lower`]'s.
 
-use super::cold::Cold;
-use super::flow::Flow;
+use super::flow::Fact;
 use super::lower::access;
-use crate::cache::Entry;
-use crate::uop::{BinOp, Operand, UnOp, Uop, X, slot};
-use std::sync::Arc;
+use crate::uop::{BinOp, Operand, UnOp, Uop, X};
 
 /// Most ranges that are kept in mind; older ones are forgotten.
 const MOST: usize = 24;
-
-/// Most rounds over the blocks of a region, of which nearly all need few; of the others nothing is known.
-const MOST_ROUNDS: usize = 16;
 
 /// Bytes that may be accessed: those from `slot + low` up to `slot + high`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,9 +61,10 @@ impl Known {
         }
         self.ranges.push(new);
     }
+}
 
-    /// Makes it what is known behind a micro-op that has been executed as a whole.
-    pub(super) fn step(&mut self, uop: &Uop) {
+impl Fact for Known {
+    fn step(&mut self, uop: &Uop) {
         if let Some((slot, imm, bytes, write)) = access(uop)
             && let Some(high) = imm.checked_add(bytes)
         {
@@ -93,7 +88,6 @@ impl Known {
         moved.into_iter().for_each(|range| self.add(range));
     }
 
-    /// Keeps what is also known elsewhere.
     fn meet(&mut self, other: &Known) {
         let both = self.ranges.iter().flat_map(|range| {
             let there = other.ranges.iter().filter(|there| there.slot == range.slot);
@@ -107,52 +101,15 @@ impl Known {
         *self = met;
     }
 
-    /// What is known behind a block, if this is known in front of it. Temporaries are over there.
-    fn behind(mut self, index: usize, block: &Entry, cold: &Cold) -> Known {
-        let jumps = |(at, uop): &(usize, &Uop)| {
-            matches!(uop, Uop::Local { .. } | Uop::LocalIf { .. }) && !cold.guards(index, *at)
-        };
-        // Of ways inside of the block nothing is known.
-        if cold.kept(index, block).any(|kept| jumps(&kept)) {
-            return Known::default();
-        }
-        cold.kept(index, block).for_each(|(_, uop)| self.step(uop));
-        self.ranges.retain(|range| range.slot < slot::TEMP);
-        self
+    fn forget(&mut self, is_over: impl Fn(X) -> bool) {
+        self.ranges.retain(|range| !is_over(range.slot));
     }
-}
 
-/// What is known where each of `blocks` begins, if it is reached from inside the region: an entry has a copy of the block
-/// of its own, if `copied`.
-pub(super) fn known(blocks: &[Arc<Entry>], copied: &[bool], cold: &Cold, flow: &Flow) -> Vec<Known> {
-    let in_order = flow.in_order();
-    // None: no way there has been looked at.
-    let mut known: Vec<Option<Known>> = vec![None; blocks.len()];
-    let mut changed = true;
-    for round in 0.. {
-        if round == MOST_ROUNDS {
-            return vec![Known::default(); blocks.len()];
-        }
-        if !std::mem::take(&mut changed) {
-            break;
-        }
-        for &index in &in_order {
-            let before = if flow.entered[index] { Some(Known::default()) } else { known[index].clone() };
-            let Some(behind) = before.map(|before| before.behind(index, &blocks[index], cold)) else { continue };
-            for &next in &flow.edges[index] {
-                let mut met = known[next].clone().unwrap_or_else(|| behind.clone());
-                met.meet(&behind);
-                met.ranges.retain(|range| range.slot >= slot::SYS || flow.selected[next] >> range.slot & 1 == 0);
-                if known[next].as_ref() != Some(&met) {
-                    known[next] = Some(met);
-                    changed = true;
-                }
-            }
-        }
+    fn helps(&self, known: &Known, uop: &Uop) -> bool {
+        access(uop).is_some_and(|(slot, imm, bytes, write)| {
+            self.covers(slot, imm, bytes, write) && !known.covers(slot, imm, bytes, write)
+        })
     }
-    let is_certain = |index: usize| !flow.entered[index] || copied[index];
-    let known = known.into_iter().enumerate();
-    known.map(|(index, known)| known.filter(|_| is_certain(index)).unwrap_or_default()).collect()
 }
 
 #[cfg(test)]

@@ -13,12 +13,13 @@
 
 use super::cold::{Cold, Condition, Node, WHOLE_BLOCK};
 use super::counters::{self, Increments, Owed, Tallies, Tally};
-use super::flow::{Flow, Skip};
+use super::flow::{Fact, Flow, Skip, helps};
 use super::gathered::{Gathered, Part, Whole};
-use super::known::{self, Known};
+use super::known::Known;
 use super::numbers::Numbers;
 use super::relocate::Address;
 use super::values::Values;
+use super::words::Words;
 use super::{JUMP_CACHE_BITS, Left, jump_cache_index};
 use crate::block::Block;
 use crate::cache::Entry;
@@ -248,7 +249,8 @@ struct Facts {
     flags: Vec<Option<FlagKind>>,
     /// Whether each block may change how floating point behaves.
     modes: Vec<bool>,
-    /// Entries that need a copy of their block, because the flags are of one kind on all ways inside the region.
+    /// Entries that need a copy of their block, because on all ways inside the region the flags are of one kind, or
+    /// something is known that makes the block less work.
     copied: Vec<bool>,
     /// All guest slots that the region touches.
     touched: Slots,
@@ -256,6 +258,8 @@ struct Facts {
     live: Vec<Slots>,
     /// What need not be checked again.
     known: Vec<Known>,
+    /// What need not be extended again.
+    words: Vec<Words>,
 }
 
 /// What the kept micro-ops of a block write.
@@ -409,10 +413,20 @@ impl Facts {
         }
         let flags = kinds.into_iter().map(|kind| if let Kind::One(kind) = kind { Some(kind) } else { None }).collect();
         let flags: Vec<Option<FlagKind>> = flags;
-        let copied: Vec<bool> = (0..blocks.len()).map(|index| entered[index] && flags[index].is_some()).collect();
         let live = live(plan, cold, edges, &dirty);
-        let known = known::known(blocks, &copied, cold, flow);
-        Facts { dirty, flags, modes, copied, touched, live, known }
+        let (mut known, mut words) = (flow.known::<Known>(blocks, cold), flow.known::<Words>(blocks, cold));
+        let copied = (0..blocks.len()).map(|index| {
+            let block = &blocks[index];
+            entered[index]
+                && (flags[index].is_some()
+                    || helps(known[index].clone(), index, block, cold)
+                    || helps(words[index], index, block, cold))
+        });
+        let copied: Vec<bool> = copied.collect();
+        for index in (0..blocks.len()).filter(|&index| entered[index] && !copied[index]) {
+            (known[index], words[index]) = Default::default();
+        }
+        Facts { dirty, flags, modes, copied, touched, live, known, words }
     }
 }
 
@@ -477,6 +491,9 @@ pub(super) struct Lowering<'a, 'f> {
     checked: Vec<Checked>,
     /// The same of slots, as they are now.
     known: Known,
+    /// Slots that hold words, and values that do.
+    words: Words,
+    word_values: HashSet<Value>,
     /// Increments of cells that have not been emitted yet.
     pending: Increments,
     /// Completed instructions of earlier blocks that `counted` does not have yet.
@@ -564,6 +581,8 @@ pub(super) fn region(
         dirty: Slots::default(),
         checked: Vec::new(),
         known: Known::default(),
+        words: Words::default(),
+        word_values: HashSet::new(),
         pending: Vec::new(),
         ahead: 0,
         running: 0,
@@ -587,10 +606,10 @@ pub(super) fn region(
     lowering.entries(pc);
     for index in 0..plan.blocks.len() {
         let (head, dirty, flags) = (lowering.heads[index], lowering.facts.dirty[index], lowering.facts.flags[index]);
-        lowering.known = lowering.facts.known[index].clone();
+        (lowering.known, lowering.words) = (lowering.facts.known[index].clone(), lowering.facts.words[index]);
         lowering.block(index, head, dirty, flags);
         if lowering.facts.copied[index] {
-            lowering.known.clear();
+            lowering.forget();
             lowering.block(index, lowering.copies[index], Slots::default(), None);
         }
     }
@@ -601,7 +620,7 @@ pub(super) fn region(
 
 impl<'f> Lowering<'_, 'f> {
     pub(super) fn values(&mut self) -> Values<'_, 'f> {
-        Values { b: &mut self.b }
+        Values { b: &mut self.b, words: &self.word_values }
     }
 
     pub(super) fn imm(&mut self, value: u64) -> Value {
@@ -620,6 +639,11 @@ impl<'f> Lowering<'_, 'f> {
     /// The address of the current micro-op.
     fn uop_address(&mut self) -> Value {
         self.host_address(Address::Uop { block: self.index as u32, uop: self.at as u32 })
+    }
+
+    /// Forgets what is known of slots.
+    fn forget(&mut self) {
+        (self.known, self.words) = Default::default();
     }
 
     // ---- slots
@@ -663,7 +687,11 @@ impl<'f> Lowering<'_, 'f> {
             return self.b.ins().load(I64, trusted(), self.state, x_offset(x));
         }
         let variable = self.x_variable(x);
-        self.b.use_var(variable)
+        let value = self.b.use_var(variable);
+        if self.words.holds(x) {
+            self.word_values.insert(value);
+        }
+        value
     }
 
     /// Gives an integer slot a new value.
@@ -678,6 +706,7 @@ impl<'f> Lowering<'_, 'f> {
         }
         let variable = self.x_variable(x);
         self.b.def_var(variable, value);
+        self.words.remove(x);
         self.dirty.add(Operand::DefX(x));
     }
 
@@ -715,6 +744,7 @@ impl<'f> Lowering<'_, 'f> {
     }
 
     fn load_slots(&mut self, slots: Slots) {
+        self.words = Words::default();
         for x in slots.each_x().filter(|&x| x != slot::FLAG_KIND) {
             let value = self.b.ins().load(I64, trusted(), self.state, x_offset(x));
             let variable = self.x_variable(x);
@@ -1372,8 +1402,12 @@ impl<'f> Lowering<'_, 'f> {
             self.at = at;
             self.place_label(at as u32);
             if !self.terminated {
-                self.uop(block.uops[at]);
-                self.known.step(&block.uops[at]);
+                let uop = block.uops[at];
+                let mut words = self.words;
+                words.step(&uop);
+                self.uop(uop);
+                self.known.step(&uop);
+                self.words = words;
             }
         }
         debug_assert!(self.terminated, "block {:#x} does not end", block.pc);
@@ -1403,7 +1437,7 @@ impl<'f> Lowering<'_, 'f> {
         self.b.switch_to_block(label);
         self.terminated = false;
         self.checked.clear();
-        self.known.clear();
+        self.forget();
         self.forget_scalars();
         self.slow = None;
         self.flags = self.label_flags.get(&at).copied().flatten().unwrap_or(Flags::Variables(None));
@@ -1579,7 +1613,7 @@ impl<'f> Lowering<'_, 'f> {
             return if nz { arg } else { self.b.ins().icmp(cond.complement(), a, b) };
         }
         let compare = if nz { IntCC::NotEqual } else { IntCC::Equal };
-        let value = self.values().sign_extended(value).unwrap_or(value);
+        let value = self.values().extended(value).unwrap_or(value);
         self.b.ins().icmp_imm_s(compare, value, 0)
     }
 

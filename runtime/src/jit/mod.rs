@@ -26,6 +26,7 @@ mod relocate;
 mod saturating;
 mod values;
 mod vector;
+mod words;
 
 use crate::block::Block;
 use crate::cache::Entry;

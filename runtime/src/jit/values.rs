@@ -9,10 +9,13 @@ use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::types::{I8, I16, I32, I64};
 use cranelift_codegen::ir::{InstBuilder, InstructionData, Opcode, Type, Value};
 use cranelift_frontend::FunctionBuilder;
+use hashbrown::HashSet;
 
 /// Emits pure values at the builder's position.
 pub(super) struct Values<'a, 'f> {
     pub(super) b: &'a mut FunctionBuilder<'f>,
+    /// Values that are sign extensions of their low halves, as [`super::words`] knows.
+    pub(super) words: &'a HashSet<Value>,
 }
 
 impl Values<'_, '_> {
@@ -52,7 +55,15 @@ impl Values<'_, '_> {
     }
 
     /// The word that a value is the sign extension of: one that has been shifted right has no sign.
-    pub(super) fn sign_extended(&self, a: Value) -> Option<Value> {
+    fn sign_extended(&mut self, a: Value) -> Option<Value> {
+        if let Some(word) = self.extended(a) {
+            return Some(word);
+        }
+        self.words.contains(&a).then(|| self.b.ins().ireduce(I32, a))
+    }
+
+    /// The same, if the value is made by extending.
+    pub(super) fn extended(&self, a: Value) -> Option<Value> {
         let InstructionData::Unary { opcode, arg } = self.definition(a)? else { return None };
         let is_extension = match opcode {
             Opcode::Sextend => true,
@@ -63,8 +74,11 @@ impl Values<'_, '_> {
     }
 
     /// Two values as words, if their sign extensions are what the values are and one of them has been extended: words
-    /// compare and combine bit by bit as their extensions do.
+    /// compare and combine bit by bit as their extensions do, which is better if there are extensions already.
     fn words(&mut self, a: Value, b: Value) -> Option<[Value; 2]> {
+        if self.extended(a).is_none() && self.extended(b).is_none() {
+            return None;
+        }
         let mut word = |value: Value, other: Value| match self.sign_extended(value) {
             Some(word) => Some(word),
             None => {
