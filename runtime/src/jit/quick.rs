@@ -111,6 +111,8 @@ struct Quick<'a> {
     insn: usize,
     /// What the flags are of, if that is known.
     kind: Option<FlagKind>,
+    /// What they are of if they are not packed, if that is known.
+    kind_unless_packed: Option<FlagKind>,
     /// The slot whose value is in `rax`.
     in_rax: Option<X>,
     exits: SmallVec<[Exit; 8]>,
@@ -148,6 +150,7 @@ impl Compiler {
             at: 0,
             insn: 0,
             kind: None,
+            kind_unless_packed: None,
             in_rax: None,
             exits: SmallVec::new(),
             edges: SmallVec::new(),
@@ -526,6 +529,7 @@ impl Quick<'_> {
                 self.immediate(RCX, imm);
                 self.set_flags(kind);
             }
+            Uop::FlagsIf { kind, cc, a, b, nzcv } => self.flags_if(kind, cc, a, b, nzcv),
             Uop::Cond { d, cc } => {
                 self.condition(cc);
                 self.set(d, RAX);
@@ -714,7 +718,8 @@ impl Quick<'_> {
             self.flush_cells();
             let label = self.label(at);
             dynasm!(self.ops ; .arch x64 ; =>label);
-            (self.in_rax, self.kind) = (None, None);
+            self.in_rax = None;
+            self.forget_kind();
         }
     }
 
@@ -764,7 +769,7 @@ impl Quick<'_> {
         self.in_rax = None;
         uop.operands(|operand| {
             if operand == Operand::DefFlags {
-                self.kind = None;
+                self.forget_kind();
             }
         });
     }
@@ -795,6 +800,14 @@ impl Quick<'_> {
             UnOp::Neg64 => dynasm!(self.ops ; .arch x64 ; neg rax),
             UnOp::Neg32 => dynasm!(self.ops ; .arch x64 ; neg eax),
             UnOp::IsZero => dynasm!(self.ops ; .arch x64 ; test rax, rax ; sete al ; movzx eax, al),
+            // The index of the highest bit, or what becomes the number of bits.
+            UnOp::Clz64 => {
+                dynasm!(self.ops ; .arch x64 ; mov ecx, 127 ; bsr rax, rax ; cmove rax, rcx ; xor eax, 63)
+            }
+            UnOp::Clz32 => {
+                dynasm!(self.ops ; .arch x64 ; mov ecx, 63 ; bsr eax, eax ; cmove eax, ecx ; xor eax, 31)
+            }
+            UnOp::Ctz64 => dynasm!(self.ops ; .arch x64 ; mov ecx, 64 ; bsf rax, rax ; cmove rax, rcx),
             _ => unreachable!("`has_un` says so"),
         }
     }
@@ -941,44 +954,90 @@ impl Quick<'_> {
         self.set(slot::FLAG_A, RAX);
         self.set(slot::FLAG_B, RCX);
         self.in_rax = holds;
+        self.forget_kind();
         self.kind = Some(kind);
+    }
+
+    fn forget_kind(&mut self) {
+        (self.kind, self.kind_unless_packed) = (None, None);
+    }
+
+    /// If the condition holds the flags become those of `a` and `b`, else these.
+    fn flags_if(&mut self, kind: FlagKind, cc: Cc, a: X, b: X, nzcv: u8) {
+        let (otherwise, done) = (self.ops.new_dynamic_label(), self.ops.new_dynamic_label());
+        self.condition(cc);
+        dynasm!(self.ops ; .arch x64 ; test eax, eax ; je =>otherwise);
+        self.in_rax = None;
+        self.get(RCX, b);
+        self.get(RAX, a);
+        self.set_flags(kind);
+        let [of, first, second] = [slot::FLAG_KIND, slot::FLAG_A, slot::FLAG_B].map(x_offset);
+        dynasm!(self.ops
+            ; .arch x64
+            ; jmp =>done
+            ; =>otherwise
+            ; mov QWORD [rdi + of], FlagKind::Nzcv as i32
+            ; mov QWORD [rdi + first], i32::from(nzcv & 15)
+            ; mov QWORD [rdi + second], 0
+            ; =>done
+        );
+        self.in_rax = None;
+        (self.kind, self.kind_unless_packed) = (None, Some(kind));
     }
 
     /// Has the host's flags say whether a condition holds, which is not one that always does: returns how.
     fn test(&mut self, cc: Cc) -> Test {
-        let direct = match self.kind {
-            Some(FlagKind::Sub64 | FlagKind::Sub32) => direct(cc),
-            Some(FlagKind::Add64 | FlagKind::Add32) => match cc {
-                Cc::Cs => Some(Test::Below),
-                Cc::Cc => Some(Test::AboveOrEqual),
-                Cc::Hi | Cc::Ls => None,
-                _ => direct(cc),
-            },
-            Some(FlagKind::Logic64 | FlagKind::Logic32) => match cc {
-                Cc::Cs | Cc::Cc | Cc::Hi | Cc::Ls => None,
-                _ => direct(cc),
-            },
-            _ => None,
-        };
-        let Some(test) = direct else {
-            self.packed_flags();
-            // The bits of this number say for which flags the condition holds.
-            let table = (0..16).filter(|&nzcv| cc.holds(nzcv)).fold(0, |table, nzcv| table | 1 << nzcv);
-            dynasm!(self.ops ; .arch x64 ; mov ecx, DWORD table ; bt ecx, eax);
-            return Test::Below;
-        };
+        if let Some(kind) = self.kind
+            && let Some(test) = direct_of(kind, cc)
+        {
+            self.compare_again(kind);
+            return test;
+        }
+        if let Some(kind) = self.kind_unless_packed
+            && let Some(test) = direct_of(kind, cc)
+        {
+            let (packed, done) = (self.ops.new_dynamic_label(), self.ops.new_dynamic_label());
+            let [of, first] = [slot::FLAG_KIND, slot::FLAG_A].map(x_offset);
+            dynasm!(self.ops ; .arch x64 ; cmp DWORD [rdi + of], FlagKind::Nzcv as i32 ; je =>packed);
+            self.compare_again(kind);
+            self.set_if(test);
+            dynasm!(self.ops
+                ; .arch x64
+                ; jmp =>done
+                ; =>packed
+                ; mov eax, [rdi + first]
+            );
+            self.test_packed(cc);
+            self.set_if(Test::Below);
+            dynasm!(self.ops ; .arch x64 ; =>done ; test eax, eax);
+            return Test::NotEqual;
+        }
+        self.packed_flags();
+        self.test_packed(cc);
+        Test::Below
+    }
+
+    /// Has the host's carry say whether a condition holds for the packed flags in eax.
+    fn test_packed(&mut self, cc: Cc) {
+        // The bits of this number say for which flags the condition holds.
+        let table = (0..16).filter(|&nzcv| cc.holds(nzcv)).fold(0, |table, nzcv| table | 1 << nzcv);
+        dynasm!(self.ops ; .arch x64 ; mov ecx, DWORD table ; bt ecx, eax);
+        self.in_rax = None;
+    }
+
+    /// Makes the host's flags what the guest's are of.
+    fn compare_again(&mut self, kind: FlagKind) {
         self.get(RCX, slot::FLAG_B);
         self.get(RAX, slot::FLAG_A);
         self.in_rax = None;
-        match self.kind {
-            Some(FlagKind::Sub64) => dynasm!(self.ops ; .arch x64 ; cmp rax, rcx),
-            Some(FlagKind::Sub32) => dynasm!(self.ops ; .arch x64 ; cmp eax, ecx),
-            Some(FlagKind::Add64) => dynasm!(self.ops ; .arch x64 ; add rax, rcx),
-            Some(FlagKind::Add32) => dynasm!(self.ops ; .arch x64 ; add eax, ecx),
-            Some(FlagKind::Logic32) => dynasm!(self.ops ; .arch x64 ; test eax, eax),
+        match kind {
+            FlagKind::Sub64 => dynasm!(self.ops ; .arch x64 ; cmp rax, rcx),
+            FlagKind::Sub32 => dynasm!(self.ops ; .arch x64 ; cmp eax, ecx),
+            FlagKind::Add64 => dynasm!(self.ops ; .arch x64 ; add rax, rcx),
+            FlagKind::Add32 => dynasm!(self.ops ; .arch x64 ; add eax, ecx),
+            FlagKind::Logic32 => dynasm!(self.ops ; .arch x64 ; test eax, eax),
             _ => dynasm!(self.ops ; .arch x64 ; test rax, rax),
         }
-        test
     }
 
     /// eax = the packed flags
@@ -1234,15 +1293,31 @@ fn direct(cc: Cc) -> Option<Test> {
     })
 }
 
+/// The host's condition over the flags of `kind`, made again, if there is one.
+fn direct_of(kind: FlagKind, cc: Cc) -> Option<Test> {
+    match kind {
+        FlagKind::Sub64 | FlagKind::Sub32 => direct(cc),
+        FlagKind::Add64 | FlagKind::Add32 => match cc {
+            Cc::Cs => Some(Test::Below),
+            Cc::Cc => Some(Test::AboveOrEqual),
+            Cc::Hi | Cc::Ls => None,
+            _ => direct(cc),
+        },
+        FlagKind::Logic64 | FlagKind::Logic32 => match cc {
+            Cc::Cs | Cc::Cc | Cc::Hi | Cc::Ls => None,
+            _ => direct(cc),
+        },
+        _ => None,
+    }
+}
+
 /// True for micro-ops that are not calls of their reference functions.
 fn is_native(uop: &Uop) -> bool {
     match *uop {
         Uop::Un { op, .. } => has_un(op),
         Uop::Bin { op, .. } | Uop::BinI { op, .. } | Uop::BinSh { op, .. } => has_bin(op),
         Uop::V1 { .. } | Uop::V2 { .. } | Uop::V3 { .. } | Uop::Vx { .. } | Uop::Xv { .. } | Uop::FCmp { .. } => false,
-        Uop::SetNzcv { .. } | Uop::GetNzcv { .. } | Uop::FlagsIf { .. } | Uop::Adc64 { .. } | Uop::Adc32 { .. } => {
-            false
-        }
+        Uop::SetNzcv { .. } | Uop::GetNzcv { .. } | Uop::Adc64 { .. } | Uop::Adc32 { .. } => false,
         Uop::LoadEx { .. } | Uop::LoadExPair { .. } | Uop::StoreEx { .. } | Uop::StoreExPair { .. } => false,
         Uop::Amo { .. } | Uop::Cas { .. } | Uop::CasPair { .. } | Uop::ClearEx | Uop::ZeroBlock { .. } => false,
         Uop::CheckRounding | Uop::Vector { .. } | Uop::ProbeLoad { .. } => false,
@@ -1255,16 +1330,7 @@ fn is_native(uop: &Uop) -> bool {
 fn has_un(op: UnOp) -> bool {
     !matches!(
         op,
-        UnOp::Rev16x64
-            | UnOp::Rev16x32
-            | UnOp::Rbit64
-            | UnOp::Rbit32
-            | UnOp::Clz64
-            | UnOp::Clz32
-            | UnOp::Cls64
-            | UnOp::Cls32
-            | UnOp::Ctz64
-            | UnOp::Popcnt64
+        UnOp::Rev16x64 | UnOp::Rev16x32 | UnOp::Rbit64 | UnOp::Rbit32 | UnOp::Cls64 | UnOp::Cls32 | UnOp::Popcnt64
     )
 }
 
