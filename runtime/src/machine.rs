@@ -26,7 +26,7 @@ use crate::vm::{Config, Counting, End, ProbeEngine, Tier};
 use hashbrown::HashMap;
 use std::ops::Range;
 use std::slice;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -70,6 +70,8 @@ pub(crate) struct Machine {
     epoch: AtomicU64,
     /// Goes up when all blocks are dropped at once.
     generation: AtomicU64,
+    /// How many [`Translations::replaced`] are.
+    replaced: AtomicUsize,
     /// What is left of the limit of the run.
     budget: AtomicU64,
     ending: Mutex<Option<Ending>>,
@@ -100,6 +102,8 @@ struct Translations {
     translated: HashMap<(u64, bool), u64>,
     /// What has been dropped at once and is to be freed.
     remains: Vec<Remains>,
+    /// Where blocks begin that a region has taken from their quick code, since code has been dropped the last time.
+    replaced: Vec<u64>,
 }
 
 /// Code that nobody finds any more: see [`Machine::clear_away`].
@@ -203,11 +207,13 @@ impl Machine {
                 dropped_all: Cause::Probes,
                 translated: HashMap::new(),
                 remains: Vec::new(),
+                replaced: Vec::new(),
             }),
             store: Mutex::default(),
             warm: AtomicU32::new(u32::MAX),
             epoch: AtomicU64::new(0),
             generation: AtomicU64::new(0),
+            replaced: AtomicUsize::new(0),
             budget: AtomicU64::new(config.max_insns.unwrap_or(u64::MAX)),
             ending: Mutex::new(None),
             is_ending: AtomicBool::new(false),
@@ -234,6 +240,25 @@ impl Machine {
     /// Changes when code that a thread may know the address of has been dropped.
     pub(crate) fn epoch(&self) -> u64 {
         self.epoch.load(Ordering::Acquire)
+    }
+
+    /// Says by [`Machine::replaced_since`] where quick code is no longer the best code; changes when there is more of it.
+    pub(crate) fn replaced(&self) -> usize {
+        self.replaced.load(Ordering::Acquire)
+    }
+
+    /// Where a region has taken the place of quick code since there were so many, in the same epoch. The quick code is
+    /// still there.
+    pub(crate) fn replaced_since(&self, before: usize, mut f: impl FnMut(u64)) {
+        let translations = self.translations();
+        translations.replaced.get(before..).into_iter().flatten().for_each(|&pc| f(pc));
+    }
+
+    /// Notes that code has been dropped that a thread may know the address of.
+    fn begin_epoch(&self, translations: &mut Translations) {
+        translations.replaced.clear();
+        self.replaced.store(0, Ordering::Release);
+        self.epoch.fetch_add(1, Ordering::Release);
     }
 
     /// Changes when blocks that a thread may have found have been dropped although they say that they are live.
@@ -457,7 +482,7 @@ impl Machine {
                 jit.set_parallel(translations.parallel);
                 self.map_fixed(jit);
             }
-            self.epoch.fetch_add(1, Ordering::Release);
+            self.begin_epoch(translations);
         }
     }
 
@@ -506,7 +531,6 @@ impl Machine {
             map.add(compiled.code..compiled.code + compiled.len, root);
         }
         // A block that has code keeps it: a loop that another region has as a whole is not left for a part of it.
-        let mut replaces = false;
         for &pc in &compiled.entries {
             if let Some(entry) = translations.cache.find(pc, true)
                 && !entry.has_region(mode)
@@ -515,14 +539,11 @@ impl Machine {
                 entry.set_code(mode, compiled.code);
                 if let Some(jit) = translations.jit.as_mut().filter(|_| is_quick) {
                     jit.unlink(pc);
-                    replaces = true;
+                    translations.replaced.push(pc);
                 }
             }
         }
-        if replaces {
-            // Threads know the address of the quick code.
-            self.epoch.fetch_add(1, Ordering::Release);
-        }
+        self.replaced.store(translations.replaced.len(), Ordering::Release);
     }
 
     /// Makes the exit with chain slot `link` go on at the code of `pc`, if there is some, the next time it is taken.
@@ -613,7 +634,7 @@ impl Machine {
         translations.dropped_all = cause;
         translations.remains.push(Remains { blocks, code });
         self.generation.fetch_add(1, Ordering::Release);
-        self.epoch.fetch_add(1, Ordering::Release);
+        self.begin_epoch(translations);
     }
 
     /// Sees to it that what has been dropped at once is freed, behind an exclusive section: by the thread that compiles if
@@ -652,7 +673,7 @@ impl Machine {
                 entry.forget_code(mode);
             }
         }
-        self.epoch.fetch_add(1, Ordering::Release);
+        self.begin_epoch(translations);
     }
 
     /// Drops the regions that leave out of the block at `pc` what is not seldom gone on with.
@@ -703,7 +724,7 @@ impl Machine {
         if let Some(map) = self.perf_map.get() {
             map.fork();
         }
-        self.epoch.fetch_add(1, Ordering::Release);
+        self.begin_epoch(&mut translations);
     }
 
     // ---- statistics

@@ -320,6 +320,8 @@ pub struct Vm {
     jump_cache: JumpCache,
     /// [`Machine::epoch`] and the mode for which `gateway` and `jump_cache` are good.
     good_for: Option<(u64, FpMode)>,
+    /// [`Machine::replaced`] for which `jump_cache` is.
+    replaced_code: usize,
     /// Value of `cpu.icount` up to which this thread has taken instructions of the run's limit.
     budget_end: u64,
     /// Value of `cpu.icount` at which `every` probes fire next, or something that lasts ends.
@@ -379,6 +381,7 @@ impl Vm {
             gateway: None,
             jump_cache: JumpCache::default(),
             good_for: None,
+            replaced_code: 0,
             next_every: u64::MAX,
             traced: None,
             replaced: None,
@@ -685,6 +688,8 @@ impl Vm {
     /// Makes `gateway` and `jump_cache` good for the code that is there now and for the thread's mode.
     fn settle(&mut self) -> Option<Gateway> {
         let now = Some((self.machine.epoch(), self.fp_mode()));
+        let replaced = self.machine.replaced();
+        let before = std::mem::replace(&mut self.replaced_code, replaced);
         if self.good_for != now {
             self.good_for = now;
             self.front.renew(self.machine.generation());
@@ -692,6 +697,10 @@ impl Vm {
             if let Some(gateway) = &self.gateway {
                 self.jump_cache.clear(gateway);
             }
+        } else if before != replaced
+            && let Some(gateway) = &self.gateway
+        {
+            self.machine.replaced_since(before, |pc| self.jump_cache.forget(pc, gateway));
         }
         self.gateway
     }

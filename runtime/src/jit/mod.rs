@@ -67,6 +67,9 @@ const TAKEN_BACK: usize = 128;
 /// Log2 of the number of entries in the indirect-branch cache.
 const JUMP_CACHE_BITS: u32 = 12;
 
+/// Marks a place of the cache where nothing is.
+const EMPTY: u64 = u64::MAX;
+
 /// What generated code takes for granted of a thread's floating-point control.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum FpMode {
@@ -297,21 +300,32 @@ pub struct JumpCache {
 
 impl Default for JumpCache {
     fn default() -> Self {
-        JumpCache { entries: vec![(u64::MAX, 0); 1 << JUMP_CACHE_BITS].into() }
+        JumpCache { entries: vec![(EMPTY, 0); 1 << JUMP_CACHE_BITS].into() }
     }
 }
 
 impl JumpCache {
     /// Empties it. A guest may branch to the address that marks empty entries, too: it then finds the resolver.
     pub fn clear(&mut self, gateway: &Gateway) {
-        self.entries.fill((u64::MAX, gateway.resolver));
+        self.entries.fill((EMPTY, gateway.resolver));
+    }
+
+    /// Forgets the code of `pc`.
+    pub fn forget(&mut self, pc: u64, gateway: &Gateway) {
+        let place = jump_cache_index(pc);
+        for place in [place, place ^ 1] {
+            if self.entries[place].0 == pc {
+                self.entries[place] = (EMPTY, gateway.resolver);
+            }
+        }
     }
 
     /// Remembers the code of `pc`. What was in its place goes to the neighbouring one, where generated code looks next:
     /// two addresses that share a place are both found.
     pub fn keep(&mut self, pc: u64, code: usize) {
         let place = jump_cache_index(pc);
-        if self.entries[place].0 != pc {
+        // An empty place would drive out what the neighbouring one has, and be driven out by it in turn.
+        if self.entries[place].0 != pc && self.entries[place].0 != EMPTY {
             self.entries[place ^ 1] = self.entries[place];
         }
         self.entries[place] = (pc, code);
@@ -690,5 +704,17 @@ mod tests {
         // The code of an address that is there already takes no second place.
         cache.keep(b, 3);
         assert_eq!((find(&cache, a), find(&cache, b)), (Some((a, 1)), Some((b, 3))));
+    }
+
+    #[test]
+    fn an_empty_place_drives_out_nothing() {
+        let mut cache = JumpCache::default();
+        let (a, b) = (0x1004, 0x1000);
+        let kept = |cache: &JumpCache, pc: u64| cache.entries[jump_cache_index(pc)].0 == pc;
+        cache.keep(a, 1);
+        cache.keep(b, 2);
+        assert!(kept(&cache, a) && kept(&cache, b), "neighbours");
+        cache.keep(a, 1);
+        assert!(kept(&cache, a) && kept(&cache, b));
     }
 }
