@@ -1,9 +1,10 @@
 // The benchmark's kernels: one program, compiled alike for the guest and for the host.
 //
-//   kernels NAME REPEATS      prints a number that depends on all of the work, so that engines can be compared
+//   kernels NAME REPEATS              prints a number that depends on all of the work, so that engines can be compared
+//   kernels NAME REPEATS THREADS      the same work by up to 8 threads, which have a part each
 //
 // No libc and no vector intrinsics: what is measured is what a compiler makes of plain C.
-#include "../../tests/guest/rt.h"
+#include "../../tests/guest/threads.h"
 
 typedef double f64;
 
@@ -204,10 +205,27 @@ NOINLINE u64 mandel(u64 repeats) {
     return total;
 }
 
-static const struct { const char *name; u64 (*run)(u64); } kernels[] = {
-    {"integer-loop", integer_loop}, {"fib", recursive_fib}, {"sieve", sieve},   {"memcpy", memory_copy}, {"sha", sha},
-    {"dispatch", dispatch},         {"nbody", nbody},       {"matmul", matmul}, {"mandel", mandel},
+// Kernels whose data are their own can be run by several threads.
+typedef struct { const char *name; u64 (*run)(u64); int parallel; } Kernel;
+
+static const Kernel kernels[] = {
+    {"integer-loop", integer_loop, 1}, {"fib", recursive_fib, 1}, {"sieve", sieve, 0},
+    {"memcpy", memory_copy, 0},        {"sha", sha, 1},           {"dispatch", dispatch, 1},
+    {"nbody", nbody, 0},               {"matmul", matmul, 0},     {"mandel", mandel, 1},
 };
+
+static const Kernel *chosen;
+static u64 part, results[WORKERS];
+
+static void work(u64 index) { results[index] = chosen->run(part); }
+
+static u64 in_threads(u64 repeats, u64 count) {
+    part = repeats / count;
+    run(count, work);
+    u64 sum = 0;
+    for (u64 i = 0; i < count; i++) sum += results[i];
+    return sum;
+}
 
 static int same(const char *a, const char *b) {
     while (*a && *a == *b) a++, b++;
@@ -222,11 +240,14 @@ static u64 number(const char *text) {
 
 int main(int argc, char **argv, char **envp) {
     (void)envp;
-    for (u64 i = 0; argc == 3 && i < sizeof kernels / sizeof *kernels; i++)
-        if (same(kernels[i].name, argv[1])) {
-            show_hex(argv[1], kernels[i].run(number(argv[2])));
-            return 0;
-        }
-    print("usage: kernels NAME REPEATS\n");
+    u64 threads = argc == 4 ? number(argv[3]) : 0;
+    for (u64 i = 0; (argc == 3 || argc == 4) && i < sizeof kernels / sizeof *kernels; i++) {
+        chosen = kernels + i;
+        if (!same(chosen->name, argv[1]) || threads > WORKERS || (threads && !chosen->parallel)) continue;
+        u64 repeats = number(argv[2]);
+        show_hex(argv[1], threads ? in_threads(repeats, threads) : chosen->run(repeats));
+        return 0;
+    }
+    print("usage: kernels NAME REPEATS [THREADS]\n");
     return 2;
 }

@@ -1,6 +1,6 @@
 //! How time and memory grow: with ten and a hundred times the work, and with the threads of the guest.
 
-use crate::kernels::KERNELS;
+use crate::kernels::{self, KERNELS};
 use crate::measure::{Engine, Sample, Samples};
 use crate::programs::{self, PROGRAMS};
 use crate::{Bench, in_root, table};
@@ -50,17 +50,71 @@ fn engines(bench: &Bench<'_>, name: &str, scale: f64) -> Result<Option<[Option<E
     Ok(engines.map(|[_, spile, qemu]| [spile, qemu]))
 }
 
+/// The kernel that threads share the work of: they have nothing else in common.
+const SHARED_KERNEL: &str = "sha";
+
 /// Names of the cases with threads.
 pub(crate) fn thread_names() -> Vec<&'static str> {
-    vec!["xz-threads"]
+    vec!["sha-threads", "xz-threads"]
 }
 
-/// Times a program that does the same work with more and more threads.
+/// Times programs that do the same work with more and more threads.
 pub(crate) fn run_threads(bench: &Bench<'_>) -> Result<String, String> {
+    let mut text = String::new();
+    if bench.wants("sha-threads") {
+        text += &of_kernel(bench)?;
+    }
+    if bench.wants("xz-threads") {
+        text += &of_program(bench)?;
+    }
+    Ok(text)
+}
+
+/// Threads that compute, each for itself.
+fn of_kernel(bench: &Bench<'_>) -> Result<String, String> {
+    let about = "The kernel `sha`, the work of which so many threads share. They have nothing else in common, so that this is \
+                 what an engine itself takes away of the processors. Speed-up is over one thread of the same engine.";
+    let Some(kernel) = KERNELS.iter().find(|kernel| kernel.name == SHARED_KERNEL) else { return Ok(String::new()) };
+    let engines = |threads: &str| {
+        let [name, repeats] = kernel.arguments(4.0 * bench.options.scale);
+        let words = [name, repeats, threads.into()];
+        let under = |engine: Option<Engine>| engine.map(|engine| engine.and(&[bench.kernels()]).and(&words));
+        let native = bench.has_native.then(|| Engine::new(kernels::native(), &words));
+        let mut cached: Vec<OsString> = vec![bench.kernels().into()];
+        cached.extend(words.iter().cloned());
+        Ok([native, under(bench.spile(&[])), bench.spile_cached(&cached)?, under(bench.qemu())])
+    };
+    with_threads(bench, "Growth with threads", about, "sha", engines)
+}
+
+/// A program whose threads share more than processors.
+fn of_program(bench: &Bench<'_>) -> Result<String, String> {
     let Some(root) = bench.root() else { return Ok(String::new()) };
-    let about = "`xz` compresses 16 blocks with so many threads; speed-up is over one thread of the same engine. \
-                 *Cached* is with the translation cache on disk: without it the compiler's thread needs a processor, too. \
-                 Native is the host's own `xz`.";
+    let about = "`xz` compresses 16 blocks with so many threads. *Cached* is with the translation cache on disk: without it the \
+                 compiler's thread needs a processor, too. Native is the host's own `xz`.";
+    let input = programs::input((16384.0 * bench.options.scale).max(64.0) as u64)?;
+    let program = Path::new("usr/bin/xz");
+    let engines = |threads: &str| {
+        let block = format!("--block-size={}KiB", (1024.0 * bench.options.scale).max(4.0) as u64);
+        let mut words: Vec<OsString> = ["-c", "-1", "-T", threads, &block].iter().map(OsString::from).collect();
+        words.push(input.clone().into());
+        let native = Some(Path::new("/").join(program)).filter(|program| program.exists());
+        let native = native.map(|program| Engine::new(program, &words));
+        let command = in_root(root, &root.join(program), &words);
+        let [spile, qemu] = [bench.spile(&[]), bench.qemu()].map(|engine| engine.map(|engine| engine.and(&command)));
+        Ok([native, spile, bench.spile_cached(&command)?, qemu])
+    };
+    with_threads(bench, "A program with threads", about, "xz", engines)
+}
+
+/// A table of native, Spile without and with its cache, and QEMU, for each number of threads.
+fn with_threads(
+    bench: &Bench<'_>,
+    title: &str,
+    about: &str,
+    name: &str,
+    engines: impl Fn(&str) -> Result<[Option<Engine>; 4], String>,
+) -> Result<String, String> {
     let columns = [
         "threads",
         "native, s",
@@ -76,20 +130,10 @@ pub(crate) fn run_threads(bench: &Bench<'_>) -> Result<String, String> {
         "Spile, MiB",
         "QEMU, MiB",
     ];
-    let mut text = table::begin("Growth with threads", about, &columns);
-    let input = programs::input((16384.0 * bench.options.scale).max(64.0) as u64)?;
-    let program = Path::new("usr/bin/xz");
+    let mut text = table::begin(title, about, &columns);
     let mut one: Option<Samples> = None;
     for threads in THREADS {
-        let block = format!("--block-size={}KiB", (1024.0 * bench.options.scale).max(4.0) as u64);
-        let mut words: Vec<OsString> = ["-c", "-1", "-T", threads, &block].iter().map(OsString::from).collect();
-        words.push(input.clone().into());
-        let native = Some(Path::new("/").join(program)).filter(|program| program.exists());
-        let native = native.map(|program| Engine::new(program, &words));
-        let command = in_root(root, &root.join(program), &words);
-        let [spile, qemu] = [bench.spile(&[]), bench.qemu()].map(|engine| engine.map(|engine| engine.and(&command)));
-        let samples =
-            bench.time(&format!("xz, {threads} threads"), &[&native, &spile, &bench.spile_cached(&command)?, &qemu])?;
+        let samples = bench.time(&format!("{name}, {threads} threads"), &engines(threads)?.each_ref())?;
         let one = one.get_or_insert_with(|| samples.clone());
         let mut cells = vec![threads.to_owned()];
         for index in 0..4 {

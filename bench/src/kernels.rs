@@ -68,7 +68,7 @@ pub(crate) fn run(bench: &Bench<'_>) -> Result<String, String> {
 }
 
 /// The host's build.
-fn native() -> PathBuf {
+pub(crate) fn native() -> PathBuf {
     scratch("kernels")
 }
 

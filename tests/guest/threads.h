@@ -2,9 +2,13 @@
 #pragma once
 #include "rt.h"
 
+#if defined(__x86_64__)
+enum { SYS_futex = 202 };
+#else
 enum { SYS_clone = 220, SYS_futex = 98, SYS_exit = 93, SYS_gettid = 178, SYS_tgkill = 131, SYS_nanosleep = 101,
        SYS_rt_sigreturn = 139, SYS_munmap = 215, SYS_set_robust_list = 99, SYS_sched_yield = 124, SYS_pipe2 = 59,
        SYS_read = 63 };
+#endif
 enum { WORKERS = 8, STACK = 16384 };
 enum { FUTEX_WAIT = 0, FUTEX_WAKE = 1 };
 
@@ -15,6 +19,7 @@ static u8 stacks[WORKERS][STACK] __attribute__((aligned(16)));
 
 // clone(flags, stack, parent_tid, tls, child_tid): the child calls work(index) and exits.
 i64 start_thread(u64 flags, void *stack, u32 *tid, void *tls, volatile u32 *child_tid);
+#if defined(__aarch64__)
 __asm__(".globl start_thread\n.type start_thread, %function\n"
         "start_thread:\n"
         "  mov x8, #220\n  svc #0\n"
@@ -24,6 +29,27 @@ __asm__(".globl start_thread\n.type start_thread, %function\n"
         "  blr x1\n"
         "  mov x8, #93\n  mov x0, #0\n  svc #0\n"
         ".size start_thread, . - start_thread\n");
+#elif defined(__riscv)
+__asm__(".globl start_thread\n.type start_thread, %function\n"
+        "start_thread:\n"
+        "  li a7, 220\n  ecall\n"
+        "  beqz a0, 1f\n  ret\n"
+        "1: li s0, 0\n  li ra, 0\n"
+        "  ld a1, 0(sp)\n  ld a0, 8(sp)\n  addi sp, sp, 16\n"
+        "  jalr a1\n"
+        "  li a7, 93\n  li a0, 0\n  ecall\n"
+        ".size start_thread, . - start_thread\n");
+#elif defined(__x86_64__)
+// Of the last two arguments the kernel takes the other one first here.
+__asm__(".globl start_thread\n.type start_thread, %function\n"
+        "start_thread:\n"
+        "  mov %rcx, %r9\n  mov %r8, %r10\n  mov %r9, %r8\n  mov $56, %eax\n  syscall\n"
+        "  test %eax, %eax\n  jz 1f\n  ret\n"
+        "1: xor %ebp, %ebp\n"
+        "  pop %rax\n  pop %rdi\n  call *%rax\n"
+        "  mov $60, %eax\n  xor %edi, %edi\n  syscall\n"
+        ".size start_thread, . - start_thread\n");
+#endif
 
 static void start(u64 index, Work work) {
     // VM, FS, FILES, SIGHAND, THREAD, SYSVSEM, SETTLS, PARENT_SETTID, CHILD_CLEARTID
