@@ -25,7 +25,7 @@ use crate::block::Block;
 use crate::cache::Entry;
 use crate::cpu::{CodeLinks, CpuState, StuckBits, resume};
 use crate::mem::{ADDRESS_SPACE, PAGE, PERMISSIONS, perm};
-use crate::uop::{AmoOp, BinOp, Cc, Fence, FlagKind, JumpHint, MemTy, Operand, SelOp, Uop, V, X, slot};
+use crate::uop::{AmoOp, BinOp, Cc, Fence, FlagKind, JumpHint, MemTy, Operand, SelOp, UnOp, Uop, V, X, slot};
 use crate::vm::Counting;
 use cranelift_codegen::ir::condcodes::{CondCode, IntCC};
 use cranelift_codegen::ir::types::{F32, F64, I8, I8X16, I16, I16X8, I32, I32X4, I64, I64X2};
@@ -2660,17 +2660,36 @@ impl<'f> Lowering<'_, 'f> {
         self.b.ins().iadd(sum, carry)
     }
 
+    /// Adds with the carry: the sum, and the new carry. They are the upper half of a sum of 128 bits, the lower half of
+    /// which carries if there was a carry; the host adds so, too.
+    fn add_and_carry(&mut self, a: X, b: X) -> (Value, Value) {
+        let carry = self.condition(Cc::Cs);
+        let (carry, ones) = (self.b.ins().uextend(I64, carry), self.imm(u64::MAX));
+        let (a, b) = (self.get(a), self.get(b));
+        let (a, b) = (self.b.ins().iconcat(carry, a), self.b.ins().iconcat(ones, b));
+        let (sum, carry) = self.b.ins().uadd_overflow(a, b);
+        let (_, sum) = self.b.ins().isplit(sum);
+        (sum, carry)
+    }
+
+    /// The same of low halves.
+    fn add_and_carry_32(&mut self, a: X, b: X) -> (Value, Value) {
+        let (a, b) = (self.get(a), self.get(b));
+        let (a, b) = (self.values().un(UnOp::Zext32, a), self.values().un(UnOp::Zext32, b));
+        let carry = self.condition(Cc::Cs);
+        let carry = self.b.ins().uextend(I64, carry);
+        let sum = self.b.ins().iadd(a, b);
+        let sum = self.b.ins().iadd(sum, carry);
+        let carry = self.b.ins().ushr_imm_u(sum, 32);
+        (self.b.ins().ireduce(I32, sum), self.b.ins().ireduce(I8, carry))
+    }
+
     /// Adds with the carry in the width of `ty`, and packs the flags.
     fn add_with_carry_setting_flags(&mut self, ty: Type, d: X, a: X, b: X) {
-        let sum = self.add_with_carry(a, b);
+        let (sum, carry) = if ty == I64 { self.add_and_carry(a, b) } else { self.add_and_carry_32(a, b) };
         let (a, b) = (self.get(a), self.get(b));
         let narrow = |l: &mut Self, value| if ty == I64 { value } else { l.b.ins().ireduce(ty, value) };
-        let (sum, a, b) = (narrow(self, sum), narrow(self, a), narrow(self, b));
-        // A bit carries where both operands have it, or one has it and the sum does not.
-        let (both, any) = (self.b.ins().band(a, b), self.b.ins().bor(a, b));
-        let lost = self.b.ins().band_not(any, sum);
-        let carry = self.b.ins().bor(both, lost);
-        let carry = self.sign(carry, true);
+        let (a, b) = (narrow(self, a), narrow(self, b));
         let (from_a, from_b) = (self.b.ins().bxor(a, sum), self.b.ins().bxor(b, sum));
         let overflow = self.b.ins().band(from_a, from_b);
         let zero = self.b.ins().icmp_imm_s(IntCC::Equal, sum, 0);
