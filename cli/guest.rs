@@ -83,6 +83,12 @@ fn load_raw(args: &GuestArgs, program: &Path, counts_time: bool) -> Result<Guest
     let isa = architecture(args)?;
     let image = std::fs::read(program)
         .map_err(|error| Failure::new(format!("cannot read {}: {}", program.display(), reason(&error))))?;
+    // Its header is no code.
+    if image.starts_with(b"\x7fELF") && args.entry.is_none() {
+        return Err(Failure::new(format!("`{}` is an ELF file, not a raw image", program.display())).with_hint(Some(
+            "without `--raw` it is run as a Linux program; `objcopy -O binary` makes a raw image of it".into(),
+        )));
+    }
     let mut process = raw::start(isa, &image, args.base, args.entry.unwrap_or(args.base))
         .map_err(|why| Failure::new(format!("cannot load {}: {why}", program.display())))?;
     if counts_time {
@@ -113,6 +119,11 @@ fn environment(start: &Start<'_>) -> Vec<CString> {
 }
 
 fn load_linux(args: &GuestArgs, program: &Path, start: Start<'_>) -> Result<Guest, Failure> {
+    let wanted = args.arch.is_some().then(|| architecture(args)).transpose()?;
+    if let Some(isa) = wanted.filter(|isa| isa::linux_of(*isa).is_none()) {
+        return Err(Failure::new(format!("of {} there are raw images only, no Linux programs", isa.arch()))
+            .with_hint(Some("`--raw` says that the file is one".into())));
+    }
     let c_string =
         |text: &OsStr| CString::new(text.as_bytes()).map_err(|_| Failure::new("an argument contains a NUL byte"));
     let mut argv = vec![c_string(start.name.unwrap_or(program.as_os_str()))?];
@@ -132,6 +143,10 @@ fn load_linux(args: &GuestArgs, program: &Path, start: Start<'_>) -> Result<Gues
         exec: start.exec,
     };
     let process = linux::start(config).map_err(|error| Failure::new(error.to_string()).with_hint(error.hint()))?;
+    if let Some(isa) = wanted.filter(|isa| isa.arch() != process.isa.arch()) {
+        let (path, is) = (program.display(), process.isa.arch());
+        return Err(Failure::new(format!("`{path}` is a program for {is}, not for {}", isa.arch())));
+    }
     Ok(Guest {
         isa: process.isa,
         cpu: Box::new(process.cpu),

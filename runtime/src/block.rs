@@ -154,6 +154,11 @@ impl<'a> Lift<'a> {
         Lift { uops, pc, next: pc.wrapping_add(u64::from(len)), temps: 0, vtemps: 0 }
     }
 
+    /// Returns the same instruction, for a lifter that puts something of its own beside it.
+    pub fn lend(&mut self) -> Lift<'_> {
+        Lift { uops: self.uops, ..*self }
+    }
+
     /// Appends a micro-op.
     pub fn push(&mut self, uop: Uop) {
         self.uops.push(uop);

@@ -4,7 +4,7 @@
 //! it refuses is refused, with an [`Error`] that a user can act on. Symbols are read elsewhere ([`crate::symbols`]).
 //! Source: System V ABI, chapters "Object Files" and "Program Loading"; `fs/binfmt_elf.c` of Linux.
 
-use crate::isa;
+use crate::isa::{self, Isa};
 use crate::linux::map::{HIGHEST, LOWEST};
 use crate::mem::{GuestMemory, PAGE, perm};
 use std::ffi::OsStr;
@@ -92,6 +92,11 @@ impl Error {
             Problem::NoInterpreter(wanted, Some(root)) => {
                 Some(format!("`-L {}` has no `{}`", root.display(), wanted.display()))
             }
+            Problem::Not64Bit(machine) => {
+                let is_raw = |isa: &&dyn Isa| isa.elf_machine() == *machine && isa::linux_of(*isa).is_none();
+                let arch = isa::all().into_iter().find(is_raw)?.arch();
+                Some(format!("a raw image of its code, made with `objcopy -O binary`, runs with `--raw --arch {arch}`"))
+            }
             Problem::Script(line) => Some(format!("run its interpreter: {line}")),
             Problem::WrongArchitecture(machine) if *machine == HOST_MACHINE => {
                 Some("this machine can run it without a translator".into())
@@ -115,7 +120,7 @@ fn cross_root(wanted: &Path) -> Option<PathBuf> {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let path = self.path.display();
-        let supported = || isa::all().map(|isa| isa.title()).join(", ");
+        let supported = || isa::with_linux().map(|(isa, _)| isa.title()).collect::<Vec<_>>().join(", ");
         match &self.problem {
             Problem::NotFound => write!(f, "`{path}`: no such file"),
             Problem::PermissionDenied => write!(f, "`{path}`: permission denied"),

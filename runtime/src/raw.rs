@@ -8,7 +8,7 @@
 use crate::cpu::CpuState;
 use crate::env::{COUNTED_DATE, Environment, Outcome, Raised, Status, TrapEvent};
 use crate::isa::{self, Isa};
-use crate::mem::{ADDRESS_SPACE, GuestMemory, PAGE, perm};
+use crate::mem::{ADDRESS_SPACE, Fault, GuestMemory, PAGE, perm};
 use std::cell::Cell;
 use std::io::Write;
 use std::time::Instant;
@@ -44,6 +44,9 @@ pub trait Semihosting: Send + Sync {
     /// The operation and its parameter.
     fn call(&self, cpu: &CpuState) -> (u64, u64);
 
+    /// The size in bytes of a word of a parameter block, which is that of a register: 4 or 8.
+    fn word_size(&self) -> u64;
+
     /// Sets the result and steps behind the call.
     fn finish(&self, cpu: &mut CpuState, result: u64);
 
@@ -78,10 +81,12 @@ pub fn start(isa: &'static dyn Isa, image: &[u8], base: u64, entry: u64) -> Resu
     if image.is_empty() {
         return Err("the image is empty".into());
     }
-    let end = base
-        .checked_add(image.len() as u64)
-        .filter(|&end| end <= ADDRESS_SPACE - RAM_BEHIND - PAGE)
-        .ok_or_else(|| format!("an image of {} bytes does not fit at {base:#x}", image.len()))?;
+    // The last page stays free: nothing goes on behind the last address.
+    let limit = ADDRESS_SPACE.min(semihosting.address_mask().saturating_add(1));
+    let end = base.checked_add(image.len() as u64).filter(|&end| end <= limit - RAM_BEHIND - PAGE).ok_or_else(|| {
+        let len = image.len();
+        format!("an image of {len} bytes, with {RAM_BEHIND} bytes behind it, does not fit at {base:#x} (addresses are below {limit:#x})")
+    })?;
     if !(base..end).contains(&entry) {
         return Err(format!("the entry {entry:#x} is not in the image ({base:#x} to {end:#x})"));
     }
@@ -145,8 +150,12 @@ impl Raw {
         let (operation, parameter) = self.semihosting.call(cpu);
         // Traps leave the count in front of their instruction, and this one completes.
         cpu.icount += 1;
-        let word = |index: u64| memory.load(parameter.wrapping_add(index * 8)).map(u64::from_le_bytes);
+        let word = |index| self.word(memory, parameter, index);
         let result = match operation {
+            // The reason itself, where a word has no room for a status beside it.
+            SYS_EXIT if self.semihosting.word_size() == 4 => {
+                return Outcome::End(Status::Exited((parameter != STOPPED_APPLICATION_EXIT).into()));
+            }
             SYS_EXIT | SYS_EXIT_EXTENDED => {
                 return Outcome::End(Status::Exited(match (word(0), word(1)) {
                     (Ok(STOPPED_APPLICATION_EXIT), Ok(code)) => code as u8,
@@ -175,9 +184,15 @@ impl Raw {
         Outcome::Continue
     }
 
+    /// A word of a parameter block.
+    fn word(&self, memory: &GuestMemory, block: u64, index: u64) -> Result<u64, Fault> {
+        let size = self.semihosting.word_size();
+        memory.load_word(block.wrapping_add(index * size), size)
+    }
+
     /// Opens the terminal `:tt`, the only file: to read (handle 0), to write (1) or to append (2).
-    fn open(&self, memory: &GuestMemory, block: u64) -> Result<u64, crate::mem::Fault> {
-        let word = |index: u64| memory.load(block.wrapping_add(index * 8)).map(u64::from_le_bytes);
+    fn open(&self, memory: &GuestMemory, block: u64) -> Result<u64, Fault> {
+        let word = |index| self.word(memory, block, index);
         let (name, mode) = (memory.read_c_string(word(0)?, 4)?.0, word(1)?);
         Ok(match mode {
             _ if name != b":tt" => FAILURE,

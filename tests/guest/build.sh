@@ -76,11 +76,18 @@ $rvcc "${rvcommon[@]}" -O1 -fno-omit-frame-pointer -fno-pie -static -o "$rv/unwi
 $rvcc "${rvcommon[@]}" -O1 -fasynchronous-unwind-tables -fno-pie -static -o "$rv/unwind-tables" unwind.c
 $rvcc "${rvcommon[@]}" -gdwarf-5 -O0 -fno-pie -static -o "$rv/records" records.c
 $rvcc "${rvcommon[@]}" -gdwarf-5 -O1 -fno-pie -static -o "$rv/results" results.c
+raw() { # FOLDER SOURCE FLAG...
+    local image=$1/${2%.S}
+    $rvcc "${rvcommon[@]}" "${@:3}" -static -Wl,-Ttext=0x800 -o "$image.elf" "$2"
+    riscv64-linux-gnu-objcopy -O binary -j .text "$image.elf" "$image.bin"
+    rm "$image.elf"
+}
+mkdir -p "$out/riscv32"
 for source in seed.S seedloop.S mixed.S; do
-    $rvcc "${rvcommon[@]}" -static -Wl,-Ttext=0x800 -o "$rv/${source%.S}.elf" "$source"
-    riscv64-linux-gnu-objcopy -O binary -j .text "$rv/${source%.S}.elf" "$rv/${source%.S}.bin"
-    rm "$rv/${source%.S}.elf"
+    raw "$rv" "$source"
+    raw "$out/riscv32" "$source" -march=rv32gc -mabi=ilp32d
 done
+raw "$out/riscv32" words.S -march=rv32gc_zba_zbb_zbs -mabi=ilp32d
 $rvcc "${rvcommon[@]}" "${design[@]}" -o "$rv/prog" prog.c
 $rvcc "${rvcommon[@]}" "${firmware[@]}" -Wl,--section-start=.at_8000040=0x8000040 \
     -Wl,--section-start=.at_80000040=0x80000040 -o "$rv/firmware" firmware.c
@@ -88,7 +95,7 @@ for program in "$rv"/*; do
     case $program in *.bin | */records* | */results | */prog) ;; *) riscv64-linux-gnu-strip -g "$program" ;; esac
 done
 for program in "$out"/*; do
-    case $program in *.bin | */records* | */results | */prog | */a.out | */debug | */lib | */riscv64) ;; *) aarch64-linux-gnu-strip -g "$program" ;; esac
+    case $program in *.bin | */records* | */results | */prog | */a.out | */debug | */lib | */riscv64 | */riscv32) ;; *) aarch64-linux-gnu-strip -g "$program" ;; esac
     [ -d "$program" ] || [ "$(stat -c %s "$program")" -lt 20480 ] || { echo "build.sh: $program is 20 KiB or more" >&2; exit 1; }
 done
 [ "$mode" != --check ] || { diff -r bin "$out" && echo "the committed guests are what this compiler builds"; }

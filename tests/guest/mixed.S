@@ -11,9 +11,10 @@
 //   0xffc  c.nop
 //   0xffe  addi s0, s0, 1           in both pages
 //   0x1002 bltu s0, s1, 0xff8
-//   0x1006 the exit: semihosting SYS_EXIT with the status a1 mod 256, which is 1002 mod 256 = 234
+//   0x1006 the exit: semihosting with the status a1 mod 256, which is 1002 mod 256 = 234
 //
 // 6 + 1000 * 5 + 8 = 5014 instructions are executed.
+#include "raw.h"
     .option norelax
     .option rvc
     .globl _start
@@ -37,13 +38,13 @@ loop:
     addi s0, s0, 1              // 0xffe
     bltu s0, s1, loop
     lla a2, block
-    sd a1, 8(a2)
-    li a0, 0x18                 // SYS_EXIT
+    STORE a1, SIZE(a2)
+    li a0, EXIT
     lla a1, block
     slli x0, x0, 0x1f
     ebreak
     srai x0, x0, 7
     .balign 8
 block:
-    .quad 0x20026               // ADP_Stopped_ApplicationExit
-    .quad 0xff
+    WORD 0x20026               // ADP_Stopped_ApplicationExit
+    WORD 0xff

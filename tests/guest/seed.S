@@ -9,6 +9,7 @@
 //
 // 8 instructions are executed, on RISC-V 10. The image writes its status into itself, so it must be loaded writable.
 #if defined(__riscv)
+#include "raw.h"
     .option norelax
     .option norvc
     .globl _start
@@ -18,8 +19,8 @@ _start:
     addi a0, a0, 1
     addi a0, a0, 1
     lla a1, block               // 0x810
-    sd a0, 8(a1)                // 0x818
-    li a0, 0x18                 // 0x81c SYS_EXIT
+    STORE a0, SIZE(a1)                // 0x818
+    li a0, EXIT                 // 0x81c
     slli x0, x0, 0x1f           // 0x820
     ebreak                      // 0x824
     srai x0, x0, 7              // 0x828 never reached
@@ -35,8 +36,9 @@ _start:
     mov x0, #0x18               // 0x818 SYS_EXIT
     hlt #0xf000                 // 0x81c
     b .                         // 0x820 never reached
+#define WORD .quad
 #endif
     .balign 8
 block:
-    .quad 0x20026               // ADP_Stopped_ApplicationExit
-    .quad 0xff
+    WORD 0x20026                // ADP_Stopped_ApplicationExit
+    WORD 0xff

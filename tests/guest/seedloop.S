@@ -14,6 +14,7 @@
 //
 // 2 + 100,000 * 7 + 4 = 700,006 instructions are executed, on RISC-V 700,008.
 #if defined(__riscv)
+#include "raw.h"
     .option norelax
     .option norvc
     .globl _start
@@ -28,8 +29,8 @@ _start:
     addi s3, s3, -1
     bnez s3, 1b
     lla a1, block               // 0x824
-    sd a0, 8(a1)
-    li a0, 0x18                 // SYS_EXIT
+    STORE a0, SIZE(a1)
+    li a0, EXIT
     slli x0, x0, 0x1f
     ebreak
     srai x0, x0, 7
@@ -50,8 +51,9 @@ _start:
     mov x0, #0x18               // SYS_EXIT
     hlt #0xf000
     b .
+#define WORD .quad
 #endif
     .balign 8
 block:
-    .quad 0x20026               // ADP_Stopped_ApplicationExit
-    .quad 0xff
+    WORD 0x20026                // ADP_Stopped_ApplicationExit
+    WORD 0xff

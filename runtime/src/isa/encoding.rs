@@ -11,7 +11,7 @@ use crate::uop::{Trap, Uop};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Undefined;
 
-/// Emits the micro-ops of an instruction. On [`Undefined`] what it has emitted is dropped.
+/// Emits the micro-ops of an encoding. On [`Undefined`] what it has emitted is dropped.
 pub(super) type LiftFn = fn(u32, &mut Lift<'_>) -> Result<(), Undefined>;
 
 /// One encoding class: encodings with `encoding & mask == value`.
@@ -99,13 +99,12 @@ impl<F: Copy> Dispatch<F> {
     }
 }
 
-/// Emits the micro-ops of `bits` by `meaning`, or the trap of an undefined instruction, of which `shown` is the encoding.
-pub(super) fn lift(meaning: Option<LiftFn>, bits: u32, shown: u32, lift: &mut Lift<'_>) {
+/// Emits the micro-ops of an instruction by `meaning`, or the trap of an undefined one, of which `bits` is the encoding.
+pub(super) fn lift(bits: u32, lift: &mut Lift<'_>, meaning: impl FnOnce(&mut Lift<'_>) -> Result<(), Undefined>) {
     let mark = lift.mark();
-    let lifted = meaning.ok_or(Undefined).and_then(|meaning| meaning(bits, lift));
-    if lifted.is_err() {
+    if meaning(lift).is_err() {
         lift.rewind(mark);
-        lift.push(Uop::Trap { kind: Trap::Illegal, imm: u64::from(shown) });
+        lift.push(Uop::Trap { kind: Trap::Illegal, imm: u64::from(bits) });
     }
 }
 
@@ -128,7 +127,7 @@ pub(super) const fn bit(insn: u32, n: u32) -> bool {
 pub(super) mod checks {
     //! What must hold of every architecture's rows.
 
-    use super::{LiftFn, Row};
+    use super::Row;
     use crate::block::Lift;
     use crate::uop::{Operand, Uop, slot};
 
@@ -164,23 +163,32 @@ pub(super) mod checks {
         }
     }
 
-    fn lifted(rows: impl Iterator<Item = &'static Row<LiftFn>>, each: u32, mut check: impl FnMut(&str, u32, &[Uop])) {
+    /// Emits the micro-ops of an encoding.
+    type Lifter<'a> = &'a dyn Fn(u32, &mut Lift<'_>);
+
+    fn lifted<F: 'static>(
+        rows: impl Iterator<Item = &'static Row<F>>,
+        each: u32,
+        lift: Lifter<'_>,
+        mut check: impl FnMut(&str, u32, &[Uop]),
+    ) {
         let mut random = Random(1);
         for row in rows {
             for _ in 0..each {
                 let bits = row.value | random.next() & !row.mask;
                 let mut uops = Vec::new();
-                super::lift(Some(row.meaning), bits, bits, &mut Lift::new(&mut uops, 0, 4));
+                lift(bits, &mut Lift::new(&mut uops, 0, 4));
                 check(row.name, bits, &uops);
             }
         }
     }
 
     /// The restart rule of [`crate::uop`].
-    pub(in crate::isa) fn write_nothing_before_the_last_chance_to_leave(
-        rows: impl Iterator<Item = &'static Row<LiftFn>>,
+    pub(in crate::isa) fn write_nothing_before_the_last_chance_to_leave<F: 'static>(
+        rows: impl Iterator<Item = &'static Row<F>>,
+        lift: Lifter<'_>,
     ) {
-        lifted(rows, 300, |name, bits, uops| {
+        lifted(rows, 300, lift, |name, bits, uops| {
             let last = uops.iter().rposition(Uop::can_leave).unwrap_or(0);
             for uop in &uops[..last] {
                 let leaves = uop.can_leave();
@@ -192,8 +200,11 @@ pub(super) mod checks {
     }
 
     /// Nothing is written to where nothing may be, either.
-    pub(in crate::isa) fn write_temporaries_before_they_read_them(rows: impl Iterator<Item = &'static Row<LiftFn>>) {
-        lifted(rows, 100, |name, bits, uops| {
+    pub(in crate::isa) fn write_temporaries_before_they_read_them<F: 'static>(
+        rows: impl Iterator<Item = &'static Row<F>>,
+        lift: Lifter<'_>,
+    ) {
+        lifted(rows, 100, lift, |name, bits, uops| {
             let mut written = Vec::new();
             for uop in uops {
                 // Operations that replace the whole register list it as used.

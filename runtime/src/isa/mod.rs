@@ -154,6 +154,8 @@ pub struct FrameRecord {
     pub link: u16,
     /// The frame pointer.
     pub fp: u16,
+    /// The size of a saved register in bytes: 4 or 8.
+    pub word: u64,
     /// From where the frame pointer points to the caller's frame pointer, in bytes.
     pub saved_fp: i64,
     /// To the return address.
@@ -248,8 +250,8 @@ pub struct InsnFacts {
 }
 
 /// All guest architectures.
-pub fn all() -> [&'static dyn Isa; 2] {
-    [&aarch64::AARCH64, &riscv::RISCV64]
+pub fn all() -> [&'static dyn Isa; 3] {
+    SURROUNDINGS.map(|(isa, ..)| isa)
 }
 
 /// Finds an architecture by the name that `--arch` takes.
@@ -257,23 +259,30 @@ pub fn by_name(name: &str) -> Option<&'static dyn Isa> {
     all().into_iter().find(|isa| isa.arch() == name)
 }
 
-/// Finds an architecture by the `e_machine` of an ELF file.
-pub fn by_machine(machine: u16) -> Option<&'static dyn Isa> {
-    all().into_iter().find(|isa| isa.elf_machine() == machine)
-}
-
 /// What an architecture has of its own besides instructions.
-type Surroundings = (&'static dyn Isa, &'static dyn crate::linux::LinuxAbi, &'static dyn crate::raw::Semihosting);
+type Surroundings =
+    (&'static dyn Isa, Option<&'static dyn crate::linux::LinuxAbi>, &'static dyn crate::raw::Semihosting);
 
-/// The Linux and the semihosting of each architecture.
-const SURROUNDINGS: [Surroundings; 2] = [
-    (&aarch64::AARCH64, &aarch64::abi::LINUX, &aarch64::abi::LINUX),
-    (&riscv::RISCV64, &riscv::abi::LINUX, &riscv::abi::LINUX),
+/// The Linux of each architecture, where there is one, and its semihosting.
+const SURROUNDINGS: [Surroundings; 3] = [
+    (&aarch64::AARCH64, Some(&aarch64::abi::LINUX), &aarch64::abi::LINUX),
+    (&riscv::RISCV64, Some(&riscv::abi::LINUX), &riscv::RISCV64),
+    (&riscv::RISCV32, None, &riscv::RISCV32),
 ];
 
-/// Finds what Linux on an architecture has of its own by the `e_machine` of an ELF file.
-pub fn linux_by_machine(machine: u16) -> Option<&'static dyn crate::linux::LinuxAbi> {
-    SURROUNDINGS.into_iter().find(|(isa, ..)| isa.elf_machine() == machine).map(|(_, linux, _)| linux)
+/// The architectures whose Linux programs can be run.
+pub fn with_linux() -> impl Iterator<Item = (&'static dyn Isa, &'static dyn crate::linux::LinuxAbi)> {
+    SURROUNDINGS.into_iter().filter_map(|(isa, linux, _)| Some((isa, linux?)))
+}
+
+/// Finds the architecture of 64-bit Linux programs by the `e_machine` of an ELF file.
+pub fn by_machine(machine: u16) -> Option<&'static dyn Isa> {
+    with_linux().map(|(isa, _)| isa).find(|isa| isa.elf_machine() == machine)
+}
+
+/// Finds what Linux on an architecture has of its own.
+pub fn linux_of(isa: &dyn Isa) -> Option<&'static dyn crate::linux::LinuxAbi> {
+    with_linux().find(|(other, _)| other.arch() == isa.arch()).map(|(_, linux)| linux)
 }
 
 /// Finds the semihosting of an architecture by its name.

@@ -73,7 +73,7 @@ pub fn start(config: Config) -> Result<Process, Error> {
     let machine = program.machine();
     let unsupported = || Error::new(&path, Problem::WrongArchitecture(machine));
     let isa = isa::by_machine(machine).ok_or_else(unsupported)?;
-    let abi = isa::linux_by_machine(machine).ok_or_else(unsupported)?;
+    let abi = isa::linux_of(isa).ok_or_else(unsupported)?;
     let interpreter = match program.interpreter() {
         Some(wanted) => Some(open_interpreter(&path, wanted, config.sysroot.as_deref(), machine)?),
         None => None,
@@ -313,7 +313,7 @@ pub(super) mod tests {
 
     /// A kernel with an empty heap and nothing mapped.
     pub(in super::super) fn kernel() -> (Kernel, GuestMemory) {
-        let abi = isa::linux_by_machine(isa::all()[0].elf_machine()).unwrap();
+        let abi = isa::linux_of(isa::all()[0]).unwrap();
         let config = Config {
             argv: vec![c"prog".into(), c"an argument".into()],
             envp: vec![c"A=1".into()],

@@ -331,6 +331,17 @@ impl GuestMemory {
         Ok(self.window.load(addr))
     }
 
+    /// Loads a number of 4 or 8 bytes, the lowest byte first.
+    ///
+    /// # Errors
+    /// The fault that the guest sees.
+    pub fn load_word(&self, addr: u64, size: u64) -> Result<u64, Fault> {
+        match size {
+            4 => self.load(addr).map(|bytes| u32::from_le_bytes(bytes).into()),
+            _ => self.load(addr).map(u64::from_le_bytes),
+        }
+    }
+
     /// Stores `N` bytes, as one access if `N` is 1, 2, 4 or 8 and `addr` is aligned.
     ///
     /// # Errors

@@ -89,7 +89,7 @@ impl Walker {
         if let Some(interrupted) = self.interrupted(frame.pc, sp, guest) {
             return Some(interrupted);
         }
-        let word = |addr| guest.memory.load::<8>(addr).ok().map(u64::from_le_bytes);
+        let word = |addr| guest.memory.load_word(addr, self.record.word).ok();
         let next = match guest.symbols.call_frame(frame.at()) {
             Some(rules) => {
                 let (pc, registers) = rules.caller(&frame.registers, self.record.sp, &word)?;
@@ -105,7 +105,7 @@ impl Walker {
 
     /// What a signal has interrupted, if its handler returns to `pc`.
     fn interrupted(&mut self, pc: u64, sp: u64, guest: Guest<'_>) -> Option<Frame> {
-        let abi = isa::linux_by_machine(guest.isa.elf_machine()).filter(|_| is_signal_return(pc, guest))?;
+        let abi = isa::linux_of(guest.isa).filter(|_| is_signal_return(pc, guest))?;
         abi.set_stack_pointer(&mut self.spare, sp);
         abi.pop_frame(&mut self.spare, guest.memory).ok()?;
         Some(Frame { pc: self.spare.pc, registers: self.registers(&self.spare), has_called: false })
@@ -113,7 +113,7 @@ impl Walker {
 
     /// The caller of code of which no file says how its frames look.
     fn by_convention(&self, frame: &Frame, guest: Guest<'_>, word: &dyn Fn(u64) -> Option<u64>) -> Option<Frame> {
-        let FrameRecord { sp, link, fp, saved_fp, saved_link, size, leaf_fp } = self.record;
+        let FrameRecord { sp, link, fp, saved_fp, saved_link, size, leaf_fp, .. } = self.record;
         let mut registers = frame.registers.clone();
         let base = registers.get(fp)?;
         let saved = |offset: i64| word(base.wrapping_add_signed(offset));
@@ -144,7 +144,7 @@ impl Walker {
 
 /// True if there is the code that signal handlers return to. Unwinders know it by what it is.
 fn is_signal_return(pc: u64, guest: Guest<'_>) -> bool {
-    isa::linux_by_machine(guest.isa.elf_machine()).is_some_and(|abi| {
+    isa::linux_of(guest.isa).is_some_and(|abi| {
         let code = abi.sigreturn_code();
         guest.memory.read_vec(pc, code.len() as u64).is_ok_and(|bytes| bytes == code)
     })

@@ -199,6 +199,10 @@ fn restore_vectors(cpu: &mut CpuState, reserved: &[u8]) {
 }
 
 impl Semihosting for AArch64Linux {
+    fn word_size(&self) -> u64 {
+        8
+    }
+
     fn is_call(&self, trap: TrapEvent, _: u64, _: &GuestMemory) -> bool {
         trap == TrapEvent::Halt(0xf000)
     }

@@ -10,7 +10,7 @@ const REGISTERS: u64 = 8;
 
 /// "The frame pointer": the record is two words, that of the caller and the return address (AAPCS64, 6.4.6).
 pub(super) const FRAME_RECORD: FrameRecord =
-    FrameRecord { sp: 31, link: 30, fp: 29, saved_fp: 0, saved_link: 8, size: 16, leaf_fp: None };
+    FrameRecord { sp: 31, link: 30, fp: 29, word: 8, saved_fp: 0, saved_link: 8, size: 16, leaf_fp: None };
 
 pub(super) fn debug_register(number: u16) -> Option<Register> {
     match number {

@@ -23,7 +23,7 @@ pub(super) fn decode(bits: u32) -> Option<&'static Row> {
 
 /// Emits the micro-ops of `bits`, or the trap of an undefined instruction.
 pub(super) fn lift(bits: u32, lift: &mut Lift<'_>) {
-    encoding::lift(decode(bits).map(|row| row.meaning), bits, bits, lift);
+    encoding::lift(bits, lift, |lift| decode(bits).ok_or(Undefined).and_then(|row| (row.meaning)(bits, lift)));
 }
 
 #[cfg(test)]
@@ -75,12 +75,12 @@ mod tests {
 
     #[test]
     fn nothing_is_written_before_the_last_chance_to_leave() {
-        checks::write_nothing_before_the_last_chance_to_leave(rows());
+        checks::write_nothing_before_the_last_chance_to_leave(rows(), &lift);
     }
 
     #[test]
     fn temporaries_are_written_before_they_are_read() {
-        checks::write_temporaries_before_they_read_them(rows());
+        checks::write_temporaries_before_they_read_them(rows(), &lift);
     }
 
     #[test]

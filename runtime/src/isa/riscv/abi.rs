@@ -1,8 +1,10 @@
 //! The RISC-V side of Linux and of semihosting: registers of a call, signal frames, auxiliary vector, `riscv_hwprobe`.
+//! Linux is that of 64 bits.
 //!
 //! Sources: `arch/riscv/include/uapi/asm/{sigcontext,ptrace,hwcap,hwprobe}.h` and `arch/riscv/kernel/signal.c` of Linux;
 //! "RISC-V Semihosting" (RISC-V International).
 
+use super::RiscV;
 use super::system::{self, EXTENSIONS, FCSR, HWCAP, PROBED, VCSR, VSTART};
 use super::vector::config::{self, Config, STATE, VILL, VLEN, state};
 use super::vector::group::FILE;
@@ -277,7 +279,7 @@ fn encode_frame(cpu: &CpuState, frame: &SignalFrame, at: u64) -> Vec<u8> {
     out.pad_to(frame::SIZE_WITH_VECTOR as usize).into_vec()
 }
 
-impl Semihosting for RiscVLinux {
+impl Semihosting for RiscV {
     fn is_call(&self, trap: TrapEvent, pc: u64, memory: &GuestMemory) -> bool {
         let around = || memory.read_vec(pc.wrapping_sub(4), 12).ok();
         matches!(trap, TrapEvent::Breakpoint(_))
@@ -288,8 +290,12 @@ impl Semihosting for RiscVLinux {
         (cpu.x[A0], cpu.x[A0 + 1])
     }
 
+    fn word_size(&self) -> u64 {
+        u64::from(self.xlen.bits()) / 8
+    }
+
     fn finish(&self, cpu: &mut CpuState, result: u64) {
-        cpu.x[A0] = result;
+        cpu.x[A0] = self.xlen.value(result);
         cpu.pc = cpu.pc.wrapping_add(4);
     }
 
@@ -298,13 +304,14 @@ impl Semihosting for RiscVLinux {
     }
 
     fn address_mask(&self) -> u64 {
-        u64::MAX
+        self.xlen.value(u64::MAX)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::isa::riscv::{RISCV32, RISCV64};
     use crate::mem::perm;
 
     fn memory() -> GuestMemory {
@@ -407,9 +414,9 @@ mod tests {
         for (index, word) in SEMIHOSTING.iter().enumerate() {
             memory.write(0x10000 + 4 * index as u64, &word.to_le_bytes()).unwrap();
         }
-        assert!(LINUX.is_call(trap, 0x10004, &memory));
-        assert!(!LINUX.is_call(trap, 0x10008, &memory) && !LINUX.is_call(TrapEvent::Illegal(0), 0x10004, &memory));
-        assert!(!LINUX.is_call(trap, 0, &memory));
+        assert!(RISCV32.is_call(trap, 0x10004, &memory) && RISCV64.is_call(trap, 0x10004, &memory));
+        assert!(!RISCV64.is_call(trap, 0x10008, &memory) && !RISCV64.is_call(TrapEvent::Illegal(0), 0x10004, &memory));
+        assert!(!RISCV64.is_call(trap, 0, &memory));
     }
 
     #[test]

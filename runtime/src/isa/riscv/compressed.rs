@@ -1,30 +1,49 @@
-//! Compressed instructions (C, with D's loads and stores), each expanded to the full instruction that it stands for.
+//! Compressed instructions (C, with the loads and stores of F and D), each expanded to the full instruction that it stands
+//! for.
 //!
-//! Encodings that are reserved are undefined; hints expand to instructions that have no effect.
+//! Encodings that are reserved are undefined, or stand for a full instruction that is; hints expand to instructions that
+//! have no effect.
 
-use super::table::Undefined;
-use crate::isa::encoding::{Row, field, row_of, signed};
+use super::table::{Meaning, Undefined};
+use super::xlen::Xlen;
+use crate::isa::encoding::{self, field, row_of, signed};
 
 /// Gives the full instruction of a compressed one.
 pub(super) type Expand = fn(u32) -> Result<u32, Undefined>;
 
 type Expanded = Result<u32, Undefined>;
 
-const fn c(name: &'static str, pattern: &str, expand: Expand) -> Row<Expand> {
-    row_of(16, name, pattern, expand)
+/// A row of compressed instructions.
+pub(super) type Row = encoding::Row<Meaning<Expand>>;
+
+const fn c(name: &'static str, pattern: &str, of: Expand) -> Row {
+    row_of(16, name, pattern, Meaning { only: None, of })
+}
+
+/// A row for registers of 32 bits.
+const fn c32(name: &'static str, pattern: &str, of: Expand) -> Row {
+    row_of(16, name, pattern, Meaning { only: Some(Xlen::Rv32), of })
+}
+
+/// A row for registers of 64 bits.
+const fn c64(name: &'static str, pattern: &str, of: Expand) -> Row {
+    row_of(16, name, pattern, Meaning { only: Some(Xlen::Rv64), of })
 }
 
 /// The rows, in the manual's order.
-pub(super) const ROWS: &[Row<Expand>] = &[
+pub(super) const ROWS: &[Row] = &[
     c("c.addi4spn", "000 iiiiiiii ddd 00", addi4spn),
     c("c.fld", "001 iii sss ii ddd 00", |w| Ok(load(LOAD_FP, 3, low(w, 2), low(w, 7), doubleword(w)))),
     c("c.lw", "010 iii sss ii ddd 00", |w| Ok(load(LOAD, 2, low(w, 2), low(w, 7), word(w)))),
-    c("c.ld", "011 iii sss ii ddd 00", |w| Ok(load(LOAD, 3, low(w, 2), low(w, 7), doubleword(w)))),
+    c32("c.flw", "011 iii sss ii ddd 00", |w| Ok(load(LOAD_FP, 2, low(w, 2), low(w, 7), word(w)))),
+    c64("c.ld", "011 iii sss ii ddd 00", |w| Ok(load(LOAD, 3, low(w, 2), low(w, 7), doubleword(w)))),
     c("c.fsd", "101 iii sss ii ttt 00", |w| Ok(store(STORE_FP, 3, low(w, 2), low(w, 7), doubleword(w)))),
     c("c.sw", "110 iii sss ii ttt 00", |w| Ok(store(STORE, 2, low(w, 2), low(w, 7), word(w)))),
-    c("c.sd", "111 iii sss ii ttt 00", |w| Ok(store(STORE, 3, low(w, 2), low(w, 7), doubleword(w)))),
+    c32("c.fsw", "111 iii sss ii ttt 00", |w| Ok(store(STORE_FP, 2, low(w, 2), low(w, 7), word(w)))),
+    c64("c.sd", "111 iii sss ii ttt 00", |w| Ok(store(STORE, 3, low(w, 2), low(w, 7), doubleword(w)))),
     c("c.addi", "000 i ddddd iiiii 01", |w| Ok(immediate(OP_IMM, 0, rd(w), rd(w), imm6(w)))),
-    c("c.addiw", "001 i ddddd iiiii 01", |w| Ok(immediate(OP_IMM_32, 0, some(rd(w))?, rd(w), imm6(w)))),
+    c32("c.jal", "001 iiiiiiiiiii 01", |w| jump(w).map(|jump| jump | RA << 7)),
+    c64("c.addiw", "001 i ddddd iiiii 01", |w| Ok(immediate(OP_IMM_32, 0, some(rd(w))?, rd(w), imm6(w)))),
     c("c.li", "010 i ddddd iiiii 01", |w| Ok(immediate(OP_IMM, 0, rd(w), 0, imm6(w)))),
     c("c.lui", "011 i ddddd iiiii 01", lui),
     c("c.srli", "100 i 00 ddd iiiii 01", |w| Ok(immediate(OP_IMM, 5, low(w, 7), low(w, 7), shift(w)))),
@@ -34,20 +53,22 @@ pub(super) const ROWS: &[Row<Expand>] = &[
     c("c.xor", "100 0 11 ddd 01 sss 01", |w| Ok(register(OP, 0, 4, low(w, 7), low(w, 7), low(w, 2)))),
     c("c.or", "100 0 11 ddd 10 sss 01", |w| Ok(register(OP, 0, 6, low(w, 7), low(w, 7), low(w, 2)))),
     c("c.and", "100 0 11 ddd 11 sss 01", |w| Ok(register(OP, 0, 7, low(w, 7), low(w, 7), low(w, 2)))),
-    c("c.subw", "100 1 11 ddd 00 sss 01", |w| Ok(register(OP_32, 0x20, 0, low(w, 7), low(w, 7), low(w, 2)))),
-    c("c.addw", "100 1 11 ddd 01 sss 01", |w| Ok(register(OP_32, 0, 0, low(w, 7), low(w, 7), low(w, 2)))),
+    c64("c.subw", "100 1 11 ddd 00 sss 01", |w| Ok(register(OP_32, 0x20, 0, low(w, 7), low(w, 7), low(w, 2)))),
+    c64("c.addw", "100 1 11 ddd 01 sss 01", |w| Ok(register(OP_32, 0, 0, low(w, 7), low(w, 7), low(w, 2)))),
     c("c.j", "101 iiiiiiiiiii 01", jump),
     c("c.beqz", "110 iii sss iiiii 01", |w| Ok(branch(0, low(w, 7), branch_offset(w)))),
     c("c.bnez", "111 iii sss iiiii 01", |w| Ok(branch(1, low(w, 7), branch_offset(w)))),
     c("c.slli", "000 i ddddd iiiii 10", |w| Ok(immediate(OP_IMM, 1, rd(w), rd(w), shift(w)))),
     c("c.fldsp", "001 i ddddd iiiii 10", |w| Ok(load(LOAD_FP, 3, rd(w), SP, doubleword_from_sp(w)))),
     c("c.lwsp", "010 i ddddd iiiii 10", |w| Ok(load(LOAD, 2, some(rd(w))?, SP, word_from_sp(w)))),
-    c("c.ldsp", "011 i ddddd iiiii 10", |w| Ok(load(LOAD, 3, some(rd(w))?, SP, doubleword_from_sp(w)))),
+    c32("c.flwsp", "011 i ddddd iiiii 10", |w| Ok(load(LOAD_FP, 2, rd(w), SP, word_from_sp(w)))),
+    c64("c.ldsp", "011 i ddddd iiiii 10", |w| Ok(load(LOAD, 3, some(rd(w))?, SP, doubleword_from_sp(w)))),
     c("c.mv", "100 0 ddddd sssss 10", move_or_jump),
     c("c.add", "100 1 ddddd sssss 10", add_or_call),
     c("c.fsdsp", "101 iiiiii ttttt 10", |w| Ok(store(STORE_FP, 3, rs2(w), SP, doubleword_to_sp(w)))),
     c("c.swsp", "110 iiiiii ttttt 10", |w| Ok(store(STORE, 2, rs2(w), SP, word_to_sp(w)))),
-    c("c.sdsp", "111 iiiiii ttttt 10", |w| Ok(store(STORE, 3, rs2(w), SP, doubleword_to_sp(w)))),
+    c32("c.fswsp", "111 iiiiii ttttt 10", |w| Ok(store(STORE_FP, 2, rs2(w), SP, word_to_sp(w)))),
+    c64("c.sdsp", "111 iiiiii ttttt 10", |w| Ok(store(STORE, 3, rs2(w), SP, doubleword_to_sp(w)))),
 ];
 
 const LOAD: u32 = 0x03;

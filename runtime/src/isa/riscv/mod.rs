@@ -1,11 +1,13 @@
-//! RISC-V with 64-bit registers (RV64GC, unprivileged), after "The RISC-V Instruction Set Manual, Volume I".
+//! RISC-V with registers of 64 or 32 bits (RV64GCV and RV32GC, unprivileged), after "The RISC-V Instruction Set Manual,
+//! Volume I".
 //!
-//! Implemented is IMAFDC with Zicsr and Zifencei, Zba, Zbb, Zbc, Zbs, Zicond, Zicbom, Zicbop, Zicboz, Zihintpause and Zfa;
-//! [`system::EXTENSIONS`] is what a program is told of it. Not implemented: vectors (V), half precision,
-//! scalar cryptography, and everything that needs privilege.
+//! Implemented is IMAFDC with Zicsr and Zifencei, Zba, Zbb, Zbc, Zbs, Zicond, Zicbom, Zicbop, Zicboz, Zihintpause and Zfa,
+//! and with 64 bits vectors (V); [`system::EXTENSIONS`] is what a program is told of it. Not implemented: half precision,
+//! scalar cryptography, and everything that needs privilege. Linux is there with 64 bits only.
 //!
-//! Registers keep words sign-extended, as the architecture has it. The floating-point control and status registers are
-//! kept in the engine's layout; `fcsr`, `frm` and `fflags` are made of them (see [`system`]).
+//! One set of decode rows is for both widths ([`xlen`]); where they differ, a row says for which one it is, or its lift
+//! function asks. Registers of 64 bits keep words sign-extended, as the architecture has it. The floating-point control and
+//! status registers are kept in the engine's layout; `fcsr`, `frm` and `fflags` are made of them (see [`system`]).
 
 mod compressed;
 mod disasm;
@@ -15,6 +17,7 @@ mod regs;
 mod system;
 mod table;
 mod vector;
+mod xlen;
 
 pub mod abi;
 
@@ -24,12 +27,18 @@ use crate::cpu::CpuState;
 use crate::env::TrapEvent;
 use crate::mem::GuestMemory;
 use spile_lang::target::{Register, RegisterSlot};
+use xlen::Xlen;
 
-/// The architecture.
-pub struct RiscV;
+/// The architecture, for registers of a width.
+pub struct RiscV {
+    xlen: Xlen,
+}
 
-/// The one instance of it.
-pub static RISCV64: RiscV = RiscV;
+/// RV32.
+pub static RISCV32: RiscV = RiscV { xlen: Xlen::Rv32 };
+
+/// RV64.
+pub static RISCV64: RiscV = RiscV { xlen: Xlen::Rv64 };
 
 impl Isa for RiscV {
     fn insn_len(&self, first: u16) -> u8 {
@@ -41,15 +50,15 @@ impl Isa for RiscV {
     }
 
     fn lift(&self, bits: u32, lift: &mut Lift<'_>) {
-        table::lift(bits, lift);
+        table::lift(self.xlen, bits, lift);
     }
 
     fn disassemble(&self, bits: u32, pc: u64) -> String {
-        disasm::disassemble(bits, pc)
+        disasm::disassemble(self.xlen, bits, pc)
     }
 
     fn facts(&self, bits: u32, pc: u64) -> InsnFacts {
-        disasm::facts(bits, pc)
+        disasm::facts(self, bits, pc)
     }
 
     fn is_undefined(&self, bits: u32) -> bool {
@@ -62,11 +71,11 @@ impl Isa for RiscV {
     }
 
     fn register_in(&self, slot: RegisterSlot) -> Option<Register> {
-        regs::register_in(slot)
+        regs::register_in(self.xlen, slot)
     }
 
     fn read_system(&self, cpu: &CpuState, reg: u32, ticks: u64) -> Option<u64> {
-        system::read(cpu, reg, ticks)
+        system::read(cpu, reg, ticks).map(|value| self.xlen.value(value))
     }
 
     fn write_system(&self, cpu: &mut CpuState, reg: u32, value: u64) -> bool {
@@ -111,11 +120,11 @@ impl Isa for RiscV {
     }
 
     fn debug_register(&self, number: u16) -> Option<Register> {
-        procedure::debug_register(number)
+        procedure::debug_register(self, number)
     }
 
     fn frame_record(&self) -> FrameRecord {
-        procedure::FRAME_RECORD
+        procedure::frame_record(self.xlen)
     }
 
     fn plt_slot(&self, pc: u64, code: &[u8]) -> Option<u64> {

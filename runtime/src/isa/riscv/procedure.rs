@@ -1,7 +1,8 @@
-//! The procedure call standard (RISC-V ELF psABI, LP64D), and the numbers of registers in debug information.
+//! The procedure call standard (RISC-V ELF psABI; of parameters LP64D), and the numbers of registers in debug information.
 
 use super::super::{FrameRecord, Parameter, Passed};
-use super::RISCV64;
+use super::xlen::Xlen;
+use super::{RISCV64, RiscV};
 use crate::elf::u32_at;
 use spile_lang::target::{Register, Target};
 
@@ -12,13 +13,24 @@ const FIRST_FLOAT: u64 = 32 + 10;
 
 /// "Frame pointer convention": the frame pointer is the caller's stack pointer, and below it stand the return address and
 /// the caller's frame pointer.
-pub(super) const FRAME_RECORD: FrameRecord =
-    FrameRecord { sp: 2, link: 1, fp: 8, saved_fp: -16, saved_link: -8, size: 0, leaf_fp: Some(-8) };
+pub(super) const fn frame_record(xlen: Xlen) -> FrameRecord {
+    let word = xlen.bits() as i64 / 8;
+    FrameRecord {
+        sp: 2,
+        link: 1,
+        fp: 8,
+        word: word as u64,
+        saved_fp: -2 * word,
+        saved_link: -word,
+        size: 0,
+        leaf_fp: Some(-word),
+    }
+}
 
-pub(super) fn debug_register(number: u16) -> Option<Register> {
+pub(super) fn debug_register(isa: &RiscV, number: u16) -> Option<Register> {
     match number {
-        0..=31 => RISCV64.register(&format!("x{number}")),
-        32..=63 => RISCV64.register(&format!("f{}", number - 32)),
+        0..=31 => isa.register(&format!("x{number}")),
+        32..=63 => isa.register(&format!("f{}", number - 32)),
         _ => None,
     }
 }
@@ -81,7 +93,7 @@ impl Next {
         }
         let first = FIRST_FLOAT + self.floats;
         self.floats += count;
-        let part = |index: u64| Some((bytes, debug_register((first + index) as u16)?));
+        let part = |index: u64| Some((bytes, debug_register(&RISCV64, (first + index) as u16)?));
         Passed::Registers((0..count).filter_map(part).collect())
     }
 
@@ -99,7 +111,7 @@ impl Next {
         }
         let first = FIRST_INTEGER + self.integers;
         self.integers += count;
-        let part = |index: u64| Some(((bytes - index * 8).min(8), debug_register((first + index) as u16)?));
+        let part = |index: u64| Some(((bytes - index * 8).min(8), debug_register(&RISCV64, (first + index) as u16)?));
         Passed::Registers((0..count).filter_map(part).collect())
     }
 
@@ -129,6 +141,7 @@ mod tests {
         let seven = [Integer(8); 7];
         check(&[&seven[..], &[Integer(16), Reference]].concat(), "a0:8 a1:8 a2:8 a3:8 a4:8 a5:8 a6:8 ? [sp+8]");
         check(&[Mixed(16, 8), Integer(4)], "? ?");
-        assert_eq!((debug_register(42).unwrap().name, debug_register(64)), ("fa0".to_string(), None));
+        let register = |number| debug_register(&RISCV64, number);
+        assert_eq!((register(42).unwrap().name, register(64)), ("fa0".to_string(), None));
     }
 }

@@ -4,6 +4,7 @@
 
 use super::RiscV;
 use super::system::{FCSR, FFLAGS, FRM, VCSR, VL, VLENB, VSTART, VTYPE, VXRM, VXSAT};
+use super::xlen::Xlen;
 use crate::uop::slot;
 use crate::{isa, linux};
 use spile_lang::target::{ReadOnly, Register, RegisterSlot, SystemCall, Target};
@@ -27,12 +28,18 @@ const FLOATS: [&str; 32] = [
     "fa6", "fa7", "fs2", "fs3", "fs4", "fs5", "fs6", "fs7", "fs8", "fs9", "fs10", "fs11", "ft8", "ft9", "ft10", "ft11",
 ];
 
-/// Other registers: name, place, width, type.
-const OTHERS: &[(&str, RegisterSlot, u8, Type)] = &[
+/// Other registers: name, place, width where integer registers have 64 bits, type.
+const OTHERS: &[Other] = &[
     ("pc", RegisterSlot::Pc, 64, Type::CodeAddr),
     ("fcsr", RegisterSlot::System(FCSR), 32, Type::Word),
     ("frm", RegisterSlot::System(FRM), 32, Type::Word),
     ("fflags", RegisterSlot::System(FFLAGS), 32, Type::Word),
+];
+
+type Other = (&'static str, RegisterSlot, u8, Type);
+
+/// Those of vectors, which are there with registers of 64 bits.
+const CONFIGURATION: &[Other] = &[
     ("vtype", RegisterSlot::System(VTYPE), 64, Type::Word),
     ("vl", RegisterSlot::System(VL), 64, Type::Word),
     ("vstart", RegisterSlot::System(VSTART), 64, Type::Word),
@@ -55,7 +62,10 @@ const ARGUMENTS: (u8, u8) = (10, 8);
 
 impl Target for RiscV {
     fn arch(&self) -> &'static str {
-        "riscv64"
+        match self.xlen {
+            Xlen::Rv32 => "riscv32",
+            Xlen::Rv64 => "riscv64",
+        }
     }
 
     fn title(&self) -> &'static str {
@@ -63,12 +73,14 @@ impl Target for RiscV {
     }
 
     fn register(&self, name: &str) -> Option<Register> {
-        let integer = (name == "fp").then_some(8).or_else(|| index(name, 'x', &INTEGERS)).map(integer);
-        integer.or_else(|| index(name, 'f', &FLOATS).map(float)).or_else(|| vector(name)).or_else(|| other(name))
+        let number = (name == "fp").then_some(8).or_else(|| index(name, 'x', &INTEGERS));
+        let integer = number.map(|n| integer(self.xlen, n));
+        let float = || index(name, 'f', &FLOATS).map(float);
+        integer.or_else(float).or_else(|| vector(self.xlen, name)).or_else(|| other(self.xlen, name))
     }
 
     fn lane(&self, register: &str, shape: &str, lane: u64) -> Option<Register> {
-        if let Some(whole) = vector(register) {
+        if let Some(whole) = vector(self.xlen, register) {
             // Whatever `vtype` says.
             return isa::vector_lane(whole, shape, lane);
         }
@@ -92,13 +104,9 @@ impl Target for RiscV {
     fn register_names(&self) -> Vec<String> {
         let numbered = |letter: char| (0..32).map(move |n| format!("{letter}{n}"));
         let named = INTEGERS.iter().chain(&FLOATS).chain(&["fp"]).map(ToString::to_string);
-        let vectors = numbered('v');
-        numbered('x')
-            .chain(numbered('f'))
-            .chain(named)
-            .chain(vectors)
-            .chain(OTHERS.iter().map(|row| row.0.to_string()))
-            .collect()
+        let all = numbered('x').chain(numbered('f')).chain(named).chain(numbered('v'));
+        let others = OTHERS.iter().chain(CONFIGURATION).map(|row| row.0.to_string());
+        all.chain(others).filter(|name| self.register(name).is_some()).collect()
     }
 
     fn system_calls(&self) -> Vec<SystemCall> {
@@ -110,25 +118,25 @@ impl Target for RiscV {
     }
 
     fn system_call_argument(&self, n: u8) -> Option<Register> {
-        (n < 6).then(|| integer(ARGUMENTS.0 + n))
+        (n < 6).then(|| integer(self.xlen, ARGUMENTS.0 + n))
     }
 
     fn system_call_result(&self) -> Option<Register> {
-        Some(integer(ARGUMENTS.0))
+        Some(integer(self.xlen, ARGUMENTS.0))
     }
 
     fn argument(&self, n: u8) -> Option<Register> {
-        (n < ARGUMENTS.1).then(|| integer(ARGUMENTS.0 + n))
+        (n < ARGUMENTS.1).then(|| integer(self.xlen, ARGUMENTS.0 + n))
     }
 }
 
 /// The whole register that is kept in `slot`.
-pub(super) fn register_in(slot: RegisterSlot) -> Option<Register> {
+pub(super) fn register_in(xlen: Xlen, slot: RegisterSlot) -> Option<Register> {
     match slot {
-        RegisterSlot::Int(n @ 1..=31) => Some(integer(n)),
+        RegisterSlot::Int(n @ 1..=31) => Some(integer(xlen, n)),
         RegisterSlot::Vector(n @ 0..=31) => Some(float(n)),
-        RegisterSlot::Vector(n @ slot::VECTOR..) => vector(&format!("v{}", n - slot::VECTOR)),
-        slot => other(OTHERS.iter().find(|row| row.1 == slot)?.0),
+        RegisterSlot::Vector(n @ slot::VECTOR..) => vector(xlen, &format!("v{}", n - slot::VECTOR)),
+        slot => other(xlen, OTHERS.iter().chain(CONFIGURATION).find(|row| row.1 == slot)?.0),
     }
 }
 
@@ -142,14 +150,14 @@ fn index(name: &str, letter: char, names: &[&str; 32]) -> Option<u8> {
     names.iter().position(|known| *known == name).map(|n| n as u8)
 }
 
-fn integer(n: u8) -> Register {
+fn integer(xlen: Xlen, n: u8) -> Register {
     Register {
         name: INTEGERS[usize::from(n)].to_string(),
         slot: RegisterSlot::Int(if n == 0 { slot::ZERO } else { slot::GPR + n }),
         offset: 0,
-        bits: 64,
+        bits: xlen.bits(),
         ty: Type::Word,
-        zero_extends: false,
+        zero_extends: xlen == Xlen::Rv32,
         read_only: (n == 0).then_some(ALWAYS_ZERO),
     }
 }
@@ -167,15 +175,20 @@ fn float(n: u8) -> Register {
 }
 
 /// A vector register, which is called by number alone.
-fn vector(name: &str) -> Option<Register> {
+fn vector(xlen: Xlen, name: &str) -> Option<Register> {
+    if xlen == Xlen::Rv32 {
+        return None;
+    }
     let n: u8 = name.strip_prefix('v')?.parse().ok()?;
     let slot = RegisterSlot::Vector(slot::VECTOR.checked_add(n)?);
     let name = format!("v{n}").eq(name).then(|| name.to_string()).filter(|_| n < 32)?;
     Some(Register { name, slot, offset: 0, bits: 128, ty: Type::Word, zero_extends: false, read_only: None })
 }
 
-fn other(name: &str) -> Option<Register> {
-    let &(name, slot, bits, ty) = OTHERS.iter().find(|row| row.0 == name)?;
+fn other(xlen: Xlen, name: &str) -> Option<Register> {
+    let configuration = if xlen == Xlen::Rv32 { &[] } else { CONFIGURATION };
+    let &(name, slot, bits, ty) = OTHERS.iter().chain(configuration).find(|row| row.0 == name)?;
+    let bits = bits.min(xlen.bits());
     let read_only = match slot {
         RegisterSlot::System(VL | VTYPE) => Some(CONFIGURED),
         RegisterSlot::System(VLENB) => Some(CONSTANT),
@@ -187,21 +200,37 @@ fn other(name: &str) -> Option<Register> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::isa::riscv::RISCV64;
+    use crate::isa::riscv::{RISCV32, RISCV64};
 
     #[test]
     fn every_listed_name_is_a_register() {
-        for name in RISCV64.register_names() {
-            assert!(RISCV64.register(&name).is_some(), "{name}");
+        for isa in [&RISCV32, &RISCV64] {
+            for name in isa.register_names() {
+                assert!(isa.register(&name).is_some(), "{name}");
+            }
+            for name in SHOWN {
+                assert_eq!(isa.register(name).unwrap().name, *name);
+            }
         }
-        for name in SHOWN {
-            assert_eq!(RISCV64.register(name).unwrap().name, *name);
-        }
+        assert_eq!((RISCV32.register_names().len(), RISCV64.register_names().len()), (133, 172));
         for name in
             ["x32", "f32", "x01", "x", "f", "", "a8", "s12", "ft12", "y0", "x+1", "é1", "lr", "v32", "v01", "v", "v255"]
         {
             assert!(RISCV64.register(name).is_none(), "{name}");
         }
+    }
+
+    /// Registers of 32 bits are parts of slots, of which the rest stays zero; there are no vectors beside them.
+    #[test]
+    fn registers_are_as_wide_as_the_architecture_says() {
+        let sp = RISCV32.register("sp").unwrap();
+        assert_eq!((sp.slot, sp.bits, sp.zero_extends), (RegisterSlot::Int(2), 32, true));
+        assert_eq!((RISCV32.register("pc").unwrap().bits, RISCV32.register("fa0").unwrap().bits), (32, 64));
+        assert_eq!(RISCV32.argument(7).map(|a7| (a7.name, a7.bits)), Some(("a7".into(), 32)));
+        for name in ["v0", "vl", "vtype", "vxrm"] {
+            assert!(RISCV32.register(name).is_none() && RISCV64.register(name).is_some(), "{name}");
+        }
+        assert!(RISCV32.lane("v0", "s", 0).is_none());
     }
 
     #[test]

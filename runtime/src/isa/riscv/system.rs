@@ -6,6 +6,7 @@
 //! count of instructions.
 
 use super::vector::config::{self, STATE, VLEN, state};
+use super::xlen::Xlen;
 use crate::cpu::CpuState;
 use crate::uop::slot;
 use crate::vector::control;
@@ -22,6 +23,9 @@ pub(super) const VTYPE: u32 = 0xc21;
 pub(super) const VLENB: u32 = 0xc22;
 const CYCLE: u32 = 0xc00;
 const TIME: u32 = 0xc01;
+/// The upper halves, where registers have 32 bits.
+const CYCLEH: u32 = 0xc80;
+const TIMEH: u32 = 0xc81;
 
 /// Lowest bit of the engine's rounding mode.
 const MODE_LSB: u32 = 22;
@@ -80,13 +84,18 @@ const fn announced(probed: bool) -> u64 {
 }
 
 /// True if a program may read `reg`.
-pub(super) const fn is_readable(reg: u32) -> bool {
-    is_writable(reg) || matches!(reg, CYCLE | TIME | VL | VTYPE | VLENB)
+pub(super) const fn is_readable(xlen: Xlen, reg: u32) -> bool {
+    let is_there = match xlen {
+        Xlen::Rv32 => matches!(reg, CYCLE | TIME | CYCLEH | TIMEH),
+        Xlen::Rv64 => matches!(reg, CYCLE | TIME | VL | VTYPE | VLENB),
+    };
+    is_there || is_writable(xlen, reg)
 }
 
 /// True if a program may write `reg`.
-pub(super) const fn is_writable(reg: u32) -> bool {
-    matches!(reg, FFLAGS | FRM | FCSR | VSTART | VXSAT | VXRM | VCSR)
+pub(super) const fn is_writable(xlen: Xlen, reg: u32) -> bool {
+    let has_vectors = matches!(xlen, Xlen::Rv64);
+    matches!(reg, FFLAGS | FRM | FCSR) || has_vectors && matches!(reg, VSTART | VXSAT | VXRM | VCSR)
 }
 
 /// Sets the rules that floating point follows here.
@@ -139,6 +148,7 @@ pub(super) fn read(cpu: &CpuState, reg: u32, ticks: u64) -> Option<u64> {
         FRM => frm(cpu),
         FCSR => frm(cpu) << 5 | fflags(cpu),
         CYCLE | TIME => ticks,
+        CYCLEH | TIMEH => ticks >> 32,
         VSTART => cpu.x[STATE + state::VSTART],
         VXSAT => cpu.x[STATE + state::VCSR] & 1,
         VXRM => cpu.x[STATE + state::VCSR] >> 1,
@@ -184,7 +194,7 @@ mod tests {
             assert_ne!(cpu.x[slot::FP_CONTROL as usize] & control::CANONICAL, 0);
         }
         assert!(!write(&mut cpu, TIME, 0));
-        assert_eq!(read(&cpu, TIME, 7), Some(7));
+        assert_eq!((read(&cpu, TIME, 7), read(&cpu, TIMEH, 7 << 32)), (Some(7), Some(7)));
     }
 
     #[test]

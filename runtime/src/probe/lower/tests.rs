@@ -118,7 +118,16 @@ impl Isa for Toy {
     }
 
     fn frame_record(&self) -> crate::isa::FrameRecord {
-        crate::isa::FrameRecord { sp: 31, link: 30, fp: 29, saved_fp: 0, saved_link: 8, size: 16, leaf_fp: None }
+        crate::isa::FrameRecord {
+            sp: 31,
+            link: 30,
+            fp: 29,
+            word: 8,
+            saved_fp: 0,
+            saved_link: 8,
+            size: 16,
+            leaf_fp: None,
+        }
     }
 
     fn passed(&self, _: &[crate::isa::Parameter]) -> Vec<crate::isa::Passed> {

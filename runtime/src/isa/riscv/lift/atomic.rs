@@ -3,17 +3,16 @@
 //! Atomic micro-ops are sequentially consistent, so the forms that order (`.aq`, `.rl`) do not differ from plain ones;
 //! and they check the alignment of their address.
 
-use super::{destination, rd, rs1, rs2, sign_extend, source};
-use crate::block::Lift;
-use crate::isa::riscv::table::{Row, Undefined, row};
+use super::{Lift, destination, extend_word, rd, rs1, rs2, source};
+use crate::isa::riscv::table::{Row, Undefined, row, rv64};
 use crate::uop::{AmoOp, MemTy, Uop};
 
 /// The rows of this group.
 pub(super) const ROWS: &[Row] = &[
     row("lr.w", "00010 or 00000 nnnnn 010 ddddd 0101111", |w, l| load_reserved(w, l, MemTy::U32)),
-    row("lr.d", "00010 or 00000 nnnnn 011 ddddd 0101111", |w, l| load_reserved(w, l, MemTy::U64)),
+    rv64("lr.d", "00010 or 00000 nnnnn 011 ddddd 0101111", |w, l| load_reserved(w, l, MemTy::U64)),
     row("sc.w", "00011 or mmmmm nnnnn 010 ddddd 0101111", |w, l| store_conditional(w, l, MemTy::U32)),
-    row("sc.d", "00011 or mmmmm nnnnn 011 ddddd 0101111", |w, l| store_conditional(w, l, MemTy::U64)),
+    rv64("sc.d", "00011 or mmmmm nnnnn 011 ddddd 0101111", |w, l| store_conditional(w, l, MemTy::U64)),
     row("amoswap.w", "00001 or mmmmm nnnnn 010 ddddd 0101111", |w, l| amo(w, l, AmoOp::Swap, MemTy::U32)),
     row("amoadd.w", "00000 or mmmmm nnnnn 010 ddddd 0101111", |w, l| amo(w, l, AmoOp::Add, MemTy::U32)),
     row("amoxor.w", "00100 or mmmmm nnnnn 010 ddddd 0101111", |w, l| amo(w, l, AmoOp::Xor, MemTy::U32)),
@@ -23,15 +22,15 @@ pub(super) const ROWS: &[Row] = &[
     row("amomax.w", "10100 or mmmmm nnnnn 010 ddddd 0101111", |w, l| amo(w, l, AmoOp::MaxS, MemTy::U32)),
     row("amominu.w", "11000 or mmmmm nnnnn 010 ddddd 0101111", |w, l| amo(w, l, AmoOp::MinU, MemTy::U32)),
     row("amomaxu.w", "11100 or mmmmm nnnnn 010 ddddd 0101111", |w, l| amo(w, l, AmoOp::MaxU, MemTy::U32)),
-    row("amoswap.d", "00001 or mmmmm nnnnn 011 ddddd 0101111", |w, l| amo(w, l, AmoOp::Swap, MemTy::U64)),
-    row("amoadd.d", "00000 or mmmmm nnnnn 011 ddddd 0101111", |w, l| amo(w, l, AmoOp::Add, MemTy::U64)),
-    row("amoxor.d", "00100 or mmmmm nnnnn 011 ddddd 0101111", |w, l| amo(w, l, AmoOp::Xor, MemTy::U64)),
-    row("amoand.d", "01100 or mmmmm nnnnn 011 ddddd 0101111", |w, l| amo(w, l, AmoOp::And, MemTy::U64)),
-    row("amoor.d", "01000 or mmmmm nnnnn 011 ddddd 0101111", |w, l| amo(w, l, AmoOp::Or, MemTy::U64)),
-    row("amomin.d", "10000 or mmmmm nnnnn 011 ddddd 0101111", |w, l| amo(w, l, AmoOp::MinS, MemTy::U64)),
-    row("amomax.d", "10100 or mmmmm nnnnn 011 ddddd 0101111", |w, l| amo(w, l, AmoOp::MaxS, MemTy::U64)),
-    row("amominu.d", "11000 or mmmmm nnnnn 011 ddddd 0101111", |w, l| amo(w, l, AmoOp::MinU, MemTy::U64)),
-    row("amomaxu.d", "11100 or mmmmm nnnnn 011 ddddd 0101111", |w, l| amo(w, l, AmoOp::MaxU, MemTy::U64)),
+    rv64("amoswap.d", "00001 or mmmmm nnnnn 011 ddddd 0101111", |w, l| amo(w, l, AmoOp::Swap, MemTy::U64)),
+    rv64("amoadd.d", "00000 or mmmmm nnnnn 011 ddddd 0101111", |w, l| amo(w, l, AmoOp::Add, MemTy::U64)),
+    rv64("amoxor.d", "00100 or mmmmm nnnnn 011 ddddd 0101111", |w, l| amo(w, l, AmoOp::Xor, MemTy::U64)),
+    rv64("amoand.d", "01100 or mmmmm nnnnn 011 ddddd 0101111", |w, l| amo(w, l, AmoOp::And, MemTy::U64)),
+    rv64("amoor.d", "01000 or mmmmm nnnnn 011 ddddd 0101111", |w, l| amo(w, l, AmoOp::Or, MemTy::U64)),
+    rv64("amomin.d", "10000 or mmmmm nnnnn 011 ddddd 0101111", |w, l| amo(w, l, AmoOp::MinS, MemTy::U64)),
+    rv64("amomax.d", "10100 or mmmmm nnnnn 011 ddddd 0101111", |w, l| amo(w, l, AmoOp::MaxS, MemTy::U64)),
+    rv64("amominu.d", "11000 or mmmmm nnnnn 011 ddddd 0101111", |w, l| amo(w, l, AmoOp::MinU, MemTy::U64)),
+    rv64("amomaxu.d", "11100 or mmmmm nnnnn 011 ddddd 0101111", |w, l| amo(w, l, AmoOp::MaxU, MemTy::U64)),
 ];
 
 type Lifted = Result<(), Undefined>;
@@ -40,7 +39,7 @@ fn load_reserved(w: u32, l: &mut Lift<'_>, ty: MemTy) -> Lifted {
     let d = destination(l, rd(w));
     l.push(Uop::LoadEx { ty, d, a: source(rs1(w)) });
     if ty == MemTy::U32 {
-        sign_extend(l, d);
+        extend_word(l, d);
     }
     Ok(())
 }
@@ -55,7 +54,7 @@ fn amo(w: u32, l: &mut Lift<'_>, op: AmoOp, ty: MemTy) -> Lifted {
     let d = source(rd(w));
     l.push(Uop::Amo { op, ty, d, s: source(rs2(w)), a: source(rs1(w)) });
     if ty == MemTy::U32 && rd(w) != 0 {
-        sign_extend(l, d);
+        extend_word(l, d);
     }
     Ok(())
 }

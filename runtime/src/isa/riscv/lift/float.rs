@@ -4,9 +4,9 @@
 //! them, and what has not is the canonical NaN to an instruction that works in single precision. Single operands are
 //! taken out of their boxes first, and results are put into one.
 
-use super::{destination, field, rd, rs1, rs2, sign_extend, source};
-use crate::block::Lift;
-use crate::isa::riscv::table::{Row, Undefined, row};
+use super::{Lift, destination, extend_word, field, rd, rs1, rs2, source};
+use crate::isa::riscv::table::{Row, Undefined, row, rv64};
+use crate::isa::riscv::xlen::Xlen;
 use crate::uop::{Cc, Lanes, Uop, V, X};
 use crate::vector::{V1Op, V2Op, V3Op, VxOp, XvOp, rounding};
 
@@ -37,17 +37,17 @@ pub(super) const ROWS: &[Row] = &[
     row("fcvt.d.s", "01000 01 00000 nnnnn rrr ddddd 1010011", |w, l| convert(w, l, S, D)),
     row("fcvt.w", "11000 0p 00000 nnnnn rrr ddddd 1010011", |w, l| to_integer(w, l, VxOp::FToS32)),
     row("fcvt.wu", "11000 0p 00001 nnnnn rrr ddddd 1010011", |w, l| to_integer(w, l, VxOp::FToU32)),
-    row("fcvt.l", "11000 0p 00010 nnnnn rrr ddddd 1010011", |w, l| to_integer(w, l, VxOp::FToS64)),
-    row("fcvt.lu", "11000 0p 00011 nnnnn rrr ddddd 1010011", |w, l| to_integer(w, l, VxOp::FToU64)),
+    rv64("fcvt.l", "11000 0p 00010 nnnnn rrr ddddd 1010011", |w, l| to_integer(w, l, VxOp::FToS64)),
+    rv64("fcvt.lu", "11000 0p 00011 nnnnn rrr ddddd 1010011", |w, l| to_integer(w, l, VxOp::FToU64)),
     row("fcvt.from.w", "11010 0p 00000 nnnnn rrr ddddd 1010011", |w, l| from_integer(w, l, XvOp::S32ToF)),
     row("fcvt.from.wu", "11010 0p 00001 nnnnn rrr ddddd 1010011", |w, l| from_integer(w, l, XvOp::U32ToF)),
-    row("fcvt.from.l", "11010 0p 00010 nnnnn rrr ddddd 1010011", |w, l| from_integer(w, l, XvOp::S64ToF)),
-    row("fcvt.from.lu", "11010 0p 00011 nnnnn rrr ddddd 1010011", |w, l| from_integer(w, l, XvOp::U64ToF)),
+    rv64("fcvt.from.l", "11010 0p 00010 nnnnn rrr ddddd 1010011", |w, l| from_integer(w, l, XvOp::S64ToF)),
+    rv64("fcvt.from.lu", "11010 0p 00011 nnnnn rrr ddddd 1010011", |w, l| from_integer(w, l, XvOp::U64ToF)),
     // ---- bits
     row("fmv.x.w", "11100 00 00000 nnnnn 000 ddddd 1010011", |w, l| bits_to_integer(w, l, VxOp::GetS, S)),
-    row("fmv.x.d", "11100 01 00000 nnnnn 000 ddddd 1010011", |w, l| bits_to_integer(w, l, VxOp::Get, D)),
+    rv64("fmv.x.d", "11100 01 00000 nnnnn 000 ddddd 1010011", |w, l| bits_to_integer(w, l, VxOp::Get, D)),
     row("fmv.w.x", "11110 00 00000 nnnnn 000 ddddd 1010011", bits_from_integer),
-    row("fmv.d.x", "11110 01 00000 nnnnn 000 ddddd 1010011", bits_from_integer),
+    rv64("fmv.d.x", "11110 01 00000 nnnnn 000 ddddd 1010011", bits_from_integer),
 ];
 
 type Lifted = Result<(), Undefined>;
@@ -199,7 +199,7 @@ fn to_integer(w: u32, l: &mut Lift<'_>, op: VxOp) -> Lifted {
     let d: X = destination(l, rd(w));
     l.push(Uop::Vx { op, t, d, a, imm });
     if matches!(op, VxOp::FToS32 | VxOp::FToU32) {
-        sign_extend(l, d);
+        extend_word(l, d);
     }
     Ok(())
 }
@@ -212,7 +212,11 @@ fn from_integer(w: u32, l: &mut Lift<'_>, op: XvOp) -> Lifted {
 
 fn bits_to_integer(w: u32, l: &mut Lift<'_>, op: VxOp, t: Lanes) -> Lifted {
     if rd(w) != 0 {
-        l.push(Uop::Vx { op, t, d: source(rd(w)), a: rs1(w) as V, imm: 0 });
+        let d = source(rd(w));
+        l.push(Uop::Vx { op, t, d, a: rs1(w) as V, imm: 0 });
+        if l.xlen == Xlen::Rv32 {
+            extend_word(l, d);
+        }
     }
     Ok(())
 }

@@ -1,10 +1,10 @@
 //! Integer computation: I, M, Zba, Zbb, Zbc, Zbs and Zicond.
 //!
-//! Words are computed in the low halves and sign-extended. What writes x0 has no effect and emits nothing.
+//! Words are computed in the low halves and sign-extended, unless registers have 32 bits. What writes x0 has no effect and emits nothing.
 
-use super::{field, imm_i, mov, rd, rs1, rs2, sign_extend, signed, source};
-use crate::block::Lift;
-use crate::isa::riscv::table::{Row, Undefined, row};
+use super::{Lift, comparable, extend_word, field, imm_i, mov, rd, rs1, rs2, signed, source};
+use crate::isa::riscv::table::{Row, Undefined, row, rv32, rv64};
+use crate::isa::riscv::xlen::Xlen;
 use crate::uop::{BinOp, Lanes, Shift, UnOp, Uop, X, slot};
 use crate::vector::{V2Op, VxOp, XvOp};
 
@@ -22,10 +22,10 @@ pub(super) const ROWS: &[Row] = &[
     row("slli", "000000 iiiiii nnnnn 001 ddddd 0010011", |w, l| shift(w, l, BinOp::Shl64)),
     row("srli", "000000 iiiiii nnnnn 101 ddddd 0010011", |w, l| shift(w, l, BinOp::Shr64)),
     row("srai", "010000 iiiiii nnnnn 101 ddddd 0010011", |w, l| shift(w, l, BinOp::Sar64)),
-    row("addiw", "iiiiiiiiiiii nnnnn 000 ddddd 0011011", addiw),
-    row("slliw", "0000000 iiiii nnnnn 001 ddddd 0011011", |w, l| shift_word(w, l, BinOp::Shl32)),
-    row("srliw", "0000000 iiiii nnnnn 101 ddddd 0011011", |w, l| shift_word(w, l, BinOp::Shr32)),
-    row("sraiw", "0100000 iiiii nnnnn 101 ddddd 0011011", |w, l| shift_word(w, l, BinOp::Sar32)),
+    rv64("addiw", "iiiiiiiiiiii nnnnn 000 ddddd 0011011", addiw),
+    rv64("slliw", "0000000 iiiii nnnnn 001 ddddd 0011011", |w, l| shift_word(w, l, BinOp::Shl32)),
+    rv64("srliw", "0000000 iiiii nnnnn 101 ddddd 0011011", |w, l| shift_word(w, l, BinOp::Shr32)),
+    rv64("sraiw", "0100000 iiiii nnnnn 101 ddddd 0011011", |w, l| shift_word(w, l, BinOp::Sar32)),
     // ---- two registers
     row("add", "0000000 mmmmm nnnnn 000 ddddd 0110011", add),
     row("sub", "0100000 mmmmm nnnnn 000 ddddd 0110011", |w, l| two(w, l, BinOp::Sub64)),
@@ -37,47 +37,48 @@ pub(super) const ROWS: &[Row] = &[
     row("sra", "0100000 mmmmm nnnnn 101 ddddd 0110011", |w, l| two(w, l, BinOp::Sar64)),
     row("or", "0000000 mmmmm nnnnn 110 ddddd 0110011", |w, l| two(w, l, BinOp::Or64)),
     row("and", "0000000 mmmmm nnnnn 111 ddddd 0110011", |w, l| two(w, l, BinOp::And64)),
-    row("addw", "0000000 mmmmm nnnnn 000 ddddd 0111011", |w, l| two_words(w, l, BinOp::Add32)),
-    row("subw", "0100000 mmmmm nnnnn 000 ddddd 0111011", |w, l| two_words(w, l, BinOp::Sub32)),
-    row("sllw", "0000000 mmmmm nnnnn 001 ddddd 0111011", |w, l| two_words(w, l, BinOp::Shl32)),
-    row("srlw", "0000000 mmmmm nnnnn 101 ddddd 0111011", |w, l| two_words(w, l, BinOp::Shr32)),
-    row("sraw", "0100000 mmmmm nnnnn 101 ddddd 0111011", |w, l| two_words(w, l, BinOp::Sar32)),
+    rv64("addw", "0000000 mmmmm nnnnn 000 ddddd 0111011", |w, l| two_words(w, l, BinOp::Add32)),
+    rv64("subw", "0100000 mmmmm nnnnn 000 ddddd 0111011", |w, l| two_words(w, l, BinOp::Sub32)),
+    rv64("sllw", "0000000 mmmmm nnnnn 001 ddddd 0111011", |w, l| two_words(w, l, BinOp::Shl32)),
+    rv64("srlw", "0000000 mmmmm nnnnn 101 ddddd 0111011", |w, l| two_words(w, l, BinOp::Shr32)),
+    rv64("sraw", "0100000 mmmmm nnnnn 101 ddddd 0111011", |w, l| two_words(w, l, BinOp::Sar32)),
     // ---- M
     row("mul", "0000001 mmmmm nnnnn 000 ddddd 0110011", |w, l| two(w, l, BinOp::Mul64)),
-    row("mulh", "0000001 mmmmm nnnnn 001 ddddd 0110011", |w, l| two(w, l, BinOp::MulHiS)),
-    row("mulhsu", "0000001 mmmmm nnnnn 010 ddddd 0110011", |w, l| two(w, l, BinOp::MulHiSU)),
-    row("mulhu", "0000001 mmmmm nnnnn 011 ddddd 0110011", |w, l| two(w, l, BinOp::MulHiU)),
-    row("div", "0000001 mmmmm nnnnn 100 ddddd 0110011", |w, l| divide(w, l, BinOp::DivSA64, Width::Double)),
-    row("divu", "0000001 mmmmm nnnnn 101 ddddd 0110011", |w, l| divide(w, l, BinOp::DivUA64, Width::Double)),
-    row("rem", "0000001 mmmmm nnnnn 110 ddddd 0110011", |w, l| remainder(w, l, BinOp::DivSA64, Width::Double)),
-    row("remu", "0000001 mmmmm nnnnn 111 ddddd 0110011", |w, l| remainder(w, l, BinOp::DivUA64, Width::Double)),
-    row("mulw", "0000001 mmmmm nnnnn 000 ddddd 0111011", |w, l| two_words(w, l, BinOp::Mul32)),
-    row("divw", "0000001 mmmmm nnnnn 100 ddddd 0111011", |w, l| divide(w, l, BinOp::DivSA32, Width::Word)),
-    row("divuw", "0000001 mmmmm nnnnn 101 ddddd 0111011", |w, l| divide(w, l, BinOp::DivUA32, Width::Word)),
-    row("remw", "0000001 mmmmm nnnnn 110 ddddd 0111011", |w, l| remainder(w, l, BinOp::DivSA32, Width::Word)),
-    row("remuw", "0000001 mmmmm nnnnn 111 ddddd 0111011", |w, l| remainder(w, l, BinOp::DivUA32, Width::Word)),
+    row("mulh", "0000001 mmmmm nnnnn 001 ddddd 0110011", |w, l| high_product(w, l, BinOp::MulHiS)),
+    row("mulhsu", "0000001 mmmmm nnnnn 010 ddddd 0110011", |w, l| high_product(w, l, BinOp::MulHiSU)),
+    row("mulhu", "0000001 mmmmm nnnnn 011 ddddd 0110011", |w, l| high_product(w, l, BinOp::MulHiU)),
+    row("div", "0000001 mmmmm nnnnn 100 ddddd 0110011", |w, l| divide(w, l, BinOp::DivSA64, Width::Whole)),
+    row("divu", "0000001 mmmmm nnnnn 101 ddddd 0110011", |w, l| divide(w, l, BinOp::DivUA64, Width::Whole)),
+    row("rem", "0000001 mmmmm nnnnn 110 ddddd 0110011", |w, l| remainder(w, l, BinOp::DivSA64, Width::Whole)),
+    row("remu", "0000001 mmmmm nnnnn 111 ddddd 0110011", |w, l| remainder(w, l, BinOp::DivUA64, Width::Whole)),
+    rv64("mulw", "0000001 mmmmm nnnnn 000 ddddd 0111011", |w, l| two_words(w, l, BinOp::Mul32)),
+    rv64("divw", "0000001 mmmmm nnnnn 100 ddddd 0111011", |w, l| divide(w, l, BinOp::DivSA32, Width::Word)),
+    rv64("divuw", "0000001 mmmmm nnnnn 101 ddddd 0111011", |w, l| divide(w, l, BinOp::DivUA32, Width::Word)),
+    rv64("remw", "0000001 mmmmm nnnnn 110 ddddd 0111011", |w, l| remainder(w, l, BinOp::DivSA32, Width::Word)),
+    rv64("remuw", "0000001 mmmmm nnnnn 111 ddddd 0111011", |w, l| remainder(w, l, BinOp::DivUA32, Width::Word)),
     // ---- Zba
     row("sh1add", "0010000 mmmmm nnnnn 010 ddddd 0110011", |w, l| shift_add(w, l, Shift::Lsl, 1)),
     row("sh2add", "0010000 mmmmm nnnnn 100 ddddd 0110011", |w, l| shift_add(w, l, Shift::Lsl, 2)),
     row("sh3add", "0010000 mmmmm nnnnn 110 ddddd 0110011", |w, l| shift_add(w, l, Shift::Lsl, 3)),
-    row("add.uw", "0000100 mmmmm nnnnn 000 ddddd 0111011", |w, l| shift_add(w, l, Shift::Uxtw, 0)),
-    row("sh1add.uw", "0010000 mmmmm nnnnn 010 ddddd 0111011", |w, l| shift_add(w, l, Shift::Uxtw, 1)),
-    row("sh2add.uw", "0010000 mmmmm nnnnn 100 ddddd 0111011", |w, l| shift_add(w, l, Shift::Uxtw, 2)),
-    row("sh3add.uw", "0010000 mmmmm nnnnn 110 ddddd 0111011", |w, l| shift_add(w, l, Shift::Uxtw, 3)),
-    row("slli.uw", "000010 iiiiii nnnnn 001 ddddd 0011011", slli_uw),
+    rv64("add.uw", "0000100 mmmmm nnnnn 000 ddddd 0111011", |w, l| shift_add(w, l, Shift::Uxtw, 0)),
+    rv64("sh1add.uw", "0010000 mmmmm nnnnn 010 ddddd 0111011", |w, l| shift_add(w, l, Shift::Uxtw, 1)),
+    rv64("sh2add.uw", "0010000 mmmmm nnnnn 100 ddddd 0111011", |w, l| shift_add(w, l, Shift::Uxtw, 2)),
+    rv64("sh3add.uw", "0010000 mmmmm nnnnn 110 ddddd 0111011", |w, l| shift_add(w, l, Shift::Uxtw, 3)),
+    rv64("slli.uw", "000010 iiiiii nnnnn 001 ddddd 0011011", slli_uw),
     // ---- Zbb
     row("andn", "0100000 mmmmm nnnnn 111 ddddd 0110011", |w, l| two(w, l, BinOp::AndNot64)),
     row("orn", "0100000 mmmmm nnnnn 110 ddddd 0110011", |w, l| two(w, l, BinOp::OrNot64)),
     row("xnor", "0100000 mmmmm nnnnn 100 ddddd 0110011", |w, l| two(w, l, BinOp::XorNot64)),
     row("clz", "0110000 00000 nnnnn 001 ddddd 0010011", |w, l| one(w, l, UnOp::Clz64)),
-    row("ctz", "0110000 00001 nnnnn 001 ddddd 0010011", |w, l| one(w, l, UnOp::Ctz64)),
+    row("ctz", "0110000 00001 nnnnn 001 ddddd 0010011", ctz),
     row("cpop", "0110000 00010 nnnnn 001 ddddd 0010011", |w, l| one(w, l, UnOp::Popcnt64)),
     row("sext.b", "0110000 00100 nnnnn 001 ddddd 0010011", |w, l| one(w, l, UnOp::Sext8)),
     row("sext.h", "0110000 00101 nnnnn 001 ddddd 0010011", |w, l| one(w, l, UnOp::Sext16)),
-    row("zext.h", "0000100 00000 nnnnn 100 ddddd 0111011", |w, l| one(w, l, UnOp::Zext16)),
-    row("clzw", "0110000 00000 nnnnn 001 ddddd 0011011", |w, l| one(w, l, UnOp::Clz32)),
-    row("ctzw", "0110000 00001 nnnnn 001 ddddd 0011011", ctzw),
-    row("cpopw", "0110000 00010 nnnnn 001 ddddd 0011011", cpopw),
+    rv64("zext.h", "0000100 00000 nnnnn 100 ddddd 0111011", |w, l| one(w, l, UnOp::Zext16)),
+    rv32("zext.h", "0000100 00000 nnnnn 100 ddddd 0110011", |w, l| one(w, l, UnOp::Zext16)),
+    rv64("clzw", "0110000 00000 nnnnn 001 ddddd 0011011", |w, l| one(w, l, UnOp::Clz32)),
+    rv64("ctzw", "0110000 00001 nnnnn 001 ddddd 0011011", ctzw),
+    rv64("cpopw", "0110000 00010 nnnnn 001 ddddd 0011011", cpopw),
     row("min", "0000101 mmmmm nnnnn 100 ddddd 0110011", |w, l| extreme(w, l, BinOp::LtS, false)),
     row("minu", "0000101 mmmmm nnnnn 101 ddddd 0110011", |w, l| extreme(w, l, BinOp::LtU, false)),
     row("max", "0000101 mmmmm nnnnn 110 ddddd 0110011", |w, l| extreme(w, l, BinOp::LtS, true)),
@@ -85,10 +86,11 @@ pub(super) const ROWS: &[Row] = &[
     row("rol", "0110000 mmmmm nnnnn 001 ddddd 0110011", |w, l| rotate_left(w, l, BinOp::Ror64)),
     row("ror", "0110000 mmmmm nnnnn 101 ddddd 0110011", |w, l| two(w, l, BinOp::Ror64)),
     row("rori", "011000 iiiiii nnnnn 101 ddddd 0010011", |w, l| shift(w, l, BinOp::Ror64)),
-    row("rolw", "0110000 mmmmm nnnnn 001 ddddd 0111011", rolw),
-    row("rorw", "0110000 mmmmm nnnnn 101 ddddd 0111011", |w, l| two_words(w, l, BinOp::Ror32)),
-    row("roriw", "0110000 iiiii nnnnn 101 ddddd 0011011", |w, l| shift_word(w, l, BinOp::Ror32)),
-    row("rev8", "011010 111000 nnnnn 101 ddddd 0010011", |w, l| one(w, l, UnOp::Bswap64)),
+    rv64("rolw", "0110000 mmmmm nnnnn 001 ddddd 0111011", rolw),
+    rv64("rorw", "0110000 mmmmm nnnnn 101 ddddd 0111011", |w, l| two_words(w, l, BinOp::Ror32)),
+    rv64("roriw", "0110000 iiiii nnnnn 101 ddddd 0011011", |w, l| shift_word(w, l, BinOp::Ror32)),
+    rv64("rev8", "011010 111000 nnnnn 101 ddddd 0010011", |w, l| one(w, l, UnOp::Bswap64)),
+    rv32("rev8", "011010 011000 nnnnn 101 ddddd 0010011", |w, l| one(w, l, UnOp::Bswap32)),
     row("orc.b", "001010 000111 nnnnn 101 ddddd 0010011", orc_b),
     // ---- Zbc
     row("clmul", "0000101 mmmmm nnnnn 001 ddddd 0110011", |w, l| carryless(w, l, Part::Low)),
@@ -124,18 +126,18 @@ fn compute(w: u32, l: &mut Lift<'_>, last: impl FnOnce(&mut Lift<'_>, X, X, X) -
 }
 
 fn lui(w: u32, l: &mut Lift<'_>) -> Lifted {
-    compute(w, l, |_, d, _, _| Uop::MovI { d, imm: (signed(w, 12, 20) << 12) as u64 })
+    compute(w, l, |l, d, _, _| Uop::MovI { d, imm: l.xlen.value((signed(w, 12, 20) << 12) as u64) })
 }
 
 fn auipc(w: u32, l: &mut Lift<'_>) -> Lifted {
-    let imm = l.pc.wrapping_add_signed(signed(w, 12, 20) << 12);
+    let imm = l.xlen.value(l.pc.wrapping_add_signed(signed(w, 12, 20) << 12));
     compute(w, l, |_, d, _, _| Uop::MovI { d, imm })
 }
 
 /// Also `li`, `mv` and `nop`.
 fn addi(w: u32, l: &mut Lift<'_>) -> Lifted {
     match (rs1(w), imm_i(w)) {
-        (0, imm) => compute(w, l, |_, d, _, _| Uop::MovI { d, imm: imm as u64 }),
+        (0, imm) => compute(w, l, |l, d, _, _| Uop::MovI { d, imm: l.xlen.value(imm as u64) }),
         (_, 0) if rd(w) != 0 => {
             mov(l, source(rd(w)), source(rs1(w)));
             Ok(())
@@ -154,11 +156,22 @@ fn add(w: u32, l: &mut Lift<'_>) -> Lifted {
 }
 
 fn immediate(w: u32, l: &mut Lift<'_>, op: BinOp) -> Lifted {
-    compute(w, l, |_, d, a, _| Uop::BinI { op, d, a, imm: imm_i(w) as u64 })
+    compute(w, l, |l, d, a, _| {
+        let a = comparable(l, op, a);
+        let imm = if op == BinOp::LtS { imm_i(w) as u64 } else { l.xlen.value(imm_i(w) as u64) };
+        Uop::BinI { op: l.xlen.binary(op), d, a, imm }
+    })
+}
+
+/// The number of a bit, of which there are as many as registers have; others are reserved.
+fn bit_number(w: u32, l: &Lift<'_>) -> Result<u8, Undefined> {
+    let n = field(w, 20, 6) as u8;
+    if n < l.xlen.bits() { Ok(n) } else { Err(Undefined) }
 }
 
 fn shift(w: u32, l: &mut Lift<'_>, op: BinOp) -> Lifted {
-    compute(w, l, |_, d, a, _| Uop::BinI { op, d, a, imm: field(w, 20, 6).into() })
+    let n = bit_number(w, l)?;
+    compute(w, l, |l, d, a, _| Uop::BinI { op: l.xlen.binary(op), d, a, imm: n.into() })
 }
 
 /// Also `sext.w`, which adds nothing.
@@ -181,11 +194,40 @@ fn shift_word(w: u32, l: &mut Lift<'_>, op: BinOp) -> Lifted {
 }
 
 fn one(w: u32, l: &mut Lift<'_>, op: UnOp) -> Lifted {
-    compute(w, l, |_, d, a, _| Uop::Un { op, d, a })
+    compute(w, l, |l, d, a, _| {
+        if l.xlen == Xlen::Rv64 || !matches!(op, UnOp::Sext8 | UnOp::Sext16) {
+            return Uop::Un { op: l.xlen.unary(op), d, a };
+        }
+        l.push(Uop::Un { op, d, a });
+        Uop::Un { op: UnOp::Zext32, d, a: d }
+    })
 }
 
 fn two(w: u32, l: &mut Lift<'_>, op: BinOp) -> Lifted {
-    compute(w, l, |_, d, a, b| Uop::Bin { op, d, a, b })
+    compute(w, l, |l, d, a, b| {
+        let (a, b) = (comparable(l, op, a), comparable(l, op, b));
+        Uop::Bin { op: l.xlen.binary(op), d, a, b }
+    })
+}
+
+/// The upper half of a product, which of two words is that of a register.
+fn high_product(w: u32, l: &mut Lift<'_>, op: BinOp) -> Lifted {
+    if l.xlen == Xlen::Rv64 {
+        return two(w, l, op);
+    }
+    compute(w, l, |l, d, a, b| {
+        let product = l.temp();
+        let (op, a) = match op {
+            BinOp::MulHiS => (BinOp::MulS32to64, a),
+            BinOp::MulHiU => (BinOp::MulU32to64, a),
+            _ => {
+                l.push(Uop::Un { op: UnOp::Sext32, d: product, a });
+                (BinOp::Mul64, product)
+            }
+        };
+        l.push(Uop::Bin { op, d: product, a, b });
+        Uop::BinI { op: BinOp::Shr64, d, a: product, imm: 32 }
+    })
 }
 
 fn two_words(w: u32, l: &mut Lift<'_>, op: BinOp) -> Lifted {
@@ -195,10 +237,13 @@ fn two_words(w: u32, l: &mut Lift<'_>, op: BinOp) -> Lifted {
     })
 }
 
+/// What is divided.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Width {
+    /// The low halves of registers of 64 bits.
     Word,
-    Double,
+    /// Registers.
+    Whole,
 }
 
 /// A quotient, which is all ones if the divisor is zero; `op` gives 0 then.
@@ -216,11 +261,12 @@ fn divide(w: u32, l: &mut Lift<'_>, op: BinOp, width: Width) -> Lifted {
     };
     let (quotient, ones) = (l.temp(), l.temp());
     l.push(Uop::Un { op: UnOp::IsZero, d: ones, a: divisor });
-    l.push(Uop::Un { op: UnOp::Neg64, d: ones, a: ones });
+    let (op, negative) = (l.xlen.binary(op), l.xlen.unary(UnOp::Neg64));
+    l.push(Uop::Un { op: negative, d: ones, a: ones });
     l.push(Uop::Bin { op, d: quotient, a, b });
     l.push(Uop::Bin { op: BinOp::Or64, d, a: quotient, b: ones });
     if width == Width::Word {
-        sign_extend(l, d);
+        extend_word(l, d);
     }
     Ok(())
 }
@@ -232,17 +278,18 @@ fn remainder(w: u32, l: &mut Lift<'_>, op: BinOp, width: Width) -> Lifted {
     }
     let (d, a, b) = (source(rd(w)), source(rs1(w)), source(rs2(w)));
     let quotient = l.temp();
+    let op = l.xlen.binary(op);
     l.push(Uop::Bin { op, d: quotient, a, b });
     l.push(Uop::MulSub64 { d, a: quotient, b, c: a });
-    if width == Width::Word {
-        sign_extend(l, d);
+    if width == Width::Word || l.xlen == Xlen::Rv32 {
+        extend_word(l, d);
     }
     Ok(())
 }
 
 /// rs2 plus rs1 shifted left, as a whole or its low half.
 fn shift_add(w: u32, l: &mut Lift<'_>, shift: Shift, n: u8) -> Lifted {
-    compute(w, l, |_, d, b, a| Uop::BinSh { op: BinOp::Add64, d, a, b, shift, n })
+    compute(w, l, |l, d, b, a| Uop::BinSh { op: l.xlen.binary(BinOp::Add64), d, a, b, shift, n })
 }
 
 fn slli_uw(w: u32, l: &mut Lift<'_>) -> Lifted {
@@ -250,6 +297,10 @@ fn slli_uw(w: u32, l: &mut Lift<'_>) -> Lifted {
         l.push(Uop::Un { op: UnOp::Zext32, d, a });
         Uop::BinI { op: BinOp::Shl64, d, a: d, imm: field(w, 20, 6).into() }
     })
+}
+
+fn ctz(w: u32, l: &mut Lift<'_>) -> Lifted {
+    if l.xlen == Xlen::Rv32 { ctzw(w, l) } else { one(w, l, UnOp::Ctz64) }
 }
 
 /// A one above the word makes 32 of no zeros.
@@ -269,8 +320,9 @@ fn cpopw(w: u32, l: &mut Lift<'_>) -> Lifted {
 
 fn extreme(w: u32, l: &mut Lift<'_>, less: BinOp, largest: bool) -> Lifted {
     compute(w, l, |l, d, a, b| {
+        let (x, y) = (comparable(l, less, a), comparable(l, less, b));
         let c = l.temp();
-        l.push(Uop::Bin { op: less, d: c, a, b });
+        l.push(Uop::Bin { op: less, d: c, a: x, b: y });
         if largest { Uop::Select { d, c, a: b, b: a } } else { Uop::Select { d, c, a, b } }
     })
 }
@@ -279,14 +331,14 @@ fn rotate_left(w: u32, l: &mut Lift<'_>, right: BinOp) -> Lifted {
     compute(w, l, |l, d, a, b| {
         let t = l.temp();
         l.push(Uop::Un { op: UnOp::Neg64, d: t, a: b });
-        Uop::Bin { op: right, d, a, b: t }
+        Uop::Bin { op: l.xlen.binary(right), d, a, b: t }
     })
 }
 
 fn rolw(w: u32, l: &mut Lift<'_>) -> Lifted {
     rotate_left(w, l, BinOp::Ror32)?;
     if rd(w) != 0 {
-        sign_extend(l, source(rd(w)));
+        extend_word(l, source(rd(w)));
     }
     Ok(())
 }
@@ -310,7 +362,7 @@ fn orc_b(w: u32, l: &mut Lift<'_>) -> Lifted {
 enum Part {
     Low,
     High,
-    /// From the middle: bits 126 to 63.
+    /// From the middle: the upper half with one bit more below it, and one less above.
     Reversed,
 }
 
@@ -321,10 +373,17 @@ fn carryless(w: u32, l: &mut Lift<'_>, part: Part) -> Lifted {
         l.push(Uop::Xv { op: XvOp::Mov, t: Lanes::D, d: y, a: b, imm: 0 });
         l.push(Uop::V2 { op: V2Op::MulLongP, t: Lanes::D1, d: x, a: x, b: y, imm: 0 });
         let get = |d: X, half: u32| Uop::Vx { op: VxOp::Get, t: Lanes::D2, d, a: x, imm: half };
-        match part {
-            Part::Low => get(d, 0),
-            Part::High => get(d, 1),
-            Part::Reversed => {
+        if l.xlen == Xlen::Rv32 {
+            // The whole product.
+            l.push(get(d, 0));
+        }
+        match (l.xlen, part) {
+            (Xlen::Rv32, Part::Low) => Uop::Un { op: UnOp::Zext32, d, a: d },
+            (Xlen::Rv32, Part::High) => Uop::BinI { op: BinOp::Shr64, d, a: d, imm: 32 },
+            (Xlen::Rv32, Part::Reversed) => Uop::BfxU { d, a: d, lsb: 31, len: 32 },
+            (Xlen::Rv64, Part::Low) => get(d, 0),
+            (Xlen::Rv64, Part::High) => get(d, 1),
+            (Xlen::Rv64, Part::Reversed) => {
                 let (low, high) = (l.temp(), l.temp());
                 l.push(get(low, 0));
                 l.push(get(high, 1));
@@ -337,22 +396,26 @@ fn carryless(w: u32, l: &mut Lift<'_>, part: Part) -> Lifted {
 fn single_bit(w: u32, l: &mut Lift<'_>, op: BinOp) -> Lifted {
     compute(w, l, |l, d, a, b| {
         let bit = l.constant(1);
-        l.push(Uop::Bin { op: BinOp::Shl64, d: bit, a: bit, b });
+        let shift = l.xlen.binary(BinOp::Shl64);
+        l.push(Uop::Bin { op: shift, d: bit, a: bit, b });
         Uop::Bin { op, d, a, b: bit }
     })
 }
 
 fn single_bit_immediate(w: u32, l: &mut Lift<'_>, op: BinOp) -> Lifted {
-    compute(w, l, |_, d, a, _| Uop::BinI { op, d, a, imm: 1 << field(w, 20, 6) })
+    let n = bit_number(w, l)?;
+    compute(w, l, |_, d, a, _| Uop::BinI { op, d, a, imm: 1 << n })
 }
 
 fn bext(w: u32, l: &mut Lift<'_>) -> Lifted {
     compute(w, l, |l, d, a, b| {
-        l.push(Uop::Bin { op: BinOp::Shr64, d, a, b });
+        let shift = l.xlen.binary(BinOp::Shr64);
+        l.push(Uop::Bin { op: shift, d, a, b });
         Uop::BinI { op: BinOp::And64, d, a: d, imm: 1 }
     })
 }
 
 fn bexti(w: u32, l: &mut Lift<'_>) -> Lifted {
-    compute(w, l, |_, d, a, _| Uop::BfxU { d, a, lsb: field(w, 20, 6) as u8, len: 1 })
+    let n = bit_number(w, l)?;
+    compute(w, l, |_, d, a, _| Uop::BfxU { d, a, lsb: n, len: 1 })
 }

@@ -10,8 +10,10 @@ mod zfa;
 
 use super::table::Row;
 use super::vector;
-use crate::block::Lift;
-use crate::uop::{UnOp, Uop, X, slot};
+use super::xlen::Xlen;
+use crate::block;
+use crate::uop::{BinOp, UnOp, Uop, X, slot};
+use std::ops::{Deref, DerefMut};
 
 pub(super) use crate::isa::encoding::{bit, field, signed};
 
@@ -26,6 +28,32 @@ pub(super) const GROUPS: &[&[Row]] = &[
     zfa::ROWS,
     vector::lift::ROWS,
 ];
+
+/// The instruction that is lifted, for registers of a width.
+pub(super) struct Lift<'a> {
+    lift: block::Lift<'a>,
+    pub(super) xlen: Xlen,
+}
+
+impl<'a> Lift<'a> {
+    pub(super) fn new(xlen: Xlen, lift: &'a mut block::Lift<'_>) -> Self {
+        Lift { lift: lift.lend(), xlen }
+    }
+}
+
+impl<'a> Deref for Lift<'a> {
+    type Target = block::Lift<'a>;
+
+    fn deref(&self) -> &block::Lift<'a> {
+        &self.lift
+    }
+}
+
+impl<'a> DerefMut for Lift<'a> {
+    fn deref_mut(&mut self) -> &mut block::Lift<'a> {
+        &mut self.lift
+    }
+}
 
 /// The number of the destination register.
 pub(super) const fn rd(insn: u32) -> u32 {
@@ -68,7 +96,18 @@ pub(super) fn mov(lift: &mut Lift<'_>, d: X, a: X) {
     }
 }
 
-/// Makes the low half of `d` a word as registers hold it: sign-extended.
-pub(super) fn sign_extend(lift: &mut Lift<'_>, d: X) {
-    lift.push(Uop::Un { op: UnOp::Sext32, d, a: d });
+/// An operand of a comparison or another operation: one with a sign works on 64 bits.
+pub(super) fn comparable(lift: &mut Lift<'_>, op: BinOp, a: X) -> X {
+    if lift.xlen == Xlen::Rv64 || op != BinOp::LtS || a == slot::ZERO {
+        return a;
+    }
+    let d = lift.temp();
+    lift.push(Uop::Un { op: UnOp::Sext32, d, a });
+    d
+}
+
+/// Makes the low half of `d` a word as registers hold it: sign-extended, unless they have no more bits.
+pub(super) fn extend_word(lift: &mut Lift<'_>, d: X) {
+    let op = if lift.xlen == Xlen::Rv32 { UnOp::Zext32 } else { UnOp::Sext32 };
+    lift.push(Uop::Un { op, d, a: d });
 }

@@ -2,8 +2,7 @@
 //!
 //! Prefetches (Zicbop) and `pause` (Zihintpause) are encodings of other instructions that have no effect.
 
-use super::{bit, destination, field, mov, rd, rs1, source};
-use crate::block::Lift;
+use super::{Lift, bit, destination, field, mov, rd, rs1, source};
 use crate::isa::riscv::system::{FCSR, FFLAGS, FRM, is_readable, is_writable};
 use crate::isa::riscv::table::{Row, Undefined, row};
 use crate::uop::{BinOp, Fence, MemTy, Trap, UnOp, Uop, X, slot};
@@ -98,7 +97,7 @@ fn csr(w: u32, l: &mut Lift<'_>) -> Lifted {
     let (reg, operation) = (field(w, 20, 12), field(w, 12, 2));
     let is_swap = operation == 1;
     let writes = is_swap || rs1(w) != 0;
-    if !is_readable(reg) || (writes && !is_writable(reg)) {
+    if !is_readable(l.xlen, reg) || (writes && !is_writable(l.xlen, reg)) {
         return Err(Undefined);
     }
     let reads = !is_swap || rd(w) != 0;

@@ -1,11 +1,10 @@
 //! Additional floating-point instructions (Zfa), of single and double precision.
 
 use super::float::{compare, extreme, operand, precision, result, stated};
-use super::{rd, rs1, source};
-use crate::block::Lift;
-use crate::isa::riscv::table::{Row, Undefined, row};
+use super::{Lift, extend_word, rd, rs1, rs2, source};
+use crate::isa::riscv::table::{Row, Undefined, row, rv32};
 use crate::uop::{BinOp, Cc, Lanes, UnOp, Uop, V};
-use crate::vector::{V1Op, V2Op, VxOp, rounding};
+use crate::vector::{V1Op, V2Op, VxOp, XvOp, rounding};
 
 /// The rows of this group.
 pub(super) const ROWS: &[Row] = &[
@@ -15,6 +14,8 @@ pub(super) const ROWS: &[Row] = &[
     row("fround", "01000 0p 00100 nnnnn rrr ddddd 1010011", |w, l| fround(w, l, 0)),
     row("froundnx", "01000 0p 00101 nnnnn rrr ddddd 1010011", |w, l| fround(w, l, rounding::EXACT)),
     row("fcvtmod.w.d", "11000 01 01000 nnnnn 001 ddddd 1010011", fcvtmod),
+    rv32("fmvh.x.d", "11100 01 00001 nnnnn 000 ddddd 1010011", fmvh),
+    rv32("fmvp.d.x", "10110 01 mmmmm nnnnn 000 ddddd 1010011", fmvp),
     row("fleq", "10100 0p mmmmm nnnnn 100 ddddd 1010011", |w, l| compare(w, l, Cc::Ls, false)),
     row("fltq", "10100 0p mmmmm nnnnn 101 ddddd 1010011", |w, l| compare(w, l, Cc::Mi, false)),
 ];
@@ -77,6 +78,24 @@ fn fround(w: u32, l: &mut Lift<'_>, exact: u32) -> Lifted {
     result(w, l, t, |d| Uop::V1 { op: V1Op::FRound, t, d, a, imm: direction | exact })
 }
 
+/// The upper half of a number, which no register holds as a whole.
+fn fmvh(w: u32, l: &mut Lift<'_>) -> Lifted {
+    if rd(w) != 0 {
+        let d = source(rd(w));
+        l.push(Uop::Vx { op: VxOp::Get, t: Lanes::D, d, a: rs1(w) as V, imm: 0 });
+        l.push(Uop::BinI { op: BinOp::Shr64, d, a: d, imm: 32 });
+    }
+    Ok(())
+}
+
+/// A number of two halves, the upper one second.
+fn fmvp(w: u32, l: &mut Lift<'_>) -> Lifted {
+    let a = l.temp();
+    l.push(Uop::Bfi { d: a, a: source(rs1(w)), b: source(rs2(w)), lsb: 32, len: 32 });
+    l.push(Uop::Xv { op: XvOp::Mov, t: Lanes::D, d: rd(w) as V, a, imm: 0 });
+    Ok(())
+}
+
 /// The number without its fraction, modulo 2^32, with the exceptions of a conversion to a word. The only rounding mode is
 /// towards zero.
 ///
@@ -111,6 +130,7 @@ fn fcvtmod(w: u32, l: &mut Lift<'_>) -> Lifted {
     l.push(Uop::BinI { op: BinOp::Sar64, d: bits, a: bits, imm: 63 });
     l.push(Uop::Bin { op: BinOp::Xor64, d: number, a: number, b: bits });
     l.push(Uop::Bin { op: BinOp::Sub64, d: number, a: number, b: bits });
-    l.push(Uop::Un { op: UnOp::Sext32, d, a: number });
+    l.push(Uop::Un { op: UnOp::Mov, d, a: number });
+    extend_word(l, d);
     Ok(())
 }

@@ -1,10 +1,9 @@
 //! Decoding: which encodings are allocated, and the micro-op of each.
 
 use super::{LOAD, memory, table};
-use crate::block::Lift;
 use crate::isa::encoding::field;
-use crate::isa::riscv::lift::{destination, rd, rs1, rs2, source};
-use crate::isa::riscv::table::{Row, Undefined, row};
+use crate::isa::riscv::lift::{Lift, destination, rd, rs1, rs2, source};
+use crate::isa::riscv::table::{Row, Undefined, rv64};
 use crate::uop::{Lanes, Uop, V, VectorMemory, X, slot};
 use crate::vector::{VxOp, XvOp};
 use table::{Shape, form};
@@ -12,26 +11,26 @@ use table::{Shape, form};
 /// The value of `funct3` that configures.
 pub(super) const CONFIGURE: u32 = 7;
 
-/// The rows of this group. Which operation it is, [`table`] says; how memory is accessed, [`memory`].
+/// The rows of this group, which are for registers of 64 bits. Which operation it is, [`table`] says; how memory is accessed, [`memory`].
 pub(in crate::isa::riscv) const ROWS: &[Row] = &[
-    row("vsetvli", "0 ttttttttttt nnnnn 111 ddddd 1010111", configure),
-    row("vsetivli", "11 tttttttttt iiiii 111 ddddd 1010111", configure),
-    row("vsetvl", "1000000 mmmmm nnnnn 111 ddddd 1010111", configure),
-    row("v", "oooooo v mmmmm nnnnn 000 ddddd 1010111", operate),
-    row("v", "oooooo v mmmmm nnnnn 001 ddddd 1010111", operate),
-    row("v", "oooooo v mmmmm nnnnn 010 ddddd 1010111", operate),
-    row("v", "oooooo v mmmmm iiiii 011 ddddd 1010111", operate),
-    row("v", "oooooo v mmmmm nnnnn 100 ddddd 1010111", operate),
-    row("v", "oooooo v mmmmm nnnnn 101 ddddd 1010111", operate),
-    row("v", "oooooo v mmmmm nnnnn 110 ddddd 1010111", operate),
-    row("vl", "fff 0 oo v mmmmm nnnnn 000 ddddd 0000111", transfer),
-    row("vl", "fff 0 oo v mmmmm nnnnn 101 ddddd 0000111", transfer),
-    row("vl", "fff 0 oo v mmmmm nnnnn 110 ddddd 0000111", transfer),
-    row("vl", "fff 0 oo v mmmmm nnnnn 111 ddddd 0000111", transfer),
-    row("vs", "fff 0 oo v mmmmm nnnnn 000 ddddd 0100111", transfer),
-    row("vs", "fff 0 oo v mmmmm nnnnn 101 ddddd 0100111", transfer),
-    row("vs", "fff 0 oo v mmmmm nnnnn 110 ddddd 0100111", transfer),
-    row("vs", "fff 0 oo v mmmmm nnnnn 111 ddddd 0100111", transfer),
+    rv64("vsetvli", "0 ttttttttttt nnnnn 111 ddddd 1010111", configure),
+    rv64("vsetivli", "11 tttttttttt iiiii 111 ddddd 1010111", configure),
+    rv64("vsetvl", "1000000 mmmmm nnnnn 111 ddddd 1010111", configure),
+    rv64("v", "oooooo v mmmmm nnnnn 000 ddddd 1010111", operate),
+    rv64("v", "oooooo v mmmmm nnnnn 001 ddddd 1010111", operate),
+    rv64("v", "oooooo v mmmmm nnnnn 010 ddddd 1010111", operate),
+    rv64("v", "oooooo v mmmmm iiiii 011 ddddd 1010111", operate),
+    rv64("v", "oooooo v mmmmm nnnnn 100 ddddd 1010111", operate),
+    rv64("v", "oooooo v mmmmm nnnnn 101 ddddd 1010111", operate),
+    rv64("v", "oooooo v mmmmm nnnnn 110 ddddd 1010111", operate),
+    rv64("vl", "fff 0 oo v mmmmm nnnnn 000 ddddd 0000111", transfer),
+    rv64("vl", "fff 0 oo v mmmmm nnnnn 101 ddddd 0000111", transfer),
+    rv64("vl", "fff 0 oo v mmmmm nnnnn 110 ddddd 0000111", transfer),
+    rv64("vl", "fff 0 oo v mmmmm nnnnn 111 ddddd 0000111", transfer),
+    rv64("vs", "fff 0 oo v mmmmm nnnnn 000 ddddd 0100111", transfer),
+    rv64("vs", "fff 0 oo v mmmmm nnnnn 101 ddddd 0100111", transfer),
+    rv64("vs", "fff 0 oo v mmmmm nnnnn 110 ddddd 0100111", transfer),
+    rv64("vs", "fff 0 oo v mmmmm nnnnn 111 ddddd 0100111", transfer),
 ];
 
 type Lifted = Result<(), Undefined>;

@@ -192,6 +192,7 @@ pub(super) fn rows() -> impl Iterator<Item = &'static Operation> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::isa::riscv::xlen::Xlen;
 
     #[test]
     fn rows_do_not_overlap() {
@@ -214,7 +215,7 @@ mod tests {
                 // Registers that no rule forbids, where they are not fixed.
                 let free = (8 << 20 | u32::from(!whole) << 15 | 1 << 25) & !row.mask;
                 let bits = row.funct6 << 26 | row.value | free | funct3 << 12 | 16 << 7 | 0x57;
-                let text = crate::isa::riscv::disasm::disassemble(bits, 0);
+                let text = crate::isa::riscv::disasm::disassemble(Xlen::Rv64, bits, 0);
                 assert!(text.starts_with(row.name), "{}: {bits:#010x} is {text}", row.name);
             }
         }

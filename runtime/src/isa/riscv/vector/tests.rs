@@ -5,6 +5,7 @@ use super::group::{Elements, FILE};
 use super::{Insn, execute};
 use crate::cpu::CpuState;
 use crate::env::TrapEvent;
+use crate::isa::riscv::xlen::Xlen;
 use crate::isa::riscv::{disasm, system};
 use crate::mem::{GuestMemory, perm};
 use crate::uop::slot;
@@ -33,7 +34,7 @@ fn cpu(vtype: u64, vl: u64) -> CpuState {
 
 /// Executes an instruction whose text is as expected, so that its bits are what they seem.
 fn run(cpu: &mut CpuState, memory: &GuestMemory, text: &str, bits: u32, scalars: [u64; 2]) -> Result<u64, TrapEvent> {
-    assert_eq!(disasm::disassemble(bits, 0), text);
+    assert_eq!(disasm::disassemble(Xlen::Rv64, bits, 0), text);
     execute(bits, scalars, cpu, memory)
 }
 
