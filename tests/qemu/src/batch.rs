@@ -8,6 +8,9 @@ use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
+/// What the names of raw images end with.
+pub(crate) const RAW: &str = "bin";
+
 /// Some instructions and the state they start in.
 pub(crate) struct Case {
     /// The instructions, the one under test last; a sequence ends in one that does nothing.
@@ -63,7 +66,8 @@ impl Results {
     }
 }
 
-/// Writes the guest program of `cases` to `path`, completing their states with addresses.
+/// Writes the guest program of `cases` to `path`, completing their states with addresses; and its raw image beside it, if
+/// there is one.
 pub(crate) fn write_program(machine: &'static Machine, path: &Path, cases: &mut [Case]) -> Result<(), String> {
     let mut image = Image::new(machine);
     let mut last = None;
@@ -77,7 +81,10 @@ pub(crate) fn write_program(machine: &'static Machine, path: &Path, cases: &mut 
         case.state.set_addresses(code, taken);
         image.add_case(&case.state.record());
     }
-    write_executable(path, &image.finish()).map_err(|error| format!("cannot write {}: {error}", path.display()))
+    let (elf, raw) = image.finish();
+    let written =
+        write_executable(path, &elf).and_then(|()| raw.map_or(Ok(()), |raw| fs::write(path.with_extension(RAW), raw)));
+    written.map_err(|error| format!("cannot write {}: {error}", path.display()))
 }
 
 fn write_executable(path: &Path, bytes: &[u8]) -> io::Result<()> {

@@ -1,5 +1,6 @@
 //! Runs a guest program under an emulator and takes what it writes.
 
+use crate::batch::RAW;
 use std::io::Read;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -13,6 +14,8 @@ const PATIENCE: Duration = Duration::from_secs(300);
 pub(crate) struct Engine {
     pub(crate) name: String,
     pub(crate) command: Vec<String>,
+    /// What it runs is the raw image beside the program.
+    pub(crate) takes_raw: bool,
 }
 
 /// What became of a run.
@@ -25,11 +28,16 @@ pub(crate) struct Outcome {
 impl Engine {
     /// Makes an engine of a command line.
     pub(crate) fn new(name: &str, command: &[&str]) -> Engine {
-        Engine { name: name.to_owned(), command: command.iter().map(|&word| word.to_owned()).collect() }
+        Engine {
+            name: name.to_owned(),
+            command: command.iter().map(|&word| word.to_owned()).collect(),
+            takes_raw: false,
+        }
     }
 
     /// Runs `program` to its end.
     pub(crate) fn run(&self, program: &Path) -> Result<Outcome, String> {
+        let program = if self.takes_raw { program.with_extension(RAW) } else { program.to_owned() };
         let mut child = Command::new(&self.command[0])
             .args(&self.command[1..])
             .arg(program)

@@ -7,6 +7,8 @@ use crate::random::Random;
 pub(crate) struct Machine {
     /// `e_machine` and `e_flags` of its programs.
     pub(crate) elf: (u16, u32),
+    /// Where the parts of its programs are.
+    pub(crate) layout: Layout,
     /// The guest's half; see `runner.S`.
     pub(crate) runner: &'static [u8],
     /// The bytes that the runner writes for each case.
@@ -26,6 +28,20 @@ pub(crate) struct Machine {
     /// The processor that it plays.
     pub(crate) cpu: &'static str,
 }
+
+/// Where the parts of a program are that have no place of their own.
+pub(crate) struct Layout {
+    /// The runner, which the instructions of the cases follow.
+    pub(crate) code: u64,
+    /// The runner's cells, which the records of the cases follow.
+    pub(crate) cells: u64,
+    /// Everything is one piece of memory of a 32-bit program, from the window on. Spile runs that as a raw image, where a
+    /// trap is the end.
+    pub(crate) is_raw: bool,
+}
+
+/// That of Linux programs. The cells are far from what sums and shifts of addresses make.
+pub(crate) const LINUX: Layout = Layout { code: 0x40_0000, cells: 0x5a5a_0000, is_raw: false };
 
 /// Returns the bits that a pattern fixes by `0` and `1`, and their values.
 pub(crate) fn fixed_bits(pattern: &str) -> (u32, u32) {

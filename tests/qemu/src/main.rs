@@ -9,8 +9,9 @@ mod engine;
 mod guest;
 mod image;
 mod random;
+mod raw;
 mod report;
-mod rv64;
+mod riscv;
 mod values;
 
 use batch::{Case, Results};
@@ -33,7 +34,7 @@ const SIGILL: u8 = 4;
 /// Compare random instructions under Spile with qemu.
 #[derive(Parser)]
 struct Options {
-    /// The guest architecture: aarch64 or riscv64
+    /// The guest architecture: aarch64, riscv64 or riscv32
     #[arg(long, default_value = "aarch64")]
     arch: String,
     /// Start of the pseudo-random numbers; the same seed gives the same cases
@@ -49,13 +50,13 @@ struct Options {
     #[arg(long, value_name = "LENGTH")]
     run: Option<usize>,
     /// Also FP16, dot products, RCpc and whatever else the processor has beyond Armv8.0 with CRC, AES, SHA and LSE; of
-    /// riscv64 everything is tested in any case
+    /// RISC-V everything is tested in any case
     #[arg(long)]
     extensions: bool,
     /// Instead of instructions, this many random words that are none: both must raise SIGILL
     #[arg(long, value_name = "COUNT", conflicts_with = "run")]
     refused: Option<usize>,
-    /// The processor that QEMU plays [default: neoverse-n1, or rv64]
+    /// The processor that QEMU plays [default: neoverse-n1, rv64 or rv32]
     #[arg(long)]
     cpu: Option<String>,
     /// The Spile command
@@ -67,7 +68,7 @@ struct Options {
     /// Another emulator to test in place of Spile, with its arguments
     #[arg(long, value_name = "COMMAND")]
     against: Option<String>,
-    /// The reference [default: qemu-aarch64, or qemu-riscv64]
+    /// The reference [default: qemu-aarch64, qemu-riscv64 or qemu-riscv32]
     #[arg(long)]
     qemu: Option<String>,
     /// Fields that are not compared, such as fpsr
@@ -89,13 +90,15 @@ fn main() -> ExitCode {
     let options = Options::parse();
     let totals = match options.arch.as_str() {
         "aarch64" => run::<a64::A64>(&options),
-        "riscv64" => run::<rv64::Rv64>(&options),
-        other => Err(format!("`{other}` is no architecture: there are aarch64 and riscv64")),
+        "riscv64" => run::<riscv::Rv64>(&options),
+        "riscv32" => run::<riscv::Rv32>(&options),
+        other => Err(format!("`{other}` is no architecture: there are aarch64, riscv64 and riscv32")),
     };
     match totals {
         Ok(Totals { failed: 0, .. }) => {
-            for name in ["batch", "screen"] {
-                let _ = std::fs::remove_file(options.program(name));
+            for path in ["batch", "screen"].map(|name| options.program(name)) {
+                let _ = std::fs::remove_file(path.with_extension(batch::RAW));
+                let _ = std::fs::remove_file(path);
             }
             ExitCode::SUCCESS
         }
@@ -108,7 +111,7 @@ fn main() -> ExitCode {
 }
 
 fn run<G: Guest>(options: &Options) -> Result<Totals, String> {
-    let engines = engines(options)?;
+    let engines = engines(options, G::MACHINE)?;
     std::fs::create_dir_all(&options.directory)
         .map_err(|error| format!("cannot make {}: {error}", options.directory.display()))?;
     say(&format!("seed {}", options.seed))?;
@@ -128,7 +131,7 @@ fn run<G: Guest>(options: &Options) -> Result<Totals, String> {
 }
 
 /// The engines to compare with the reference.
-fn engines(options: &Options) -> Result<Vec<Engine>, String> {
+fn engines(options: &Options, machine: &Machine) -> Result<Vec<Engine>, String> {
     if let Some(command) = &options.against {
         return Ok(vec![Engine::new("other", &command.split_whitespace().collect::<Vec<_>>())]);
     }
@@ -136,7 +139,14 @@ fn engines(options: &Options) -> Result<Vec<Engine>, String> {
     if !options.spile.exists() {
         return Err(format!("`{spile}` does not exist; build it with `cargo build --release`"));
     }
-    Ok(options.tier.iter().map(|tier| Engine::new(tier, &[spile, "run", "--tier", tier])).collect())
+    let raw = machine.layout.is_raw.then(|| raw::arguments(machine, &options.arch));
+    let engine = |tier: &String| {
+        let mut engine = Engine::new(tier, &[spile, "run", "--tier", tier]);
+        engine.takes_raw = raw.is_some();
+        engine.command.extend(raw.iter().flatten().cloned());
+        engine
+    };
+    Ok(options.tier.iter().map(engine).collect())
 }
 
 fn reference(options: &Options, machine: &Machine, cpu: Option<&str>) -> Engine {
@@ -276,6 +286,9 @@ fn compare_batch(
     mut cases: Vec<Case>,
 ) -> Result<(), String> {
     let path = options.program("batch");
+    if engine.takes_raw {
+        cases = raw::compare_traps(machine, engine, &reference(options, machine, None), &path, report, cases)?;
+    }
     for _ in 0..RESTARTS {
         batch::write_program(machine, &path, &mut cases)?;
         let expected = batch::run(machine, &reference(options, machine, None), &path)?;

@@ -190,11 +190,11 @@ mod tests {
     use super::*;
     use crate::a64::A64;
     use crate::guest::Guest;
-    use crate::rv64::Rv64;
+    use crate::riscv::{Rv32, Rv64};
 
     #[test]
     fn fields_fill_a_result() {
-        for machine in [A64::MACHINE, Rv64::MACHINE] {
+        for machine in [A64::MACHINE, Rv64::MACHINE, Rv32::MACHINE] {
             let mut at = 0;
             for (name, width) in (machine.fields)() {
                 assert_eq!(name == "signal", at == machine.signal, "{name} at {at}");

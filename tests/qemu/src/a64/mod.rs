@@ -7,7 +7,7 @@ mod state;
 mod words;
 
 use crate::batch::Case;
-use crate::guest::{Guest, Machine, Start};
+use crate::guest::{Guest, LINUX, Machine, Start};
 use crate::random::Random;
 use classes::Kind;
 use exarmo_aarch64::decode_word;
@@ -21,6 +21,7 @@ pub(crate) struct A64;
 
 static MACHINE: Machine = Machine {
     elf: (183, 0),
+    layout: LINUX,
     runner: include_bytes!("runner.bin"),
     result_size: 864,
     signal: 800,

@@ -1,11 +1,11 @@
-//! RV64: cases of random instructions, compressed ones among them, and the guest's half that runs them.
+//! RISC-V: cases of random instructions of RV64 or RV32, compressed ones among them, and the guest's half that runs them.
 
 mod classes;
 mod state;
 mod words;
 
 use crate::batch::Case;
-use crate::guest::{Guest, Machine, Start};
+use crate::guest::{Guest, LINUX, Layout, Machine, Start};
 use crate::random::Random;
 use classes::Kind;
 use state::State;
@@ -13,30 +13,58 @@ use words::{Word, matching_load};
 
 const NOP: u32 = 0x0000_0013;
 
-/// The architecture.
-pub(crate) struct Rv64;
+/// The architecture with registers of so many bits.
+pub(crate) struct RiscV<const XLEN: u32>;
 
-static MACHINE: Machine = Machine {
-    elf: (243, 5), // compressed instructions, and numbers of double precision in registers
-    runner: include_bytes!("runner.bin"),
+pub(crate) type Rv32 = RiscV<32>;
+pub(crate) type Rv64 = RiscV<64>;
+
+/// Compressed instructions, and numbers of double precision in registers.
+const ELF: (u16, u32) = (243, 5);
+
+static MACHINE64: Machine = Machine {
+    elf: ELF,
+    layout: LINUX,
+    runner: include_bytes!("runner64.bin"),
     result_size: 1128,
     signal: 528,
-    fields,
-    size: |bits| if bits & 3 == 3 { 4 } else { 2 },
+    fields: || scalar_fields().chain(vector_fields()).collect(),
+    size,
     jump,
     text: |bits, pc| disc_v::decode(disc_v::Isa::Rv64, pc, bits.into()).to_string(),
     qemu: "qemu-riscv64",
     cpu: "rv64,v=true,vlen=128,elen=64,vext_spec=v1.0",
 };
 
-fn fields() -> Vec<(String, usize)> {
+/// Without vectors; otherwise records and results are as with registers of 64 bits, whose upper halves are 0.
+static MACHINE32: Machine = Machine {
+    elf: ELF,
+    layout: Layout { code: 0x2004_0000, cells: 0x2008_0000, is_raw: true },
+    runner: include_bytes!("runner32.bin"),
+    result_size: 584,
+    signal: 528,
+    fields: || scalar_fields().collect(),
+    size,
+    jump,
+    text: |bits, pc| disc_v::decode(disc_v::Isa::Rv32, pc, bits.into()).to_string(),
+    qemu: "qemu-riscv32",
+    cpu: "rv32",
+};
+
+fn size(bits: u32) -> usize {
+    if bits & 3 == 3 { 4 } else { 2 }
+}
+
+fn scalar_fields() -> impl Iterator<Item = (String, usize)> {
     let integers = (1..32).map(|n| (format!("x{n}"), 8));
     let system = ["fcsr", "taken", "padding"].map(|name| (name.to_owned(), 8));
     let floats = (0..32).map(|n| (format!("f{n}"), 8));
-    let vectors = (0..32).map(|n| (format!("v{n}"), 16));
+    integers.chain(system).chain(floats).chain(crate::report::fault_fields())
+}
+
+fn vector_fields() -> impl Iterator<Item = (String, usize)> {
     let configuration = ["vtype", "vl", "vstart", "vcsr"].map(|name| (name.to_owned(), 8));
-    let faults = crate::report::fault_fields();
-    integers.chain(system).chain(floats).chain(faults).chain(vectors).chain(configuration).collect()
+    (0..32).map(|n| (format!("v{n}"), 16)).chain(configuration)
 }
 
 /// `j` to an offset.
@@ -45,10 +73,10 @@ fn jump(offset: i64) -> u32 {
     bits(20, 1) << 31 | bits(1, 10) << 21 | bits(11, 1) << 20 | bits(12, 8) << 12 | 0x6f
 }
 
-impl Guest for Rv64 {
+impl<const XLEN: u32> Guest for RiscV<XLEN> {
     type Word = Word;
 
-    const MACHINE: &'static Machine = &MACHINE;
+    const MACHINE: &'static Machine = if XLEN == 32 { &MACHINE32 } else { &MACHINE64 };
 
     /// What a vector instruction may be depends on the configuration.
     const TRIES: usize = 6;
@@ -56,11 +84,11 @@ impl Guest for Rv64 {
     const OLDER_CPU: Option<&'static str> = None;
 
     fn draw(random: &mut Random, per_encoding: usize, wanted: &dyn Fn(&str) -> bool) -> Vec<Word> {
-        words::draw(random, per_encoding, wanted)
+        words::draw(XLEN, random, per_encoding, wanted)
     }
 
     fn no_instructions(random: &mut Random, count: usize) -> Vec<Word> {
-        words::no_instructions(random, count)
+        words::no_instructions(XLEN, random, count)
     }
 
     fn is_wanted_anyway(_: &Word) -> bool {

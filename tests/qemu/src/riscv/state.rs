@@ -19,6 +19,8 @@ pub(crate) struct State {
     v: [u128; 32],
     /// `vtype`, the `vl` that is asked for, `vstart`, `vcsr`.
     configuration: [u64; 4],
+    /// The width of integer registers in bits.
+    xlen: u32,
     /// The register, and the offset to take off, that get the address at which a taken branch is noted.
     target: Option<(usize, i64)>,
 }
@@ -32,11 +34,12 @@ impl State {
     /// Returns a random state for `word`, whose configuration suits all of `words`.
     pub(crate) fn of(random: &mut Random, word: &Word, words: &[&Word]) -> State {
         let mut state = State {
-            x: std::array::from_fn(|_| integer(random)),
+            x: std::array::from_fn(|_| cut(word.xlen, integer(random))),
             fcsr: fcsr(random),
             f: std::array::from_fn(|_| float(random)),
             v: std::array::from_fn(|_| vector(random)),
             configuration: configuration(random, word, words),
+            xlen: word.xlen,
             target: None,
         };
         // The stack pointer can be used as it is.
@@ -85,7 +88,7 @@ impl Start for State {
         self.x[31] = code;
         if let Some((target, offset)) = self.target {
             // The lowest bit of the sum is ignored.
-            self.x[target] = taken.wrapping_sub(offset as u64);
+            self.x[target] = cut(self.xlen, taken.wrapping_sub(offset as u64));
         }
     }
 
@@ -98,6 +101,9 @@ impl Start for State {
         let mut record = words(&self.x[1..]);
         record.extend(words(&[self.fcsr]));
         record.extend(words(&self.f));
+        if self.xlen == 32 {
+            return record;
+        }
         record.extend(self.v.iter().flat_map(|register| register.to_le_bytes()));
         record.extend(words(&self.configuration));
         record
@@ -139,6 +145,11 @@ impl Start for State {
     fn copy(&self) -> Box<dyn Start> {
         Box::new(self.clone())
     }
+}
+
+/// What a register of so many bits holds of a number.
+const fn cut(xlen: u32, number: u64) -> u64 {
+    number & (u64::MAX >> (64 - xlen))
 }
 
 /// An address near the middle of the window: a third of the time misaligned, and sometimes where it must not be.

@@ -1,6 +1,6 @@
 //! Random instruction words: for every mnemonic that the decoder knows, several words with random fields.
 
-use super::classes::{ANYTHING, CLASSES, Class, Kind, Offset};
+use super::classes::{ANYTHING, Class, Kind, Offset, classes};
 use crate::random::Random;
 use disc_v::{Decoder, Isa, decode};
 use std::collections::BTreeMap;
@@ -25,6 +25,8 @@ pub(crate) struct Word {
     pub(crate) class: &'static Class,
     /// The name it is reported under.
     pub(crate) mnemonic: &'static str,
+    /// The width of registers in bits.
+    pub(crate) xlen: u32,
 }
 
 impl crate::guest::Word for Word {
@@ -112,15 +114,19 @@ impl Word {
     }
 }
 
-/// What is tested: what Spile announces.
-const MARCH: &str = "rv64gc_zicbom_zicbop_zicboz_zicond_zihintpause_zba_zbb_zbc_zbs_v";
+/// What is tested beyond `rv32` or `rv64`: what Spile announces.
+const EXTENSIONS: &str = "gc_zicbom_zicbop_zicboz_zicond_zihintpause_zba_zbb_zbc_zbs";
 
-/// What Spile announces as well, and QEMU 7.2 does not have: `tests/isa/riscv64` has it.
-const UNKNOWN_TO_QEMU: &str = "rv64gc_zfa";
+/// What Spile announces as well, and QEMU 7.2 does not have: `tests/isa` has it.
+const UNKNOWN_TO_QEMU: &str = "gc_zfa";
 
 /// A decoder of what is tested.
-fn decoder() -> Decoder {
-    Decoder::from_march(MARCH).expect("an architecture string that the decoder knows")
+fn decoder(xlen: u32) -> Decoder {
+    decoder_of(xlen, &[EXTENSIONS, if xlen == 64 { "_v" } else { "" }].concat())
+}
+
+fn decoder_of(xlen: u32, extensions: &str) -> Decoder {
+    Decoder::from_march(&format!("rv{xlen}{extensions}")).expect("an architecture string that the decoder knows")
 }
 
 /// Returns the mnemonic of a word that is an instruction of the kind that is tested.
@@ -132,15 +138,16 @@ fn allocated(decoder: &Decoder, bits: u32) -> Option<&'static str> {
 }
 
 /// Returns `per_encoding` words of every mnemonic that `wanted` accepts, or the class, in a fixed order.
-pub(crate) fn draw(random: &mut Random, per_encoding: usize, wanted: impl Fn(&str) -> bool) -> Vec<Word> {
-    let decoder = decoder();
+pub(crate) fn draw(xlen: u32, random: &mut Random, per_encoding: usize, wanted: impl Fn(&str) -> bool) -> Vec<Word> {
+    let decoder = decoder(xlen);
     let mut by_encoding: BTreeMap<(usize, &str), Vec<Word>> = BTreeMap::new();
-    for (number, class) in CLASSES.iter().enumerate() {
+    for (number, class) in classes(xlen).into_iter().enumerate() {
         for _ in 0..DRAWS {
             let bits = candidate(random, class);
             let Some(mnemonic) = allocated(&decoder, bits) else { continue };
             // Jumps need a target, which the class of their own gives them.
-            let is_jump = matches!(mnemonic, "c.jr" | "c.jalr") && class.kind != Kind::BranchRegister;
+            let is_jump = matches!(mnemonic, "c.jr" | "c.jalr") && class.kind != Kind::BranchRegister
+                || mnemonic == "c.jal" && class.kind == Kind::Plain;
             // Of `vxrm` QEMU 7.2 keeps all bits that are written.
             let is_vxrm = class.name == "csr-vector" && bits >> 20 == 0xa;
             let is_other = is_vxrm || class.kind.is_vector() && !mnemonic.starts_with('v');
@@ -149,7 +156,7 @@ pub(crate) fn draw(random: &mut Random, per_encoding: usize, wanted: impl Fn(&st
             }
             let words = by_encoding.entry((number, mnemonic)).or_default();
             if words.len() < per_encoding && words.iter().all(|word| word.bits != bits) {
-                words.push(Word { bits, class, mnemonic });
+                words.push(Word { bits, class, mnemonic, xlen });
             }
         }
     }
@@ -158,14 +165,14 @@ pub(crate) fn draw(random: &mut Random, per_encoding: usize, wanted: impl Fn(&st
 
 /// Returns `count` random words that may be refused: reserved ones near instructions and anywhere, and instructions of
 /// extensions.
-pub(crate) fn no_instructions(random: &mut Random, count: usize) -> Vec<Word> {
-    let decoder = decoder();
-    let unknown = Decoder::from_march(UNKNOWN_TO_QEMU).expect("an architecture string that the decoder knows");
-    let is_anything = |bits: u32| !decode(Isa::Rv64, 0, bits.into()).is_illegal();
+pub(crate) fn no_instructions(xlen: u32, random: &mut Random, count: usize) -> Vec<Word> {
+    let (decoder, unknown, classes) = (decoder(xlen), decoder_of(xlen, UNKNOWN_TO_QEMU), classes(xlen));
+    let isa = if xlen == 32 { Isa::Rv32 } else { Isa::Rv64 };
+    let is_anything = |bits: u32| !decode(isa, 0, bits.into()).is_illegal();
     let mut words = Vec::new();
     while words.len() < count {
         let near = !random.one_in(3);
-        let class = if near { &CLASSES[random.below(CLASSES.len())] } else { &ANYTHING };
+        let class = if near { classes[random.below(classes.len())] } else { &ANYTHING };
         let mut bits = candidate(random, class);
         if random.one_in(8) {
             bits ^= 1 << random.below(class.bits() as usize);
@@ -177,7 +184,7 @@ pub(crate) fn no_instructions(random: &mut Random, count: usize) -> Vec<Word> {
             continue;
         }
         let mnemonic = if is_anything(bits) { "extension" } else { "unallocated" };
-        words.push(Word { bits, class: &ANYTHING, mnemonic });
+        words.push(Word { bits, class: &ANYTHING, mnemonic, xlen });
     }
     words
 }
@@ -232,16 +239,20 @@ mod tests {
 
     #[test]
     fn every_class_has_an_instruction() {
-        let words = draw(&mut Random::new(1), 1, |_| true);
-        for class in CLASSES {
-            assert!(words.iter().any(|word| word.class.name == class.name), "no word of {} is allocated", class.name);
+        for xlen in [32, 64] {
+            let words = draw(xlen, &mut Random::new(1), 1, |_| true);
+            for class in classes(xlen) {
+                let is_there = words.iter().any(|word| word.class.name == class.name);
+                assert!(is_there, "no word of {} is allocated in RV{xlen}", class.name);
+            }
         }
     }
 
     #[test]
     fn no_word_uses_the_scratch_register() {
-        for word in draw(&mut Random::new(2), 3, |_| true) {
-            let text = decoder().decode(0, word.bits.into()).to_string();
+        let both = [32, 64].map(|xlen| draw(xlen, &mut Random::new(2), 3, |_| true));
+        for word in both.into_iter().flatten() {
+            let text = decoder(word.xlen).decode(0, word.bits.into()).to_string();
             let parts = text.split(|c: char| !c.is_ascii_alphanumeric());
             assert!(!parts.clone().any(|part| part == "tp"), "{text}");
         }
@@ -249,17 +260,18 @@ mod tests {
 
     #[test]
     fn branches_skip_the_way_back() {
-        for word in draw(&mut Random::new(3), 2, |_| true) {
+        let both = [32, 64].map(|xlen| draw(xlen, &mut Random::new(3), 2, |_| true));
+        for word in both.into_iter().flatten() {
             let Kind::Branch(_) = word.class.kind else { continue };
             let expected = if word.class.bits() == 16 { "0x6" } else { "0x8" };
-            let text = decoder().decode(0, word.bits.into()).to_string();
+            let text = decoder(word.xlen).decode(0, word.bits.into()).to_string();
             assert!(text.ends_with(expected), "{text}");
         }
     }
 
     #[test]
     fn a_matching_load_is_the_load_of_its_store() {
-        let text = |bits: u32| decoder().decode(0, bits.into()).to_string();
+        let text = |bits: u32| decoder(64).decode(0, bits.into()).to_string();
         for store in [0x1853_a62f, 0x1e53_b62f] {
             let load = matching_load(&mut Random::new(3), store);
             assert!(text(store).starts_with("sc.") && text(load).starts_with("lr."), "{}", text(load));

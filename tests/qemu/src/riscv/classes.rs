@@ -1,4 +1,4 @@
-//! The classes of RV64 encodings that are tested: by opcode, and the compressed ones by quadrant and function. A class is
+//! The classes of encodings that are tested: by opcode, and the compressed ones by quadrant and function. A class is
 //! wider than an instruction: which words of it are allocated, the decoder and QEMU decide.
 
 /// What the state before an instruction of a class must provide, and what of its word is chosen.
@@ -35,7 +35,7 @@ pub(crate) enum Offset {
     J,
     /// The compressed conditional branches.
     CompressedB,
-    /// `c.j`.
+    /// `c.j` and `c.jal`.
     CompressedJ,
 }
 
@@ -58,9 +58,23 @@ use Kind::{
     Atomic, Branch, BranchRegister, Memory, Plain, Vector, VectorFloat, VectorIndexed, VectorMemory, VectorStrided,
 };
 
-/// All classes.
+/// Returns the classes that have instructions where registers have so many bits.
+pub(crate) fn classes(xlen: u32) -> Vec<&'static Class> {
+    let is_wide = |class: &Class| {
+        class.kind.is_vector() || ["op-imm-32", "op-32", "vset", "csr-vector", "csr-vl"].contains(&class.name)
+    };
+    match xlen {
+        32 => CLASSES.iter().filter(|class| !is_wide(class)).chain([&COMPRESSED_JAL]).collect(),
+        _ => CLASSES.iter().collect(),
+    }
+}
+
+/// `c.jal`, which registers of 64 bits do not have.
+const COMPRESSED_JAL: Class = class("c.jal", "001xxxxxxxxxxx01", Branch(Offset::CompressedJ));
+
+/// All classes of registers of 64 bits.
 #[rustfmt::skip]
-pub(crate) const CLASSES: &[Class] = &[
+const CLASSES: &[Class] = &[
     class("load",        "xxxxxxxxxxxxnnnnnxxxddddd0000011", Memory),
     class("load-fp",     "xxxxxxxxxxxxnnnnn01xxxxxx0000111", Memory),
     class("misc-mem",    "xxxxxxxxxxxxnnnnnxxxddddd0001111", Memory),
