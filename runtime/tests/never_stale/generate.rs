@@ -34,7 +34,8 @@ impl Shape {
 pub(crate) type Generate = fn(u64, Shape) -> Program;
 
 /// The generator of each architecture.
-pub(crate) const GENERATORS: [Generate; 2] = [program, crate::generate_riscv::program];
+pub(crate) const GENERATORS: [Generate; 3] =
+    [program, crate::generate_riscv::program, crate::generate_riscv::program32];
 
 /// Every seed with every generator.
 pub(crate) fn each(seeds: std::ops::Range<u64>) -> impl Iterator<Item = (u64, Generate)> {

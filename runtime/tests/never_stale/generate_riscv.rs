@@ -1,12 +1,15 @@
-//! Random RV64GC programs that end: instructions of two and of four bytes mixed, with blocks, loops, calls, tables,
+//! Random RV64GC and RV32GC programs that end: instructions of two and of four bytes mixed, with blocks, loops, calls, tables,
 //! exclusives, patched code, and the pairs that compilers make and processors fuse.
 //!
 //! Registers have roles: `x10`–`x25` are free, `x5`–`x7` are scratch for sequences, `x26`–`x28` count loops, `x8`, `x9`
 //! and `sp` point to data, `x1` is the link. Floating point uses `f0`–`f7`.
+//!
+//! Programs for registers of 32 bits are those for 64 bits with other instructions in place of those that they do not have.
 
 use crate::generate::Shape;
 use crate::machine::{BASE, CODE, Program, Rng};
-use spile_runtime::isa::riscv::RISCV64;
+use spile_runtime::isa::Isa;
+use spile_runtime::isa::riscv::{RISCV32, RISCV64};
 use spile_runtime::uop::slot;
 
 const EBREAK: u32 = 0x0010_0073;
@@ -102,16 +105,27 @@ struct Writer {
     /// Loops that enclose the present place.
     depth: u32,
     hot_left: bool,
+    /// Registers have 32 bits.
+    narrow: bool,
 }
 
-/// Makes a program from a seed.
+/// Makes a program for registers of 64 bits from a seed.
 pub(crate) fn program(seed: u64, shape: Shape) -> Program {
+    program_for(&RISCV64, seed, shape)
+}
+
+/// Makes a program for registers of 32 bits from a seed.
+pub(crate) fn program32(seed: u64, shape: Shape) -> Program {
+    program_for(&RISCV32, seed, shape)
+}
+
+fn program_for(isa: &'static dyn Isa, seed: u64, shape: Shape) -> Program {
     let mut rng = Rng(seed);
     let mut program = Program::new(&[]);
-    program.isa = &RISCV64;
+    program.isa = isa;
     program.cpu.x[..32].fill(0);
     for r in 1..32 {
-        program.cpu.x[r] = rng.value();
+        program.cpu.x[r] = program.fits(rng.value());
     }
     for v in 0..32 {
         // A double, a single in its box, or any bits.
@@ -135,6 +149,7 @@ pub(crate) fn program(seed: u64, shape: Shape) -> Program {
         recursive: None,
         depth: 0,
         hot_left: shape.hot,
+        narrow: program.is_narrow(),
     };
     w.push(0);
     if shape.crossing {
@@ -182,17 +197,53 @@ fn jal(d: u32, distance: i64) -> u32 {
     (o >> 20 & 1) << 31 | (o >> 1 & 0x3ff) << 21 | (o >> 11 & 1) << 20 | (o >> 12 & 0xff) << 12 | d << 7 | 0x6f
 }
 
+/// An instruction that registers of 32 bits have, too: words are registers, and doublewords words.
+fn narrowed(word: u32) -> u32 {
+    let (f3, f7) = (word >> 12 & 7, word >> 25);
+    let word_of = |f3: u32| word & !(7 << 12) | f3 << 12;
+    match (word & 0x7f, f3) {
+        (LOAD, 3 | 6) | (STORE | AMO, 3) => word_of(2),
+        // Bit 5 of an amount is reserved.
+        (IMM, 1 | 5) => word & !(1 << 25),
+        (IMM32, 0) => word & !8,
+        (IMM32, _) => word & !(8 | 1 << 25),
+        // What has no form of its own becomes `add`.
+        (OP32, _) if f7 == 4 => word & !(8 | 4 << 25),
+        (OP32, _) => word & !8,
+        (FLOAT, _) if matches!(f7 >> 2, 0x18 | 0x1a) => word & !(2 << 20),
+        (FLOAT, 0) if matches!(f7, 0x71 | 0x79) => word & !(1 << 25),
+        _ => word,
+    }
+}
+
+fn narrowed_short(half: u16) -> u16 {
+    match (half & 3, half >> 13) {
+        (1, 1) | (0, 3 | 7) | (2, 3 | 7) => {
+            // Doublewords from and to the stack, with the link at 8.
+            match half {
+                0xe406 => 0xc406,
+                0x60a2 => 0x40a2,
+                _ => half & !(1 << 13),
+            }
+        }
+        (1, 4) if half & 0x1800 != 0x0800 || half & 0x0c00 == 0 => half & !(1 << 12),
+        _ => half,
+    }
+}
+
 impl Writer {
     fn at(&self) -> usize {
         self.code.len()
     }
 
     fn push(&mut self, word: u32) {
+        let word = if self.narrow { narrowed(word) } else { word };
         self.starts.push(CODE + self.at() as u64);
         self.code.extend(word.to_le_bytes());
     }
 
     fn short(&mut self, half: u16) {
+        let half = if self.narrow { narrowed_short(half) } else { half };
         self.starts.push(CODE + self.at() as u64);
         self.code.extend(half.to_le_bytes());
     }

@@ -96,6 +96,16 @@ impl Program {
         Program { code: words.iter().flat_map(|word| word.to_le_bytes()).collect(), starts, ..self }
     }
 
+    /// True if integer registers have 32 bits.
+    pub(crate) fn is_narrow(&self) -> bool {
+        is_narrow(self.isa)
+    }
+
+    /// A number, cut off as integer registers have it.
+    pub(crate) fn fits(&self, value: u64) -> u64 {
+        if self.is_narrow() { value & 0xffff_ffff } else { value }
+    }
+
     /// The size of an instruction in bytes.
     pub(crate) fn len_at(&self, index: usize) -> usize {
         let next = self.starts.get(index + 1).copied().unwrap_or(CODE + self.code.len() as u64);
@@ -110,6 +120,11 @@ impl Program {
         memory.write(DATA, &self.data).unwrap();
         memory
     }
+}
+
+/// True if the stack pointer, and with it all integer registers, have 32 bits.
+fn is_narrow(isa: &dyn Isa) -> bool {
+    isa.register("sp").is_some_and(|sp| sp.bits == 32)
 }
 
 /// What the guest can see of its registers.
@@ -214,7 +229,8 @@ impl Environment for Bare {
         };
         let (first, last) = (register(0), register(7));
         self.0.lock().unwrap().output.push(cpu.x[first]);
-        cpu.x[first] = cpu.x[first].rotate_left(7) ^ cpu.x[last];
+        let result = cpu.x[first].rotate_left(7) ^ cpu.x[last];
+        cpu.x[first] = if is_narrow(self.1) { result & 0xffff_ffff } else { result };
         Outcome::Continue
     }
     fn trap(&mut self, _: &mut CpuState, _: &GuestMemory, trap: TrapEvent) -> Outcome {
@@ -334,6 +350,7 @@ impl Stepper {
     /// Runs to the end or the limit, calling `look` in front of every instruction and at the end of it, with the
     /// address of the instruction then.
     pub(crate) fn run(&mut self, limit: u64, mut look: impl FnMut(&mut Stepper, Option<u64>)) -> Final {
+        let narrow = is_narrow(self.isa);
         loop {
             if self.cpu.icount >= limit {
                 return self.result(End::Limit);
@@ -343,6 +360,8 @@ impl Stepper {
             if let Some(status) = self.step() {
                 return self.result(End::Guest(status));
             }
+            // What is above registers of 32 bits stays zero.
+            assert!(!narrow || self.cpu.x[..32].iter().chain([&self.cpu.pc]).all(|&x| x >> 32 == 0), "at {pc:#x}");
             look(self, Some(pc));
         }
     }

@@ -43,6 +43,7 @@ enum Change {
 struct Probe {
     pc: u64,
     is_a64: bool,
+    narrow: bool,
     after: bool,
     first: u64,
     count: u64,
@@ -56,7 +57,7 @@ impl Probe {
         let len = program.starts.len() as u64;
         let first = program.first as u64;
         let at = first + rng.below(len - first);
-        let value = rng.value();
+        let value = program.fits(rng.value());
         let x = registers.start + rng.below(registers.len() as u64) as X;
         // All of them but the one that is always zero.
         let any = |rng: &mut Rng| if is_a64 { rng.below(31) as X } else { 1 + rng.below(31) as X };
@@ -97,7 +98,8 @@ impl Probe {
         let (first_hit, count) = rng.pick(&[(1, 1), (1, u64::MAX / 2), (2, 1), (3, 4), (600, 3)]);
         // A redirection that always happens would seldom let the program end.
         let count = if matches!(change, Change::Goto(_)) { count.min(2) } else { count };
-        Probe { pc: program.starts[at as usize], is_a64, after: rng.chance(40), first: first_hit, count, change }
+        let (pc, narrow) = (program.starts[at as usize], program.is_narrow());
+        Probe { pc, is_a64, narrow, after: rng.chance(40), first: first_hit, count, change }
     }
 
     /// Makes the change on a bare CPU. `next` says where `skip` leads.
@@ -106,7 +108,10 @@ impl Probe {
             Change::X(x, value) => cpu.x[x as usize] = value,
             Change::W(x, value) => cpu.x[x as usize] = value & 0xffff_ffff,
             Change::Copy(d, a) => cpu.x[d as usize] = cpu.x[a as usize],
-            Change::Add(d, a, value) => cpu.x[d as usize] = cpu.x[a as usize].wrapping_add(value),
+            Change::Add(d, a, value) => {
+                let sum = cpu.x[a as usize].wrapping_add(value);
+                cpu.x[d as usize] = if self.narrow { sum & 0xffff_ffff } else { sum };
+            }
             Change::Lane(v, lanes, index, value) => {
                 let bits = 8 * lanes.element() as u32;
                 let mask = (u128::from(u64::MAX >> (64 - bits))) << (bits * index);
@@ -210,7 +215,10 @@ impl Patcher {
                 uops.push(Uop::Un { op: UnOp::Zext32, d, a: p });
             }
             Change::Copy(d, a) => uops.push(Uop::Un { op: UnOp::Mov, d, a }),
-            Change::Add(d, a, imm) => uops.push(Uop::BinI { op: BinOp::Add64, d, a, imm }),
+            Change::Add(d, a, imm) => {
+                let op = if probe.narrow { BinOp::Add32 } else { BinOp::Add64 };
+                uops.push(Uop::BinI { op, d, a, imm });
+            }
             Change::Lane(d, t, imm, value) => {
                 uops.push(Uop::MovI { d: p, imm: value });
                 uops.push(Uop::Xv { op: XvOp::Insert, t, d, a: p, imm });
