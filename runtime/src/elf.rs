@@ -629,6 +629,16 @@ pub(crate) mod tests {
         assert_eq!(loaded.end(), 0x415000);
     }
 
+    /// Where raw images of the architecture can be run, that is said.
+    #[test]
+    fn a_program_of_32_bits_says_what_works() {
+        let hint = |machine| Error::new(Path::new("x"), Problem::Not64Bit(machine)).hint();
+        let raw = isa::all().into_iter().find(|isa| isa::linux_of(*isa).is_none()).unwrap();
+        let found = hint(raw.elf_machine()).unwrap();
+        assert!(found.contains(&format!("`--raw --arch {}`", raw.arch())), "{found}");
+        assert_eq!(hint(40), None);
+    }
+
     #[test]
     fn each_wrong_file_gets_its_message() {
         let good = build(ET_EXEC, 183, 0x401000, &[load_row()], &[0; 32]);
@@ -636,6 +646,11 @@ pub(crate) mod tests {
         assert_eq!(message("empty", b""), "`FILE` is empty, not a program");
         assert_eq!(message("text", b"hello"), "`FILE` is not an ELF program");
         assert_eq!(message("script", b"#!/bin/sh\n"), "`FILE` is a script, not an ELF program");
+        let narrow = [&good[..4], &[1], &good[5..18], &[3], &good[19..]].concat();
+        assert_eq!(
+            message("narrow", &narrow),
+            "`FILE` is a 32-bit program (x86 (i386)); 64-bit programs are supported"
+        );
         assert_eq!(message("short", &good[..30]), "`FILE` is truncated: it ends within its header");
         assert_eq!(message("shorter", &good[..3]), "`FILE` is truncated: it ends within its header");
         assert_eq!(message("table", &good[..70]), "`FILE` is truncated: it ends before its program headers");

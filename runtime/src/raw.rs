@@ -275,6 +275,13 @@ mod tests {
         start(isa::all()[0], &[0; 16], 0x800, 0x808).unwrap()
     }
 
+    /// One whose words have four bytes.
+    fn narrow() -> &'static dyn Isa {
+        let is_narrow =
+            |isa: &&dyn Isa| isa::semihosting_by_name(isa.arch()).is_some_and(|calls| calls.word_size() == 4);
+        isa::all().into_iter().find(is_narrow).unwrap()
+    }
+
     #[test]
     fn the_image_has_ram_behind_it_and_a_stack() {
         let process = process();
@@ -293,6 +300,40 @@ mod tests {
         assert_eq!(environment.trap(&mut cpu, &memory, HALT), Outcome::End(Status::Exited(7)));
         cpu.x[1] = 0;
         assert_eq!(environment.trap(&mut cpu, &memory, HALT), Outcome::End(Status::Exited(1)));
+    }
+
+    /// Where a word has four bytes, one call takes the reason itself, and the other a block of two words.
+    #[test]
+    fn exit_with_words_of_four_bytes() {
+        let isa = narrow();
+        let RawProcess { mut environment, memory, mut cpu, .. } = start(isa, &[0; 16], 0x800, 0x808).unwrap();
+        // The three instructions that a call is.
+        let call = [0x01f0_1013u32, 0x0010_0073, 0x4070_5013].map(u32::to_le_bytes).concat();
+        memory.write(0x900, &call).unwrap();
+        memory.write(0x980, &[STOPPED_APPLICATION_EXIT as u32, 7].map(u32::to_le_bytes).concat()).unwrap();
+        let mut exit = |operation, parameter| {
+            (cpu.pc, cpu.x[10], cpu.x[11]) = (0x904, operation, parameter);
+            environment.trap(&mut cpu, &memory, TrapEvent::Breakpoint(0))
+        };
+        assert_eq!(exit(SYS_EXIT_EXTENDED, 0x980), Outcome::End(Status::Exited(7)));
+        assert_eq!(exit(SYS_EXIT, STOPPED_APPLICATION_EXIT), Outcome::End(Status::Exited(0)));
+        assert_eq!(exit(SYS_EXIT, 0x980), Outcome::End(Status::Exited(1)));
+        assert_eq!(exit(0x99, 0), Outcome::Continue);
+        assert_eq!((cpu.pc, cpu.x[10]), (0x908, FAILURE >> 32));
+    }
+
+    #[test]
+    fn images_end_below_the_last_address() {
+        let isa = narrow();
+        let base = (1 << 32) - RAM_BEHIND - 2 * PAGE;
+        let process = start(isa, &[0; 8], base, base).unwrap();
+        assert_eq!(process.cpu.x[2], (1 << 32) - PAGE);
+        assert!(process.memory.load::<1>((1 << 32) - PAGE).is_err());
+        // An address has no other bits.
+        assert!(process.memory.load::<4>(base + (1 << 32)).is_ok());
+        let error = start(isa, &[0; 8], base + PAGE, base + PAGE).map(|_| ()).unwrap_err();
+        assert!(error.contains("does not fit at 0xffeff000 (addresses are below 0x100000000)"), "{error}");
+        assert!(start(isa, &[0; 8], 1 << 32, 1 << 32).is_err());
     }
 
     #[test]

@@ -204,6 +204,12 @@ impl Body<'_> {
         {
             return Ok(());
         }
+        // A program counter has as many bits as its register.
+        let bits = self.shared.isa.register("pc").map_or(64, |pc| pc.bits);
+        let target = match target {
+            Atom::Const(target) => Atom::Const(target & u64::MAX >> (64 - bits)),
+            Atom::Slot(_) => target,
+        };
         let certain = self.is_certain();
         self.point.redirects += 1;
         self.point.certain = certain;
@@ -214,13 +220,14 @@ impl Body<'_> {
                     Atom::Const(_) => target,
                     Atom::Slot(_) => {
                         self.code.move_to(REDIRECT_TARGET, target);
+                        self.cut_target(bits);
                         Atom::Slot(REDIRECT_TARGET)
                     }
                 };
                 self.redirected(what, s)?;
             }
             Plan::Explore | Plan::Flagged { several: false } => {
-                self.set_redirect(target);
+                self.set_redirect(target, bits);
                 self.redirected(what, s)?;
             }
             Plan::Flagged { several: true } => {
@@ -230,7 +237,7 @@ impl Body<'_> {
                 self.act(Action::SecondRedirect, (slot::ZERO, 0), s)?;
                 self.code.jump(&mut done);
                 self.code.bind(first);
-                self.set_redirect(target);
+                self.set_redirect(target, bits);
                 self.redirected(what, s)?;
                 self.code.bind(done);
             }
@@ -242,10 +249,19 @@ impl Body<'_> {
         what.map_or(Ok(()), |what| self.patched(what, s))
     }
 
-    fn set_redirect(&mut self, target: Atom) {
+    fn cut_target(&mut self, bits: u8) {
+        if bits < 64 {
+            self.code.push(Uop::BfxU { d: REDIRECT_TARGET, a: REDIRECT_TARGET, lsb: 0, len: bits });
+        }
+    }
+
+    fn set_redirect(&mut self, target: Atom, bits: u8) {
         match target {
             Atom::Const(imm) => self.code.push(Uop::MovI { d: REDIRECT_TARGET, imm }),
-            Atom::Slot(a) => self.code.push(Uop::Un { op: UnOp::Mov, d: REDIRECT_TARGET, a }),
+            Atom::Slot(a) => {
+                self.code.push(Uop::Un { op: UnOp::Mov, d: REDIRECT_TARGET, a });
+                self.cut_target(bits);
+            }
         }
         self.code.push(Uop::MovI { d: REDIRECT_FLAG, imm: 1 });
     }
