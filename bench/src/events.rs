@@ -12,7 +12,11 @@ const EVENTS: &[(&str, f64, &str)] = &[
     ("fib", 1.0, "on insn in KERNEL count by pc"),
     ("fib", 1.0, "on insn in KERNEL hist arg0"),
     ("fib", 0.2, "on insn in KERNEL hist arg0 + arg1 + sp + (u64[sp] ?? 0)"),
-    ("fib", 0.02, "on insn at KERNEL @m[arg0] += 1"),
+    ("fib", 0.5, "on insn at KERNEL @m[arg0] += 1"),
+    ("fib", 0.5, "on insn at KERNEL count by arg0"),
+    ("fib", 0.5, "on insn at KERNEL hist arg1 by arg0"),
+    ("fib", 0.5, "on insn at KERNEL max sp by arg0"),
+    ("fib", 0.02, "on insn at KERNEL avg sp by arg0"),
 ];
 
 /// Names of the cases.

@@ -10,6 +10,7 @@ const PROBES: &[&str] = &[
     "on block count",
     "on insn in KERNEL count by insn.mnemonic",
     "on insn at KERNEL count by func into @calls",
+    "on insn in KERNEL count by arg0 & 63 into @arguments",
     "on access hist size",
     "on insn in KERNEL when arg0 == 0x123456789abcdef0 print \"never\"",
     "on insn in KERNEL when arg0 == 0x123456789abcdef0 write arg0 = 1",

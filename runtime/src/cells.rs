@@ -3,10 +3,12 @@
 //! While there is one guest thread, a cell is one word. Once there are several, each thread counts
 //! ([`Uop::CellInc`](crate::uop::Uop::CellInc)) in words of its own, without atomic steps and without sharing cache
 //! lines; what a cell holds is then the sum of the common word and those of all threads. Their addresses never change.
+//! Which cell belongs to a key that is known only at run time, generated code finds in an index ([`crate::keys`]).
 
+use crate::keys::Keys;
 use crate::machine::lock;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
 /// The cells of a run.
 #[derive(Debug)]
@@ -15,7 +17,14 @@ pub struct Cells {
     /// The counters of threads, other than the common words.
     threads: Mutex<Vec<Counters>>,
     used: AtomicU32,
+    /// The indexes by which generated code finds cells. Those that are there are the first.
+    indexes: [OnceLock<Keys>; MOST_INDEXES],
+    /// Those of them that nobody has.
+    spare_indexes: Mutex<Vec<u32>>,
 }
+
+/// Most indexes of keys.
+const MOST_INDEXES: usize = 256;
 
 /// The words in which one thread counts.
 #[derive(Clone, Debug)]
@@ -24,6 +33,9 @@ pub struct Counters(Arc<[AtomicU64]>);
 impl Cells {
     /// Number of cells. The host provides the memory of those that are used.
     pub const COUNT: usize = 1 << 20;
+
+    /// What an index says of a key that it does not have: counting there changes nothing that anybody reads.
+    pub const NOWHERE: std::ops::Range<u32> = 0..128;
 
     /// Creates the cells, all 0.
     pub fn new() -> Arc<Cells> {
@@ -36,7 +48,9 @@ impl Cells {
     }
 
     fn with(common: Arc<[AtomicU64]>) -> Arc<Cells> {
-        Arc::new(Cells { common, threads: Mutex::default(), used: AtomicU32::new(0) })
+        let used = AtomicU32::new(Cells::NOWHERE.end);
+        let indexes = [const { OnceLock::new() }; MOST_INDEXES];
+        Arc::new(Cells { common, threads: Mutex::default(), used, indexes, spare_indexes: Mutex::default() })
     }
 
     /// Returns a cell that nobody else has; it holds 0. `None` if all are taken.
@@ -48,6 +62,40 @@ impl Cells {
     pub fn allocate_row(&self, len: u32) -> Option<u32> {
         let step = |used: u32| used.checked_add(len).filter(|&end| end as usize <= self.common.len());
         self.used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, step).ok()
+    }
+
+    /// As [`Cells::allocate_row`] for what is not known to be needed: something is left for what is.
+    pub fn allocate_spare_row(&self, len: u32) -> Option<u32> {
+        (self.used.load(Ordering::Relaxed) < self.common.len() as u32 / 4 * 3).then(|| self.allocate_row(len))?
+    }
+
+    /// Returns the number of an index that nobody else has. `None` if all are taken.
+    pub fn allocate_index(&self) -> Option<u32> {
+        let spare = lock(&self.spare_indexes).pop();
+        spare.or_else(|| {
+            self.indexes.iter().zip(0..).find_map(|(index, number)| index.set(Keys::empty()).ok().map(|()| number))
+        })
+    }
+
+    /// Gives an index up, which no code asks any more.
+    pub fn free_index(&self, number: u32) {
+        self.keys(number).clear_all();
+        lock(&self.spare_indexes).push(number);
+    }
+
+    /// Returns an index.
+    pub fn keys(&self, number: u32) -> &Keys {
+        self.indexes[number as usize].get().expect("an index that has been allocated")
+    }
+
+    /// True if threads count in words of their own: there are several.
+    pub fn is_parallel(&self) -> bool {
+        !lock(&self.threads).is_empty()
+    }
+
+    /// Returns what a cell holds without what threads count in words of their own.
+    pub fn get_common(&self, cell: u32) -> u64 {
+        self.common[cell as usize].load(Ordering::Relaxed)
     }
 
     /// Returns what a cell holds.
@@ -77,6 +125,11 @@ impl Cells {
         Counters(self.common.clone())
     }
 
+    /// The host address of the common words, for generated code.
+    pub fn address(&self) -> usize {
+        self.common.as_ptr() as usize
+    }
+
     /// New words for one of several threads; [`Cells::retire`] ends their use.
     pub fn for_thread(&self) -> Counters {
         if self.common.is_empty() {
@@ -93,7 +146,10 @@ impl Cells {
         let Some(index) = threads.iter().position(|other| Arc::ptr_eq(&other.0, &counters.0)) else { return };
         let counters = threads.swap_remove(index);
         for cell in 0..self.used.load(Ordering::Relaxed) {
-            self.common[cell as usize].fetch_add(counters.word(cell).load(Ordering::Relaxed), Ordering::Relaxed);
+            let counted = counters.word(cell).load(Ordering::Relaxed);
+            if counted != 0 {
+                self.common[cell as usize].fetch_add(counted, Ordering::Relaxed);
+            }
         }
     }
 }
@@ -146,16 +202,34 @@ mod tests {
     #[test]
     fn rows_end_where_the_cells_do() {
         let cells = Cells::new();
-        assert_eq!((cells.allocate_row(3), cells.allocate()), (Some(0), Some(3)));
+        let first = Cells::NOWHERE.end;
+        assert_eq!((cells.allocate_row(3), cells.allocate()), (Some(first), Some(first + 3)));
         assert_eq!(cells.allocate_row(u32::MAX), None);
-        assert_eq!(cells.allocate_row(Cells::COUNT as u32 - 4), Some(4));
-        assert_eq!(cells.allocate(), None);
+        assert_eq!(cells.allocate_spare_row(1), Some(first + 4));
+        assert_eq!(cells.allocate_row(Cells::COUNT as u32 - first - 6), Some(first + 5));
+        assert_eq!(cells.allocate_spare_row(1), None);
+        assert_eq!((cells.allocate(), cells.allocate()), (Some(Cells::COUNT as u32 - 1), None));
+    }
+
+    #[test]
+    fn indexes_are_handed_out_once() {
+        let cells = Cells::new();
+        assert_eq!([cells.allocate_index(), cells.allocate_index()], [Some(0), Some(1)]);
+        assert!(cells.keys(1).insert(5, 200, true));
+        assert_eq!([cells.keys(0).find(5), cells.keys(1).find(5)], [0, 200]);
+        cells.free_index(1);
+        assert_eq!((cells.allocate_index(), cells.keys(1).find(5)), (Some(1), 0));
+        assert!(!cells.is_parallel());
+        let counters = cells.for_thread();
+        assert!(cells.is_parallel());
+        counters.inc(200, 3);
+        assert_eq!((cells.get_common(200), cells.get(200)), (0, 3));
     }
 
     #[test]
     fn a_run_without_probes_has_no_cells() {
         let cells = Cells::none();
-        assert_eq!(cells.allocate(), None);
+        assert_eq!((cells.allocate(), cells.allocate_spare_row(1)), (None, None));
         cells.retire(&cells.for_thread());
     }
 }

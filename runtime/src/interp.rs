@@ -651,6 +651,15 @@ impl Machine<'_, '_> {
                 let index = self.x(a).min(u64::from(len) - 1) as u32;
                 self.ctx.counters.inc(cell + index, 1);
             }
+            Uop::CellFind { d, a, index } => self.set(d, self.ctx.cells.keys(index).find(self.x(a))),
+            Uop::CellAt { d, a } => {
+                let cell = self.x(a).min(Cells::COUNT as u64 - 1) as u32;
+                self.set(d, self.ctx.cells.get_common(cell));
+            }
+            Uop::CellAddAt { cell, a, n } => {
+                let cell = self.x(a).min(Cells::COUNT as u64 - 1 - u64::from(cell)) as u32 + cell;
+                self.ctx.counters.inc(cell, self.x(n));
+            }
             Uop::CellAdd { d, a, cell } => {
                 let sum = self.ctx.cells.add(cell, self.x(a));
                 self.set(d, sum);

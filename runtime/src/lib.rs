@@ -14,6 +14,7 @@ pub mod glob;
 pub mod interp;
 pub mod isa;
 pub mod jit;
+pub(crate) mod keys;
 pub mod linux;
 mod machine;
 pub mod mem;

@@ -712,6 +712,12 @@ pub enum Uop {
     CellIncAt { cell: u32, a: X, len: u32 },
     /// The run-time cell `cell` += a, wrapping; d = the new value.
     CellAdd { d: X, a: X, cell: u32 },
+    /// d = the run-time cell of key a in index `index`, or 0 if it has none.
+    CellFind { d: X, a: X, index: u32 },
+    /// d = the run-time cell a, in which no thread counts: actions alone change it.
+    CellAt { d: X, a: X },
+    /// The run-time cell `cell` + a += n, wrapping; the last one of all if a is beyond.
+    CellAddAt { cell: u32, a: X, n: X },
     /// Goes on with the micro-op at index `to`.
     Local { to: u32 },
     /// Goes on with the micro-op at index `to` if a is zero (`nz` false) or not zero (`nz` true).
@@ -956,9 +962,13 @@ impl Uop {
                 }
             }
             Uop::ReadSys { d, .. } | Uop::Icount { d } | Uop::CellGet { d, .. } => f(DefX(d)),
-            Uop::CellAdd { d, a, .. } => {
+            Uop::CellAdd { d, a, .. } | Uop::CellFind { d, a, .. } | Uop::CellAt { d, a } => {
                 f(UseX(a));
                 f(DefX(d));
+            }
+            Uop::CellAddAt { a, n, .. } => {
+                f(UseX(a));
+                f(UseX(n));
             }
             Uop::WriteSys { a, .. }
             | Uop::Align { a, .. }

@@ -77,7 +77,10 @@ impl Display for Uop {
             | Uop::StickX { .. }
             | Uop::StickV { .. }
             | Uop::CellIncAt { .. }
-            | Uop::CellAdd { .. } => self.fmt_probe(f),
+            | Uop::CellAdd { .. }
+            | Uop::CellFind { .. }
+            | Uop::CellAt { .. }
+            | Uop::CellAddAt { .. } => self.fmt_probe(f),
             Uop::MovI { d, imm } => write!(f, "{} = {imm:#x}", Int(d)),
             Uop::Un { op, d, a } => write!(f, "{} = {} {}", Int(d), name(op), Int(a)),
             Uop::Bin { op, d, a, b } => write!(f, "{} = {} {}, {}", Int(d), name(op), Int(a), Int(b)),
@@ -272,6 +275,9 @@ impl Uop {
             Uop::CellInc { cell, n } => write!(f, "cell {cell} += {n:#x}"),
             Uop::CellIncAt { cell, a, len } => write!(f, "cell {cell} + {} of {len} += 0x1", Int(a)),
             Uop::CellAdd { d, a, cell } => write!(f, "{} = cell {cell} += {}", Int(d), Int(a)),
+            Uop::CellFind { d, a, index } => write!(f, "{} = find {} in {index}", Int(d), Int(a)),
+            Uop::CellAt { d, a } => write!(f, "{} = cell at {}", Int(d), Int(a)),
+            Uop::CellAddAt { cell, a, n } => write!(f, "cell {cell} + {} += {}", Int(a), Int(n)),
             Uop::Local { to } => write!(f, "local {to}"),
             Uop::LocalIf { nz, a, to } => {
                 write!(f, "local {to} if {} {} 0", Int(a), if nz { "!=" } else { "==" })
@@ -342,6 +348,9 @@ mod tests {
             (Uop::Load { ty: MemTy::U32, d: 1, a: 2, imm: -8 }, "x1 = load.u32 [x2 - 0x8]"),
             (Uop::CellInc { cell: 7, n: 1 }, "cell 7 += 0x1"),
             (Uop::CellIncAt { cell: 7, a: 96, len: 65 }, "cell 7 + p0 of 65 += 0x1"),
+            (Uop::CellFind { d: 97, a: 1, index: 2 }, "p1 = find x1 in 2"),
+            (Uop::CellAt { d: 98, a: 97 }, "p2 = cell at p1"),
+            (Uop::CellAddAt { cell: 1, a: 97, n: 2 }, "cell 1 + p1 += x2"),
             (Uop::Action { action: 2, d: slot::ZERO, args: 96, n: 2, state: false }, "action 2 p0, p1"),
             (Uop::Action { action: 2, d: 97, args: 0, n: 0, state: true }, "p1 = action 2, state"),
             (Uop::BrZero { nz: true, a: 0, target: 0x800 }, "branch 0x800 if x0 != 0"),

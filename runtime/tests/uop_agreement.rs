@@ -128,14 +128,19 @@ struct Bench {
     compiler: Compiler,
     mode: FpMode,
     random: Random,
+    /// Those that generated code uses, and those of the reference.
+    cells: [Arc<Cells>; 2],
 }
 
 impl Bench {
     fn new() -> Bench {
+        Bench::with([Cells::none(), Cells::none()])
+    }
+
+    fn with(cells: [Arc<Cells>; 2]) -> Bench {
         let memory = Arc::new(GuestMemory::new(u64::MAX >> 8).unwrap());
-        let cells = Cells::none();
-        let (jit, compiler) = Jit::new(&memory, &cells, Counting::Off).unwrap();
-        Bench { memory, jit, compiler, mode: FpMode::Native, random: Random(0x1234_5678_9abc_def1) }
+        let (jit, compiler) = Jit::new(&memory, &cells[0], Counting::Off).unwrap();
+        Bench { memory, jit, compiler, mode: FpMode::Native, random: Random(0x1234_5678_9abc_def1), cells }
     }
 
     fn block(pc: u64, uops: &[Uop]) -> Arc<Entry> {
@@ -157,9 +162,9 @@ impl Bench {
 
     fn reference(&self, uops: &[Uop], cpu: &mut CpuState) -> bool {
         let mut host = NoHost;
-        let cells = Cells::none();
+        let cells = &self.cells[1];
         let mut ctx =
-            Context { memory: &self.memory, isa: &AARCH64, cells: &cells, counters: &cells.common(), host: &mut host };
+            Context { memory: &self.memory, isa: &AARCH64, cells, counters: &cells.common(), host: &mut host };
         catch_unwind(AssertUnwindSafe(|| {
             for &uop in uops.iter().filter(|uop| uop.is_plain()) {
                 run_one(uop, cpu, &mut ctx).unwrap();
@@ -234,9 +239,9 @@ impl Bench {
         let mut cpu = state.clone();
         cpu.pc = PC;
         let mut host = NoHost;
-        let cells = Cells::none();
+        let cells = &self.cells[0];
         let mut ctx =
-            Context { memory: &self.memory, isa: &AARCH64, cells: &cells, counters: &cells.common(), host: &mut host };
+            Context { memory: &self.memory, isa: &AARCH64, cells, counters: &cells.common(), host: &mut host };
         self.jit.gateway().enter(code, &mut cpu, &cells.common(), &mut JumpCache::default(), &mut ctx);
         cpu
     }
@@ -1193,4 +1198,55 @@ fn tiny_results_that_round_to_the_smallest_normal_underflow() {
     let narrowed = state(0x380f_ffff_ffff_ffff, 0, 0);
     assert!(bench.agree(&[Uop::V1 { op: V1Op::FConvert, t: Lanes::D, d: 3, a: 0, imm: 4 }], &narrowed));
     assert!(bench.agree(&[Uop::V1 { op: V1Op::FNarrow, t: Lanes::D2, d: 3, a: 0, imm: 0 }], &narrowed));
+}
+
+#[test]
+fn cells_are_found_and_counted_in() {
+    const ROW: u32 = 1000;
+    let uops = [
+        Uop::CellFind { d: 2, a: 0, index: 0 },
+        Uop::CellAddAt { cell: 1, a: 2, n: 1 },
+        Uop::CellIncAt { cell: 2, a: 2, len: Cells::COUNT as u32 - 2 },
+        Uop::CellAt { d: 3, a: 2 },
+        // As far as there are cells.
+        Uop::CellAddAt { cell: 5, a: 1, n: 0 },
+        Uop::CellAt { d: 1, a: 1 },
+    ];
+    for is_quick in [false, true] {
+        let mut bench = Bench::with([Cells::new(), Cells::new()]);
+        let states = bench.states(400, Lanes::D);
+        for cells in &bench.cells {
+            assert_eq!(cells.allocate_index(), Some(0));
+            for (state, cell) in states.iter().zip((ROW..).step_by(3)).filter(|(_, cell)| cell % 2 == 0) {
+                cells.keys(0).insert(state.x[0], cell, true);
+                cells.set(cell, u64::from(cell) << 20);
+            }
+            // Some keys have gone.
+            states.iter().step_by(8).for_each(|state| cells.keys(0).remove(state.x[0]));
+        }
+        let blocks = [Bench::block(PC, &uops)];
+        let code = match is_quick {
+            false => bench.compile(&blocks),
+            true => bench.jit.put_quick(&blocks[0], bench.mode).expect("is quick").code,
+        };
+        let mut found = 0;
+        for state in &states {
+            let mut expected = state.clone();
+            assert!(bench.reference(&uops, &mut expected));
+            let cpu = bench.enter(code, state);
+            assert_eq!(
+                (cpu.pc, &cpu.x[..4]),
+                (PC + 4, &expected.x[..4]),
+                "quick {is_quick}, from {:x?}",
+                &state.x[..4]
+            );
+            found += usize::from(cpu.x[2] != 0);
+        }
+        assert!((100..300).contains(&found), "{found} of {}", states.len());
+        let last = Cells::COUNT as u32 - 1;
+        for cell in (0..ROW + 3 * states.len() as u32).chain([last]) {
+            assert_eq!(bench.cells[0].get(cell), bench.cells[1].get(cell), "quick {is_quick}, cell {cell}");
+        }
+        assert_ne!(bench.cells[0].get(last), 0);
+    }
 }

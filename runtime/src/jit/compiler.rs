@@ -97,7 +97,7 @@ impl Compiler {
             blocks: &draft.blocks,
             seen: &draft.seen,
             entries: &draft.entries,
-            cells: self.cells.common().address(),
+            cells: &self.cells,
             parallel: draft.parallel,
             counting: self.counting,
             native,

@@ -23,6 +23,7 @@ use super::words::Words;
 use super::{JUMP_CACHE_BITS, Left, jump_cache_index};
 use crate::block::Block;
 use crate::cache::Entry;
+use crate::cells::Cells;
 use crate::cpu::{CodeLinks, CpuState, StuckBits, resume};
 use crate::mem::{ADDRESS_SPACE, PAGE, PERMISSIONS, perm};
 use crate::uop::{AmoOp, BinOp, Cc, Fence, FlagKind, JumpHint, MemTy, Operand, SelOp, UnOp, Uop, V, X, slot};
@@ -47,8 +48,8 @@ pub(super) struct Plan<'a> {
     pub(super) seen: &'a super::Seen,
     /// Guest addresses at which the region may be entered; all are addresses of blocks.
     pub(super) entries: &'a [u64],
-    /// The host address of the run-time cells of probes.
-    pub(super) cells: usize,
+    /// The run-time cells of probes.
+    pub(super) cells: &'a Cells,
     /// Other threads may run at the same time.
     pub(super) parallel: bool,
     /// What becomes of the instruction count.
@@ -1220,7 +1221,15 @@ impl<'f> Lowering<'_, 'f> {
     }
 
     fn cell_address(&mut self, cell: u32) -> Value {
-        self.imm((self.plan.cells + 8 * cell as usize) as u64)
+        self.imm(self.cells_address() + 8 * u64::from(cell))
+    }
+
+    pub(super) fn cells_address(&self) -> u64 {
+        self.plan.cells.address() as u64
+    }
+
+    pub(super) fn index_address(&self, index: u32) -> u64 {
+        self.plan.cells.keys(index).address() as u64
     }
 
     /// Adds to a cell, or to what this thread counts of it.
@@ -1246,7 +1255,7 @@ impl<'f> Lowering<'_, 'f> {
     }
 
     /// Where this thread counts in a cell: an address and an offset.
-    fn counter(&mut self, cell: u32) -> (Value, i32) {
+    pub(super) fn counter(&mut self, cell: u32) -> (Value, i32) {
         if self.plan.parallel {
             (self.b.ins().load(I64, trusted(), self.state, COUNTERS), 8 * cell as i32)
         } else {
@@ -1254,7 +1263,7 @@ impl<'f> Lowering<'_, 'f> {
         }
     }
 
-    fn add_to_word(&mut self, base: Value, offset: i32, n: Value) {
+    pub(super) fn add_to_word(&mut self, base: Value, offset: i32, n: Value) {
         let old = self.b.ins().load(I64, trusted(), base, offset);
         let new = self.b.ins().iadd(old, n);
         self.b.ins().store(trusted(), new, base, offset);
@@ -2537,6 +2546,9 @@ impl<'f> Lowering<'_, 'f> {
             }
             Uop::CellInc { cell, n } => counters::add(&mut self.pending, cell, n),
             Uop::CellIncAt { cell, a, len } => self.count_at(cell, a, len),
+            Uop::CellFind { d, a, index } => self.find_cell(d, a, index),
+            Uop::CellAt { d, a } => self.cell_at(d, a),
+            Uop::CellAddAt { cell, a, n } => self.add_at(cell, a, n),
             Uop::CellAdd { d, a, cell } => {
                 self.settle_cell(cell);
                 let a = self.get(a);

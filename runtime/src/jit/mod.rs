@@ -18,6 +18,7 @@ mod flow;
 mod gathered;
 mod half;
 mod helpers;
+mod keyed;
 mod known;
 mod lower;
 mod numbers;
@@ -436,7 +437,7 @@ impl Jit {
             by_entry: HashMap::new(),
             chained: HashMap::new(),
             quick: Default::default(),
-            quick_compiler: quick::Compiler::new(counting),
+            quick_compiler: quick::Compiler::new(cells, counting),
             quick_slots: quick::Slots::default(),
             by_slots: BTreeMap::new(),
             gateway,

@@ -240,6 +240,9 @@ impl Lowering<'_, '_> {
             | Uop::CheckRounding
             | Uop::CellInc { .. }
             | Uop::CellIncAt { .. }
+            | Uop::CellFind { .. }
+            | Uop::CellAt { .. }
+            | Uop::CellAddAt { .. }
             | Uop::V1 { .. }
             | Uop::V2 { .. }
             | Uop::V3 { .. }

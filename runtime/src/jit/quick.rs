@@ -17,7 +17,9 @@ use super::lower::{COUNTERS, ICOUNT, JUMP_CACHE, NZCV, PLAIN, RESOLVER, changes_
 use super::{Address, Code, JUMP_CACHE_BITS, Left, Place};
 use crate::block::Block;
 use crate::cache::{Entry, RECENT};
+use crate::cells::Cells;
 use crate::cpu::{CpuState, resume};
+use crate::keys::{MULTIPLIER, SHIFT_BITS};
 use crate::mem::{ADDRESS_SPACE, PAGE, PERMISSIONS, perm};
 use crate::uop::{BinOp, Cc, Fence, FlagKind, JumpHint, MemTy, Operand, SelOp, Shift, UnOp, Uop, V, X, slot};
 use crate::vm::Counting;
@@ -27,6 +29,7 @@ use dynasmrt::{DynamicLabel, DynasmApi, DynasmLabelApi, VecAssembler};
 use smallvec::SmallVec;
 use std::collections::BTreeMap;
 use std::mem::offset_of;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 const PC: i32 = offset_of!(CpuState, pc) as i32;
@@ -97,6 +100,7 @@ enum GoOn {
 
 /// Makes such code, of one block after the other.
 pub(super) struct Compiler {
+    cells: Arc<Cells>,
     counting: Counting,
     ops: VecAssembler<X64Relocation>,
 }
@@ -105,6 +109,7 @@ struct Quick<'a> {
     ops: &'a mut VecAssembler<X64Relocation>,
     entry: &'a Entry,
     block: &'a Block,
+    cells: &'a Cells,
     counting: Counting,
     /// The micro-op, and its instruction.
     at: usize,
@@ -126,8 +131,8 @@ struct Quick<'a> {
 }
 
 impl Compiler {
-    pub(super) fn new(counting: Counting) -> Compiler {
-        Compiler { counting, ops: VecAssembler::new(0) }
+    pub(super) fn new(cells: &Arc<Cells>, counting: Counting) -> Compiler {
+        Compiler { cells: cells.clone(), counting, ops: VecAssembler::new(0) }
     }
 
     /// Makes code for the block of `entry`, which refers to it as the first one of a region. `None` if it has something
@@ -146,6 +151,7 @@ impl Compiler {
             ops: &mut self.ops,
             entry,
             block,
+            cells: &self.cells,
             counting: self.counting,
             at: 0,
             insn: 0,
@@ -617,6 +623,18 @@ impl Quick<'_> {
                     ; inc QWORD [rcx + rax * 8 + 8 * cell as i32]
                 );
             }
+            Uop::CellFind { d, a, index } => self.find_cell(d, a, index),
+            Uop::CellAt { d, a } => {
+                self.cell_number(a, 0);
+                self.immediate(RCX, self.cells.address() as u64);
+                dynasm!(self.ops ; .arch x64 ; mov rax, [rcx + rax * 8]);
+                self.set(d, RAX);
+            }
+            Uop::CellAddAt { cell, a, n } => {
+                self.cell_number(a, cell);
+                self.get(RDX, n);
+                dynasm!(self.ops ; .arch x64 ; mov rcx, [rdi + COUNTERS] ; add [rcx + rax * 8 + 8 * cell as i32], rdx);
+            }
             Uop::CellGet { .. } | Uop::CellSet { .. } | Uop::CellAdd { .. } => {
                 self.flush_cells();
                 self.reference(uop);
@@ -676,6 +694,48 @@ impl Quick<'_> {
             }
             _ => self.reference(uop),
         }
+    }
+
+    /// Finds the cell of a key, as [`Keys::find`](crate::keys::Keys::find) does it.
+    fn find_cell(&mut self, d: X, a: X, index: u32) {
+        let (head, end) = (self.ops.new_dynamic_label(), self.ops.new_dynamic_label());
+        self.get(RDX, a);
+        self.immediate(R8, self.cells.keys(index).address() as u64);
+        self.immediate(RAX, MULTIPLIER);
+        dynasm!(self.ops
+            ; .arch x64
+            ; imul rax, rdx
+            ; mov rcx, [r8]
+            ; shr rax, cl
+            ; shl rax, 4
+            ; add r8, rax
+            ; and rcx, !SHIFT_BITS as i32
+            ; add r8, rcx
+            ; jmp >first
+            ; =>head
+            ; add r8, 16
+            ; first:
+            ; mov rcx, [r8 + 8]
+            ; test rcx, rcx
+            ; je =>end
+            ; cmp [r8], rdx
+            ; jne =>head
+            ; =>end
+            ; mov eax, ecx
+        );
+        self.set(d, RAX);
+    }
+
+    /// The number in slot `a`, of which `cell` is in front, as that of a cell in `rax`.
+    fn cell_number(&mut self, a: X, cell: u32) {
+        self.get(RAX, a);
+        self.in_rax = None;
+        dynasm!(self.ops
+            ; .arch x64
+            ; mov edx, DWORD (Cells::COUNT as u32 - 1 - cell) as i32
+            ; cmp rax, rdx
+            ; cmova rax, rdx
+        );
     }
 
     /// Where the interpreter is asked to execute the current instruction.

@@ -712,6 +712,10 @@ impl LowerHost for Core {
         self.runtime.states_mut().cell_for(state, &parts)
     }
 
+    fn key_index(&mut self, state: ir::StateId) -> Option<u32> {
+        self.runtime.states_mut().index_for(state)
+    }
+
     fn is_active(&self, probe: ProbeId) -> bool {
         self.runtime.is_active(probe)
     }

@@ -4,11 +4,14 @@
 //! in *cells*: generated code adds to them without a call. A cell belongs to its key for the whole run, so everything that comes through here
 //! (reads, printing, `reset`, counts with the same key from other sites) sees and changes the same number.
 //!
+//! Maps with one integer as key that is known only at run time have cells too, once a key is met again: generated code
+//! finds them in an index ([`crate::keys`]). Such a cell belongs to its key as long as that is in the map.
+//!
 //! A table that has as many keys as its capacity takes no new ones; the runtime reports that with the number of
 //! refused updates. Keys that exist go on being updated.
 
 use crate::cells::Cells;
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 use spile_lang::ir::{AggFn, AssignOp, State, StateId, StateKind};
 use spile_lang::types::Type;
 use std::cmp::Ordering as Order;
@@ -84,8 +87,8 @@ pub enum Entry {
     Hist(Box<Buckets>),
     /// The number is in a cell: `count`, `sum` and scalar integers.
     Cell(u32),
-    /// An integer of a map in a cell; the next cell holds how often it has been changed, and while that is 0 it is not
-    /// there.
+    /// An integer of a map, a `sum`, a `min` or a `max` in a cell; the next cell holds how often it has been changed, and
+    /// while that is 0 it is not there.
     Changed(u32),
     /// The counters of a `hist` are cells, from this one on.
     Row(u32),
@@ -185,11 +188,25 @@ type Map = HashMap<Box<[KeyPart]>, Entry, foldhash::fast::RandomState>;
 struct Table {
     def: State,
     entries: Map,
-    /// Entries that are cells. They may hold 0: translated, never executed.
-    cells: usize,
+    /// What generated code finds cells by.
+    found: Option<Found>,
     /// The table has been found full; until keys are deleted it need not be counted again.
     full: bool,
     printed: bool,
+}
+
+/// The index of a map, and whose its cells are.
+#[derive(Debug)]
+struct Found {
+    /// Its number.
+    index: u32,
+    /// The first cells of entries that belong to their key for the whole run, since generated code names them.
+    named: HashSet<u32>,
+    /// Rows of cells that are free.
+    spare: Vec<u32>,
+    /// Rows that belonged to keys which have been removed while other threads might have been counting in them: they are
+    /// these keys' if they come back.
+    parked: HashMap<u64, u32>,
 }
 
 /// All globals of a run.
@@ -240,7 +257,8 @@ impl States {
     /// Adds the globals that `states` has more.
     pub(super) fn extend(&mut self, states: &[State]) {
         for def in &states[self.tables.len()..] {
-            let mut table = Table { def: def.clone(), entries: Map::default(), cells: 0, full: false, printed: false };
+            let mut table =
+                Table { def: def.clone(), entries: Map::default(), found: None, full: false, printed: false };
             table.create_scalar(&self.cells);
             self.tables.push(table);
         }
@@ -250,14 +268,20 @@ impl States {
     pub(super) fn discard(&mut self, id: StateId) -> Vec<u32> {
         let table = &mut self.tables[id.0 as usize];
         table.printed = true;
-        table.cells = 0;
         let entries = std::mem::take(&mut table.entries);
-        entries.into_values().flat_map(|entry| entry.cells()).collect()
+        let mut all: Vec<u32> = entries.into_values().flat_map(|entry| entry.cells()).collect();
+        if let Some(found) = table.found.take() {
+            self.cells.free_index(found.index);
+            let len = table.row_len().unwrap_or(0);
+            all.extend(found.spare.into_iter().chain(found.parked.into_values()).flat_map(|cell| cell..cell + len));
+        }
+        all
     }
 
     /// Forgets the globals from number `len` on.
     pub(super) fn truncate(&mut self, len: usize) {
-        self.tables.truncate(len);
+        let gone = self.tables.drain(len..).filter_map(|table| table.found);
+        gone.for_each(|found| self.cells.free_index(found.index));
     }
 
     /// Returns the definitions with their numbers.
@@ -283,42 +307,38 @@ impl States {
     pub fn cell_for(&mut self, id: StateId, key: &[KeyPart]) -> Option<u32> {
         let States { tables, cells } = self;
         let table = &mut tables[id.0 as usize];
-        let kind = table.def.kind.clone();
-        let len = match kind {
-            StateKind::Aggregate(AggFn::Count) => 1,
-            StateKind::Aggregate(AggFn::Hist) => HIST_BUCKETS as u32,
-            StateKind::Value { ty: Type::Int { bits: 64, .. }, .. } => 2,
-            _ => return None,
-        };
-        let known = table.entries.get(key);
-        if let Some(Entry::Cell(cell) | Entry::Changed(cell) | Entry::Row(cell)) = known {
-            return Some(*cell);
-        }
-        let known = known.cloned();
-        if known.is_none() && table.is_full(cells) {
+        if !matches!(table.def.kind, StateKind::Aggregate(AggFn::Count | AggFn::Hist) | StateKind::Value { .. }) {
             return None;
         }
-        let cell = cells.allocate_row(len)?;
-        let entry = match kind {
-            StateKind::Aggregate(AggFn::Hist) => Entry::Row(cell),
-            StateKind::Aggregate(_) => Entry::Cell(cell),
-            StateKind::Value { .. } => Entry::Changed(cell),
-        };
-        entry.restart(table.initial(), cells);
-        match known {
-            Some(Entry::Count(count)) => cells.set(cell, count),
-            Some(Entry::Value(Stored::Int(value))) => {
-                cells.set(cell, value);
-                cells.set(cell + 1, 1);
-            }
-            Some(Entry::Hist(buckets)) => {
-                buckets.counts.iter().zip(cell..).for_each(|(&count, cell)| cells.set(cell, count));
-            }
-            _ => {}
+        let is_new = !table.entries.contains_key(key);
+        if table.row_len().is_none() || is_new && table.is_full(cells) {
+            return None;
         }
-        table.entries.insert(key.into(), entry);
-        table.cells += 1;
+        let cell = table.put_in_cells(key, cells, |cells, len| cells.allocate_row(len))?;
+        if let Some(found) = &mut table.found {
+            found.named.insert(cell);
+        }
         Some(cell)
+    }
+
+    /// Returns the number of the index by which translated code finds the cells of this map's keys: `count`, `sum`, `min`,
+    /// `max`, `hist` and integers of 64 bits under one integer. `None` means that it must go through
+    /// [`States::aggregate`] or [`States::set`], as for keys that it does not find.
+    pub fn index_for(&mut self, id: StateId) -> Option<u32> {
+        let States { tables, cells } = self;
+        let table = &mut tables[id.0 as usize];
+        if let Some(found) = &table.found {
+            return Some(found.index);
+        }
+        let [key] = table.def.keys[..] else { return None };
+        // The key of each call is another one.
+        if !key.is_integer() || key == Type::U128 || table.row_len().is_none() || table.def.is_per_call() {
+            return None;
+        }
+        let named = table.entries.values().flat_map(|entry| entry.cells().next()).collect();
+        let index = cells.allocate_index()?;
+        table.found = Some(Found { index, named, spare: Vec::new(), parked: HashMap::new() });
+        Some(index)
     }
 
     /// Returns a value, or the integer meaning of an aggregation; `None` if the key is missing.
@@ -356,6 +376,7 @@ impl States {
                 Entry::Value(old) => *old = assign(op, ty, old.clone(), value),
                 _ => {}
             }
+            table.let_find(key, cells);
             return Ok(());
         }
         table.admit(cells)?;
@@ -382,8 +403,10 @@ impl States {
                     cells.add(*cell, if function == AggFn::Count { 1 } else { int(&value) });
                 }
                 Entry::Row(cell) => drop(cells.add(*cell + bucket_of(int(&value)) as u32, 1)),
+                Entry::Changed(cell) => add_in_cell(*cell, function, int(&value), cells),
                 entry => add(entry, function, value),
             }
+            table.let_find(key, cells);
             return Ok(());
         }
         table.admit(cells)?;
@@ -395,10 +418,7 @@ impl States {
     pub fn delete(&mut self, id: StateId, key: &[KeyPart]) {
         let States { tables, cells } = self;
         let table = &mut tables[id.0 as usize];
-        match table.entries.get(key) {
-            Some(entry) if !entry.cells().is_empty() => entry.restart(table.initial(), cells),
-            _ => drop(table.entries.remove(key)),
-        }
+        table.remove(key, cells);
         table.full = false;
     }
 
@@ -406,11 +426,8 @@ impl States {
     pub fn reset(&mut self, id: StateId) {
         let States { tables, cells } = self;
         let table = &mut tables[id.0 as usize];
-        let initial = table.initial();
-        table.entries.retain(|_, entry| {
-            entry.restart(initial, cells);
-            !entry.cells().is_empty()
-        });
+        let keys: Vec<Box<[KeyPart]>> = table.entries.keys().cloned().collect();
+        keys.iter().for_each(|key| table.remove(key, cells));
         table.full = false;
         table.create_scalar(cells);
     }
@@ -432,8 +449,9 @@ impl States {
 
     /// Forgets what `thread` had for itself.
     pub(super) fn end_thread(&mut self, thread: u64) {
-        for table in self.tables.iter_mut().filter(|table| table.def.is_per_thread()) {
-            table.entries.remove(&[KeyPart::Int(thread)][..]);
+        let States { tables, cells } = self;
+        for table in tables.iter_mut().filter(|table| table.def.is_per_thread()) {
+            table.remove(&[KeyPart::Int(thread)], cells);
         }
     }
 
@@ -447,9 +465,12 @@ impl States {
 
     /// In a forked child: the values of the thread `parent` are those of `child`, and there are no others.
     pub(super) fn forked(&mut self, parent: u64, child: u64) {
-        for table in self.tables.iter_mut().filter(|table| table.def.is_per_thread()) {
-            let own = table.entries.remove(&[KeyPart::Int(parent)][..]);
-            table.entries.clear();
+        let States { tables, cells } = self;
+        for table in tables.iter_mut().filter(|table| table.def.is_per_thread()) {
+            let own = table.entries.get(&[KeyPart::Int(parent)][..]).filter(|entry| table.is_live(entry, cells));
+            let own = own.map(|entry| table.settled(entry, cells));
+            let keys: Vec<Box<[KeyPart]>> = table.entries.keys().cloned().collect();
+            keys.iter().for_each(|key| table.remove(key, cells));
             table.entries.extend(own.map(|entry| ([KeyPart::Int(child)].into(), entry)));
             table.full = false;
         }
@@ -482,11 +503,96 @@ impl States {
     }
 }
 
+impl Found {
+    /// Returns free cells for a key.
+    fn take(&mut self, key: &[KeyPart]) -> Option<u32> {
+        let [KeyPart::Int(number)] = key else { return None };
+        self.parked.remove(number).or_else(|| self.spare.pop())
+    }
+}
+
 impl Table {
     fn initial(&self) -> u64 {
         match self.def.kind {
             StateKind::Value { initial, .. } => initial,
             StateKind::Aggregate(_) => 0,
+        }
+    }
+
+    /// How many cells an entry has, if it may have some.
+    fn row_len(&self) -> Option<u32> {
+        match self.def.kind {
+            StateKind::Aggregate(AggFn::Count) => Some(1),
+            StateKind::Aggregate(AggFn::Sum(_) | AggFn::Min(_) | AggFn::Max(_)) => Some(2),
+            StateKind::Aggregate(AggFn::Hist) => Some(HIST_BUCKETS as u32),
+            StateKind::Value { ty: Type::Int { bits: 64, .. }, .. } => Some(2),
+            _ => None,
+        }
+    }
+
+    /// Has what stands under a key in cells from now on, which `allocate` makes if none are free, and returns the first of
+    /// them.
+    fn put_in_cells(
+        &mut self,
+        key: &[KeyPart],
+        cells: &Cells,
+        allocate: impl FnOnce(&Cells, u32) -> Option<u32>,
+    ) -> Option<u32> {
+        let known = self.entries.get(key);
+        if let Some(Entry::Cell(cell) | Entry::Changed(cell) | Entry::Row(cell)) = known {
+            return Some(*cell);
+        }
+        let known = known.cloned();
+        let len = self.row_len()?;
+        let free = self.found.as_mut().and_then(|found| found.take(key));
+        let cell = free.or_else(|| allocate(cells, len))?;
+        let entry = match self.def.kind {
+            StateKind::Aggregate(AggFn::Hist) => Entry::Row(cell),
+            StateKind::Aggregate(AggFn::Count) => Entry::Cell(cell),
+            StateKind::Aggregate(_) | StateKind::Value { .. } => Entry::Changed(cell),
+        };
+        entry.restart(self.initial(), cells);
+        match known {
+            Some(Entry::Count(count)) => cells.set(cell, count),
+            Some(Entry::Value(Stored::Int(value)) | Entry::Sum(value) | Entry::Extreme(value)) => {
+                cells.set(cell, value);
+                cells.set(cell + 1, 1);
+            }
+            Some(Entry::Hist(buckets)) => {
+                buckets.counts.iter().zip(cell..).for_each(|(&count, cell)| cells.set(cell, count));
+            }
+            _ => {}
+        }
+        self.entries.insert(key.into(), entry);
+        Some(cell)
+    }
+
+    /// Generated code finds the cells of this key from now on: it has been met again.
+    fn let_find(&mut self, key: &[KeyPart], cells: &Cells) {
+        let (Some(found), [KeyPart::Int(number)]) = (&self.found, key) else { return };
+        let index = found.index;
+        if cells.keys(index).find(*number) != 0 {
+            return;
+        }
+        let Some(cell) = self.put_in_cells(key, cells, Cells::allocate_spare_row) else { return };
+        cells.keys(index).insert(*number, cell, !cells.is_parallel());
+    }
+
+    /// Removes a key. What generated code has cells of goes back to its start value instead.
+    fn remove(&mut self, key: &[KeyPart], cells: &Cells) {
+        let Some(entry) = self.entries.get(key) else { return };
+        let Some(cell) = entry.cells().next() else { return drop(self.entries.remove(key)) };
+        match (&mut self.found, key) {
+            (Some(found), [KeyPart::Int(number)]) if !found.named.contains(&cell) => {
+                cells.keys(found.index).remove(*number);
+                if cells.is_parallel() {
+                    found.parked.insert(*number, cell);
+                } else {
+                    found.spare.push(cell);
+                }
+                self.entries.remove(key);
+            }
+            _ => entry.restart(self.initial(), cells),
         }
     }
 
@@ -514,7 +620,6 @@ impl Table {
         let entry = match (in_cell.then(|| cells.allocate()).flatten(), &self.def.kind) {
             (Some(cell), _) => {
                 cells.set(cell, self.initial());
-                self.cells += 1;
                 Entry::Cell(cell)
             }
             (None, StateKind::Value { ty, initial }) => Entry::Value(match ty {
@@ -558,7 +663,9 @@ impl Table {
             (Entry::Cell(cell), StateKind::Aggregate(AggFn::Count)) => Entry::Count(cells.get(*cell)),
             (Entry::Cell(cell), StateKind::Aggregate(_)) => Entry::Sum(cells.get(*cell)),
             (Entry::Cell(cell), StateKind::Value { .. }) => Entry::Value(Stored::Int(cells.get(*cell))),
-            (Entry::Changed(cell), _) => Entry::Value(Stored::Int(cells.get(*cell))),
+            (Entry::Changed(cell), StateKind::Aggregate(AggFn::Sum(_))) => Entry::Sum(cells.get(*cell)),
+            (Entry::Changed(cell), StateKind::Aggregate(_)) => Entry::Extreme(cells.get(*cell)),
+            (Entry::Changed(cell), StateKind::Value { .. }) => Entry::Value(Stored::Int(cells.get(*cell))),
             (Entry::Row(_), _) => {
                 let counts = entry.cells().map(|cell| cells.get(cell)).collect();
                 Entry::Hist(Box::new(Buckets { counts }))
@@ -629,6 +736,18 @@ fn add(entry: &mut Entry, function: AggFn, value: Stored) {
         (Entry::Hist(buckets), _) => buckets.counts[bucket_of(n)] += 1,
         _ => {}
     }
+}
+
+/// As [`add`] where the number is in a cell.
+fn add_in_cell(cell: u32, function: AggFn, n: u64, cells: &Cells) {
+    let (old, is_there) = (cells.get(cell), cells.get(cell + 1) != 0);
+    match function {
+        AggFn::Min(signed) if is_there => cells.set(cell, extreme(old, n, signed, Order::Less)),
+        AggFn::Max(signed) if is_there => cells.set(cell, extreme(old, n, signed, Order::Greater)),
+        AggFn::Min(_) | AggFn::Max(_) => cells.set(cell, n),
+        _ => drop(cells.add(cell, n)),
+    }
+    cells.add(cell + 1, 1);
 }
 
 fn extreme(best: u64, new: u64, signed: bool, better: Order) -> u64 {
@@ -783,6 +902,134 @@ mod tests {
         assert!(states.rows(M).is_empty());
     }
 
+    /// What generated code does with a key: true if it has found its cell.
+    fn found(states: &States, index: u32, key: u64, change: impl FnOnce(u32)) -> bool {
+        let cell = states.cells.keys(index).find(key) as u32;
+        change(cell);
+        cell != 0
+    }
+
+    #[test]
+    fn keys_that_are_met_again_are_found() {
+        let mut states = states(StateKind::Aggregate(AggFn::Count), &[Type::U64]);
+        let index = states.index_for(M).unwrap();
+        assert_eq!(states.index_for(M), Some(index));
+        let count = |states: &mut States, key| {
+            let cells = states.cells.clone();
+            let is_found = found(states, index, key, |cell| cells.common().inc(cell, 1));
+            if !is_found {
+                states.aggregate(M, &k(key), Stored::Int(0)).unwrap();
+            }
+            is_found
+        };
+        assert_eq!([1, 1, 1, 2].map(|key| count(&mut states, key)), [false, false, true, false]);
+        assert_eq!(states.get(M, &k(1)), Some(Stored::Int(3)));
+        // Its cell is another key's when it is gone, unless code names it.
+        let cell = states.cells.keys(index).find(1) as u32;
+        states.delete(M, &k(1));
+        assert!(!states.has(M, &k(1)) && !count(&mut states, 2));
+        assert_eq!(states.cells.keys(index).find(2) as u32, cell);
+        assert_eq!((states.cell_for(M, &k(2)), states.get(M, &k(2))), (Some(cell), Some(Stored::Int(2))));
+        states.reset(M);
+        assert!(!states.has(M, &k(2)) && count(&mut states, 2) && states.get(M, &k(2)) == Some(Stored::Int(1)));
+        // Among threads it stays its own, since one of them may be about to count.
+        let counters = states.cells.for_thread();
+        assert_eq!([5, 5].map(|key| count(&mut states, key)), [false; 2]);
+        let of_five = states.cells.keys(index).find(5) as u32;
+        states.delete(M, &k(5));
+        counters.inc(of_five, 1);
+        assert_eq!([6, 6, 5, 5].map(|key| count(&mut states, key)), [false; 4]);
+        assert_eq!(states.cells.keys(index).find(5) as u32, of_five);
+        assert!([5, 6].iter().all(|&key| states.get(M, &k(key)) == Some(Stored::Int(2))));
+        states.delete(M, &k(6));
+        let mut cells = states.discard(M);
+        cells.sort_unstable();
+        assert_eq!((cells.first(), cells.len()), (Some(&cell), 3), "{cells:?}");
+        assert_eq!((states.cells.allocate_index(), states.cells.keys(index).find(2)), (Some(index), 0));
+    }
+
+    #[test]
+    fn maps_without_an_index() {
+        let count = StateKind::Aggregate(AggFn::Count);
+        let small = StateKind::Value { ty: Type::Int { bits: 32, signed: false }, initial: 0 };
+        for (kind, keys) in [
+            (count.clone(), &[][..]),
+            (count.clone(), &[Type::U64, Type::U64]),
+            (count.clone(), &[Type::Str]),
+            (count, &[Type::U128]),
+            (small, &[Type::U64]),
+            (StateKind::Aggregate(AggFn::Avg(false)), &[Type::U64]),
+        ] {
+            assert_eq!(states(kind, keys).index_for(M), None);
+        }
+    }
+
+    /// Steps of several threads, of generated code and of actions, in a random order, against a map without cells.
+    #[test]
+    fn found_cells_and_the_table_are_one() {
+        let value = StateKind::Value { ty: Type::Int { bits: 64, signed: false }, initial: 3 };
+        let kinds = [AggFn::Count, AggFn::Sum(true), AggFn::Min(true), AggFn::Max(false), AggFn::Hist];
+        let kinds = kinds.map(StateKind::Aggregate).into_iter().chain([value]);
+        for (kind, seed) in kinds.flat_map(|kind| [1u64, 2, 3].map(|seed| (kind.clone(), seed))) {
+            let mut seed = seed;
+            let mut random = |below: u64| {
+                seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                (seed >> 33) % below
+            };
+            let mut def = def(kind.clone(), &[Type::U64]);
+            def.capacity = 150;
+            // What the table of `plain` does not name, it has no cells for.
+            let [mut plain, mut states] = [(); 2].map(|()| States::new(&[def.clone()], Cells::new()));
+            let index = states.index_for(M).unwrap();
+            let mut threads = vec![states.cells.common()];
+            for step in 0..20_000 {
+                let key = random(if step % 5000 < 2500 { 20 } else { 200 });
+                match random(1000) {
+                    0 => [&mut plain, &mut states].map(|states| states.reset(M)).into_iter().collect(),
+                    1..40 => [&mut plain, &mut states].map(|states| states.delete(M, &k(key))).into_iter().collect(),
+                    40..45 => {
+                        let key = k(random(30));
+                        let named = [&mut plain, &mut states].map(|states| states.cell_for(M, &key).is_some());
+                        assert_eq!(named[0], named[1]);
+                    }
+                    45 if step > 10_000 => threads.push(states.cells.for_thread()),
+                    _ => {
+                        let counters = threads[random(threads.len() as u64) as usize].clone();
+                        let n = random(100).wrapping_sub(50);
+                        let cells = states.cells.clone();
+                        let done = found(&states, index, key, |cell| match kind {
+                            StateKind::Aggregate(AggFn::Count) => counters.inc(cell, 1),
+                            StateKind::Aggregate(AggFn::Hist) => counters.inc(cell + bucket_of(n) as u32, 1),
+                            StateKind::Aggregate(AggFn::Min(_) | AggFn::Max(_)) => {}
+                            _ => {
+                                counters.inc(cell, n);
+                                counters.inc(cell + 1, 1);
+                            }
+                        });
+                        let known = cells.get_common(cells.keys(index).find(key) as u32);
+                        let keeps = match kind {
+                            StateKind::Aggregate(AggFn::Min(_)) => known as i64 <= n as i64,
+                            StateKind::Aggregate(AggFn::Max(_)) => n <= known,
+                            _ => true,
+                        };
+                        let update = |states: &mut States| match kind {
+                            StateKind::Aggregate(_) => states.aggregate(M, &k(key), Stored::Int(n)),
+                            StateKind::Value { .. } => states.set(M, &k(key), AssignOp::Add, Stored::Int(n)),
+                        };
+                        let expected = update(&mut plain);
+                        assert_eq!(if done && keeps { Ok(()) } else { update(&mut states) }, expected, "{kind:?}");
+                    }
+                }
+                if step % 500 == 0 {
+                    assert_eq!(states.rows(M), plain.rows(M), "{kind:?} {step}");
+                    assert!((0..200).all(|key| states.has(M, &k(key)) == plain.has(M, &k(key))));
+                }
+            }
+            threads.iter().for_each(|counters| states.cells.retire(counters));
+            assert_eq!(states.rows(M), plain.rows(M), "{kind:?}");
+        }
+    }
+
     #[test]
     fn a_full_table_takes_no_new_keys_but_updates_old_ones() {
         let mut states = states(StateKind::Aggregate(AggFn::Count), &[Type::U64]);
@@ -905,6 +1152,7 @@ mod tests {
     #[test]
     fn cells_are_handed_out_once() {
         let cells = Cells::new();
-        assert_eq!([cells.allocate(), cells.allocate()], [Some(0), Some(1)]);
+        let first = Cells::NOWHERE.end;
+        assert_eq!([cells.allocate(), cells.allocate()], [Some(first), Some(first + 1)]);
     }
 }

@@ -26,6 +26,10 @@ const KINDS: u32 = 3;
 const ROW: u32 = KINDS + 5;
 const ROW_LEN: u32 = 9;
 
+/// In front of the cells that are found by a register's value; that itself where it is not found.
+const FOUND: u32 = ROW + ROW_LEN;
+const FOUND_LEN: u32 = 17;
+
 /// A temporary of the bodies that their conditions have computed.
 const KEPT: X = slot::PROBE + 8;
 
@@ -39,7 +43,14 @@ struct Rare {
 
 impl Rare {
     fn new(seed: u64) -> Arc<Mutex<Rare>> {
-        Arc::new(Mutex::new(Rare { seed, cells: Cells::new(), seen: Vec::new() }))
+        let cells = Cells::new();
+        assert_eq!(cells.allocate_index(), Some(0));
+        // Small numbers come often, and some large ones.
+        for cell in 1..FOUND_LEN {
+            let key = u64::from(cell - 1).wrapping_sub(if cell % 4 == 0 { 5 } else { 0 });
+            assert!(cells.keys(0).insert(key, cell, true));
+        }
+        Arc::new(Mutex::new(Rare { seed, cells, seen: Vec::new() }))
     }
 
     fn splice(&mut self, site: &Site<'_>, after: bool, uops: &mut Vec<Uop>) {
@@ -49,6 +60,11 @@ impl Rare {
             uops.push(Uop::CellInc { cell: KINDS + site.insn.bits % 5, n: 1 });
             if rng.chance(10) {
                 uops.push(Uop::CellIncAt { cell: ROW, a: rng.below(21) as X, len: ROW_LEN });
+            }
+            if rng.chance(10) {
+                let (d, a, n) = (slot::PROBE + 9, rng.below(21) as X, rng.below(21) as X);
+                uops.push(Uop::CellFind { d, a, index: 0 });
+                uops.push(Uop::CellAddAt { cell: FOUND, a: d, n });
             }
         }
         if !rng.chance(60) {
@@ -165,7 +181,7 @@ fn same_in_all_tiers(program: &Program, seed: u64) -> usize {
         let spy = Rare::new(seed);
         let end = run(program, tier, LIMIT, &spy);
         let spy = spy.lock().unwrap();
-        let cells: Vec<u64> = (ALL..ROW + ROW_LEN).map(|cell| spy.cells.get(cell)).collect();
+        let cells: Vec<u64> = (ALL..FOUND + FOUND_LEN).map(|cell| spy.cells.get(cell)).collect();
         let (expected, seen, counts) = reference.get_or_insert_with(|| (end.clone(), spy.seen.clone(), cells.clone()));
         end.must_be(expected, &format!("seed {seed}, {}, {tier:?}", program.isa.arch()));
         let differs = seen.iter().zip(&spy.seen).position(|(a, b)| a != b);

@@ -14,6 +14,7 @@ pub(super) mod calls;
 mod code;
 mod expr;
 mod fold;
+mod found;
 mod inside;
 mod lasting;
 mod loops;
@@ -92,6 +93,11 @@ pub trait LowerHost {
     /// is in cells: the number of a `count`, the buckets of a `hist`, or a 64-bit integer of a map and behind it the
     /// number of times that it has been changed.
     fn entry_cell(&mut self, state: StateId, keys: &[u64]) -> Option<u32>;
+
+    /// Returns the index in which the cells of `state` are found by its only key, an integer, if there is one: those of
+    /// [`LowerHost::entry_cell`], or the number of a `sum`, a `min` or a `max` and behind it the number of times that it
+    /// has been changed.
+    fn key_index(&mut self, state: StateId) -> Option<u32>;
 
     /// True if the probe is enabled and can still fire.
     fn is_active(&self, probe: ProbeId) -> bool;

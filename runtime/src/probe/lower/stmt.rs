@@ -594,6 +594,9 @@ impl Body<'_> {
         {
             return self.add_to_cell(cell, value);
         }
+        if self.aggregate_found(state, function, value, keys, s)? {
+            return Ok(());
+        }
         let args: Vec<&Expr> = keys.iter().chain(value).collect();
         self.output(Action::Aggregate(state, function), &args, s)
     }
@@ -607,6 +610,13 @@ impl Body<'_> {
             }
             Atom::Slot(a) => a,
         };
+        let a = self.bucket(a)?;
+        self.code.push(Uop::CellIncAt { cell, a, len: HIST_BUCKETS as u32 });
+        Ok(())
+    }
+
+    /// The bucket of a value, as [`bucket_of`] says it.
+    pub(super) fn bucket(&mut self, a: X) -> Result<X> {
         // 65 less the leading zeroes, which is 1 for 0; the first bucket for what is negative.
         let (bucket, negative) = (self.code.temp()?, self.code.temp()?);
         self.code.push(Uop::BinI { op: BinOp::Sar64, d: negative, a, imm: 63 });
@@ -614,8 +624,7 @@ impl Body<'_> {
         self.code.push(Uop::Un { op: UnOp::Neg64, d: bucket, a: bucket });
         self.code.push(Uop::BinI { op: BinOp::Add64, d: bucket, a: bucket, imm: HIST_BUCKETS as u64 });
         self.code.push(Uop::Bin { op: BinOp::AndNot64, d: bucket, a: bucket, b: negative });
-        self.code.push(Uop::CellIncAt { cell, a: bucket, len: HIST_BUCKETS as u32 });
-        Ok(())
+        Ok(bucket)
     }
 
     fn add_to_cell(&mut self, cell: u32, value: &Expr) -> Result<()> {
@@ -661,6 +670,9 @@ impl Body<'_> {
         {
             self.set_cell(cell, ty, op, value, s)?;
             self.code.push(Uop::CellInc { cell: cell + 1, n: 1 });
+            return Ok(());
+        }
+        if self.add_to_found(state, ty, keys, op, value, s)? {
             return Ok(());
         }
         let widths = |e: &Expr| if e.ty == Type::U128 { 2 } else { 1 };

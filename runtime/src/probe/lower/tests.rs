@@ -193,6 +193,9 @@ impl LowerHost for Mock {
         self.counts.push((state, keys.to_vec(), cell));
         Some(cell)
     }
+    fn key_index(&mut self, _: StateId) -> Option<u32> {
+        None
+    }
     fn waiting_cell(&mut self) -> u32 {
         self.new_cell()
     }
