@@ -38,7 +38,7 @@ Examples:
   spile run -s trace.spile -o trace.txt ./prog
   spile run -e 'on every 100000 insns count by func' ./prog"
     )]
-    Run(RunArgs),
+    Run(Box<RunArgs>),
     /// Check scripts without running anything
     #[command(after_help = "Without a program the syntax, names and types are checked; with one, places too.
 
@@ -220,6 +220,11 @@ pub(crate) struct RunArgs {
     /// Write /tmp/perf-PID.map, by which Linux's `perf report` names the guest's functions in compiled code
     #[arg(long)]
     pub(crate) perf_map: bool,
+
+    /// Write compiled code with the guest's names to DIR/jit-PID.dump, for `perf record -k 1`, `perf inject --jit` and
+    /// `perf report` or `perf annotate`
+    #[arg(long, value_name = "DIR")]
+    pub(crate) jitdump: Option<PathBuf>,
 
     /// Neither use nor fill the translation cache on disk; see `spile cache --help`
     #[arg(long)]

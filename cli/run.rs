@@ -59,10 +59,11 @@ pub(crate) fn run(args: &RunArgs) -> Result<u8, Failure> {
     // The process ends with it: the host takes all memory back at once, where freeing it block by block is a tenth of a
     // start of Python.
     let mut vm = ManuallyDrop::new(vm);
-    if args.perf_map {
-        let map = PerfMap::new(SymbolTable::clone(&symbols))
-            .map_err(|error| Failure::new(format!("cannot write the map for perf in /tmp: {}", reason(&error))))?;
-        vm.set_perf_map(map);
+    if args.perf_map || args.jitdump.is_some() {
+        let map = PerfMap::new(SymbolTable::clone(&symbols), args.perf_map, args.jitdump.as_deref());
+        vm.set_perf_map(map.map_err(|(path, error)| {
+            Failure::new(format!("cannot write {} for perf: {}", path.display(), reason(&error)))
+        })?);
     }
     use_cache(args, &vm);
     let live = changes.then(|| Live::new(vm.control(), sources.clone(), &args.scripts, isa));
@@ -287,6 +288,7 @@ fn options_of(args: &RunArgs) -> Vec<OsString> {
         verbose,
         stats,
         perf_map,
+        jitdump,
         no_cache,
         cache_folder,
         set_variable: _,
@@ -320,6 +322,7 @@ fn options_of(args: &RunArgs) -> Vec<OsString> {
         options.flags(&[("--read-only", *read_only), ("--strict", *strict), ("-q", *quiet)]);
     }
     options.values("-L", sysroot.iter().map(absolute));
+    options.values("--jitdump", jitdump.iter().map(absolute));
     options.values("--max-insns", max_insns.iter().map(number));
     options.values("--tier", tier);
     options.values("--seed", [number(seed)]);

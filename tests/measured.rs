@@ -1,4 +1,4 @@
-//! What `--stats` and `--perf-map` say of a run.
+//! What `--stats`, `--perf-map` and `--jitdump` say of a run.
 
 mod support;
 
@@ -208,4 +208,117 @@ fn a_link_in_the_place_of_the_map_is_not_followed() {
     let path = format!("/tmp/perf-{process}.map");
     assert!(std::fs::symlink_metadata(&path).is_ok_and(|file| file.is_file()));
     std::fs::remove_file(path).expect("the map can be removed");
+}
+
+/// A piece of code in a dump.
+struct Piece {
+    process: u32,
+    address: u64,
+    code: Vec<u8>,
+    name: String,
+}
+
+/// Numbers of the host's byte order, one behind the other.
+struct Numbers<'a>(&'a [u8]);
+
+impl<'a> Numbers<'a> {
+    fn bytes(&mut self, len: usize) -> &'a [u8] {
+        let (bytes, rest) = self.0.split_at(len);
+        self.0 = rest;
+        bytes
+    }
+
+    fn word(&mut self) -> u32 {
+        u32::from_ne_bytes(self.bytes(4).try_into().expect("four bytes"))
+    }
+
+    fn long(&mut self) -> u64 {
+        u64::from_ne_bytes(self.bytes(8).try_into().expect("eight bytes"))
+    }
+}
+
+/// Reads a dump as `tools/perf/Documentation/jitdump-specification.txt` in the kernel's sources describes it. The process
+/// is that of its header.
+fn read_dump(bytes: &[u8]) -> (u32, Vec<Piece>) {
+    let mut file = Numbers(bytes);
+    let header = [file.word(), file.word(), file.word(), file.word(), file.word()];
+    assert_eq!(header, [0x4a69_5444, 1, 40, 62, 0], "JiTD, version 1, 40 bytes, x86-64");
+    let process = file.word();
+    let (mut time, flags) = (file.long(), file.long());
+    assert!(time > 0 && flags == 0);
+    let mut pieces = Vec::new();
+    let mut is_closed = false;
+    while !file.0.is_empty() {
+        assert!(!is_closed, "nothing stands behind the end");
+        let (kind, len, now) = (file.word(), file.word(), file.long());
+        assert!(now >= time, "records are in the order of time");
+        time = now;
+        let mut record = Numbers(file.bytes(len as usize - 16));
+        is_closed = kind == 3;
+        if is_closed {
+            assert!(record.0.is_empty());
+            continue;
+        }
+        assert_eq!(kind, 0);
+        let (process, thread) = (record.word(), record.word());
+        let (address, made_for, size, number) = (record.long(), record.long(), record.long(), record.long());
+        assert!(thread > 0 && address == made_for && number == pieces.len() as u64);
+        let end = record.0.iter().position(|&byte| byte == 0).expect("names end");
+        let name = String::from_utf8(record.bytes(end).to_vec()).expect("names are UTF-8");
+        record.bytes(1);
+        assert_eq!(record.0.len() as u64, size);
+        pieces.push(Piece { process, address, code: record.0.to_vec(), name });
+    }
+    assert!(is_closed, "the end is said");
+    (process, pieces)
+}
+
+/// Runs a program and returns the dumps that it leaves.
+fn dumps(name: &str, options: &[&str], program: &[&str]) -> Vec<(u32, Vec<Piece>)> {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    let _ = std::fs::remove_dir_all(&folder);
+    std::fs::create_dir(&folder).expect("a scratch folder");
+    let ended = run(&mut spile_run(&[&["--jitdump", folder.to_str().expect("text")], options].concat(), program));
+    assert_eq!(ended.status, "0", "{}", ended.stderr);
+    let files = std::fs::read_dir(&folder).expect("the folder").map(|file| file.expect("a file").path());
+    let read = |path: std::path::PathBuf| {
+        let (process, pieces) = read_dump(&std::fs::read(&path).expect("a dump"));
+        assert_eq!(path, folder.join(format!("jit-{process}.dump")));
+        assert!(pieces.iter().all(|piece| piece.process == process));
+        (process, pieces)
+    };
+    files.map(read).collect()
+}
+
+#[test]
+fn the_dump_for_perf_has_the_code_of_the_guests_functions() {
+    let dumps = dumps("jitdump", &["--tier", "jit"], &["calls"]);
+    let [(_, pieces)] = &dumps[..] else { panic!("{} dumps", dumps.len()) };
+    for name in ["hot (calls)", "work (calls)", "cold (calls)", "spile: trampoline"] {
+        let inside = name.replace(" (", "+");
+        assert!(pieces.iter().any(|piece| piece.name == name || piece.name.starts_with(&inside)), "{name}");
+    }
+    for piece in pieces {
+        assert!(piece.address > 0 && !piece.code.is_empty(), "{}", piece.name);
+        // Host code ends with a return, a jump, or the words that it loads; it is no piece of empty memory.
+        assert!(piece.code.iter().any(|&byte| byte != 0), "{}", piece.name);
+    }
+    let mut places: Vec<_> =
+        pieces.iter().map(|piece| piece.address..piece.address + piece.code.len() as u64).collect();
+    places.sort_by_key(|place| place.start);
+    assert!(places.windows(2).all(|pair| pair[0].end <= pair[1].start), "nothing is dropped in this run");
+}
+
+#[test]
+fn forked_processes_have_dumps_of_their_own() {
+    let dumps = dumps("jitdump-forked", &["--tier", "jit", "--deterministic"], &["turns"]);
+    assert_eq!(dumps.len(), 4, "it forks three times");
+    assert!(dumps.iter().all(|(_, pieces)| pieces.len() > 3));
+}
+
+#[test]
+fn a_dump_that_cannot_be_written_is_an_error() {
+    let ended = run(&mut spile_run(&["--jitdump", "/nowhere"], &["calls"]));
+    assert_eq!(ended.status, "125");
+    assert!(ended.stderr.contains("cannot write /nowhere/jit-"), "{}", ended.stderr);
 }

@@ -427,7 +427,7 @@ impl Machine {
             translations.made.quick += 1;
             translations.made.code += compiled.len as u64;
             if let Some(map) = self.perf_map.get() {
-                map.add(compiled.code..compiled.code + compiled.len, entry.block.pc);
+                map.add(compiled.code, jit.bytes(compiled.code, compiled.len), entry.block.pc);
             }
             entry.set_quick_code(mode, compiled.code);
         }
@@ -527,8 +527,8 @@ impl Machine {
     /// Has blocks at which a region is entered begin with its code.
     fn place(&self, translations: &mut Translations, root: u64, mode: FpMode, compiled: &Compiled) {
         translations.made.code += compiled.len as u64;
-        if let Some(map) = self.perf_map.get() {
-            map.add(compiled.code..compiled.code + compiled.len, root);
+        if let (Some(map), Some(jit)) = (self.perf_map.get(), &translations.jit) {
+            map.add(compiled.code, jit.bytes(compiled.code, compiled.len), root);
         }
         // A block that has code keeps it: a loop that another region has as a whole is not left for a part of it.
         for &pc in &compiled.entries {
@@ -739,8 +739,15 @@ impl Machine {
 
     fn map_fixed(&self, jit: &Jit) {
         if let Some(map) = self.perf_map.get() {
-            jit.fixed().iter().for_each(|(code, name)| map.add_own(code.clone(), name));
+            for (code, name) in jit.fixed() {
+                map.add_own(code.start, jit.bytes(code.start, code.len()), name);
+            }
         }
+    }
+
+    /// The guest executes nothing more.
+    pub(crate) fn close_perf_map(&self) {
+        self.perf_map.get().into_iter().for_each(PerfMap::close);
     }
 
     /// The guest has other code mapped now.

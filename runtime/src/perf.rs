@@ -1,9 +1,12 @@
-//! The map of generated code that Linux's `perf` reads, so that its reports name guest functions: a line for each region
-//! with address and size in hexadecimal and a name, in `/tmp/perf-PID.map`. The format is described in the kernel's
-//! sources, in `tools/perf/Documentation/jit-interface.txt`.
+//! What Linux's `perf` reads of generated code, so that its reports name guest functions.
 //!
-//! It has no way to say that code has gone. Where a later region has an address of an earlier one, `perf` decides.
+//! The map has a line for each region with address and size in hexadecimal and a name, in `/tmp/perf-PID.map`. The format
+//! is described in the kernel's sources, in `tools/perf/Documentation/jit-interface.txt`. It has no way to say that code
+//! has gone: where a later region has an address of an earlier one, `perf` decides. The dump ([`dump`]) has.
 
+mod dump;
+
+use self::dump::Dump;
 use crate::env::MappedCode;
 use crate::linux::OwnFile;
 use crate::machine::lock;
@@ -11,12 +14,11 @@ use crate::probe::attach::Symbols;
 use crate::symbols::SymbolTable;
 use std::fs::OpenOptions;
 use std::io::{ErrorKind, Write};
-use std::ops::Range;
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
-/// The map of this process.
+/// The map of this process, or its dump, or both.
 #[derive(Debug)]
 pub struct PerfMap(Mutex<State>);
 
@@ -25,6 +27,8 @@ struct State {
     symbols: SymbolTable,
     /// None in a forked child that cannot have a file of its own.
     file: Option<OwnFile>,
+    /// As `file`.
+    dump: Option<Dump>,
 }
 
 /// Where `perf` looks for the map of this process.
@@ -44,13 +48,19 @@ fn create() -> std::io::Result<OwnFile> {
 }
 
 impl PerfMap {
-    /// Begins the map of this process, in which guest code has these symbols.
+    /// Begins the map of this process, if `map`, and its dump, if there is a folder for it. Guest code has these symbols.
     ///
     /// # Errors
-    /// The host's error, if the file cannot be made.
-    pub fn new(symbols: SymbolTable) -> std::io::Result<PerfMap> {
+    /// The host's error with the file that cannot be made.
+    pub fn new(
+        symbols: SymbolTable,
+        map: bool,
+        dump: Option<&Path>,
+    ) -> std::result::Result<PerfMap, (PathBuf, std::io::Error)> {
         symbols.read_files();
-        Ok(PerfMap(Mutex::new(State { symbols, file: Some(create()?) })))
+        let file = map.then(create).transpose().map_err(|error| (path(), error))?;
+        let dump = dump.map(|folder| Dump::new(folder).map_err(|error| (dump::path(folder), error))).transpose()?;
+        Ok(PerfMap(Mutex::new(State { symbols, file, dump })))
     }
 
     /// The guest has other code mapped now. For a guest thread: it may read files.
@@ -61,29 +71,39 @@ impl PerfMap {
         }
     }
 
-    /// Enters host code, and the address of the guest's code that it was made of.
-    pub(crate) fn add(&self, host: Range<usize>, guest: u64) {
+    /// Enters host code with its address, and the address of the guest's code that it was made of.
+    pub(crate) fn add(&self, host: usize, code: &[u8], guest: u64) {
         let state = &mut *lock(&self.0);
         let name = state.name(guest);
-        state.write(host, &name);
+        state.write(host, code, &name);
     }
 
     /// Enters host code that belongs to no guest code.
-    pub(crate) fn add_own(&self, host: Range<usize>, name: &str) {
-        lock(&self.0).write(host, &format!("spile: {name}"));
+    pub(crate) fn add_own(&self, host: usize, code: &[u8], name: &str) {
+        lock(&self.0).write(host, code, &format!("spile: {name}"));
     }
 
-    /// Begins anew: this is another process now, whose parent goes on writing to the old file.
+    /// The guest executes nothing more.
+    pub(crate) fn close(&self) {
+        lock(&self.0).dump.iter_mut().for_each(Dump::close);
+    }
+
+    /// Begins anew: this is another process now, whose parent goes on writing to the old files.
     pub(crate) fn fork(&self) {
-        lock(&self.0).file = create().ok();
+        let state = &mut *lock(&self.0);
+        state.file = state.file.take().and_then(|_| create().ok());
+        state.dump = state.dump.take().and_then(|dump| dump.of_child());
     }
 }
 
 impl State {
     /// Writes a line. An error would have nobody to be told to, and the guest goes on in any case.
-    fn write(&mut self, host: Range<usize>, name: &str) {
+    fn write(&mut self, host: usize, code: &[u8], name: &str) {
         if let Some(file) = &mut self.file {
-            let _ = file.write_all(format!("{:x} {:x} {name}\n", host.start, host.len()).as_bytes());
+            let _ = file.write_all(format!("{host:x} {:x} {name}\n", code.len()).as_bytes());
+        }
+        if let Some(dump) = &mut self.dump {
+            dump.add(host, code, name);
         }
     }
 

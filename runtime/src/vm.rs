@@ -464,6 +464,7 @@ impl Vm {
         }
         self.fire(PlainEvent::End, status);
         self.machine.add_counts(&self.meter.take());
+        self.machine.close_perf_map();
         // What others map as well, a file, is to hold what has been stored.
         self.memory.release_all();
         match self.probes().and_then(|probes| probes.end_request()) {

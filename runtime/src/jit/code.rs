@@ -10,11 +10,13 @@
 
 use super::helpers::{GUEST_MXCSR, merge_exceptions, mxcsr, set_mxcsr};
 use crate::cpu::CpuState;
+use crate::mem::PAGE;
 use rustix::mm::{
-    Advice, MapFlags, MprotectFlags, MremapFlags, ProtFlags, madvise, mmap_anonymous, mprotect, mremap, munmap,
+    Advice, MapFlags, MprotectFlags, MremapFlags, ProtFlags, madvise, mmap, mmap_anonymous, mprotect, mremap, munmap,
 };
 use std::collections::BTreeMap;
 use std::ops::Range;
+use std::os::fd::AsFd;
 use std::ptr;
 
 /// Most generated code that a process keeps, in bytes.
@@ -112,10 +114,30 @@ impl Arena {
         ARENA - self.free.values().sum::<usize>()
     }
 
+    /// The bytes of code that executes at `address`: those of a piece, or fewer.
+    pub(super) fn bytes(&self, address: usize, len: usize) -> &[u8] {
+        let offset = address - self.executable as usize;
+        assert!(offset <= ARENA && len <= ARENA - offset, "code is in the arena");
+        // SAFETY: the range is inside the mapping, which can be read, and who writes to it borrows the arena exclusively.
+        unsafe { std::slice::from_raw_parts(self.executable.add(offset), len) }
+    }
+
     /// The address at which a piece executes.
     pub(super) fn address(&self, piece: Piece) -> usize {
         self.executable as usize + piece.offset as usize
     }
+}
+
+/// Maps a page of `file` as if it were to be executed, by which `perf record` learns of it; see `perf/dump.rs`. The
+/// mapping stays.
+///
+/// # Errors
+/// The host's error, also where files of that file system cannot be executed.
+pub(crate) fn map_marker(file: &impl AsFd) -> std::io::Result<()> {
+    let flags = ProtFlags::READ | ProtFlags::EXEC;
+    // SAFETY: a new mapping at an address of the kernel's choice disturbs nothing, and nobody looks at what is there.
+    unsafe { mmap(ptr::null_mut(), PAGE as usize, flags, MapFlags::PRIVATE, file, 0) }?;
+    Ok(())
 }
 
 impl Drop for Arena {

@@ -39,6 +39,7 @@ use crate::translate::{MAX_BYTES, successors};
 use crate::uop::{JumpHint, Uop};
 use crate::vector::control;
 use crate::vm::Counting;
+pub(crate) use code::map_marker;
 use code::{Arena, Piece};
 pub use compiler::Compiler;
 use compiler::Fixed;
@@ -550,6 +551,11 @@ impl Jit {
         let from = range.start.saturating_sub(MAX_BYTES);
         let near = self.by_block.range(from..range.end.max(from));
         near.filter(|(_, holders)| holders.end > range.start).map(|(&pc, _)| pc).collect()
+    }
+
+    /// The bytes of generated code at `address`.
+    pub fn bytes(&self, address: usize, len: usize) -> &[u8] {
+        self.arena.bytes(address, len)
     }
 
     /// The code that is there before any region, with what it is called.
