@@ -104,6 +104,8 @@ pub enum Action {
     // ---- output
     /// Args: the values in order.
     Print(Vec<PrintPart>),
+    /// As `Print` of the text that `Interpolate` makes. Args: the values of the value parts in order.
+    PrintText(Vec<TextPart>),
     /// Args: address, length.
     Dump,
     /// Args: text.

@@ -71,12 +71,17 @@ pub fn show_text(out: &mut String, text: TextRef<'_>) {
 fn word(out: &mut String, bits: u64, ty: Type, symbols: &dyn Symbols) {
     match ty {
         Type::Bool => out.push_str(if bits == 0 { "false" } else { "true" }),
-        Type::Int { signed: true, .. } => put(out, format_args!("{}", bits as i64)),
-        Type::Int { signed: false, .. } => put(out, format_args!("{bits}")),
+        Type::Int { signed: true, .. } => {
+            if (bits as i64) < 0 {
+                out.push('-');
+            }
+            decimal(out, (bits as i64).unsigned_abs());
+        }
+        Type::Int { signed: false, .. } => decimal(out, bits),
         Type::F32 => put(out, format_args!("{:?}", f32::from_bits(bits as u32))),
         Type::F64 => put(out, format_args!("{:?}", f64::from_bits(bits))),
         Type::CodeAddr => address(out, bits, symbols),
-        Type::Word | Type::U128 | Type::Str | Type::Bytes | Type::Stack => put(out, format_args!("{bits:#x}")),
+        Type::Word | Type::U128 | Type::Str | Type::Bytes | Type::Stack => hex(out, "0x", bits),
     }
 }
 
@@ -84,8 +89,11 @@ fn word(out: &mut String, bits: u64, ty: Type, symbols: &dyn Symbols) {
 pub fn address(out: &mut String, addr: u64, symbols: &dyn Symbols) {
     match symbols.locate(addr) {
         Some(at) if at.offset == 0 => out.push_str(&at.name),
-        Some(at) => put(out, format_args!("{}+{:#x}", at.name, at.offset)),
-        None => put(out, format_args!("{addr:#x}")),
+        Some(at) => {
+            out.push_str(&at.name);
+            hex(out, "+0x", at.offset);
+        }
+        None => hex(out, "0x", addr),
     }
 }
 
@@ -115,7 +123,7 @@ pub fn show_with(out: &mut String, value: Value<'_>, ty: Type, format: &Format, 
     // What lines of a trace are made of, without a text in between.
     if let (0, FormatStyle::Hex, Value::Word(bits)) = (format.width, format.style, value) {
         let bits = bits & width_mask(ty);
-        return if format.prefix { put(out, format_args!("{bits:#x}")) } else { put(out, format_args!("{bits:x}")) };
+        return hex(out, if format.prefix { "0x" } else { "" }, bits);
     }
     let body = styled(value, ty, format, view);
     pad(out, &body, format);
@@ -334,6 +342,38 @@ const ERRNO_NAMES: [&str; 134] = [
 ];
 
 /// Formatting into a `String` cannot fail.
+/// Appends `before` and a number in hexadecimal. Most of what probes print is such numbers, for which the formatter of the
+/// standard library takes three times as long.
+pub(crate) fn hex(out: &mut String, before: &str, mut n: u64) {
+    let mut digits = [0; 16];
+    let mut at = digits.len();
+    loop {
+        at -= 1;
+        digits[at] = b"0123456789abcdef"[(n & 15) as usize];
+        n >>= 4;
+        if n == 0 {
+            break;
+        }
+    }
+    out.push_str(before);
+    out.push_str(std::str::from_utf8(&digits[at..]).unwrap_or_default());
+}
+
+/// As [`hex`] in decimal.
+pub(crate) fn decimal(out: &mut String, mut n: u64) {
+    let mut digits = [0; 20];
+    let mut at = digits.len();
+    loop {
+        at -= 1;
+        digits[at] = b'0' + (n % 10) as u8;
+        n /= 10;
+        if n == 0 {
+            break;
+        }
+    }
+    out.push_str(std::str::from_utf8(&digits[at..]).unwrap_or_default());
+}
+
 pub(crate) fn put(out: &mut String, args: std::fmt::Arguments<'_>) {
     out.write_fmt(args).expect("a String takes everything");
 }
@@ -341,6 +381,22 @@ pub(crate) fn put(out: &mut String, args: std::fmt::Arguments<'_>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn numbers_look_as_the_standard_library_has_them() {
+        let near = |n: u64| [n.wrapping_sub(1), n, n.wrapping_add(1)];
+        let shifts = (0..64).flat_map(|n| near(1 << n));
+        let powers = (0..20).flat_map(|n| near(10u64.pow(n)));
+        for n in shifts.chain(powers) {
+            let (mut a, mut b) = (String::new(), String::new());
+            hex(&mut a, "+0x", n);
+            decimal(&mut b, n);
+            assert_eq!((a, b), (format!("+{n:#x}"), n.to_string()));
+            let mut signed = String::new();
+            word(&mut signed, n, Type::I64, &TestSymbols::sample());
+            assert_eq!(signed, (n as i64).to_string());
+        }
+    }
     use crate::mem::perm;
     use crate::probe::attach::testing::TestSymbols;
 

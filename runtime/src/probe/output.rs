@@ -71,12 +71,10 @@ impl Output {
                 self.line(&line);
                 line
             }
-            Form::Record(record, messages) if messages.is_empty() => {
-                self.record(record);
-                String::new()
-            }
-            Form::Record(record, messages) => {
-                self.record(record.str("msg", &messages.join(" ")));
+            Form::Record(form) => {
+                let (record, messages) = *form;
+                let none = messages.is_empty();
+                self.record(if none { record } else { record.str("msg", &messages.join(" ")) });
                 String::new()
             }
         }
@@ -125,7 +123,7 @@ pub struct Fields {
 enum Form {
     Line(String),
     /// The record, and what has no name.
-    Record(Json, Vec<String>),
+    Record(Box<(Json, Vec<String>)>),
 }
 
 impl Fields {
@@ -137,7 +135,7 @@ impl Fields {
 
     /// A record.
     pub fn record(record: Json) -> Fields {
-        Fields { form: Form::Record(record, Vec::new()), joint: "" }
+        Fields { form: Form::Record(Box::new((record, Vec::new()))), joint: "" }
     }
 
     /// Adds a value; without a name it is part of the message. In text a call stack takes lines of its own.
@@ -153,12 +151,12 @@ impl Fields {
                 }
                 format::show(line, value, ty, symbols);
             }
-            Form::Record(_, messages) if name.is_empty() => {
+            Form::Record(form) if name.is_empty() => {
                 let mut shown = String::new();
                 format::show(&mut shown, value, ty, symbols);
-                messages.push(shown);
+                form.1.push(shown);
             }
-            Form::Record(record, _) => record.push(name, &json_value(value, ty, symbols)),
+            Form::Record(form) => form.0.push(name, &json_value(value, ty, symbols)),
         }
     }
 
@@ -170,7 +168,7 @@ impl Fields {
                 begin_word(line, joint, name, '=');
                 line.push_str(text);
             }
-            Form::Record(record, _) => record.push(name, json),
+            Form::Record(form) => form.0.push(name, json),
         }
     }
 }

@@ -99,7 +99,8 @@ pub enum ExitReason {
 
 /// The state of all probes of a run.
 pub struct ProbeRuntime {
-    sites: Vec<Arc<ActionSite>>,
+    /// None while it is being performed.
+    sites: Vec<Option<Box<ActionSite>>>,
     probes: Vec<ProbeState>,
     texts: Texts,
     states: States,
@@ -391,7 +392,7 @@ impl ProbeRuntime {
 
     /// Adds an action and returns its number, which [`ActionCall::action`] names.
     pub fn push(&mut self, site: ActionSite) -> u32 {
-        let site = Arc::new(site);
+        let site = Some(Box::new(site));
         if let Some(spare) = self.spare_sites.pop() {
             self.sites[spare as usize] = site;
             return spare;
@@ -511,7 +512,7 @@ impl ProbeRuntime {
 
     /// Forgets what belongs to a thread that is over.
     pub fn end_thread(&mut self, thread: u64) {
-        self.texts.firings.remove(&thread);
+        self.texts.end_thread(thread);
         self.traces.retain(|trace| trace.thread != thread);
         self.states.end_thread(thread);
         self.loops.clear(thread);
@@ -534,7 +535,7 @@ impl ProbeRuntime {
 
     /// In a forked child: what belonged to the thread `parent` belongs to `child`, and other threads are not there.
     pub(super) fn forked(&mut self, parent: u64, child: u64) {
-        self.texts.firings.clear();
+        self.texts.clear();
         self.happenings.clear();
         self.finished.clear();
         self.traces.retain(|trace| trace.thread == parent);
@@ -549,7 +550,7 @@ impl ProbeRuntime {
 
     /// The signal that an action raises.
     pub fn raised(&self, action: u32) -> Option<u8> {
-        match self.sites[action as usize].action {
+        match self.sites[action as usize].as_ref()?.action {
             Action::Raise(signal) => Some(signal),
             _ => None,
         }
@@ -650,7 +651,15 @@ impl ProbeRuntime {
 
     /// Performs an action; the arguments are in `cpu.x[call.args..]`. Returns its result.
     pub fn perform(&mut self, call: ActionCall, cpu: &mut CpuState, guest: &Guest<'_>) -> u64 {
-        let site = Arc::clone(&self.sites[call.action as usize]);
+        let Some(site) = self.sites[call.action as usize].take() else {
+            unreachable!("no action performs actions");
+        };
+        let result = self.perform_at(&site, call, cpu, guest);
+        self.sites[call.action as usize] = Some(site);
+        result
+    }
+
+    fn perform_at(&mut self, site: &ActionSite, call: ActionCall, cpu: &mut CpuState, guest: &Guest<'_>) -> u64 {
         if self.texts.firing_of(guest.thread_id, (site.probe, call.pc, call.icount)) {
             self.loops.clear(guest.thread_id);
             self.lasting.abandon(guest.thread_id);
@@ -660,10 +669,10 @@ impl ProbeRuntime {
             return 0;
         }
         if let Action::Stick { big_endian, lasts } = &site.action {
-            return self.stick(&site, call, (*big_endian, lasts.as_ref()), cpu, guest).into();
+            return self.stick(site, call, (*big_endian, lasts.as_ref()), cpu, guest).into();
         }
         let args = &cpu.x[usize::from(call.args)..][..usize::from(call.n)];
-        let mut fire = Firing { call, site: &site, guest, args: Args { slots: args, at: 0 }, poll: 0 };
+        let mut fire = Firing { call, site, guest, args: Args { slots: args, at: 0 }, poll: 0 };
         let result = self.dispatch(&mut fire, cpu);
         self.note_output_failure();
         // A flush between actions may have failed as well, and nobody has told the thread.
@@ -731,6 +740,7 @@ impl ProbeRuntime {
             Action::LoopValue => self.loops.value(thread, fire.args.word()).map_or(0, |value| self.in_slot(value)),
 
             Action::Print(parts) => self.print(fire, parts),
+            Action::PrintText(parts) => self.print_text(fire, parts),
             Action::Dump => self.dump(fire),
             Action::Warn => self.warn(fire),
             Action::TraceBegin => self.trace_begin(fire, cpu),
@@ -847,17 +857,22 @@ impl ProbeRuntime {
 
     fn interpolate(&mut self, fire: &mut Firing<'_>, parts: &[TextPart]) -> u64 {
         let mut out = self.texts.spare();
+        self.join(fire, parts, &mut out);
+        self.texts.add(out.into_bytes(), false)
+    }
+
+    /// Appends the parts of a text.
+    fn join(&self, fire: &mut Firing<'_>, parts: &[TextPart], out: &mut String) {
         let view = View { symbols: fire.guest.symbols, memory: fire.guest.memory };
         for part in parts {
             match part {
                 TextPart::Text(text) => out.push_str(text),
                 TextPart::Value(ty, how) => {
                     let value = self.value(&mut fire.args, *ty);
-                    format::show_with(&mut out, value, *ty, how, &view);
+                    format::show_with(out, value, *ty, how, &view);
                 }
             }
         }
-        self.texts.add(out.into_bytes(), false)
     }
 
     fn guest_text(&mut self, fire: &mut Firing<'_>) -> u64 {
@@ -1036,6 +1051,19 @@ impl ProbeRuntime {
         for (name, state, top) in tables {
             output::print_state(&mut self.output, &self.states, state, name, top, symbols);
         }
+        0
+    }
+
+    /// As [`ProbeRuntime::print`] of the text that [`ProbeRuntime::interpolate`] makes.
+    fn print_text(&mut self, fire: &mut Firing<'_>, parts: &[TextPart]) -> u64 {
+        let mut text = std::mem::take(&mut self.line);
+        text.clear();
+        self.join(fire, parts, &mut text);
+        match self.output.style().json {
+            true => self.output.record(self.record("print", fire.site.probe).str("msg", &text)),
+            false => self.output.line(&text),
+        }
+        self.line = text;
         0
     }
 
@@ -1716,10 +1744,11 @@ impl Args<'_> {
 struct Texts {
     interned: Vec<Box<[u8]>>,
     index: HashMap<Box<str>, u64>,
-    /// The firings that are under way, by thread.
-    firings: HashMap<u64, FiringTexts>,
-    /// The thread that performs an action.
+    /// The thread that performs an action, and its firing that is under way.
     thread: u64,
+    now: FiringTexts,
+    /// Those of other threads.
+    firings: HashMap<u64, FiringTexts>,
     /// Empty, for texts to come.
     spare: Vec<String>,
 }
@@ -1761,8 +1790,9 @@ impl Texts {
         let mut texts = Texts {
             interned: Vec::new(),
             index: HashMap::new(),
-            firings: HashMap::new(),
             thread: 0,
+            now: FiringTexts::default(),
+            firings: HashMap::new(),
             spare: Vec::new(),
         };
         texts.intern("");
@@ -1780,17 +1810,34 @@ impl Texts {
     }
 
     fn begin_firing(&mut self) {
-        self.firings.entry(self.thread).or_default().clear(&mut self.spare);
+        self.now.clear(&mut self.spare);
+    }
+
+    /// Forgets the texts of a thread.
+    fn end_thread(&mut self, thread: u64) {
+        self.firings.remove(&thread);
+        if self.thread == thread {
+            (self.thread, self.now) = (0, FiringTexts::default());
+        }
+    }
+
+    /// Forgets all texts.
+    fn clear(&mut self) {
+        self.firings.clear();
+        self.now = FiringTexts::default();
     }
 
     /// Texts live as long as the firing does; another probe, place or time is another firing of the thread.
     /// True for a new firing.
     fn firing_of(&mut self, thread: u64, of: (ProbeId, u64, u64)) -> bool {
-        self.thread = thread;
-        let firing = self.firings.entry(thread).or_default();
-        let is_new = std::mem::replace(&mut firing.of, of) != of;
+        if self.thread != thread {
+            let next = self.firings.remove(&thread).unwrap_or_default();
+            self.firings.insert(self.thread, std::mem::replace(&mut self.now, next));
+            self.thread = thread;
+        }
+        let is_new = std::mem::replace(&mut self.now.of, of) != of;
         if is_new {
-            firing.clear(&mut self.spare);
+            self.now.clear(&mut self.spare);
         }
         is_new
     }
@@ -1801,7 +1848,7 @@ impl Texts {
     }
 
     fn add(&mut self, bytes: Vec<u8>, raw: bool) -> u64 {
-        let texts = &mut self.firings.entry(self.thread).or_default().texts;
+        let texts = &mut self.now.texts;
         texts.push((bytes, raw));
         TextHandle::FIRING + (texts.len() - 1) as u64
     }
@@ -1811,7 +1858,7 @@ impl Texts {
         match handle.checked_sub(TextHandle::FIRING) {
             None => self.interned.get(handle as usize).map_or(empty, |bytes| TextRef { bytes, raw: false }),
             Some(n) => {
-                let text = usize::try_from(n).ok().and_then(|n| self.firings.get(&self.thread)?.texts.get(n));
+                let text = usize::try_from(n).ok().and_then(|n| self.now.texts.get(n));
                 text.map_or(empty, |(bytes, raw)| TextRef { bytes, raw: *raw })
             }
         }
@@ -2030,8 +2077,11 @@ mod tests {
             TextPart::Text(" ".into()),
             TextPart::Value(Type::Bytes, Format::default()),
         ];
-        let joined = rig.act(Action::Interpolate(parts), &[hello, 1, 1, bytes]);
+        let joined = rig.act(Action::Interpolate(parts.clone()), &[hello, 1, 1, bytes]);
         assert_eq!(rig.shown(joined), "hello  |0x10000000000000001 de ad");
+        rig.act(Action::PrintText(parts), &[hello, 1, 1, bytes]);
+        rig.act(Action::PrintText(Vec::new()), &[]);
+        assert_eq!(rig.output(), "hello  |0x10000000000000001 de ad\n\n");
         rig.pc += 4;
         rig.act(Action::Now, &[]);
         assert_eq!(rig.shown(joined), "", "texts end with the firing");

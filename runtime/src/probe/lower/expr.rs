@@ -957,17 +957,7 @@ impl Body<'_> {
     }
 
     fn interpolate(&mut self, parts: &[StrPart], e: &Expr) -> Result<Value> {
-        let mut pieces = Vec::new();
-        let mut values = Vec::new();
-        for part in parts {
-            match part {
-                StrPart::Text(text) => pieces.push(TextPart::Text(text.clone())),
-                StrPart::Value(value, format) => {
-                    pieces.push(TextPart::Value(value.ty, *format));
-                    values.push(value);
-                }
-            }
-        }
+        let (pieces, values) = pieces(parts);
         self.result_of(Action::Interpolate(pieces), &values, e)
     }
 
@@ -1029,6 +1019,19 @@ impl Body<'_> {
         self.emit_action(action, args, slot::ZERO, at);
         Ok(())
     }
+}
+
+/// The parts of a text as an action wants them, and its values.
+pub(super) fn pieces<'a>(parts: &'a [StrPart]) -> (Vec<TextPart>, Vec<&'a Expr>) {
+    let mut values = Vec::new();
+    let piece = |part: &'a StrPart| match part {
+        StrPart::Text(text) => TextPart::Text(text.clone()),
+        StrPart::Value(value, format) => {
+            values.push(value);
+            TextPart::Value(value.ty, *format)
+        }
+    };
+    (parts.iter().map(piece).collect(), values)
 }
 
 /// An upper bound of the temporaries that what stands for a variable takes.

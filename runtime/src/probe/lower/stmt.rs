@@ -2,7 +2,7 @@
 
 use super::body::{Body, Flow};
 use super::code::{Atom, Label, Value};
-use super::expr::{NZCV_SHIFT, lane};
+use super::expr::{NZCV_SHIFT, lane, pieces};
 use super::fold::truncate;
 use super::{Plan, REDIRECT_FLAG, REDIRECT_TARGET, TooComplex};
 use crate::probe::action::{Action, PrintPart};
@@ -10,8 +10,8 @@ use crate::probe::state::{HIST_BUCKETS, bucket_of};
 use crate::uop::{BinOp, Lanes, UnOp, Uop, X, slot};
 use crate::vector::XvOp;
 use spile_lang::ir::{
-    AggFn, AssignOp, BinaryOp, BitsOp, Event, Expr, GotoTarget, LValue, LocalId, MemType, Moment, PrintArg, PrintValue,
-    StateId, StateKind, Stmt, StmtKind,
+    AggFn, AssignOp, BinaryOp, BitsOp, Event, Expr, ExprKind, GotoTarget, LValue, LocalId, MemType, Moment, PrintArg,
+    PrintValue, StateId, StateKind, Stmt, StmtKind,
 };
 use spile_lang::target::{Register, RegisterSlot};
 use spile_lang::types::Type;
@@ -514,6 +514,15 @@ impl Body<'_> {
     // ---- output
 
     fn print(&mut self, args: &[PrintArg], s: &Stmt) -> Result<()> {
+        // A text by itself, which nobody else sees, is made where it is printed.
+        if let [PrintArg { name, value: PrintValue::Expr(text) }] = args
+            && name.is_empty()
+            && let ExprKind::Interp(parts) = &text.kind
+            && self.fold(text).is_none()
+        {
+            let (pieces, values) = pieces(parts);
+            return self.output(Action::PrintText(pieces), &values, s);
+        }
         let mut parts = Vec::new();
         let mut values = Vec::new();
         for PrintArg { name, value } in args {
