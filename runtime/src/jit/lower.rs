@@ -158,7 +158,7 @@ const MOST_ADDITIONS: usize = 8;
 /// Most cells that tallies are added to where a tail call is made.
 const FEW_CELLS: usize = 4;
 
-/// Most targets of an indirect jump that are compared with one after the other.
+/// Most targets of an indirect jump that are found by comparisons.
 const MAX_COMPARISONS: usize = 16;
 /// Most entries in the table of an indirect jump.
 const MAX_JUMP_TABLE: u64 = 1024;
