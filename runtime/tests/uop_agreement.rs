@@ -691,7 +691,8 @@ fn operations_that_are_made_of_several() {
 
 /// One or two micro-ops that move, make or spoil words in the first slots.
 fn about_words(random: &mut Random) -> Vec<Uop> {
-    use BinOp::{Add32, Add64, And64, AndNot64, LtS, LtU, Or64, Sar64, Shr32, Sub32, Xor64};
+    use BinOp::{Add32, And64, AndNot64, Or64, Sar64, Shr32, Sub32, Xor64};
+    use MemTy::{S8, S8to32, S16, S16to32, S32, U8, U16, U32, U64};
     let [d, a, b, c] = [(); 4].map(|()| random.below(6) as u8);
     let imm = random.pick(&[1, 5, 31, 32, 33, 0x7fff_ffff, 0x8000_0000, u64::MAX, 0xffff_ffff_8000_0000]);
     let extended = Uop::Un { op: UnOp::Sext32, d, a: d };
@@ -699,16 +700,22 @@ fn about_words(random: &mut Random) -> Vec<Uop> {
         0..=2 => vec![Uop::Un { op: UnOp::Sext32, d, a }],
         3 | 4 => vec![Uop::Bin { op: random.pick(&[Add32, Sub32]), d, a, b }, extended],
         5 => vec![Uop::BinI { op: Shr32, d, a, imm }, extended],
-        6 => vec![Uop::Bin { op: random.pick(&[And64, AndNot64, Or64, Xor64, LtS, LtU, Add64]), d, a, b }],
-        7 => vec![Uop::BinI { op: random.pick(&[And64, Or64, Xor64, Sar64, Shr32, Add64, LtS]), d, a, imm }],
-        8 => vec![Uop::Load {
-            ty: random.pick(&[MemTy::U8, MemTy::S16, MemTy::S32, MemTy::U32]),
-            d,
-            a: 9,
-            imm: a.into(),
-        }],
+        6 => {
+            let op =
+                if random.below(2) == 0 { random.pick(BinOp::ALL) } else { random.pick(&[And64, AndNot64, Xor64]) };
+            vec![Uop::Bin { op, d, a, b }]
+        }
+        7 => {
+            let often = [And64, Or64, Xor64, Sar64, Shr32];
+            let op = if random.below(2) == 0 { random.pick(BinOp::ALL) } else { random.pick(&often) };
+            vec![Uop::BinI { op, d, a, imm }]
+        }
+        8 => {
+            let ty = random.pick(&[S8, S8to32, S16, S16to32, S32, U8, U16, U32, U64]);
+            vec![Uop::Load { ty, d, a: 9, imm: random.below(56) as i64 }]
+        }
         9 => vec![Uop::Select { d, c, a, b }],
-        10 => vec![Uop::Un { op: random.pick(&[UnOp::Mov, UnOp::Not64, UnOp::Zext32, UnOp::Clz64]), d, a }],
+        10 => vec![Uop::Un { op: random.pick(UnOp::ALL), d, a }],
         _ => vec![Uop::MovI { d, imm }],
     }
 }

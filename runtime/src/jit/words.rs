@@ -26,7 +26,10 @@ impl Words {
         let is_word = |imm: u64| i32::try_from(imm as i64).is_ok();
         match *uop {
             Uop::MovI { d, imm } => is_word(imm).then_some(d),
-            Uop::Load { ty, d, .. } => (ty.bytes() < 4 || ty == MemTy::S32).then_some(d),
+            Uop::Load { ty, d, .. } => match ty {
+                MemTy::U8 | MemTy::U16 | MemTy::S8 | MemTy::S16 | MemTy::S32 => Some(d),
+                MemTy::S8to32 | MemTy::S16to32 | MemTy::U32 | MemTy::U64 => None,
+            },
             Uop::Un { op, d, a } => match op {
                 UnOp::Mov | UnOp::Not64 => self.holds(a),
                 UnOp::Zext8 | UnOp::Zext16 | UnOp::Sext8 | UnOp::Sext16 | UnOp::Sext32 | UnOp::IsZero => true,
@@ -111,6 +114,19 @@ mod tests {
         // What is written is judged by what was there before.
         let itself = Uop::Bin { op: BinOp::Or64, d: 1, a: 1, b: 9 };
         assert!(!after(&[load, itself]).holds(1));
+    }
+
+    /// Their upper half is zero: taken for words, they stayed as they are where they were extended.
+    #[test]
+    fn what_is_extended_to_32_bits_is_no_word() {
+        for ty in MemTy::ALL.iter().copied() {
+            let is_word = [0x7f, 0x80, 0x8000, 0x8000_0000, u64::MAX].map(|raw| {
+                let value = ty.extend(raw);
+                value == value as i32 as u64
+            });
+            let words = after(&[Uop::Load { ty, d: 1, a: 9, imm: 0 }]);
+            assert_eq!(words.holds(1), is_word == [true; 5], "{ty:?}");
+        }
     }
 
     #[test]
