@@ -2666,6 +2666,10 @@ impl<'f> Lowering<'_, 'f> {
 
     fn add_with_carry(&mut self, a: X, b: X) -> Value {
         let (a, b) = (self.get(a), self.get(b));
+        self.sum_with_carry(a, b)
+    }
+
+    fn sum_with_carry(&mut self, a: Value, b: Value) -> Value {
         let carry = self.condition(Cc::Cs);
         let carry = self.b.ins().uextend(I64, carry);
         let sum = self.b.ins().iadd(a, b);
@@ -2688,10 +2692,7 @@ impl<'f> Lowering<'_, 'f> {
     fn add_and_carry_32(&mut self, a: X, b: X) -> (Value, Value) {
         let (a, b) = (self.get(a), self.get(b));
         let (a, b) = (self.values().un(UnOp::Zext32, a), self.values().un(UnOp::Zext32, b));
-        let carry = self.condition(Cc::Cs);
-        let carry = self.b.ins().uextend(I64, carry);
-        let sum = self.b.ins().iadd(a, b);
-        let sum = self.b.ins().iadd(sum, carry);
+        let sum = self.sum_with_carry(a, b);
         let carry = self.b.ins().ushr_imm_u(sum, 32);
         (self.b.ins().ireduce(I32, sum), self.b.ins().ireduce(I8, carry))
     }

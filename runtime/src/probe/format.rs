@@ -341,7 +341,6 @@ const ERRNO_NAMES: [&str; 134] = [
     "EOWNERDEAD", "ENOTRECOVERABLE", "ERFKILL", "EHWPOISON",
 ];
 
-/// Formatting into a `String` cannot fail.
 /// Appends `before` and a number in hexadecimal. Most of what probes print is such numbers, for which the formatter of the
 /// standard library takes three times as long.
 pub(crate) fn hex(out: &mut String, before: &str, mut n: u64) {
@@ -374,6 +373,7 @@ pub(crate) fn decimal(out: &mut String, mut n: u64) {
     out.push_str(std::str::from_utf8(&digits[at..]).unwrap_or_default());
 }
 
+/// Formatting into a `String` cannot fail.
 pub(crate) fn put(out: &mut String, args: std::fmt::Arguments<'_>) {
     out.write_fmt(args).expect("a String takes everything");
 }
@@ -381,6 +381,8 @@ pub(crate) fn put(out: &mut String, args: std::fmt::Arguments<'_>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::mem::perm;
+    use crate::probe::attach::testing::TestSymbols;
 
     #[test]
     fn numbers_look_as_the_standard_library_has_them() {
@@ -397,8 +399,6 @@ mod tests {
             assert_eq!(signed, (n as i64).to_string());
         }
     }
-    use crate::mem::perm;
-    use crate::probe::attach::testing::TestSymbols;
 
     fn shown(value: Value<'_>, ty: Type) -> String {
         let mut out = String::new();
