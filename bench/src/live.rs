@@ -42,9 +42,11 @@ pub(crate) fn run(bench: &Bench<'_>) -> Result<String, String> {
         "blocks",
         "changes",
         "add, ms",
+        "95 %",
         "slowest",
         "answered",
         "remove, ms",
+        "95 %",
         "slowest",
         "answered",
         "translated again",
@@ -114,8 +116,8 @@ fn changes(bench: &Bench<'_>, root: &Path, probe: &str) -> Result<Vec<String>, S
             times.sort_by(f64::total_cmp);
             times
         });
-        let middle = times.len() / 2;
-        [effects[middle], effects[effects.len() - 1], answers[middle]].map(|ms| format!("{ms:.3}"))
+        let at = |times: &[f64], share: f64| times[((times.len() - 1) as f64 * share).round() as usize];
+        [at(&effects, 0.5), at(&effects, 0.95), at(&effects, 1.0), at(&answers, 0.5)].map(|ms| format!("{ms:.3}"))
     });
     let mut row = vec![format!("`{probe}`"), count("memory", "blocks now"), number.to_string()];
     row.extend(times.into_iter().flatten());

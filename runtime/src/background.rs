@@ -12,7 +12,6 @@
 use crate::cache::Entry;
 use crate::gate::Gate;
 use crate::jit::FpMode;
-use crate::linux::session::take_short_slices;
 use crate::machine::{Machine, Remains};
 use crate::vm::AbortOnPanic;
 use std::collections::VecDeque;
@@ -132,8 +131,8 @@ fn start(machine: &Arc<Machine>) -> Option<Thread> {
 /// What the thread does until the run ends. It keeps nothing of the machine while it compiles or waits.
 fn work(gate: &Gate, machine: &Weak<Machine>) {
     let _guard = AbortOnPanic;
-    // What the guest, or who watches it, wants at once need not wait for this.
-    take_short_slices();
+    // Its slices of time are as long as the host gives them: a thread that wakes up takes the processor at once from those
+    // that have longer ones only, as that of a session has to.
     while let Some(Some(begun)) = gate.beside(|| machine.upgrade().map(|machine| machine.begin_next())) {
         let mut work = match begun {
             Next::Now(work) => work,

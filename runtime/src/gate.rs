@@ -18,6 +18,10 @@ use crate::cpu::poll;
 use std::cell::RefCell;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::time::{Duration, Instant};
+
+/// How long who wants to be exclusive waits for the others without sleeping.
+const AWAKE: Duration = Duration::from_micros(200);
 
 /// The meeting point of a process's guest threads.
 #[derive(Debug, Default)]
@@ -40,6 +44,11 @@ struct State {
 }
 
 impl State {
+    /// True if a thread other than `member` is inside.
+    fn is_other_inside(&self, member: &Arc<Member>) -> bool {
+        self.members.iter().any(|other| !Arc::ptr_eq(other, member) && other.inside.load(Ordering::SeqCst))
+    }
+
     fn add(&mut self, word: &'static AtomicU32) -> Arc<Member> {
         if self.exclusive {
             // Who waits to be exclusive has asked the others already.
@@ -263,13 +272,31 @@ impl Gate {
         for other in state.members.iter().filter(|other| !Arc::ptr_eq(other, member)) {
             other.poll.fetch_or(poll::PARK, Ordering::Release);
         }
-        while state.members.iter().any(|other| !Arc::ptr_eq(other, member) && other.inside.load(Ordering::SeqCst)) {
+        state = self.await_boundaries(state, member);
+        while state.is_other_inside(member) {
             state = self.changed.wait(state).unwrap_or_else(|poisoned| poisoned.into_inner());
         }
         drop(state);
         member.exclusive.store(true, Ordering::Relaxed);
         let _end = EndExclusive(self, member);
         f()
+    }
+}
+
+impl Gate {
+    /// Waits awake for the others to get outside, which running threads do at once. Who sleeps for a microsecond may get
+    /// its processor back milliseconds later, if the host has given it to a thread that does not sleep.
+    fn await_boundaries<'a>(&'a self, state: MutexGuard<'a, State>, member: &Member) -> MutexGuard<'a, State> {
+        let mut inside: Vec<Arc<Member>> = state.members.clone();
+        drop(state);
+        let begun = Instant::now();
+        loop {
+            inside.retain(|other| !std::ptr::eq(&**other, member) && other.inside.load(Ordering::SeqCst));
+            if inside.is_empty() || begun.elapsed() >= AWAKE {
+                return self.lock();
+            }
+            std::hint::spin_loop();
+        }
     }
 }
 
