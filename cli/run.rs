@@ -203,7 +203,7 @@ fn report(args: &RunArgs, sources: &Sources, vm: &Vm, status: u8) -> u8 {
     let status = probes.final_status(status);
     if vm.environment.is_child() {
         // Before others see that it has ended: what comes then would be out of order, or nobody would wait for it.
-        probes.flush();
+        probes.flush(&vm.memory);
         return status;
     }
     let report = probes.finish(&vm.memory, &*vm.environment, status);

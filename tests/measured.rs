@@ -82,7 +82,8 @@ fn blocks_are_quick_before_there_are_regions() {
     };
     assert_eq!(made("on insn count"), quick);
     assert_eq!(made("on insn when x0 == 12345678 print x0"), quick);
-    assert_eq!(made("on insn print x0"), 0);
+    assert_eq!(made("on insn print x0"), quick);
+    assert_eq!(made("on insn print hex(x0)"), 0);
     // What is executed once or twice is not worth it, and what is hot is worth more.
     let record = stats(&["--deterministic"], &["fib"]);
     let some = number(&record, "translation", "blocks made quick");
@@ -93,13 +94,32 @@ fn blocks_are_quick_before_there_are_regions() {
 #[test]
 fn activities_are_all_of_the_time() {
     for tier in TIERS {
-        let record = stats(&["--tier", tier, "-e", "on insn at fib print x0", "-o", "/dev/null"], &["fib"]);
+        let record = stats(&["--tier", tier, "-e", "on insn at fib print hex(x0)", "-o", "/dev/null"], &["fib"]);
         let time = record["time"].as_object().expect("a section");
         let of = |name: &str| time[name].as_f64().expect("a number");
         let names = time.keys().filter(|name| !["elapsed", "compiling, beside it too"].contains(&name.as_str()));
         let sum: f64 = names.map(|name| of(name)).sum();
         assert!(sum <= of("elapsed") && sum > 0.8 * of("elapsed"), "{tier}: {record}");
         assert!(of("probes") > 0.0 && number(&record, "control", "actions of probes") >= 21_891, "{tier}: {record}");
+    }
+}
+
+#[test]
+fn what_is_printed_is_left_as_records() {
+    for tier in TIERS {
+        let numbers = |probe: &str| {
+            let record = stats(&["--tier", tier, "-e", probe, "-o", "/dev/null"], &["fib"]);
+            ["records of probes", "actions of probes"].map(|name| number(&record, "control", name))
+        };
+        for probe in ["on insn at fib print x0, \"and\", pc", "on insn at fib print \"{x0} of {sp:x}\""] {
+            let [records, actions] = numbers(probe);
+            assert!(records + actions >= 21_891 && actions < 100, "{tier}, {probe}: {records} and {actions}");
+        }
+        // Texts of the firing, the guest's memory and globals are others later.
+        for value in ["hex(x0)", "\"{sp:str}\"", "@m"] {
+            let [records, actions] = numbers(&format!("on insn at fib {{ @m[1] += 1; print {value} }}"));
+            assert!(records == 0 && actions >= 21_891, "{tier}, {value}: {records} and {actions}");
+        }
     }
 }
 

@@ -45,14 +45,31 @@ pub(crate) enum Next<T> {
     Nothing,
 }
 
+/// A host thread that helps the guest's.
 #[derive(Debug, Default)]
-enum Worker {
+pub(crate) enum Worker {
     /// It is started when there is something to do.
     #[default]
     Absent,
+    /// It works, or waits for being woken.
     There(Thread),
     /// The host has refused a thread.
     Refused,
+}
+
+impl Worker {
+    /// The thread, started if need be.
+    pub(crate) fn thread(&mut self, start: impl FnOnce() -> Option<Thread>) -> Option<&Thread> {
+        if matches!(self, Worker::Absent) {
+            *self = start().map_or(Worker::Refused, Worker::There);
+        }
+        self.there()
+    }
+
+    /// The thread, if it is there.
+    pub(crate) fn there(&self) -> Option<&Thread> {
+        if let Worker::There(thread) = self { Some(thread) } else { None }
+    }
 }
 
 impl Queue {
@@ -76,13 +93,7 @@ impl Queue {
 
     /// Who compiles; started if need be.
     fn thread(&mut self, machine: &Arc<Machine>) -> Option<Thread> {
-        if matches!(self.worker, Worker::Absent) {
-            self.worker = start(machine).map_or(Worker::Refused, Worker::There);
-        }
-        match &self.worker {
-            Worker::There(thread) => Some(thread.clone()),
-            _ => None,
-        }
+        self.worker.thread(|| start(machine)).cloned()
     }
 
     /// Takes the block that has been executed most.
@@ -109,9 +120,7 @@ impl Queue {
 
     /// Wakes the thread, so that it sees what else there is to do, or the end of its machine. False if there is none.
     pub(crate) fn wake(&self) -> bool {
-        let Worker::There(thread) = &self.worker else { return false };
-        thread.unpark();
-        true
+        self.worker.there().map(Thread::unpark).is_some()
     }
 }
 

@@ -7,13 +7,16 @@
 
 use crate::keys::Keys;
 use crate::machine::lock;
+use crate::records::{Records, Ring};
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 
 /// The cells of a run.
 #[derive(Debug)]
 pub struct Cells {
-    common: Arc<[AtomicU64]>,
+    common: Counters,
+    /// What threads leave to be printed.
+    records: Records,
     /// The counters of threads, other than the common words.
     threads: Mutex<Vec<Counters>>,
     used: AtomicU32,
@@ -26,9 +29,12 @@ pub struct Cells {
 /// Most indexes of keys.
 const MOST_INDEXES: usize = 256;
 
-/// The words in which one thread counts.
+/// The words in which one thread counts, and the ring in which it leaves records.
 #[derive(Clone, Debug)]
-pub struct Counters(Arc<[AtomicU64]>);
+pub struct Counters {
+    words: Arc<[AtomicU64]>,
+    ring: Ring,
+}
 
 impl Cells {
     /// Number of cells. The host provides the memory of those that are used.
@@ -50,7 +56,10 @@ impl Cells {
     fn with(common: Arc<[AtomicU64]>) -> Arc<Cells> {
         let used = AtomicU32::new(Cells::NOWHERE.end);
         let indexes = [const { OnceLock::new() }; MOST_INDEXES];
-        Arc::new(Cells { common, threads: Mutex::default(), used, indexes, spare_indexes: Mutex::default() })
+        let records = Records::default();
+        let ring = if common.is_empty() { Ring::none() } else { records.ring() };
+        let common = Counters { words: common, ring };
+        Arc::new(Cells { common, records, threads: Mutex::default(), used, indexes, spare_indexes: Mutex::default() })
     }
 
     /// Returns a cell that nobody else has; it holds 0. `None` if all are taken.
@@ -60,13 +69,13 @@ impl Cells {
 
     /// Returns the first of `len` neighbouring cells that nobody else has; they hold 0. `None` if there is no room.
     pub fn allocate_row(&self, len: u32) -> Option<u32> {
-        let step = |used: u32| used.checked_add(len).filter(|&end| end as usize <= self.common.len());
+        let step = |used: u32| used.checked_add(len).filter(|&end| end as usize <= self.common.words.len());
         self.used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, step).ok()
     }
 
     /// As [`Cells::allocate_row`] for what is not known to be needed: something is left for what is.
     pub fn allocate_spare_row(&self, len: u32) -> Option<u32> {
-        (self.used.load(Ordering::Relaxed) < self.common.len() as u32 / 4 * 3).then(|| self.allocate_row(len))?
+        (self.used.load(Ordering::Relaxed) < self.common.words.len() as u32 / 4 * 3).then(|| self.allocate_row(len))?
     }
 
     /// Returns the number of an index that nobody else has. `None` if all are taken.
@@ -95,26 +104,26 @@ impl Cells {
 
     /// Returns what a cell holds without what threads count in words of their own.
     pub fn get_common(&self, cell: u32) -> u64 {
-        self.common[cell as usize].load(Ordering::Relaxed)
+        self.common.word(cell).load(Ordering::Relaxed)
     }
 
     /// Returns what a cell holds.
     pub fn get(&self, cell: u32) -> u64 {
         let threads = lock(&self.threads);
         let own: u64 = threads.iter().map(|counters| counters.word(cell).load(Ordering::Relaxed)).fold(0, wrapping);
-        self.common[cell as usize].load(Ordering::Relaxed).wrapping_add(own)
+        self.common.word(cell).load(Ordering::Relaxed).wrapping_add(own)
     }
 
     /// Changes what a cell holds. What other threads count at the same moment may be lost.
     pub fn set(&self, cell: u32, value: u64) {
         let threads = lock(&self.threads);
         threads.iter().for_each(|counters| counters.word(cell).store(0, Ordering::Relaxed));
-        self.common[cell as usize].store(value, Ordering::Relaxed);
+        self.common.word(cell).store(value, Ordering::Relaxed);
     }
 
     /// Adds to a cell in one atomic step and returns what it then holds.
     pub fn add(&self, cell: u32, value: u64) -> u64 {
-        let before = self.common[cell as usize].fetch_add(value, Ordering::Relaxed);
+        let before = self.common.word(cell).fetch_add(value, Ordering::Relaxed);
         let threads = lock(&self.threads);
         let own: u64 = threads.iter().map(|counters| counters.word(cell).load(Ordering::Relaxed)).fold(0, wrapping);
         before.wrapping_add(value).wrapping_add(own)
@@ -122,20 +131,26 @@ impl Cells {
 
     /// The words in which a lone thread counts: the common ones.
     pub fn common(&self) -> Counters {
-        Counters(self.common.clone())
+        self.common.clone()
+    }
+
+    /// What threads have left to be printed.
+    pub fn records(&self) -> &Records {
+        &self.records
     }
 
     /// The host address of the common words, for generated code.
     pub fn address(&self) -> usize {
-        self.common.as_ptr() as usize
+        self.common.address()
     }
 
     /// New words for one of several threads; [`Cells::retire`] ends their use.
     pub fn for_thread(&self) -> Counters {
-        if self.common.is_empty() {
+        if self.common.words.is_empty() {
             return self.common();
         }
-        let counters = Counters(crate::mem::host::zeroed_words(self.common.len()));
+        let words = crate::mem::host::zeroed_words(self.common.words.len());
+        let counters = Counters { words, ring: self.records.ring() };
         lock(&self.threads).push(counters.clone());
         counters
     }
@@ -143,12 +158,13 @@ impl Cells {
     /// Adds up what a thread has counted, which counts no more.
     pub fn retire(&self, counters: &Counters) {
         let mut threads = lock(&self.threads);
-        let Some(index) = threads.iter().position(|other| Arc::ptr_eq(&other.0, &counters.0)) else { return };
+        let Some(index) = threads.iter().position(|other| Arc::ptr_eq(&other.words, &counters.words)) else { return };
         let counters = threads.swap_remove(index);
+        self.records.retire(&counters.ring);
         for cell in 0..self.used.load(Ordering::Relaxed) {
             let counted = counters.word(cell).load(Ordering::Relaxed);
             if counted != 0 {
-                self.common[cell as usize].fetch_add(counted, Ordering::Relaxed);
+                self.common.word(cell).fetch_add(counted, Ordering::Relaxed);
             }
         }
     }
@@ -160,7 +176,7 @@ fn wrapping(a: u64, b: u64) -> u64 {
 
 impl Counters {
     fn word(&self, cell: u32) -> &AtomicU64 {
-        &self.0[cell as usize]
+        &self.words[cell as usize]
     }
 
     /// Counts. Only the thread whose words these are may call it.
@@ -172,7 +188,18 @@ impl Counters {
 
     /// The host address of the first word, for generated code.
     pub fn address(&self) -> usize {
-        self.0.as_ptr() as usize
+        self.words.as_ptr() as usize
+    }
+
+    /// The same without a ring, so that everything is printed by its action.
+    #[cfg(test)]
+    pub(crate) fn without_ring(self) -> Counters {
+        Counters { ring: Ring::none(), ..self }
+    }
+
+    /// The thread's ring.
+    pub(crate) fn ring(&self) -> &Ring {
+        &self.ring
     }
 }
 

@@ -10,6 +10,7 @@ use crate::machine::Machine;
 use crate::mem::GuestMemory;
 use crate::probe::engine::Probes;
 use crate::probe::live::Surroundings;
+use crate::vm::ProbeEngine;
 use std::sync::atomic::AtomicU32;
 use std::sync::{Arc, Weak};
 use std::thread;
@@ -32,6 +33,8 @@ impl Control {
     pub fn change<T>(&self, change: impl FnOnce(&mut Probes, &GuestMemory) -> T) -> Option<T> {
         self.visit(|machine| {
             let result = gate::exclusive(|| {
+                // Those of probes that are to go mean something now.
+                with_probes(machine, |probes| probes.write_records(&machine.memory, u64::MAX))?;
                 let result = with_probes(machine, |probes| change(probes, &machine.memory))?;
                 machine.apply_changes_now();
                 if with_probes(machine, |probes| probes.has_marks())? {

@@ -155,6 +155,8 @@ pub struct CodeLinks {
     pub jump_cache: usize,
     /// The words in which the thread counts; see [`crate::cells`].
     pub counters: usize,
+    /// The ring in which the thread leaves records; see [`crate::records`].
+    pub ring: usize,
     /// The generated function that leaves when the next code is not known.
     pub resolver: usize,
     /// Helper functions.

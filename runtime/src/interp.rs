@@ -664,6 +664,11 @@ impl Machine<'_, '_> {
                 let sum = self.ctx.cells.add(cell, self.x(a));
                 self.set(d, sum);
             }
+            Uop::Record { action, d, args, n } => {
+                let args = &self.cpu.x[usize::from(args)..][..usize::from(n)];
+                let written = self.ctx.counters.ring().write(self.ctx.cells.records(), action, args);
+                self.set(d, written.into());
+            }
             Uop::Local { to } => self.at = to,
             Uop::LocalIf { nz, a, to } => {
                 if (self.x(a) != 0) == nz {

@@ -7,7 +7,7 @@
 mod recall;
 mod region;
 
-use crate::background::{Next, Queue};
+use crate::background::{Next, Queue, Worker};
 use crate::block::Block;
 use crate::cache::{Cache, Entry};
 use crate::cells::Cells;
@@ -21,13 +21,14 @@ use crate::perf::PerfMap;
 use crate::stats::{self, Cause, Counts, Made, Section, Standing};
 use crate::store::{Record, Store};
 use crate::translate::{translate, translate_replaced};
-use crate::uop::slot;
+use crate::uop::{Uop, slot};
 use crate::vm::{Config, Counting, End, ProbeEngine, Tier};
 use hashbrown::HashMap;
 use std::ops::Range;
 use std::slice;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
+use std::thread::Thread;
 use std::time::{Duration, Instant};
 
 /// Instructions that a thread takes of the limit of the run at a time.
@@ -81,6 +82,8 @@ pub(crate) struct Machine {
     /// What threads that are over have counted.
     counts: Mutex<Counts>,
     perf_map: OnceLock<PerfMap>,
+    /// Who writes what probes print.
+    pub(crate) writer: Mutex<Worker>,
 }
 
 struct Translations {
@@ -210,6 +213,7 @@ impl Machine {
                 replaced: Vec::new(),
             }),
             store: Mutex::default(),
+            writer: Mutex::default(),
             warm: AtomicU32::new(u32::MAX),
             epoch: AtomicU64::new(0),
             generation: AtomicU64::new(0),
@@ -368,6 +372,9 @@ impl Machine {
             }),
         }
         let block: Block = block.unwrap_or_default();
+        if self.probes.is_some() && block.uops.iter().any(|uop| matches!(uop, Uop::Record { .. })) {
+            self.cells.records().call();
+        }
         if self.memory.perms(pc) != 0 {
             self.memory.mark_code(pc);
             if (block.end - 1) / PAGE != pc / PAGE && self.memory.perms(block.end - 1) != 0 {
@@ -711,8 +718,9 @@ impl Machine {
     pub(crate) fn forked(&self) {
         let mut translations = self.translations();
         (translations.jit, translations.compiler) = (None, None);
-        // Its thread is the parent's.
+        // Its threads are the parent's.
         translations.queue = Queue::default();
+        self.forget_writer();
         translations.cache.forget_code();
         translations.remains.clear();
         (translations.made, translations.dropped, translations.translated) = Default::default();
@@ -773,6 +781,7 @@ impl Machine {
         let standing = Standing {
             elapsed: self.begun.elapsed(),
             live_blocks: translations.cache.len() as u64,
+            records: self.cells.records().count(),
             executed,
             live_regions: jit.map_or(0, Jit::regions) as u64,
             compiled_blocks: jit.map_or(0, Jit::blocks) as u64,
@@ -834,7 +843,7 @@ impl Machine {
     /// Ends the process of a child that a thread other than the first has forked.
     pub(crate) fn exit_process(&self, end: End) -> ! {
         let status = end.status();
-        let status = self.probes().map_or(status, |mut probes| probes.child_status(status));
+        let status = self.probes().map_or(status, |mut probes| probes.child_status(status, &self.memory));
         if let End::Guest(Status::Signaled(signal)) = end {
             crate::linux::die_of_signal(signal);
         }
@@ -845,5 +854,6 @@ impl Machine {
 impl Drop for Machine {
     fn drop(&mut self) {
         self.translations().queue.wake();
+        lock(&self.writer).there().into_iter().for_each(Thread::unpark);
     }
 }

@@ -284,6 +284,8 @@ pub(crate) struct Standing {
     /// Since the process began to run the guest.
     pub(crate) elapsed: Duration,
     pub(crate) live_blocks: u64,
+    /// What probes have printed without an action; see [`crate::records`].
+    pub(crate) records: u64,
     /// Executions of blocks by the interpreter and as quick code, and of their instructions.
     pub(crate) executed: (u64, u64),
     pub(crate) live_regions: u64,
@@ -322,6 +324,7 @@ pub(crate) fn report(counts: &Counts, made: &Made, standing: &Standing) -> Vec<S
         count("turns of the loop", counts.turns),
         count("system calls", counts.system_calls),
         count("actions of probes", counts.actions),
+        count("records of probes", standing.records),
         count("generated code entered", counts.entered),
     ];
     for &(way, name) in &Way::ALL {

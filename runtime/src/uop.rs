@@ -718,6 +718,9 @@ pub enum Uop {
     CellAt { d: X, a: X },
     /// The run-time cell `cell` + a += n, wrapping; the last one of all if a is beyond.
     CellAddAt { cell: u32, a: X, n: X },
+    /// Leaves a record of probe action `action` with the arguments `args..args+n` for whoever writes; d = 1 if there was
+    /// room for it, else 0. See [`crate::records`].
+    Record { action: u32, d: X, args: X, n: u8 },
     /// Goes on with the micro-op at index `to`.
     Local { to: u32 },
     /// Goes on with the micro-op at index `to` if a is zero (`nz` false) or not zero (`nz` true).
@@ -982,7 +985,7 @@ impl Uop {
             | Uop::LocalIf { a, .. }
             | Uop::Goto { a, .. } => f(UseX(a)),
             Uop::BrCc { .. } => f(UseFlags),
-            Uop::Action { d, args, n, .. } => {
+            Uop::Action { d, args, n, .. } | Uop::Record { d, args, n, .. } => {
                 // Not `args..args + n`: the arguments may end with the last slot.
                 for index in 0..n {
                     f(UseX(args + index));

@@ -59,6 +59,11 @@ fn lanes(op: impl Debug, t: Lanes) -> String {
     format!("{}.{}", name(op), name(t))
 }
 
+/// The arguments of an action.
+fn list(f: &mut Formatter<'_>, args: X, n: u8) -> fmt::Result {
+    (0..n).try_for_each(|index| write!(f, "{} {}", if index == 0 { "" } else { "," }, Int(args + index)))
+}
+
 fn load(verb: &str, ty: MemTy) -> String {
     format!("{verb}.{}", name(ty))
 }
@@ -80,6 +85,7 @@ impl Display for Uop {
             | Uop::CellAdd { .. }
             | Uop::CellFind { .. }
             | Uop::CellAt { .. }
+            | Uop::Record { .. }
             | Uop::CellAddAt { .. } => self.fmt_probe(f),
             Uop::MovI { d, imm } => write!(f, "{} = {imm:#x}", Int(d)),
             Uop::Un { op, d, a } => write!(f, "{} = {} {}", Int(d), name(op), Int(a)),
@@ -282,14 +288,16 @@ impl Uop {
             Uop::LocalIf { nz, a, to } => {
                 write!(f, "local {to} if {} {} 0", Int(a), if nz { "!=" } else { "==" })
             }
+            Uop::Record { action, d, args, n } => {
+                write!(f, "{} = record {action}", Int(d))?;
+                list(f, args, n)
+            }
             Uop::Action { action, d, args, n, state } => {
                 if d != slot::ZERO {
                     write!(f, "{} = ", Int(d))?;
                 }
                 write!(f, "action {action}")?;
-                for index in 0..n {
-                    write!(f, "{} {}", if index == 0 { "" } else { "," }, Int(args + index))?;
-                }
+                list(f, args, n)?;
                 f.write_str(if state { ", state" } else { "" })
             }
             Uop::Poll { body } => f.write_str(if body { "poll body" } else { "poll next" }),
@@ -353,6 +361,7 @@ mod tests {
             (Uop::CellAddAt { cell: 1, a: 97, n: 2 }, "cell 1 + p1 += x2"),
             (Uop::Action { action: 2, d: slot::ZERO, args: 96, n: 2, state: false }, "action 2 p0, p1"),
             (Uop::Action { action: 2, d: 97, args: 0, n: 0, state: true }, "p1 = action 2, state"),
+            (Uop::Record { action: 2, d: 97, args: 98, n: 2 }, "p1 = record 2 p2, p3"),
             (Uop::BrZero { nz: true, a: 0, target: 0x800 }, "branch 0x800 if x0 != 0"),
         ];
         for (uop, text) in cases {

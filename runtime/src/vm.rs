@@ -220,10 +220,16 @@ pub trait ProbeEngine: Send {
     fn forked(&mut self, _parent: u64, _child: u64, _cpu: &mut CpuState, _memory: &GuestMemory) {}
 
     /// Ends the output of a forked child and returns its status, given the guest's.
-    fn child_status(&mut self, status: u8) -> u8;
+    fn child_status(&mut self, status: u8, memory: &GuestMemory) -> u8;
 
-    /// Writes out what is buffered, before the guest may write to the same terminal.
-    fn flush(&mut self);
+    /// Writes out all that has been printed, before the guest may write to the same terminal.
+    fn flush(&mut self, memory: &GuestMemory);
+
+    /// Writes at most so many of the records that threads have left, as far as the buffer of the output. Returns how many
+    /// there were.
+    fn write_records(&mut self, _memory: &GuestMemory, _most: u64) -> u64 {
+        0
+    }
 
     /// The engine itself, for its owner.
     fn as_any(&mut self) -> &mut dyn std::any::Any;
@@ -263,7 +269,7 @@ enum Stop {
 
 /// Connects the micro-ops' host calls with the probes and the environment.
 struct EngineHost<'a> {
-    machine: &'a Machine,
+    machine: &'a Arc<Machine>,
     environment: &'a dyn Environment,
     meter: &'a Meter,
 }
@@ -273,7 +279,9 @@ impl Host for EngineHost<'_> {
         let perform =
             || self.machine.probes().map_or(0, |mut probes| probes.action(call, cpu, memory, self.environment));
         self.meter.action();
-        self.meter.spend(Activity::Probing, perform)
+        let result = self.meter.spend(Activity::Probing, perform);
+        self.machine.call_writer();
+        result
     }
 
     fn ticks(&self, icount: u64) -> u64 {
@@ -463,6 +471,9 @@ impl Vm {
             self.fire(PlainEvent::Exit, status);
         }
         self.fire(PlainEvent::End, status);
+        if let Some(mut probes) = self.probes() {
+            probes.flush(&self.memory);
+        }
         self.machine.add_counts(&self.meter.take());
         self.machine.close_perf_map();
         // What others map as well, a file, is to hold what has been stored.
@@ -616,6 +627,7 @@ impl Vm {
             return Some(entry.clone());
         }
         let (entry, outside) = self.meter.spend(Activity::Translating, || self.machine.entry(pc, enters));
+        self.machine.call_writer();
         if outside {
             return None;
         }
@@ -853,7 +865,7 @@ impl Vm {
     fn make_system_call(&mut self) -> Option<Option<Stop>> {
         let watched = self.probes().is_some_and(|mut probes| {
             probes.note_count(self.environment.thread_id(), self.cpu.icount);
-            probes.flush();
+            probes.flush(&self.memory);
             probes.waits_for_calls()
         });
         if watched {
@@ -902,7 +914,7 @@ impl Vm {
             }
             None => {
                 if let Some(mut probes) = self.probes() {
-                    probes.flush();
+                    probes.flush(&self.memory);
                 }
                 self.environment.perform_call(&mut self.cpu, &self.memory)
             }

@@ -1257,3 +1257,43 @@ fn cells_are_found_and_counted_in() {
         assert_ne!(bench.cells[0].get(last), 0);
     }
 }
+
+/// In both compilers as in the reference, until the ring is full and a reader makes room.
+#[test]
+fn records_are_left_while_there_is_room() {
+    let uops = [
+        Uop::Record { action: 7, d: 2, args: 0, n: 2 },
+        Uop::Record { action: u32::MAX, d: 3, args: slot::ZERO, n: 0 },
+        // The answer may take the place of an argument.
+        Uop::Record { action: 9, d: 1, args: 0, n: 4 },
+    ];
+    for is_quick in [false, true] {
+        let mut bench = Bench::with([Cells::new(), Cells::new()]);
+        let states = bench.states(500, Lanes::D);
+        let blocks = [Bench::block(PC, &uops)];
+        let code = match is_quick {
+            false => bench.compile(&blocks),
+            true => bench.jit.put_quick(&blocks[0], bench.mode).expect("is quick").code,
+        };
+        let (mut full, mut read) = (0, 0);
+        for (round, state) in states.iter().cycle().take(4000).enumerate() {
+            let mut expected = state.clone();
+            assert!(bench.reference(&uops, &mut expected));
+            let cpu = bench.enter(code, state);
+            assert_eq!((cpu.pc, &cpu.x[..4]), (PC + 4, &expected.x[..4]), "quick {is_quick}, round {round}");
+            full += usize::from(cpu.x[1] == 0);
+            if round % 1500 == 1499 {
+                let all = [0, 1].map(|which| {
+                    let mut all = Vec::new();
+                    let read =
+                        bench.cells[which].records().read(u64::MAX, |action, args| all.push((action, args.to_vec())));
+                    assert_eq!(read, all.len() as u64);
+                    all
+                });
+                assert_eq!(all[0], all[1], "quick {is_quick}");
+                read += all[0].len();
+            }
+        }
+        assert!(full > 100 && read > 4000, "{full} times full, {read} read");
+    }
+}

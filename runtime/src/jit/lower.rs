@@ -169,6 +169,7 @@ pub(super) const ICOUNT: i32 = offset_of!(CpuState, icount) as i32;
 const LINK: i32 = (offset_of!(CpuState, links) + offset_of!(CodeLinks, link)) as i32;
 pub(super) const JUMP_CACHE: i32 = (offset_of!(CpuState, links) + offset_of!(CodeLinks, jump_cache)) as i32;
 pub(super) const COUNTERS: i32 = (offset_of!(CpuState, links) + offset_of!(CodeLinks, counters)) as i32;
+pub(super) const RING: i32 = (offset_of!(CpuState, links) + offset_of!(CodeLinks, ring)) as i32;
 pub(super) const RESOLVER: i32 = (offset_of!(CpuState, links) + offset_of!(CodeLinks, resolver)) as i32;
 const PRESERVING: i32 = (offset_of!(CpuState, links) + offset_of!(CodeLinks, preserving)) as i32;
 pub(super) const PLAIN: i32 = (offset_of!(CpuState, links) + offset_of!(CodeLinks, plain)) as i32;
@@ -1226,6 +1227,10 @@ impl<'f> Lowering<'_, 'f> {
 
     pub(super) fn cells_address(&self) -> u64 {
         self.plan.cells.address() as u64
+    }
+
+    pub(super) fn next_record_address(&self) -> u64 {
+        self.plan.cells.records().next_address() as u64
     }
 
     pub(super) fn index_address(&self, index: u32) -> u64 {
@@ -2547,6 +2552,7 @@ impl<'f> Lowering<'_, 'f> {
             Uop::CellInc { cell, n } => counters::add(&mut self.pending, cell, n),
             Uop::CellIncAt { cell, a, len } => self.count_at(cell, a, len),
             Uop::CellFind { d, a, index } => self.find_cell(d, a, index),
+            Uop::Record { action, d, args, n } => self.record(action, d, args, n),
             Uop::CellAt { d, a } => self.cell_at(d, a),
             Uop::CellAddAt { cell, a, n } => self.add_at(cell, a, n),
             Uop::CellAdd { d, a, cell } => {

@@ -23,6 +23,7 @@ mod known;
 mod lower;
 mod numbers;
 mod quick;
+mod record;
 mod relocate;
 mod saturating;
 mod values;
@@ -349,6 +350,7 @@ impl Gateway {
         cpu.links.resolver = self.resolver;
         cpu.links.preserving = self.preserving;
         cpu.links.counters = counters.address();
+        cpu.links.ring = counters.ring().address();
         cpu.links.jump_cache = cache.entries.as_mut_ptr() as usize;
         cpu.links.context = helpers::erase(ctx);
         code::enter_region(self.trampoline, cpu, self.memory, code);

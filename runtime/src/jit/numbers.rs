@@ -243,6 +243,7 @@ impl Lowering<'_, '_> {
             | Uop::CellFind { .. }
             | Uop::CellAt { .. }
             | Uop::CellAddAt { .. }
+            | Uop::Record { .. }
             | Uop::V1 { .. }
             | Uop::V2 { .. }
             | Uop::V3 { .. }

@@ -13,7 +13,7 @@
 #![allow(clippy::useless_conversion, reason = "`dynasm!` converts the numbers of registers")]
 
 use super::counters::{self, Increments};
-use super::lower::{COUNTERS, ICOUNT, JUMP_CACHE, NZCV, PLAIN, RESOLVER, changes_fp_mode, v_offset, x_offset};
+use super::lower::{COUNTERS, ICOUNT, JUMP_CACHE, NZCV, PLAIN, RESOLVER, RING, changes_fp_mode, v_offset, x_offset};
 use super::{Address, Code, JUMP_CACHE_BITS, Left, Place};
 use crate::block::Block;
 use crate::cache::{Entry, RECENT};
@@ -21,6 +21,7 @@ use crate::cells::Cells;
 use crate::cpu::{CpuState, resume};
 use crate::keys::{MULTIPLIER, SHIFT_BITS};
 use crate::mem::{ADDRESS_SPACE, PAGE, PERMISSIONS, perm};
+use crate::records;
 use crate::uop::{BinOp, Cc, Fence, FlagKind, JumpHint, MemTy, Operand, SelOp, Shift, UnOp, Uop, V, X, slot};
 use crate::vm::Counting;
 use dynasm::dynasm;
@@ -624,6 +625,7 @@ impl Quick<'_> {
                 );
             }
             Uop::CellFind { d, a, index } => self.find_cell(d, a, index),
+            Uop::Record { action, d, args, n } => self.record(action, d, args, n),
             Uop::CellAt { d, a } => {
                 self.cell_number(a, 0);
                 self.immediate(RCX, self.cells.address() as u64);
@@ -723,6 +725,47 @@ impl Quick<'_> {
             ; =>end
             ; mov eax, ecx
         );
+        self.set(d, RAX);
+    }
+
+    /// Leaves a record, as [`Ring::write`](crate::records::Ring::write) does it.
+    fn record(&mut self, action: u32, d: X, args: X, n: u8) {
+        let bytes = |word: usize| 8 * word as i32;
+        let full = self.ops.new_dynamic_label();
+        self.in_rax = None;
+        dynasm!(self.ops
+            ; .arch x64
+            ; xor eax, eax
+            ; mov r8, [rdi + RING]
+            ; mov rcx, [r8 + bytes(records::WRITTEN)]
+            ; cmp rcx, [r8 + bytes(records::LIMIT)]
+            ; jae =>full
+            ; mov edx, DWORD records::ROOM as i32 - 1
+            ; and rdx, rcx
+            ; lea rdx, [r8 + rdx * 8 + bytes(records::FIRST)]
+        );
+        self.immediate(RAX, self.cells.records().next_address() as u64);
+        dynasm!(self.ops
+            ; .arch x64
+            ; mov r9d, 1
+            ; lock xadd [rax], r9
+            ; mov [rdx], r9
+        );
+        self.immediate(RAX, records::described(action, n));
+        dynasm!(self.ops ; .arch x64 ; mov [rdx + 8], rax);
+        for index in 0..n {
+            self.in_rax = None;
+            self.get(RAX, args + index);
+            dynasm!(self.ops ; .arch x64 ; mov [rdx + bytes(records::HEADER + usize::from(index))], rax);
+        }
+        dynasm!(self.ops
+            ; .arch x64
+            ; add rcx, (records::HEADER + usize::from(n)) as i32
+            ; mov [r8 + bytes(records::WRITTEN)], rcx
+            ; mov eax, 1
+            ; =>full
+        );
+        self.in_rax = None;
         self.set(d, RAX);
     }
 

@@ -5,7 +5,7 @@
 //! `U128`, which takes two (low half first). A text value is a [`TextHandle`].
 
 use spile_lang::debug::EnumNames;
-use spile_lang::ir::{AggFn, AssignOp, Fact, Format, Func, Lasting, LimitSpec, Pattern, ProbeId, StateId};
+use spile_lang::ir::{AggFn, AssignOp, Fact, Format, FormatStyle, Func, Lasting, LimitSpec, Pattern, ProbeId, StateId};
 use spile_lang::span::Span;
 use spile_lang::types::Type;
 
@@ -217,6 +217,56 @@ pub enum Action {
     SecondRedirect,
     /// A patch of an access that is one step with another one: ignored. No args.
     Atomic,
+}
+
+impl Action {
+    /// True if it prints what its arguments alone decide, whenever it is performed: texts of the firing aside, which are
+    /// no longer there.
+    pub fn may_be_recorded(&self) -> bool {
+        match self {
+            Action::Print(parts) => parts.iter().all(|part| matches!(part, PrintPart::Value { .. })),
+            // `{p:str}` reads memory.
+            Action::PrintText(parts) => {
+                !parts.iter().any(|part| matches!(part, TextPart::Value(_, format) if format.style == FormatStyle::Str))
+            }
+            _ => false,
+        }
+    }
+
+    /// True if it writes nothing, so that what was left to be written before can wait.
+    pub fn is_silent(&self) -> bool {
+        matches!(
+            self,
+            Action::Interpolate(_)
+                | Action::GuestText
+                | Action::GuestBytes
+                | Action::TextEquals
+                | Action::TextMatchesGlob(_)
+                | Action::TextMatchesRegex(_)
+                | Action::EnumName(_)
+                | Action::Call(_)
+                | Action::Float(_)
+                | Action::Stack(_)
+                | Action::Caller
+                | Action::Now
+                | Action::IcountAll
+                | Action::ThreadId
+                | Action::ProcessId
+                | Action::Fact(_)
+                | Action::StateGet(_)
+                | Action::StateSet(..)
+                | Action::StateHas(_)
+                | Action::StateDelete(_)
+                | Action::StateReset(_)
+                | Action::Aggregate(..)
+                | Action::ThreadHit
+                | Action::Limit(_)
+                | Action::LoopBegin(_)
+                | Action::LoopNext
+                | Action::LoopKey
+                | Action::LoopValue
+        )
+    }
 }
 
 /// A piece of an interpolated text.

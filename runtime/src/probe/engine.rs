@@ -10,6 +10,7 @@
 use super::action::{ActionSite, TextHandle};
 use super::attach::{Attachment, Functions, Module, Symbols, World, attach, fetch};
 use super::calls::{self, Calls};
+use super::format::View;
 use super::happening::Happening;
 use super::indirect::{self, Watch};
 use super::lasting::{self, Step};
@@ -297,7 +298,7 @@ impl ProbeEngine for Probes {
         }
         if let Some(signal) = self.core.runtime.raised(call.action) {
             // What the guest has written comes before what the signal does.
-            self.core.runtime.flush();
+            self.core.flush(memory);
             environment.raise(signal);
         }
         let Core { runtime, symbols, isa, .. } = &mut self.core;
@@ -318,6 +319,8 @@ impl ProbeEngine for Probes {
     }
 
     fn modules_changed(&mut self, memory: &GuestMemory, environment: &dyn Environment) -> bool {
+        // Addresses that have been printed are those of the modules that were there.
+        self.write_records(memory, u64::MAX);
         if !Arc::make_mut(&mut self.core.symbols).update(&environment.mapped_code()) {
             return false;
         }
@@ -537,17 +540,28 @@ impl ProbeEngine for Probes {
         self.periods.clear();
     }
 
-    fn child_status(&mut self, status: u8) -> u8 {
-        self.core.runtime.flush();
+    fn child_status(&mut self, status: u8, memory: &GuestMemory) -> u8 {
+        self.core.flush(memory);
         self.core.runtime.final_status(status)
     }
 
-    fn flush(&mut self) {
-        self.core.runtime.flush();
+    fn flush(&mut self, memory: &GuestMemory) {
+        self.core.flush(memory);
+    }
+
+    fn write_records(&mut self, memory: &GuestMemory, most: u64) -> u64 {
+        let Core { runtime, symbols, .. } = &mut self.core;
+        runtime.write_records(&View { symbols: &**symbols, memory }, most)
     }
 
     fn as_any(&mut self) -> &mut dyn std::any::Any {
         self
+    }
+}
+
+impl Core {
+    fn flush(&mut self, memory: &GuestMemory) {
+        self.runtime.flush(&View { symbols: &*self.symbols, memory });
     }
 }
 

@@ -96,6 +96,11 @@ impl Output {
         self.buffer.clear();
     }
 
+    /// Forgets what has not been written, in a forked process: its parent has it too.
+    pub fn forget(&mut self) {
+        self.buffer.clear();
+    }
+
     /// Why output has stopped, as a sentence.
     pub fn failure(&self) -> Option<&str> {
         self.failure.as_deref()

@@ -66,7 +66,12 @@ pub struct Guest<'a> {
 /// Most instructions that one `skip` leaves out where they are of several sizes.
 const MOST_SKIPPED: u64 = 1 << 24;
 
-impl Guest<'_> {
+impl<'a> Guest<'a> {
+    /// What formatting may look at.
+    fn view(&self) -> View<'a> {
+        View { symbols: self.symbols, memory: self.memory }
+    }
+
     /// The address behind `count` instructions from `pc` on; that of what cannot be fetched, if that is met before.
     fn behind(&self, mut pc: u64, count: u64) -> u64 {
         for _ in 0..count.min(MOST_SKIPPED) {
@@ -544,6 +549,9 @@ impl ProbeRuntime {
         let hits = self.thread_hits.drain().filter(|((thread, _), _)| *thread == parent);
         self.thread_hits = hits.map(|((_, action), count)| ((child, action), count)).collect();
         self.limits.forked(parent, child);
+        // Its parent writes what was there to be written.
+        self.cells.records().forget();
+        self.output.forget();
         // The child's first thread goes on counting from its parent's count.
         self.counts = Counts::default();
     }
@@ -564,6 +572,7 @@ impl ProbeRuntime {
     /// Between two instructions of a thread: takes patches back that are over, and prints the instruction that has just
     /// been executed if the thread is traced. True if it still is.
     pub fn look(&mut self, cpu: &mut CpuState, guest: &Guest<'_>) -> bool {
+        self.catch_up(guest);
         let (thread, icount) = (guest.thread_id, cpu.icount);
         let now = (icount, (guest.ticks)(icount));
         self.lasting.take_back(thread, now, cpu, guest.memory);
@@ -582,6 +591,7 @@ impl ProbeRuntime {
 
     /// A thread that is traced goes on elsewhere than where it was looked at. `begun`: an instruction did not complete.
     pub fn look_away(&mut self, begun: bool, cpu: &CpuState, guest: &Guest<'_>) {
+        self.catch_up(guest);
         let now = (cpu.icount, (guest.ticks)(cpu.icount));
         if let Some((Some(before), _)) = self.lasting.traced(guest.thread_id, now)
             && begun
@@ -634,10 +644,40 @@ impl ProbeRuntime {
         self.texts.begin_firing();
     }
 
-    /// Writes out what is buffered: to be called before the guest may write to the same terminal.
-    pub fn flush(&mut self) {
+    /// Writes out all that has been printed: to be called before the guest may write to the same terminal.
+    pub fn flush(&mut self, view: &View<'_>) {
+        self.write_records(view, u64::MAX);
         self.output.flush();
         self.note_output_failure();
+    }
+
+    /// Writes at most so many of the records that threads have left. Returns how many there were.
+    pub fn write_records(&mut self, view: &View<'_>, most: u64) -> u64 {
+        if self.cells.records().is_empty() {
+            return 0;
+        }
+        let cells = self.cells.clone();
+        let written = cells.records().read(most, |action, args| self.write_record(action, args, view));
+        self.note_output_failure();
+        written
+    }
+
+    fn write_record(&mut self, action: u32, args: &[u64], view: &View<'_>) {
+        let Some(site) = self.sites[action as usize].take() else {
+            unreachable!("records are written before an action is performed");
+        };
+        let mut args = Args { slots: args, at: 0 };
+        match &site.action {
+            Action::Print(parts) => self.print(site.probe, parts, &mut args, view.symbols),
+            Action::PrintText(parts) => self.print_text(site.probe, parts, &mut args, view),
+            other => unreachable!("nothing else is recorded: {other:?}"),
+        }
+        self.sites[action as usize] = Some(site);
+    }
+
+    /// Writes what has been printed before something else is.
+    fn catch_up(&mut self, guest: &Guest<'_>) {
+        self.write_records(&guest.view(), u64::MAX);
     }
 
     fn note_output_failure(&mut self) {
@@ -651,6 +691,16 @@ impl ProbeRuntime {
 
     /// Performs an action; the arguments are in `cpu.x[call.args..]`. Returns its result.
     pub fn perform(&mut self, call: ActionCall, cpu: &mut CpuState, guest: &Guest<'_>) -> u64 {
+        if !self.cells.records().is_empty()
+            && let Some(action) = self.sites[call.action as usize].as_ref().map(|site| &site.action)
+            && !action.is_silent()
+        {
+            if action.may_be_recorded() {
+                // There was no room for it.
+                self.cells.records().call();
+            }
+            self.catch_up(guest);
+        }
         let Some(site) = self.sites[call.action as usize].take() else {
             unreachable!("no action performs actions");
         };
@@ -739,8 +789,14 @@ impl ProbeRuntime {
             },
             Action::LoopValue => self.loops.value(thread, fire.args.word()).map_or(0, |value| self.in_slot(value)),
 
-            Action::Print(parts) => self.print(fire, parts),
-            Action::PrintText(parts) => self.print_text(fire, parts),
+            Action::Print(parts) => {
+                self.print(fire.site.probe, parts, &mut fire.args, fire.guest.symbols);
+                0
+            }
+            Action::PrintText(parts) => {
+                self.print_text(fire.site.probe, parts, &mut fire.args, &fire.guest.view());
+                0
+            }
             Action::Dump => self.dump(fire),
             Action::Warn => self.warn(fire),
             Action::TraceBegin => self.trace_begin(fire, cpu),
@@ -857,19 +913,18 @@ impl ProbeRuntime {
 
     fn interpolate(&mut self, fire: &mut Firing<'_>, parts: &[TextPart]) -> u64 {
         let mut out = self.texts.spare();
-        self.join(fire, parts, &mut out);
+        self.join(parts, &mut fire.args, &fire.guest.view(), &mut out);
         self.texts.add(out.into_bytes(), false)
     }
 
     /// Appends the parts of a text.
-    fn join(&self, fire: &mut Firing<'_>, parts: &[TextPart], out: &mut String) {
-        let view = View { symbols: fire.guest.symbols, memory: fire.guest.memory };
+    fn join(&self, parts: &[TextPart], args: &mut Args<'_>, view: &View<'_>, out: &mut String) {
         for part in parts {
             match part {
                 TextPart::Text(text) => out.push_str(text),
                 TextPart::Value(ty, how) => {
-                    let value = self.value(&mut fire.args, *ty);
-                    format::show_with(out, value, *ty, how, &view);
+                    let value = self.value(args, *ty);
+                    format::show_with(out, value, *ty, how, view);
                 }
             }
         }
@@ -1022,17 +1077,16 @@ impl ProbeRuntime {
         Json::new(kind).str("probe", self.probe_name(probe))
     }
 
-    fn print(&mut self, fire: &mut Firing<'_>, parts: &[PrintPart]) -> u64 {
-        let symbols = fire.guest.symbols;
+    fn print(&mut self, probe: ProbeId, parts: &[PrintPart], args: &mut Args<'_>, symbols: &dyn Symbols) {
         let mut fields = match self.output.style().json {
-            true => Fields::record(self.record("print", fire.site.probe)),
+            true => Fields::record(self.record("print", probe)),
             false => Fields::line(std::mem::take(&mut self.line)),
         };
         let mut tables = Vec::new();
         for part in parts {
             match part {
                 PrintPart::Value { name, ty } => {
-                    let value = self.value(&mut fire.args, *ty);
+                    let value = self.value(args, *ty);
                     fields.value(name, value, *ty, symbols);
                 }
                 PrintPart::State { name, state, top } => {
@@ -1051,20 +1105,18 @@ impl ProbeRuntime {
         for (name, state, top) in tables {
             output::print_state(&mut self.output, &self.states, state, name, top, symbols);
         }
-        0
     }
 
     /// As [`ProbeRuntime::print`] of the text that [`ProbeRuntime::interpolate`] makes.
-    fn print_text(&mut self, fire: &mut Firing<'_>, parts: &[TextPart]) -> u64 {
+    fn print_text(&mut self, probe: ProbeId, parts: &[TextPart], args: &mut Args<'_>, view: &View<'_>) {
         let mut text = std::mem::take(&mut self.line);
         text.clear();
-        self.join(fire, parts, &mut text);
+        self.join(parts, args, view, &mut text);
         match self.output.style().json {
-            true => self.output.record(self.record("print", fire.site.probe).str("msg", &text)),
+            true => self.output.record(self.record("print", probe).str("msg", &text)),
             false => self.output.line(&text),
         }
         self.line = text;
-        0
     }
 
     fn dump(&mut self, fire: &mut Firing<'_>) -> u64 {
@@ -1539,6 +1591,7 @@ impl ProbeRuntime {
     /// `end` record. The `exit` and `end` probes have run by now. `status` is what [`ProbeRuntime::final_status`]
     /// gave.
     pub fn finish(&mut self, guest: &Guest<'_>, status: u8) -> Report {
+        self.catch_up(guest);
         for snapshot in std::mem::take(&mut self.traces) {
             self.trace_line(&snapshot, None, guest);
         }
@@ -1558,7 +1611,7 @@ impl ProbeRuntime {
         if self.output.style().json {
             self.output.record(report.record(status));
         }
-        self.flush();
+        self.flush(&guest.view());
         report
     }
 
@@ -2033,7 +2086,7 @@ mod tests {
         }
 
         fn output(&mut self) -> String {
-            self.runtime.flush();
+            self.runtime.flush(&guest(&self.memory, &self.symbols).view());
             self.capture.text()
         }
 

@@ -262,68 +262,9 @@ pub(crate) fn run_script(program: &Program, tier: Tier, limit: u64, script: &str
     let output = Output::new(Box::new(sink.clone()), "test", Style { json: false, ascii: true });
     let probes = Probes::attach(compiled, &sources, symbols, &memory, program.isa, output, 0);
     let probes = probes.unwrap_or_else(|diagnostics| panic!("{script}: {diagnostics:?}"));
-    let result = run_with(program, memory, tier, Some(limit), Some(Box::new(Flushing(probes))));
+    let result = run_with(program, memory, tier, Some(limit), Some(Box::new(probes)));
     let text = String::from_utf8(sink.0.lock().unwrap().clone()).unwrap();
     (result, text)
-}
-
-/// The probes of a script; what they have printed is written when the machine ends.
-struct Flushing(Probes);
-
-impl Drop for Flushing {
-    fn drop(&mut self) {
-        spile_runtime::vm::ProbeEngine::flush(&mut self.0);
-    }
-}
-
-impl spile_runtime::vm::ProbeEngine for Flushing {
-    fn splice(&mut self, use_it: &mut dyn FnMut(&mut dyn spile_runtime::translate::Splice)) {
-        self.0.splice(use_it);
-    }
-    fn action(
-        &mut self,
-        call: ActionCall,
-        cpu: &mut CpuState,
-        memory: &GuestMemory,
-        environment: &dyn spile_runtime::env::Environment,
-    ) -> u64 {
-        self.0.action(call, cpu, memory, environment)
-    }
-    fn take_changes(&mut self) -> Vec<Range<u64>> {
-        self.0.take_changes()
-    }
-    fn end_request(&self) -> Option<u8> {
-        self.0.end_request()
-    }
-    fn next_every(&self, icount: u64) -> u64 {
-        self.0.next_every(icount)
-    }
-    fn counting(&self) -> spile_runtime::vm::Counting {
-        self.0.counting()
-    }
-    fn event_blocks(
-        &mut self,
-        event: spile_runtime::vm::PlainEvent,
-        memory: &spile_runtime::mem::GuestMemory,
-        pc: u64,
-        icount: u64,
-        status: u8,
-        thread: u64,
-    ) -> Vec<spile_runtime::block::Block> {
-        self.0.event_blocks(event, memory, pc, icount, status, thread)
-    }
-    fn child_status(&mut self, status: u8) -> u8 {
-        status
-    }
-    fn cells(&self) -> Arc<Cells> {
-        self.0.cells()
-    }
-    fn flush(&mut self) {
-        self.0.flush();
-    }
-    fn as_any(&mut self) -> &mut dyn std::any::Any {
-        self.0.as_any()
-    }
 }
 
 /// `mov x1, #5000; mov x0, #0; loop: add x0, x0, #1; add x2, x2, x0; subs x1, x1, #1; b.ne loop; mov x3, x2; hlt`

@@ -446,10 +446,10 @@ impl<S: Spy + Send + 'static> ProbeEngine for Engine<S> {
     fn cells(&self) -> Arc<Cells> {
         self.0.lock().unwrap().cells()
     }
-    fn child_status(&mut self, status: u8) -> u8 {
+    fn child_status(&mut self, status: u8, _: &GuestMemory) -> u8 {
         status
     }
-    fn flush(&mut self) {}
+    fn flush(&mut self, _: &GuestMemory) {}
     fn as_any(&mut self) -> &mut dyn Any {
         self
     }

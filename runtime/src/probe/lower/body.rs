@@ -354,9 +354,14 @@ impl<'a> Body<'a> {
                 | Action::LastingHit
                 | Action::Stick { .. }
         );
-        let key = self.inside.unwrap_or(at.key());
-        let action = self.shared.action(self.host, self.id, action, key);
+        let action = self.action_number(action, at);
         self.code.push(Uop::Action { action, d, args, n, state });
+    }
+
+    /// The number of an action in the engine's table.
+    pub(super) fn action_number<K: ProgramKey>(&mut self, action: Action, at: &K) -> u32 {
+        let key = self.inside.unwrap_or(at.key());
+        self.shared.action(self.host, self.id, action, key)
     }
 
     /// True if the place that the point's plan is made for knows that this statement is always reached.

@@ -7,6 +7,7 @@ use super::fold::truncate;
 use super::{Plan, REDIRECT_FLAG, REDIRECT_TARGET, TooComplex};
 use crate::probe::action::{Action, PrintPart};
 use crate::probe::state::{HIST_BUCKETS, bucket_of};
+use crate::records::MOST_ARGUMENTS;
 use crate::uop::{BinOp, Lanes, UnOp, Uop, X, slot};
 use crate::vector::XvOp;
 use spile_lang::ir::{
@@ -521,7 +522,7 @@ impl Body<'_> {
             && self.fold(text).is_none()
         {
             let (pieces, values) = pieces(parts);
-            return self.output(Action::PrintText(pieces), &values, s);
+            return self.print_values(Action::PrintText(pieces), &values, s);
         }
         let mut parts = Vec::new();
         let mut values = Vec::new();
@@ -535,7 +536,23 @@ impl Body<'_> {
                 PrintValue::State { state, top } => parts.push(PrintPart::State { name, state: *state, top: *top }),
             }
         }
-        self.output(Action::Print(parts), &values, s)
+        self.print_values(Action::Print(parts), &values, s)
+    }
+
+    /// Leaves a record of what is printed, where it means the same later, or prints it if there is no room for one.
+    fn print_values(&mut self, action: Action, values: &[&Expr], s: &Stmt) -> Result<()> {
+        let (args, n) = self.arguments(values)?;
+        let texts_last = || values.iter().all(|value| !value.ty.is_text() || self.fold(value).is_some());
+        let fits = usize::from(n) <= MOST_ARGUMENTS && action.may_be_recorded() && texts_last();
+        // Without a slot for the answer the action alone will do.
+        let Some(d) = fits.then(|| self.code.temp().ok()).flatten() else { return self.act(action, (args, n), s) };
+        let action = self.action_number(action, s);
+        let mut end = Label::default();
+        self.code.push(Uop::Record { action, d, args, n });
+        self.code.jump_if(true, Atom::Slot(d), &mut end);
+        self.code.push(Uop::Action { action, d: slot::ZERO, args, n, state: false });
+        self.code.bind(end);
+        Ok(())
     }
 
     fn trace(&mut self, s: &Stmt) -> Result<()> {

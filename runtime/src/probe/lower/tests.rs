@@ -424,7 +424,7 @@ impl Machine {
 
     /// Executes `block` and returns why it was left.
     fn execute(&mut self, block: &Block, from: u32) -> Leave {
-        let (cells, counters) = (&*self.cells, &self.cells.common());
+        let (cells, counters) = (&*self.cells, &self.cells.common().without_ring());
         let mut ctx = Context { memory: &self.memory, isa: &TOY, cells, counters, host: &mut self.mock };
         run(block, from, usize::MAX, &mut self.cpu, &mut ctx)
     }
