@@ -362,8 +362,9 @@ fn answer(stream: &UnixStream, live: &Shared) -> std::io::Result<()> {
     };
     let reply = match result {
         Ok(reply) => {
-            // The client may get it later, if it has to wait for a processor.
-            let took = begun.elapsed().as_secs_f64() * 1e3;
+            // Both of them may have to wait for a processor afterwards.
+            let changed = lock(live).control.changed().filter(|&changed| changed > begun);
+            let took = changed.map_or_else(|| begun.elapsed(), |changed| changed - begun).as_secs_f64() * 1e3;
             json!({ "ok": true, "text": reply.text, "json": reply.json, "took_ms": took })
         }
         Err(text) => json!({ "ok": false, "text": text }),

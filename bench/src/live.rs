@@ -35,8 +35,9 @@ pub(crate) fn names() -> Vec<&'static str> {
 pub(crate) fn run(bench: &Bench<'_>) -> Result<String, String> {
     let Some(root) = bench.root().filter(|_| bench.has_spile) else { return Ok(String::new()) };
     let about = "From when the session has read the request until the change is in effect in all threads, and *answered* until \
-                 the client has read the answer, for which it may have to wait for a processor. A Python program runs \
-                 meanwhile. Translated again is what all changes together have caused.";
+                 the client has read the answer, for which it may have to wait for a processor. 95 % of the changes take at \
+                 most what that column says. A Python program runs meanwhile. Translated again is what all changes together \
+                 have caused.";
     let columns = [
         "probe",
         "blocks",

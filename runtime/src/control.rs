@@ -6,14 +6,15 @@
 
 use crate::cpu::poll;
 use crate::gate::{self, Gate};
-use crate::machine::Machine;
+use crate::machine::{Machine, lock};
 use crate::mem::GuestMemory;
 use crate::probe::engine::Probes;
 use crate::probe::live::Surroundings;
 use crate::vm::ProbeEngine;
 use std::sync::atomic::AtomicU32;
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, Mutex, Weak};
 use std::thread;
+use std::time::Instant;
 
 /// The way to the probes of a run.
 #[derive(Clone)]
@@ -21,11 +22,13 @@ pub struct Control {
     machine: Weak<Machine>,
     /// What a member of the gate polls; these run no code and never look.
     poll: &'static AtomicU32,
+    /// When the latest change was made.
+    changed: Arc<Mutex<Option<Instant>>>,
 }
 
 impl Control {
     pub(crate) fn new(machine: &Arc<Machine>) -> Control {
-        Control { machine: Arc::downgrade(machine), poll: Box::leak(Box::default()) }
+        Control { machine: Arc::downgrade(machine), poll: Box::leak(Box::default()), changed: Arc::default() }
     }
 
     /// Calls `change` while no guest thread runs, and makes what it did the truth for all of them. None if the run has
@@ -41,11 +44,18 @@ impl Control {
                     machine.gate.ask_all(poll::MARK);
                 }
                 with_probes(machine, Probes::sweep)?;
+                *lock(&self.changed) = Some(Instant::now());
                 Some(result)
             });
             machine.clear_away();
             result
         })
+    }
+
+    /// Returns since when the latest change has been in effect: whoever has made it may learn of its end later, when it
+    /// gets a processor again.
+    pub fn changed(&self) -> Option<Instant> {
+        *lock(&self.changed)
     }
 
     /// Calls `ask` while the guest runs. None if the run has ended or has no probes.
