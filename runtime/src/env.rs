@@ -29,6 +29,10 @@ pub trait Environment: Send {
         (self.system_call(cpu, memory), false)
     }
 
+    /// Has `write` called whenever the process is about to be replaced by another program, while no other thread runs: what
+    /// has been printed is to be written before. Once, before the run.
+    fn before_exec(&mut self, _write: Box<dyn Fn() + Send + Sync>) {}
+
     /// Ends the system call that the guest asked for with this result, instead of performing it.
     fn finish_syscall(&mut self, _cpu: &mut CpuState, _result: u64) {}
 

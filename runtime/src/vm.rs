@@ -358,11 +358,19 @@ impl Vm {
         isa: &'static dyn Isa,
         cpu: Box<CpuState>,
         memory: Arc<GuestMemory>,
-        environment: Box<dyn Environment>,
+        mut environment: Box<dyn Environment>,
         probes: Option<Box<dyn ProbeEngine>>,
         config: Config,
     ) -> std::io::Result<Self> {
         let machine = Machine::new(isa, memory, probes, config)?;
+        let own = Arc::downgrade(&machine);
+        environment.before_exec(Box::new(move || {
+            if let Some(machine) = own.upgrade()
+                && let Some(mut probes) = machine.probes()
+            {
+                probes.flush(&machine.memory);
+            }
+        }));
         let member = machine.gate.add(cpu.poll);
         let counters = machine.cells.common();
         Ok(Vm { leads: true, ..Vm::thread(machine, cpu, environment, member, counters) })

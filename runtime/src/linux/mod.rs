@@ -44,7 +44,7 @@ use std::ffi::{CStr, CString};
 use std::ops::Deref;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Instant;
 use sysroot::Sysroot;
 
@@ -325,6 +325,8 @@ pub struct Shared {
     stack_start: u64,
     sysroot: Option<Sysroot>,
     exec: Option<ExecHook>,
+    /// See [`Environment::before_exec`].
+    before_exec: OnceLock<Box<dyn Fn() + Send + Sync>>,
     random: Option<Mutex<Random>>,
     /// Limits of the guest that would hurt the emulator, by number.
     limits: Mutex<[Option<[u8; 16]>; 16]>,
@@ -434,6 +436,10 @@ impl Kernel {
 impl Environment for Kernel {
     fn take_notes(&mut self) -> Vec<String> {
         std::mem::take(&mut lock(&self.notes).texts)
+    }
+
+    fn before_exec(&mut self, write: Box<dyn Fn() + Send + Sync>) {
+        let _ = self.before_exec.set(write);
     }
 
     fn is_child(&self) -> bool {

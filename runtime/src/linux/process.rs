@@ -8,6 +8,7 @@ use super::schedule::clock;
 use super::sysroot::Last;
 use super::{After, Exec, Kernel, execute, procfs, read_optional, read_path, schedule, write_optional};
 use crate::elf;
+use crate::gate;
 use crate::machine::lock;
 use crate::mem::{Access, GuestMemory};
 use std::ffi::{CStr, CString, OsStr};
@@ -560,7 +561,11 @@ fn replace(kernel: &mut Kernel, call: impl FnOnce() -> Errno) -> Result {
         kernel.after = Some(After::Again);
         return Ok(0);
     }
-    let error = call();
+    // The host ends all other threads, wherever they are.
+    let error = gate::exclusive(|| {
+        kernel.shared.before_exec.get().inspect(|write| write());
+        call()
+    });
     kernel.signals.undo_exec();
     Err(error)
 }

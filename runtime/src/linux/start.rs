@@ -18,7 +18,7 @@ use std::ffi::CString;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
 /// Where position-independent programs go.
 const PROGRAM_BASE: u64 = 0x55_0000_0000;
@@ -167,6 +167,7 @@ impl Kernel {
             stack_start: 0,
             sysroot: config.sysroot.as_deref().map(Sysroot::new),
             exec: config.exec,
+            before_exec: OnceLock::new(),
             random: config.seed.map(|seed| Mutex::new(Random(seed))),
             limits: Mutex::default(),
             notes: Mutex::default(),
