@@ -15,7 +15,8 @@ use std::path::Path;
 /// The arguments of `spile run` for a raw image of this machine.
 pub(crate) fn arguments(machine: &Machine, arch: &str) -> Vec<String> {
     let registers: Vec<String> = integers(machine).map(|(_, name)| name).collect();
-    let script = format!("on trap * print cause, addr, pc, {}", registers.join(", "));
+    // Its line is the last one, since the run ends by it and not by the trap.
+    let script = format!("on trap * {{ print cause, addr, pc, {}; exit 3 }}", registers.join(", "));
     let (base, entry) = (WINDOW.to_string(), machine.layout.code.to_string());
     let arguments = ["--raw", "--arch", arch, "--base", &base, "--entry", &entry, "-q", "-e", &script];
     arguments.map(str::to_owned).to_vec()
@@ -113,7 +114,7 @@ mod tests {
         let machine = Rv32::MACHINE;
         let expected = vec![0xff; machine.result_size];
         let registers: String = integers(machine).map(|(at, name)| format!(" {name}={at:#x}")).collect();
-        let line = format!("signal: 11 (SIGSEGV): cause=segv addr=0x8 pc=0x20040800{registers}");
+        let line = format!("exit status: 3: cause=segv addr=0x8 pc=0x20040800{registers}");
         let result = trapped(machine, &expected, &line).unwrap();
         let word = |at: usize| u64::from_le_bytes(result[at..at + 8].try_into().unwrap());
         assert_eq!([528, 536, 544].map(word), [11, 0x2004_0800, 8]);
