@@ -38,6 +38,50 @@ fn lines_of_threads_are_all_there_in_their_order() {
     }
 }
 
+/// Runs `handover` and returns how far each of its threads has counted, by the lines of a probe that are in `file`, and
+/// what the program has shown itself. No number is missing in between or there twice.
+fn counted(tier: &str, file: &Path, arguments: &[&str]) -> (BTreeMap<u64, u64>, String) {
+    let mut command = spile(here());
+    command.args(["run", "-q", "--tier", tier, "-e", "on insn at tick print x0, x1", "-o"]).arg(file);
+    let ended = run(command.arg(guest("handover")).args(arguments));
+    assert_eq!((ended.status.as_str(), ended.stderr.as_str()), ("0", ""), "{tier}");
+    let mut counts = BTreeMap::new();
+    for line in BufReader::new(std::fs::File::open(file).expect("lines")).lines() {
+        let line = line.expect("text");
+        let number = |word: &str| u64::from_str_radix(word.split_once("=0x")?.1, 16).ok();
+        let numbers: Vec<u64> = line.split(' ').filter_map(number).collect();
+        let &[thread, n] = numbers.as_slice() else { panic!("{tier}: {line}") };
+        let before = counts.insert(thread, n).unwrap_or(0);
+        assert_eq!(n, before + 1, "{tier}, thread {thread}");
+    }
+    (counts, ended.stdout)
+}
+
+/// Up to 2,400 lines of each thread were missing that the host ended with `execve`, out of the output's buffer.
+#[test]
+fn no_line_is_lost_where_another_program_is_executed() {
+    for tier in TIERS {
+        let (lines, memory) = (here().join(format!("exec-{tier}.lines")), here().join(format!("exec-{tier}.memory")));
+        let _ = std::fs::remove_file(&memory);
+        let (counts, shown) = counted(tier, &lines, &["exec", memory.to_str().expect("a path")]);
+        let shown: Vec<u64> = shown.lines().filter_map(|line| line.strip_prefix("count ")?.parse().ok()).collect();
+        assert_eq!((shown.len(), counts.len()), (3, 3), "{tier}");
+        for (made, &printed) in shown.iter().zip(counts.values()) {
+            // It may have ended between counting and the probe.
+            assert!(*made >= 20_000 && (*made == printed || *made == printed + 1), "{tier}: {shown:?} and {counts:?}");
+        }
+    }
+}
+
+/// A child wrote again what its parent's other threads had left in the output's buffer.
+#[test]
+fn no_line_is_written_again_by_a_forked_child() {
+    for tier in TIERS {
+        let (counts, _) = counted(tier, &here().join(format!("fork-{tier}.lines")), &["fork", "12"]);
+        assert!(counts.len() == 3 && counts.values().all(|&n| n >= 6000), "{tier}: {counts:?}");
+    }
+}
+
 /// The threads make no system call, and no buffer is full.
 #[test]
 fn a_line_is_seen_while_the_guest_goes_on() {

@@ -281,9 +281,7 @@ impl Gate {
         let _end = EndExclusive(self, member);
         f()
     }
-}
 
-impl Gate {
     /// Waits awake for the others to get outside, which running threads do at once. Who sleeps for a microsecond may get
     /// its processor back milliseconds later, if the host has given it to a thread that does not sleep.
     fn await_boundaries<'a>(&'a self, state: MutexGuard<'a, State>, member: &Member) -> MutexGuard<'a, State> {

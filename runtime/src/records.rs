@@ -1,7 +1,7 @@
 //! Records: what probes print, from generated code to whoever writes it.
 //!
-//! Each guest thread leaves records in a ring of its own, without a lock: a few stores where the action that prints takes
-//! a hundred times as long. A record is the number of that action and its arguments, which must mean the same later. It is
+//! Each guest thread leaves records in a ring of its own, without a lock: a few stores where the action that prints leaves
+//! generated code and formats a line. A record is the number of that action and its arguments, which must mean the same later. It is
 //! numbered in one atomic step for all threads together, so that what is read from the rings has one order, that in which
 //! the threads were there.
 //!
@@ -11,7 +11,7 @@
 
 use crate::machine::lock;
 use crate::mem::host::zeroed_words;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 /// Words of a ring that records are in: a power of two.
@@ -64,12 +64,25 @@ pub struct Records {
     next: Apart<AtomicU64>,
     /// The number of the next record that is read.
     read: AtomicU64,
-    rings: Mutex<Vec<Ring>>,
-    /// The ring that had the latest record.
-    latest: AtomicUsize,
-    reader: Mutex<Reader>,
+    rings: Mutex<Rings>,
     /// Somebody is to be woken.
     called: AtomicBool,
+}
+
+/// The rings of all threads.
+#[derive(Debug)]
+struct Rings {
+    all: Vec<Ring>,
+    /// Which had the latest record.
+    latest: usize,
+    reader: Reader,
+}
+
+impl Rings {
+    /// Says how much may be written in each. Nobody writes where nothing may be written.
+    fn permit(&mut self) {
+        self.all.iter().filter(|ring| ring.is_used()).for_each(|ring| ring.permit(self.reader));
+    }
 }
 
 impl Ring {
@@ -104,6 +117,11 @@ impl Ring {
             Reader::Asleep => ROOM / 2,
         };
         self.store(LIMIT, self.load(READ) + room as u64);
+    }
+
+    /// False once its thread writes no more.
+    fn is_used(&self) -> bool {
+        self.load(LIMIT) != 0
     }
 
     /// Where in the words what is behind so many is.
@@ -163,9 +181,7 @@ impl Default for Records {
         Records {
             next: Apart(AtomicU64::new(0)),
             read: AtomicU64::new(0),
-            rings: Mutex::default(),
-            latest: AtomicUsize::new(0),
-            reader: Mutex::new(Reader::Asleep),
+            rings: Mutex::new(Rings { all: Vec::new(), latest: 0, reader: Reader::Asleep }),
             called: AtomicBool::new(false),
         }
     }
@@ -174,8 +190,9 @@ impl Default for Records {
 impl Records {
     /// A ring for one more thread; [`Records::retire`] ends its use.
     pub(crate) fn ring(&self) -> Ring {
-        let ring = Ring::new(*lock(&self.reader));
-        lock(&self.rings).push(ring.clone());
+        let mut rings = lock(&self.rings);
+        let ring = Ring::new(rings.reader);
+        rings.all.push(ring.clone());
         ring
     }
 
@@ -210,9 +227,9 @@ impl Records {
             return 0;
         }
         let mut rings = lock(&self.rings);
-        let mut reading: Vec<Reading<'_>> = rings.iter().map(Reading::of).collect();
+        let mut latest = rings.latest;
+        let mut reading: Vec<Reading<'_>> = rings.all.iter().map(Reading::of).collect();
         let mut args = Vec::with_capacity(MOST_ARGUMENTS);
-        let mut latest = self.latest.load(Ordering::Relaxed);
         for number in first..first + there {
             let action = loop {
                 let mut order = (latest..reading.len()).chain(0..latest.min(reading.len()));
@@ -228,18 +245,17 @@ impl Records {
         }
         reading.iter().for_each(|reading| reading.ring.store(READ, reading.read));
         self.read.store(first + there, Ordering::Release);
-        self.latest.store(latest, Ordering::Relaxed);
-        let reader = *lock(&self.reader);
-        // Nobody writes where nothing may be written.
-        rings.retain(|ring| ring.load(LIMIT) != 0 || ring.load(WRITTEN) != ring.load(READ));
-        rings.iter().filter(|ring| ring.load(LIMIT) != 0).for_each(|ring| ring.permit(reader));
+        rings.latest = latest;
+        rings.all.retain(|ring| ring.is_used() || ring.load(WRITTEN) != ring.load(READ));
+        rings.permit();
         there
     }
 
     /// Says whether somebody reads all the time.
     pub fn set_reader(&self, reader: Reader) {
-        *lock(&self.reader) = reader;
-        lock(&self.rings).iter().filter(|ring| ring.load(LIMIT) != 0).for_each(|ring| ring.permit(reader));
+        let mut rings = lock(&self.rings);
+        rings.reader = reader;
+        rings.permit();
     }
 
     /// Asks for a reader, since a thread had no room.
@@ -284,7 +300,7 @@ mod tests {
         // What is over is neither written nor kept.
         assert!(!a.write(&records, 1, &[]) && b.write(&records, 4, &[]));
         assert_eq!(all(&records), [(4, vec![])]);
-        assert_eq!(lock(&records.rings).len(), 1);
+        assert_eq!(lock(&records.rings).all.len(), 1);
     }
 
     #[test]

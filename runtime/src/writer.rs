@@ -67,28 +67,16 @@ fn start(machine: &Arc<Machine>) -> Option<Thread> {
 /// What the thread does until the run ends.
 fn work(gate: &Gate, machine: &Weak<Machine>) {
     let _guard = AbortOnPanic;
-    let with = |f: &dyn Fn(&Machine) -> u64| gate.beside(|| machine.upgrade().map(|machine| f(&machine))).flatten();
-    let set = |reader: Reader| {
-        with(&|machine| {
-            machine.cells.records().set_reader(reader);
-            0
-        })
-    };
     let mut rest = *REST.end();
-    while set(Reader::Awake).is_some() {
-        let mut written = 0;
-        while let Some(some) = with(&|machine| machine.write_records(rest >= LONG)) {
-            written += some;
-            if some < MOST_AT_ONCE {
-                break;
-            }
-        }
+    while let Some(written) = with(gate, machine, |machine| machine.cells.records().set_reader(Reader::Awake))
+        .and_then(|()| write_all(gate, machine, rest >= LONG))
+    {
         if written >= MANY {
             rest = (rest / 2).max(*REST.start());
         } else if written < MANY / 8 {
             rest = (rest * 2).min(*REST.end());
         }
-        set(Reader::Asleep);
+        with(gate, machine, |machine| machine.cells.records().set_reader(Reader::Asleep));
         let begun = Instant::now();
         thread::park_timeout(rest);
         if begun.elapsed() < rest {
@@ -96,4 +84,22 @@ fn work(gate: &Gate, machine: &Weak<Machine>) {
             rest = *REST.start();
         }
     }
+}
+
+/// Writes what there is, until it is so little that more may come while the thread rests. Returns how many there were; none
+/// once the run has ended.
+fn write_all(gate: &Gate, machine: &Weak<Machine>, flush: bool) -> Option<u64> {
+    let mut all = 0;
+    loop {
+        let written = with(gate, machine, |machine| machine.write_records(flush))?;
+        all += written;
+        if written < MOST_AT_ONCE {
+            return Some(all);
+        }
+    }
+}
+
+/// Calls `f` where the process does not fork; not once the run has ended.
+fn with<T>(gate: &Gate, machine: &Weak<Machine>, f: impl FnOnce(&Machine) -> T) -> Option<T> {
+    gate.beside(|| machine.upgrade().map(|machine| f(&machine))).flatten()
 }

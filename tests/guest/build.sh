@@ -21,7 +21,7 @@ for source in hello.S exit7.S loop.S relay.S; do
     $cc "${common[@]}" -static -o "$out/${source%.S}" "$source"
 done
 for source in fib.c sieve.c calls.c memory.c args.c signals.c selfmod.c crash.c flags.c threads.c faults.c hostile.c kernel.c turns.c \
-    exec.c unwind.c prompt.c stuck.c ciphers.c; do
+    exec.c unwind.c prompt.c stuck.c ciphers.c handover.c; do
     # -O1 keeps recursion and calls as they are written, which is what the counts in the sources speak of.
     $cc "${common[@]}" -O1 -fno-pie -static -o "$out/${source%.c}" "$source"
 done

@@ -68,7 +68,7 @@ static void join(u64 index) {
     while (threads[index].running) syscall6(SYS_futex, (i64)&threads[index].running, FUTEX_WAIT, 1, 0, 0, 0);
 }
 
-static void run(u64 count, Work work) {
+__attribute__((unused)) static void run(u64 count, Work work) {
     for (u64 i = 0; i < count; i++) start(i, work);
     for (u64 i = 0; i < count; i++) join(i);
 }
